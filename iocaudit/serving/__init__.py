@@ -1,0 +1,4 @@
+"""Certificates, TLS listeners, limits, drain, health, metrics and logs: the HTTP edge under every door.
+
+Knows nothing of checks or of Kubernetes objects.
+"""
