@@ -1,0 +1,1 @@
+"""The nouns of the auditor: standard library only, no I/O."""

@@ -1,0 +1,175 @@
+"""How a check is declared, and what follows from the declaration.
+
+A check is a pure generator of Hits. Its parameters say what it is handed, by name: the first is the subject
+(a PodSpec where it looks at pods, else a Resource), then any of ``world``, ``params`` and ``request``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iocaudit.core.errors import CatalogueError
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import CONNECTIONS, PODS, SECRET, Kind
+from iocaudit.core.request import Operation, Request
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.world import World
+
+_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_HANDED = ("world", "params", "request")
+_PROFILES = ("default", "strict")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter a policy may set for a check.
+
+    ``schema`` is a JSON schema of its value, ``default`` what holds when no policy sets it. A ``required``
+    parameter has no default: without it the check is notConfigured.
+    """
+
+    name: str
+    schema: Mapping[str, Any]
+    description: str
+    default: Any = None
+    required: bool = False
+
+
+def string_list(name: str, description: str, *, default: Iterable[str] = (), required: bool = False) -> Parameter:
+    """A parameter that is a list of strings."""
+    schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000}
+    return Parameter(name, schema, description, None if required else list(default), required)
+
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check:
+    """One entry of the catalogue. ``run`` yields the hits on one resource; it may raise, the engine catches."""
+
+    id: str
+    severity: Severity
+    iocs: tuple[IoC, ...]
+    group: str
+    looks_at: tuple[Kind, ...]
+    needs: tuple[Kind, ...]
+    controls: Mapping[str, str]
+    profile: str
+    parameters: tuple[Parameter, ...]
+    operations: frozenset[Operation]
+    audit_only: bool
+    admission_only: bool
+    aliases: tuple[str, ...]
+    function: Callable[..., Iterator[Hit]]
+    on_pods: bool
+    handed: tuple[str, ...]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def documentation(self) -> str:
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+    @property
+    def title(self) -> str:
+        return self.documentation.partition("\n")[0].rstrip(".")
+
+    @property
+    def required_parameters(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters if p.required)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit]:
+        return self.function(*args, **kwargs)
+
+
+def check(
+    check_id: str,
+    *,
+    severity: Severity,
+    iocs: tuple[IoC, ...],
+    group: str,
+    looks_at: tuple[Kind, ...],
+    needs: tuple[Kind, ...] = (),
+    controls: Mapping[str, str] | None = None,
+    profile: str = "default",
+    parameters: tuple[Parameter, ...] = (),
+    operations: tuple[Operation, ...] = (Operation.CREATE, Operation.UPDATE),
+    audit_only: bool = False,
+    admission_only: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Iterator[Hit]]], Check]:
+    """Declare a check.
+
+    ``needs`` are kinds it looks up in the World; where one is incomplete there, the engine says Skipped.
+    ``audit_only`` checks never run at admission, ``admission_only`` ones only there (they get the request).
+    ``operations`` are those for which the webhook calls it. Raises CatalogueError on a broken declaration.
+    """
+
+    def declare(function: Callable[..., Iterator[Hit]]) -> Check:
+        def broken(reason: str) -> CatalogueError:
+            return CatalogueError(f"check {check_id!r} ({function.__module__}): {reason}")
+
+        if not _ID.fullmatch(check_id) or len(check_id) > 46:
+            raise broken("the id must be lower-case words joined by '-', at most 46 characters")
+        if not iocs:
+            raise broken("name at least one IoC")
+        if not looks_at:
+            raise broken("name at least one kind in looks_at")
+        if profile not in _PROFILES:
+            raise broken(f"profile must be one of {', '.join(_PROFILES)}")
+        if SECRET in needs or SECRET in looks_at:
+            raise broken("needing Secrets is refused: no check may read them from a cluster")
+        if not audit_only and any(kind in PODS for kind in needs):
+            raise broken("it needs Pods, so it must be declared audit_only")
+        if audit_only and admission_only:
+            raise broken("audit_only and admission_only exclude each other")
+        if any(kind in CONNECTIONS for kind in looks_at) and not admission_only:
+            raise broken("a CONNECT request exists at admission only: declare admission_only")
+        if not inspect.cleandoc(function.__doc__ or ""):
+            raise broken("the docstring is its documentation and must not be empty")
+        if not inspect.isgeneratorfunction(function):
+            raise broken("it must be a generator of Hits")
+        names = list(inspect.signature(function).parameters)
+        if not names:
+            raise broken("its first parameter must be the subject")
+        handed = tuple(names[1:])
+        for name in handed:
+            if name not in _HANDED:
+                raise broken(f"unknown parameter {name!r} (known: {', '.join(_HANDED)})")
+        if "request" in handed and not admission_only:
+            raise broken("it takes the request, so it must be declared admission_only")
+        if needs and "world" not in handed:
+            raise broken("it declares needs but does not take the world")
+        if parameters and "params" not in handed:
+            raise broken("it declares parameters but does not take params")
+        on_pods = all(kind.pods for kind in looks_at)
+        if not on_pods and any(kind.pods for kind in looks_at):
+            raise broken("it looks at kinds with pods and without: split it, or take Resources of one sort")
+        return Check(
+            id=check_id,
+            severity=severity,
+            iocs=iocs,
+            group=group,
+            looks_at=looks_at,
+            needs=needs,
+            controls=dict(controls or {}),
+            profile=profile,
+            parameters=parameters,
+            operations=frozenset(operations),
+            audit_only=audit_only,
+            admission_only=admission_only,
+            aliases=aliases,
+            function=function,
+            on_pods=on_pods,
+            handed=handed,
+            defaults={p.name: p.default for p in parameters if not p.required},
+        )
+
+    return declare
+
+
+__all__ = ["Check", "Parameter", "Params", "Request", "World", "check", "string_list"]

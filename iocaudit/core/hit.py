@@ -1,0 +1,25 @@
+"""What a check yields."""
+
+from typing import NamedTuple
+
+from iocaudit.core.severity import Severity
+
+
+class Hit(NamedTuple):
+    """One place in one object that is bad, and the value that makes it so.
+
+    ``path`` follows ``core.paths`` and survives reordering; ``at`` is where the value stands now, if that
+    differs (a rule by its position). ``evidence`` is the value in a canonical spelling: two hits of one check
+    with the same path and evidence are the same hit. ``severity`` is None where the check's own holds.
+    """
+
+    path: str
+    message: str
+    evidence: str = ""
+    severity: Severity | None = None
+    at: str | None = None
+    fix: str | None = None
+
+    @property
+    def place(self) -> str:
+        return self.at or self.path

@@ -1,0 +1,261 @@
+"""The one visitor over pods: every container list, pod-level defaults, and every place a pod may stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from iocaudit.core import paths
+from iocaudit.core.hit import Hit
+from iocaudit.core.image import ImageReference
+from iocaudit.core.kinds import PodAt
+from iocaudit.core.severity import Severity
+from iocaudit.core.shape import mapping, mappings, text
+
+if TYPE_CHECKING:
+    from iocaudit.core.resource import Resource
+
+_POD_LISTS = ("initContainers", "containers", "ephemeralContainers")
+_TEKTON_LISTS = ("steps", "sidecars")
+_ARGO_LISTS = ("initContainers", "sidecars")
+_ARGO_SINGLE = ("container", "script")
+
+
+class Problem(NamedTuple):
+    """A part of a pod whose type is not what the API says, so that it could not be audited."""
+
+    path: str
+    expected: str
+
+
+class Container:
+    """A container of any list, seen with its pod's defaults.
+
+    ``security_context`` is its own; ``effective(field)`` falls back on the pod's, as the kubelet does for the
+    fields that exist on both levels.
+    """
+
+    __slots__ = ("image_text", "list_name", "name", "path", "pod", "raw", "security_context")
+
+    def __init__(self, pod: PodSpec, raw: dict[str, Any], list_name: str, path: str) -> None:
+        self.pod = pod
+        self.raw = raw
+        self.list_name = list_name
+        self.path = path
+        self.name = text(raw.get("name"))
+        self.image_text = text(raw.get("image"))
+        context = raw.get("securityContext")
+        self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
+
+    @property
+    def title(self) -> str:
+        """``container "app"``, ``init container "wait"``, ``ephemeral container "debug"``."""
+        prefix = {"initContainers": "init ", "ephemeralContainers": "ephemeral "}.get(self.list_name, "")
+        return f'{prefix}container "{self.name}"' if self.name else f"{prefix}container at {self.path}"
+
+    @property
+    def is_init(self) -> bool:
+        return self.list_name == "initContainers"
+
+    @property
+    def is_ephemeral(self) -> bool:
+        return self.list_name == "ephemeralContainers"
+
+    @property
+    def is_sidecar(self) -> bool:
+        """A restartable init container (KEP-753)."""
+        return self.is_init and self.raw.get("restartPolicy") == "Always"
+
+    @property
+    def image(self) -> ImageReference | None:
+        """The image as the runtime would resolve it; None where there is none or it is no valid reference."""
+        return ImageReference.parse_or_none(self.image_text)
+
+    @property
+    def volume_mounts(self) -> list[dict[str, Any]]:
+        return mappings(self.raw.get("volumeMounts"))
+
+    def effective(self, field: str) -> Any:
+        """The container's own securityContext field, else the pod's; an explicit null counts as absent."""
+        own = self.security_context.get(field)
+        return own if own is not None else self.pod.security_context.get(field)
+
+    def effective_path(self, field: str) -> str:
+        """Where ``effective(field)`` was read, or would have to be set."""
+        if self.security_context.get(field) is None and self.pod.security_context.get(field) is not None:
+            return f"{self.pod.path}.securityContext.{field}"
+        return f"{self.path}.securityContext.{field}"
+
+    def hit(
+        self,
+        field: str,
+        message: str,
+        evidence: object = "",
+        *,
+        severity: Severity | None = None,
+        fix: str | None = None,
+    ) -> Hit:
+        """A hit at ``field`` below this container; the message is prefixed with the container's title."""
+        path = f"{self.path}.{field}" if field else self.path
+        return Hit(path, f"{self.title} {message}", str(evidence), severity, None, fix)
+
+
+class PodSpec:
+    """A pod, wherever it stands: ``spec`` at ``path`` of ``resource``, with the metadata it will carry."""
+
+    __slots__ = (
+        "annotations",
+        "containers",
+        "labels",
+        "metadata_path",
+        "path",
+        "problems",
+        "resource",
+        "security_context",
+        "spec",
+    )
+
+    def __init__(
+        self, resource: Resource, spec: dict[str, Any], path: str, metadata: Mapping[str, Any], metadata_path: str
+    ) -> None:
+        self.resource = resource
+        self.spec = spec
+        self.path = path
+        self.metadata_path = metadata_path
+        self.labels: Mapping[str, Any] = mapping(metadata.get("labels"))
+        self.annotations: Mapping[str, Any] = mapping(metadata.get("annotations"))
+        self.problems: list[Problem] = []
+        context = spec.get("securityContext")
+        self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
+        if context is not None and not isinstance(context, dict):
+            self.problems.append(Problem(f"{path}.securityContext", "a map"))
+        if not isinstance(spec.get("volumes", []) or [], list):
+            self.problems.append(Problem(f"{path}.volumes", "a list"))
+        self.containers: list[Container] = []
+
+    def add_list(self, name: str) -> None:
+        """Visit the container list ``name`` of the spec."""
+        raw = self.spec.get(name)
+        if raw is None:
+            return
+        if not isinstance(raw, list):
+            self.problems.append(Problem(f"{self.path}.{name}", "a list of containers"))
+            return
+        for index, item in enumerate(raw):
+            if not isinstance(item, dict):
+                self.problems.append(Problem(f"{self.path}.{name}[{index}]", "a container"))
+                continue
+            label = item.get("name")
+            place = paths.key(label) if isinstance(label, str) and label else f"[{index}]"
+            self.add(item, name, f"{self.path}.{name}{place}")
+
+    def add(self, raw: dict[str, Any], list_name: str, path: str) -> None:
+        container = Container(self, raw, list_name, path)
+        self.containers.append(container)
+        context = raw.get("securityContext")
+        if context is not None and not isinstance(context, dict):
+            self.problems.append(Problem(f"{path}.securityContext", "a map"))
+        mounts = raw.get("volumeMounts")
+        if mounts is not None and not isinstance(mounts, list):
+            self.problems.append(Problem(f"{path}.volumeMounts", "a list"))
+
+    @property
+    def namespace(self) -> str | None:
+        return self.resource.namespace
+
+    @property
+    def volumes(self) -> list[dict[str, Any]]:
+        return mappings(self.spec.get("volumes"))
+
+    def volume_path(self, volume: Mapping[str, Any], index: int) -> str:
+        """The path of a volume of ``volumes``: by name, else by position."""
+        name = text(volume.get("name"))
+        return f"{self.path}.volumes{paths.key(name) if name else f'[{index}]'}"
+
+    @property
+    def is_windows(self) -> bool:
+        return mapping(self.spec.get("os")).get("name") == "windows"
+
+    @property
+    def host_network(self) -> bool:
+        return self.spec.get("hostNetwork") is True
+
+    @property
+    def service_account(self) -> str:
+        """The ServiceAccount it runs as; ``default`` where nothing is said."""
+        return (
+            text(self.spec.get("serviceAccountName")) or text(self.spec.get("serviceAccount")) or "default"
+        )
+
+    def hit(
+        self,
+        field: str,
+        message: str,
+        evidence: object = "",
+        *,
+        severity: Severity | None = None,
+        fix: str | None = None,
+    ) -> Hit:
+        """A hit at ``field`` below the pod's spec."""
+        path = f"{self.path}.{field}" if field else self.path
+        return Hit(path, message, str(evidence), severity, None, fix)
+
+
+def pods_in(resource: Resource) -> list[PodSpec]:
+    """Every pod the resource's kind is known to hold; none where the kind is unknown or the part is absent."""
+    if resource.kind is None:
+        return []
+    found: list[PodSpec] = []
+    for place in resource.kind.pods:
+        for value, path in _reach(resource.raw, place.path, ""):
+            if isinstance(value, dict):
+                found.append(_visit(resource, place, value, path))
+    return found
+
+
+def _reach(value: Any, parts: tuple[str, ...], path: str) -> Iterator[tuple[Any, str]]:
+    if not parts:
+        yield value, path
+        return
+    head, rest = parts[0], parts[1:]
+    if head == "[]":
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                name = item.get("name") if isinstance(item, dict) else None
+                place = paths.key(name) if isinstance(name, str) and name else f"[{index}]"
+                yield from _reach(item, rest, path + place)
+    elif isinstance(value, dict):
+        if head == "*":
+            for name, item in value.items():
+                yield from _reach(item, rest, path + paths.key(str(name)))
+        elif value.get(head) is not None:
+            yield from _reach(value[head], rest, f"{path}.{head}" if path else head)
+
+
+def _visit(resource: Resource, place: PodAt, value: dict[str, Any], path: str) -> PodSpec:
+    if place.style == "template":
+        spec = value.get("spec")
+        pod = PodSpec(
+            resource,
+            spec if isinstance(spec, dict) else {},
+            f"{path}.spec",
+            mapping(value.get("metadata")),
+            f"{path}.metadata",
+        )
+        if spec is not None and not isinstance(spec, dict):
+            pod.problems.append(Problem(f"{path}.spec", "a map"))
+    else:
+        pod = PodSpec(resource, value, path, resource.metadata, "metadata")
+    if place.style == "tekton":
+        lists: tuple[str, ...] = _TEKTON_LISTS
+    elif place.style == "argo":
+        lists = _ARGO_LISTS
+        for name in _ARGO_SINGLE:
+            single = value.get(name)
+            if isinstance(single, dict):
+                pod.add(single, name, f"{path}.{name}")
+    else:
+        lists = _POD_LISTS
+    for name in lists:
+        pod.add_list(name)
+    return pod

@@ -1,0 +1,176 @@
+"""What an audit says: hits with their subjects, what was not evaluated, what failed."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from iocaudit.core.hit import Hit
+from iocaudit.core.resource import Origin, Ref, Resource
+from iocaudit.core.severity import IoC, Severity
+
+IDENTITY_VERSION = "v1"
+MOST_HITS = 50
+"""How many hits a finding lists; beyond that only the count grows."""
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("|".join((IDENTITY_VERSION, *parts)).encode()).hexdigest()[:16]
+
+
+def finding_fingerprint(check: str, ref: Ref) -> str:
+    """16 hex digits that name one check on one object, whatever the API version."""
+    return _digest(check, ref.group, ref.kind, ref.namespace or "", ref.name)
+
+
+def finding_name(check: str, ref: Ref) -> str:
+    """The name of the finding's custom resource."""
+    return f"{check}-{finding_fingerprint(check, ref)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit of a check on a subject. ``severity`` is what holds under the policy in force."""
+
+    check: str
+    severity: Severity
+    iocs: tuple[IoC, ...]
+    subject: Ref
+    origin: Origin
+    hit: Hit
+    default_fix: str = ""
+
+    @property
+    def message(self) -> str:
+        """Names object, field and value."""
+        return f"{self.subject}: {self.hit.message} ({self.hit.place})"
+
+    @property
+    def fix(self) -> str:
+        return self.hit.fix or self.default_fix
+
+    @property
+    def fingerprint(self) -> str:
+        """Names this very hit, its evidence included."""
+        ref = self.subject
+        return _digest(
+            self.check, ref.group, ref.kind, ref.namespace or "", ref.name, self.hit.path, self.hit.evidence
+        )
+
+    @property
+    def finding_fingerprint(self) -> str:
+        return finding_fingerprint(self.check, self.subject)
+
+    @property
+    def same_hit(self) -> tuple[str, str, str]:
+        """What makes two hits of one object the same across an UPDATE: check, path and evidence."""
+        return (self.check, self.hit.path, self.hit.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was not evaluated, and why. ``check`` is None where no check at all could run."""
+
+    check: str | None
+    subject: Ref | None
+    reason: str
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A check that raised or ran out of time on a subject: never a silent pass."""
+
+    check: str
+    subject: Ref | None
+    error: str
+    origin: Origin | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome of one audit. ``not_configured`` maps a check to the parameters it lacks."""
+
+    found: list[Found] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    not_configured: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    audited: int = 0
+
+    def extend(self, other: "Report") -> None:
+        self.found += other.found
+        self.skipped += other.skipped
+        self.faults += other.faults
+        self.not_configured |= other.not_configured
+        self.audited += other.audited
+
+    def sorted(self) -> "Report":
+        """The same, in the order every output uses: file, object, then worst first."""
+        return Report(
+            sorted(self.found, key=_order_found),
+            sorted(self.skipped, key=lambda s: (_origin(s.origin), str(s.subject), s.check or "", s.reason)),
+            sorted(self.faults, key=lambda f: (_origin(f.origin), str(f.subject), f.check, f.error)),
+            dict(sorted(self.not_configured.items())),
+            self.audited,
+        )
+
+
+def _origin(origin: Origin | None) -> tuple[str, int, str]:
+    return (origin.file or "", origin.document, origin.item) if origin else ("", 0, "")
+
+
+def _order_found(found: Found) -> tuple[object, ...]:
+    ref = found.subject
+    return (
+        _origin(found.origin),
+        ref.kind,
+        ref.namespace or "",
+        ref.name,
+        -found.severity,
+        found.check,
+        found.hit.path,
+        found.hit.evidence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check on one top-level owner, with its hits: what a custom resource holds."""
+
+    check: str
+    subject: Ref
+    home: str | None
+    severity: Severity
+    iocs: tuple[IoC, ...]
+    hits: tuple[Found, ...]
+    verified: bool = True
+
+    @property
+    def name(self) -> str:
+        return finding_name(self.check, self.subject)
+
+
+def findings_of(found: Iterable[Found]) -> list[Finding]:
+    """Group hits by check and subject; the same hit said twice counts once."""
+    grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, str, str], Found]] = {}
+    for one in found:
+        ref = one.subject
+        hits = grouped.setdefault((one.check, ref.group, ref.kind, ref.namespace, ref.name), {})
+        hits.setdefault(one.same_hit, one)
+    findings = []
+    for hits in grouped.values():
+        ordered = sorted(hits.values(), key=lambda f: (-f.severity, f.hit.path, f.hit.evidence))
+        first = ordered[0]
+        home = first.subject.name if _is_namespace(first.subject) else first.subject.namespace
+        findings.append(
+            Finding(first.check, first.subject, home, first.severity, first.iocs, tuple(ordered))
+        )
+    return findings
+
+
+def _is_namespace(ref: Ref) -> bool:
+    return ref.group == "" and ref.kind == "Namespace"
+
+
+def subject_of(resource: Resource) -> Ref:
+    """The subject a hit on this resource is reported on."""
+    return resource.ref

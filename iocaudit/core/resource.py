@@ -1,0 +1,102 @@
+"""One Kubernetes object and where it came from."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
+from iocaudit.core.pod import PodSpec, pods_in
+from iocaudit.core.shape import Json, mapping, text
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Names an object by group and kind. ``namespace`` is None for cluster scope and where a file leaves it out."""
+
+    group: str
+    version: str
+    kind: str
+    namespace: str | None
+    name: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a resource was read. ``document`` counts from 0 in its file; ``item`` is the path inside a List."""
+
+    source: str
+    """``file``, ``admission`` or ``cluster``."""
+    file: str | None = None
+    line: int | None = None
+    document: int = 0
+    item: str = ""
+
+    @property
+    def folder(self) -> PurePosixPath | None:
+        return PurePosixPath(self.file).parent if self.file else None
+
+
+CLUSTER = Origin("cluster")
+ADMISSION = Origin("admission")
+
+
+class Resource:
+    """An object as decoded JSON (``raw``) with the parts every reader needs taken out once.
+
+    ``kind`` is None for a kind we don't know. ``name`` is ``metadata.name``, else ``metadata.generateName``,
+    else empty. ``namespace`` is None for cluster scope and where the object does not say.
+    """
+
+    __slots__ = ("_pods", "group", "kind", "kind_name", "metadata", "name", "namespace", "origin", "raw", "version")
+
+    def __init__(self, raw: Json, origin: Origin, *, kind: Kind | None = None) -> None:
+        self.raw = raw
+        self.origin = origin
+        group, _, version = text(raw.get("apiVersion")).rpartition("/")
+        self.group = group
+        self.version = version
+        self.kind_name = text(raw.get("kind"))
+        self.kind = kind or kind_of(group, self.kind_name)
+        self.metadata = mapping(raw.get("metadata"))
+        self.name = text(self.metadata.get("name")) or text(self.metadata.get("generateName"))
+        scoped = self.kind is None or self.kind.namespaced
+        self.namespace = (text(self.metadata.get("namespace")) or None) if scoped else None
+        self._pods: list[PodSpec] | None = None
+
+    @property
+    def ref(self) -> Ref:
+        return Ref(self.group, self.version, self.kind_name, self.namespace, self.name)
+
+    @property
+    def uid(self) -> str:
+        return text(self.metadata.get("uid"))
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        return dict(mapping(self.metadata.get("labels")))
+
+    @property
+    def annotations(self) -> dict[str, Any]:
+        return dict(mapping(self.metadata.get("annotations")))
+
+    @property
+    def home(self) -> str | None:
+        """The namespace whose policy and report this object belongs to: a Namespace is at home in itself."""
+        return self.name if self.kind is NAMESPACE else self.namespace
+
+    @property
+    def pods(self) -> list[PodSpec]:
+        """The pods this object holds, through the one visitor."""
+        if self._pods is None:
+            self._pods = pods_in(self) if self.kind is not None and self.kind.pods else []
+        return self._pods
+
+    def __repr__(self) -> str:
+        return f"Resource({self.ref})"

@@ -1,0 +1,150 @@
+"""What a check may look up beyond its subject, and whether that is all there is.
+
+A World knows its resources kind by kind, and for each kind whether it is complete. In a folder of files
+one identity may stand in several documents (overlays): they are variants, and a look-up takes the one
+nearest to the asking resource: the same file, then the same folder, then the nearest parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, TypeVar
+
+from iocaudit.core.kinds import Kind
+from iocaudit.core.resource import Origin, Resource
+
+T = TypeVar("T")
+
+
+class World:
+    """Resources indexed by kind, namespace and name.
+
+    ``default_namespace`` is where a namespaced object without a namespace counts as being. A kind is complete
+    unless ``mark_incomplete`` gave a reason. ``memo`` keeps what checks derive from whole kinds until one
+    of those kinds changes, so that checks stay pure and still index once.
+    """
+
+    def __init__(self, *, default_namespace: str = "default") -> None:
+        self.default_namespace = default_namespace
+        self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
+        self._incomplete: dict[Kind, str] = {}
+        self._versions: dict[Kind, int] = {}
+        self._memo: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
+        self._crowded: set[Kind] = set()
+
+    # -- filling ------------------------------------------------------------------------------------------
+
+    def add(self, resource: Resource) -> None:
+        """Add a resource, as a further variant where its identity is taken by another origin."""
+        kind = resource.kind
+        if kind is None:
+            return
+        variants = (
+            self._kinds.setdefault(kind, {})
+            .setdefault(self.namespace_of(resource), {})
+            .setdefault(resource.name, [])
+        )
+        variants.append(resource)
+        if len(variants) > 1:
+            self._crowded.add(kind)
+        self._versions[kind] = self._versions.get(kind, 0) + 1
+
+    def put(self, resource: Resource) -> None:
+        """Add a resource or replace the one of its identity, as a live cluster does."""
+        kind = resource.kind
+        if kind is None:
+            return
+        named = self._kinds.setdefault(kind, {}).setdefault(self.namespace_of(resource), {})
+        named[resource.name] = [resource]
+        self._versions[kind] = self._versions.get(kind, 0) + 1
+
+    def remove(self, kind: Kind, namespace: str | None, name: str) -> None:
+        """Forget an identity; nothing happens where it is not known."""
+        named = self._kinds.get(kind, {}).get(namespace)
+        if named is not None and named.pop(name, None) is not None:
+            self._versions[kind] = self._versions.get(kind, 0) + 1
+
+    def replace(self, kind: Kind, resources: Iterable[Resource]) -> None:
+        """Take these as all there is of a kind (after a fresh list), and the kind as complete."""
+        self._kinds.pop(kind, None)
+        self._incomplete.pop(kind, None)
+        self._crowded.discard(kind)
+        self._versions[kind] = self._versions.get(kind, 0) + 1
+        for resource in resources:
+            self.put(resource)
+
+    def mark_incomplete(self, kind: Kind, reason: str) -> None:
+        self._incomplete[kind] = reason
+        self._versions[kind] = self._versions.get(kind, 0) + 1
+
+    # -- asking -------------------------------------------------------------------------------------------
+
+    def incomplete(self, kind: Kind) -> str | None:
+        """Why the kind may hold more than is known here; None where it is complete."""
+        return self._incomplete.get(kind)
+
+    def namespace_of(self, resource: Resource) -> str | None:
+        """The namespace an object counts as being in; None for cluster scope."""
+        if resource.kind is not None and not resource.kind.namespaced:
+            return None
+        return resource.namespace or self.default_namespace
+
+    def all(self, kind: Kind, *, near: Resource | None = None) -> list[Resource]:
+        """Every object of a kind, in any namespace; of variants the one nearest to ``near``."""
+        spaces = self._kinds.get(kind, {})
+        return [pick(variants, near) for named in spaces.values() for variants in named.values() if variants]
+
+    def of(self, kind: Kind, namespace: str | None, *, near: Resource | None = None) -> list[Resource]:
+        """Every object of a kind in one namespace (None: cluster scope)."""
+        named = self._kinds.get(kind, {}).get(namespace, {})
+        return [pick(variants, near) for variants in named.values() if variants]
+
+    def get(self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None) -> Resource | None:
+        """The object of that name, or None."""
+        variants = self._kinds.get(kind, {}).get(namespace, {}).get(name)
+        return pick(variants, near) if variants else None
+
+    def has(self, kind: Kind) -> bool:
+        """Whether any object of the kind is known."""
+        return any(self._kinds.get(kind, {}).values())
+
+    def memo(
+        self, key: Hashable, kinds: tuple[Kind, ...], build: Callable[[], T], *, near: Resource | None = None
+    ) -> T:
+        """``build()``, kept until one of ``kinds`` changes. Where those kinds have variants, kept per folder."""
+        if near is not None and self._crowded and not self._crowded.isdisjoint(kinds):
+            key = (key, near.origin.file)
+        stamp = tuple(self._versions.get(kind, 0) for kind in kinds)
+        kept = self._memo.get(key)
+        if kept is not None and kept[0] == stamp:
+            value: T = kept[1]
+            return value
+        value = build()
+        self._memo[key] = (stamp, value)
+        return value
+
+
+def pick(variants: list[Resource], near: Resource | None) -> Resource:
+    """Of the variants of one identity, the one nearest to ``near``; the first where nothing is near."""
+    if len(variants) == 1 or near is None:
+        return variants[0]
+    return min(variants, key=lambda resource: _distance(resource.origin, near.origin))
+
+
+def _distance(origin: Origin, near: Origin) -> tuple[int, int]:
+    """Smaller is nearer: same file, same folder, nearest parent, then anywhere, by steps between folders."""
+    if origin.file == near.file:
+        return (0, abs(origin.document - near.document))
+    ours, theirs = origin.folder, near.folder
+    if ours is None or theirs is None:
+        return (3, 0)
+    if ours == theirs:
+        return (1, 0)
+    common = 0
+    for one, other in zip(ours.parts, theirs.parts, strict=False):
+        if one != other:
+            break
+        common += 1
+    if common == len(ours.parts):
+        return (2, len(theirs.parts) - common)
+    return (3, len(theirs.parts) + len(ours.parts) - 2 * common)

@@ -1,0 +1,1 @@
+"""Run a catalogue of checks over resources in a world, and judge what it finds."""
