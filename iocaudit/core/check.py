@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iocaudit.core.errors import CatalogueError
-from iocaudit.core.hit import Hit
+from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, PODS, SECRET, Kind
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.severity import IoC, Severity
@@ -58,6 +58,7 @@ class Check:
     group: str
     looks_at: tuple[Kind, ...]
     needs: tuple[Kind, ...]
+    uses: tuple[Kind, ...]
     controls: Mapping[str, str]
     profile: str
     parameters: tuple[Parameter, ...]
@@ -65,10 +66,16 @@ class Check:
     audit_only: bool
     admission_only: bool
     aliases: tuple[str, ...]
-    function: Callable[..., Iterator[Hit]]
+    function: Callable[..., Iterator[Hit | Skip]]
     on_pods: bool
     handed: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    worst: Severity = Severity.LOW
+
+    @property
+    def may_reach_critical(self) -> bool:
+        """Whether one of its hits can be critical, its own severity or a hit's."""
+        return self.worst >= Severity.CRITICAL
 
     @property
     def documentation(self) -> str:
@@ -82,7 +89,7 @@ class Check:
     def required_parameters(self) -> tuple[str, ...]:
         return tuple(p.name for p in self.parameters if p.required)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit]:
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit | Skip]:
         return self.function(*args, **kwargs)
 
 
@@ -94,6 +101,7 @@ def check(
     group: str,
     looks_at: tuple[Kind, ...],
     needs: tuple[Kind, ...] = (),
+    uses: tuple[Kind, ...] = (),
     controls: Mapping[str, str] | None = None,
     profile: str = "default",
     parameters: tuple[Parameter, ...] = (),
@@ -101,15 +109,18 @@ def check(
     audit_only: bool = False,
     admission_only: bool = False,
     aliases: tuple[str, ...] = (),
-) -> Callable[[Callable[..., Iterator[Hit]]], Check]:
+    worst: Severity | None = None,
+) -> Callable[[Callable[..., Iterator[Hit | Skip]]], Check]:
     """Declare a check.
 
     ``needs`` are kinds it looks up in the World; where one is incomplete there, the engine says Skipped.
+    ``uses`` are kinds it looks up too, but whose absence costs only a part of it: it yields Skip itself.
     ``audit_only`` checks never run at admission, ``admission_only`` ones only there (they get the request).
+    ``worst`` is the highest severity a single hit may carry where that is above ``severity``.
     ``operations`` are those for which the webhook calls it. Raises CatalogueError on a broken declaration.
     """
 
-    def declare(function: Callable[..., Iterator[Hit]]) -> Check:
+    def declare(function: Callable[..., Iterator[Hit | Skip]]) -> Check:
         def broken(reason: str) -> CatalogueError:
             return CatalogueError(f"check {check_id!r} ({function.__module__}): {reason}")
 
@@ -121,9 +132,9 @@ def check(
             raise broken("name at least one kind in looks_at")
         if profile not in _PROFILES:
             raise broken(f"profile must be one of {', '.join(_PROFILES)}")
-        if SECRET in needs or SECRET in looks_at:
+        if SECRET in (*needs, *uses, *looks_at):
             raise broken("needing Secrets is refused: no check may read them from a cluster")
-        if not audit_only and any(kind in PODS for kind in needs):
+        if not audit_only and any(kind in PODS for kind in (*needs, *uses)):
             raise broken("it needs Pods, so it must be declared audit_only")
         if audit_only and admission_only:
             raise broken("audit_only and admission_only exclude each other")
@@ -142,7 +153,7 @@ def check(
                 raise broken(f"unknown parameter {name!r} (known: {', '.join(_HANDED)})")
         if "request" in handed and not admission_only:
             raise broken("it takes the request, so it must be declared admission_only")
-        if needs and "world" not in handed:
+        if (needs or uses) and "world" not in handed:
             raise broken("it declares needs but does not take the world")
         if parameters and "params" not in handed:
             raise broken("it declares parameters but does not take params")
@@ -156,6 +167,7 @@ def check(
             group=group,
             looks_at=looks_at,
             needs=needs,
+            uses=uses,
             controls=dict(controls or {}),
             profile=profile,
             parameters=parameters,
@@ -166,6 +178,7 @@ def check(
             function=function,
             on_pods=on_pods,
             handed=handed,
+            worst=max(severity, worst or severity),
             defaults={p.name: p.default for p in parameters if not p.required},
         )
 

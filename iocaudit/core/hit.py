@@ -23,3 +23,9 @@ class Hit(NamedTuple):
     @property
     def place(self) -> str:
         return self.at or self.path
+
+
+class Skip(NamedTuple):
+    """What a check yields in place of a Hit where it could not evaluate a part of the subject."""
+
+    reason: str

@@ -1,0 +1,94 @@
+"""The checks in force, indexed by what they look at, and the kinds that follow from them."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from iocaudit.core.check import Check
+from iocaudit.core.errors import CatalogueError
+from iocaudit.core.kinds import CONNECTIONS, Kind
+from iocaudit.core.request import Operation
+
+
+class Catalogue:
+    """An immutable set of checks. Raises CatalogueError where two claim one id or alias."""
+
+    def __init__(self, checks: Iterable[Check]) -> None:
+        self._checks: dict[str, Check] = {}
+        self._aliases: dict[str, str] = {}
+        for check in sorted(checks, key=lambda c: c.id):
+            if check.id in self._checks:
+                raise CatalogueError(f"check {check.id!r} is declared twice: ids must be unique")
+            self._checks[check.id] = check
+        for check in self._checks.values():
+            for alias in check.aliases:
+                if alias in self._checks or alias in self._aliases:
+                    raise CatalogueError(f"check {check.id!r}: its alias {alias!r} is already taken")
+                self._aliases[alias] = check.id
+        self._by_kind: dict[Kind, tuple[Check, ...]] = {}
+        for check in self._checks.values():
+            for kind in check.looks_at:
+                self._by_kind[kind] = (*self._by_kind.get(kind, ()), check)
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self._checks.values())
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def find(self, name: str) -> Check | None:
+        """The check of that id or alias."""
+        return self._checks.get(self._aliases.get(name, name))
+
+    def for_kind(self, kind: Kind | None) -> tuple[Check, ...]:
+        """The checks that look at a kind, by id."""
+        return self._by_kind.get(kind, ()) if kind is not None else ()
+
+    def select(self, keep: Iterable[str]) -> "Catalogue":
+        """A catalogue of only these ids."""
+        wanted = set(keep)
+        return Catalogue(check for check in self if check.id in wanted)
+
+    @cached_property
+    def groups(self) -> frozenset[str]:
+        return frozenset(check.group for check in self)
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every stored kind that some check looks at or looks up: what a source has to read."""
+        seen = {kind for check in self for kind in (*check.looks_at, *check.needs, *check.uses)}
+        return tuple(sorted(seen - set(CONNECTIONS), key=lambda kind: (kind.group, kind.name)))
+
+    @cached_property
+    def audited_kinds(self) -> tuple[Kind, ...]:
+        """The stored kinds that a check which runs in an audit looks at."""
+        seen = {kind for check in self if not check.admission_only for kind in check.looks_at}
+        return tuple(sorted(seen - set(CONNECTIONS), key=lambda kind: (kind.group, kind.name)))
+
+    @cached_property
+    def world_kinds(self) -> tuple[Kind, ...]:
+        """The kinds that checks look up in the World during an audit."""
+        seen = {kind for check in self for kind in (*check.needs, *check.uses)}
+        return tuple(sorted(seen, key=lambda kind: (kind.group, kind.name)))
+
+    def admission_world_kinds(self) -> tuple[Kind, ...]:
+        """The kinds that checks which run at admission look up: what the webhook lists and watches."""
+        seen = {kind for c in self if not c.audit_only for kind in (*c.needs, *c.uses)}
+        return tuple(sorted(seen, key=lambda kind: (kind.group, kind.name)))
+
+    def admission_rules(self, checks: Iterable[str] | None = None) -> dict[Kind, frozenset[Operation]]:
+        """Kind to operations that the given checks (all by default) want to see at admission."""
+        wanted = None if checks is None else set(checks)
+        rules: dict[Kind, frozenset[Operation]] = {}
+        for check in self:
+            if check.audit_only or (wanted is not None and check.id not in wanted):
+                continue
+            for kind in check.looks_at:
+                rules[kind] = rules.get(kind, frozenset()) | check.operations
+        return rules
+
+
+def builtin_catalogue() -> Catalogue:
+    """The checks that ship with the product."""
+    from checks import declared  # imported late: reading the catalogue is the dear part of a start
+
+    return Catalogue(declared())

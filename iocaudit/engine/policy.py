@@ -1,0 +1,386 @@
+"""Which checks run where, in what mode, and with which parameters: AuditPolicy made effective.
+
+For a namespace and a check, the matching policy of the highest priority that names the check decides mode,
+severity and parameters whole. Nothing merges. Where none names it, the built-in default holds.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from iocaudit.core.check import Check
+from iocaudit.core.errors import PolicyError
+from iocaudit.core.severity import Severity
+from iocaudit.core.shape import items, mapping, mappings, strings, text
+from iocaudit.engine.catalogue import Catalogue
+
+API_VERSION = "iocaudit.io/v1alpha1"
+
+
+class Mode(StrEnum):
+    """What posture does with a hit."""
+
+    DENY = "deny"
+    WARN = "warn"
+    AUDIT = "audit"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class ExemptSubject:
+    """A user, group or ServiceAccount whose own requests are not denied."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+    def covers(self, username: str, groups: Sequence[str]) -> bool:
+        if self.kind == "Group":
+            return self.name in groups
+        if self.kind == "ServiceAccount":
+            return username == f"system:serviceaccount:{self.namespace}:{self.name}"
+        return username == self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What holds for one check in one place. ``mode`` None: it follows the hit's severity."""
+
+    check: Check
+    mode: Mode | None
+    severity: Severity | None
+    params: Mapping[str, Any]
+    policy: str | None = None
+    on_fault: str = "deny"
+    on_incomplete: str = "warn"
+    existing: str = "warn"
+    exempt: tuple[ExemptSubject, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Parameters the check cannot do without and nobody has set."""
+        return tuple(name for name in self.check.required_parameters if not self.params.get(name))
+
+    def mode_for(self, severity: Severity) -> Mode:
+        """The mode for a hit of that severity: critical denies, high warns, the rest audits, unless named."""
+        if self.mode is not None:
+            return self.mode
+        if severity >= Severity.CRITICAL:
+            return Mode.DENY
+        return Mode.WARN if severity >= Severity.HIGH else Mode.AUDIT
+
+    @property
+    def may_deny(self) -> bool:
+        """Whether a hit of the check's own severity would be denied."""
+        return self.mode_for(self.severity or self.check.severity) is Mode.DENY
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One entry of ``spec.checks``: the checks it names, and what it says of them."""
+
+    index: int
+    ids: frozenset[str]
+    groups: frozenset[str]
+    profiles: frozenset[str]
+    mode: Mode | None
+    severity: Severity | None
+    params: Mapping[str, Any]
+
+    def specificity(self, check: Check) -> int:
+        """3 where the check is named by id, 2 by group, 1 by profile, 0 where it is not named."""
+        if check.id in self.ids or any(alias in self.ids for alias in check.aliases):
+            return 3
+        if check.group in self.groups:
+            return 2
+        return 1 if check.profile in self.profiles else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An AuditPolicy that has been read and found usable."""
+
+    name: str
+    priority: int
+    namespaces: tuple[str, ...] | None
+    excluded: tuple[str, ...]
+    selector: Mapping[str, Any] | None
+    cluster_scoped: bool
+    rules: tuple[Rule, ...]
+    on_fault: str = "deny"
+    on_incomplete: str = "warn"
+    existing: str = "warn"
+    exempt: tuple[ExemptSubject, ...] = ()
+    unknown_ids: tuple[str, ...] = ()
+    selects_by_label: bool = False
+
+    def matches(self, namespace: str | None, labels: Mapping[str, Any]) -> bool:
+        """Whether it applies in a namespace with these labels (None: to cluster-scoped objects)."""
+        if namespace is None:
+            return self.cluster_scoped
+        if any(fnmatch.fnmatchcase(namespace, pattern) for pattern in self.excluded):
+            return False
+        if self.namespaces is not None and not any(
+            fnmatch.fnmatchcase(namespace, pattern) for pattern in self.namespaces
+        ):
+            return False
+        return self.selector is None or _selects(self.selector, labels | {_NAME_LABEL: namespace})
+
+    def rule_for(self, check: Check) -> Rule | None:
+        """The entry that names the check most closely; of equals the last."""
+        best, found = 0, None
+        for rule in self.rules:
+            closeness = rule.specificity(check)
+            if closeness and closeness >= best:
+                best, found = closeness, rule
+        return found
+
+
+_NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+def _selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    for key, value in mapping(selector.get("matchLabels")).items():
+        if labels.get(key) != value:
+            return False
+    for expression in mappings(selector.get("matchExpressions")):
+        key, values = text(expression.get("key")), strings(expression.get("values"))
+        match expression.get("operator"):
+            case "In":
+                good = labels.get(key) in values
+            case "NotIn":
+                good = labels.get(key) not in values
+            case "Exists":
+                good = key in labels
+            case _:
+                good = key not in labels
+        if not good:
+            return False
+    return True
+
+
+def read_policy(raw: Mapping[str, Any], catalogue: Catalogue) -> Policy:
+    """Read an AuditPolicy; raises PolicyError naming the policy, the field and what is wrong with it."""
+    name = text(mapping(raw.get("metadata")).get("name")) or "(unnamed)"
+
+    def bad(where: str, reason: str) -> PolicyError:
+        return PolicyError(f"AuditPolicy {name}: {where}: {reason}")
+
+    spec = raw.get("spec")
+    if not isinstance(spec, dict):
+        raise bad("spec", "must be a map")
+    match = mapping(spec.get("match"))
+    selector = match.get("namespaceSelector")
+    by_label = False
+    if selector is not None:
+        if not isinstance(selector, dict):
+            raise bad("spec.match.namespaceSelector", "must be a label selector")
+        keys = set(mapping(selector.get("matchLabels")))
+        for index, expression in enumerate(mappings(selector.get("matchExpressions"))):
+            keys.add(text(expression.get("key")))
+            if expression.get("operator") not in ("In", "NotIn", "Exists", "DoesNotExist"):
+                raise bad(
+                    f"spec.match.namespaceSelector.matchExpressions[{index}].operator",
+                    "must be In, NotIn, Exists or DoesNotExist",
+                )
+        by_label = bool(keys - {_NAME_LABEL})
+    rules, unknown = [], []
+    for index, entry in enumerate(items(spec.get("checks"))):
+        where = f"spec.checks[{index}]"
+        if not isinstance(entry, dict):
+            raise bad(where, "must be a map")
+        ids = frozenset(strings(entry.get("ids")))
+        unknown += sorted(i for i in ids if catalogue.find(i) is None)
+        rule = Rule(
+            index,
+            ids,
+            frozenset(strings(entry.get("groups"))),
+            frozenset(strings(entry.get("profiles"))),
+            _choice(Mode, entry.get("mode"), bad, f"{where}.mode"),
+            _severity(entry.get("severity"), bad, f"{where}.severity"),
+            _params(entry.get("parameters"), ids, catalogue, bad, f"{where}.parameters"),
+        )
+        if not (rule.ids or rule.groups or rule.profiles):
+            raise bad(where, "names no check: give ids, groups or profiles")
+        rules.append(rule)
+    return Policy(
+        name=name,
+        priority=_integer(spec.get("priority", 0), bad, "spec.priority"),
+        namespaces=tuple(strings(match["namespaces"])) if "namespaces" in match else None,
+        excluded=tuple(strings(match.get("excludeNamespaces"))),
+        selector=selector,
+        cluster_scoped=match.get("clusterScoped") is True or not match,
+        rules=tuple(rules),
+        on_fault=_word(spec.get("onFault", "deny"), ("deny", "allow"), bad, "spec.onFault"),
+        on_incomplete=_word(spec.get("onIncomplete", "warn"), ("deny", "warn"), bad, "spec.onIncomplete"),
+        existing=_word(spec.get("existing", "warn"), ("deny", "warn"), bad, "spec.existing"),
+        exempt=tuple(
+            ExemptSubject(text(s.get("kind")), text(s.get("name")), text(s.get("namespace")))
+            for s in mappings(spec.get("exemptSubjects"))
+        ),
+        unknown_ids=tuple(unknown),
+        selects_by_label=by_label,
+    )
+
+
+def _choice(enum: type[Mode], value: object, bad: Any, where: str) -> Mode | None:
+    if value is None:
+        return None
+    try:
+        return enum(value)
+    except ValueError:
+        raise bad(where, f"{value!r} is none of {', '.join(enum)}") from None
+
+
+def _severity(value: object, bad: Any, where: str) -> Severity | None:
+    if value is None:
+        return None
+    try:
+        return Severity.parse(text(value))
+    except ValueError as error:
+        raise bad(where, str(error)) from None
+
+
+def _integer(value: object, bad: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise bad(where, "must be an integer")
+    return value
+
+
+def _word(value: object, choices: tuple[str, ...], bad: Any, where: str) -> str:
+    if value not in choices:
+        raise bad(where, f"{value!r} is none of {', '.join(choices)}")
+    return str(value)
+
+
+def _params(
+    value: object, ids: frozenset[str], catalogue: Catalogue, bad: Any, where: str
+) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise bad(where, "must be a map")
+    known = {p.name: p for i in ids if (check := catalogue.find(i)) for p in check.parameters}
+    if not known and value:
+        if any(catalogue.find(i) is None for i in ids):
+            return value
+        raise bad(where, "these checks take no parameters; name a check by id to set its parameters")
+    for key, given in value.items():
+        if key not in known:
+            raise bad(f"{where}.{key}", f"unknown parameter (known: {', '.join(sorted(known)) or 'none'})")
+        if reason := schema_error(given, known[key].schema):
+            raise bad(f"{where}.{key}", reason)
+    return value
+
+
+
+
+def schema_error(value: object, schema: Mapping[str, Any]) -> str | None:
+    """What a full JSON schema validator says of a value; None where it fits."""
+    import jsonschema  # late: only policies with parameters need it
+
+    error = next(iter(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)), None)
+    if error is None:
+        return None
+    place = "".join(f"[{part!r}]" for part in error.absolute_path)
+    return f"{place + ': ' if place else ''}{error.message}"
+
+
+@dataclass(slots=True)
+class PolicySet:
+    """Every usable policy and the built-in default, asked by place.
+
+    ``profile`` is what runs where no policy names a check. ``strict`` adds the strict checks.
+    """
+
+    catalogue: Catalogue
+    policies: tuple[Policy, ...] = ()
+    profile: str = "default"
+    _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
+
+    @property
+    def conflicts(self) -> dict[str, tuple[str, ...]]:
+        """Policy name to the others of its own priority that can decide the same check in the same place."""
+        found: dict[str, tuple[str, ...]] = {}
+        for one in self.policies:
+            others = tuple(
+                other.name
+                for other in self.policies
+                if other is not one and other.priority == one.priority and self._overlap(one, other)
+            )
+            if others:
+                found[one.name] = others
+        return found
+
+    def _overlap(self, one: Policy, other: Policy) -> bool:
+        return _places_meet(one, other) and any(one.rule_for(c) and other.rule_for(c) for c in self.catalogue)
+
+    def settings(self, namespace: str | None, labels: Mapping[str, Any] | None = None) -> dict[str, Setting]:
+        """Check id to what holds for it in a namespace (None: cluster scope); ``off`` checks are left out."""
+        labels = labels or {}
+        relevant = tuple(sorted((str(k), str(v)) for k, v in labels.items())) if self._by_label() else ()
+        place = (namespace, relevant)
+        kept = self._kept.get(place)
+        if kept is None:
+            matching = [p for p in self.policies if p.matches(namespace, labels)]
+            kept = {c.id: s for c in self.catalogue if (s := self._decide(c, matching)).mode is not Mode.OFF}
+            if len(self._kept) > 10_000:
+                self._kept.clear()
+            self._kept[place] = kept
+        return kept
+
+    def _by_label(self) -> bool:
+        return any(policy.selects_by_label for policy in self.policies)
+
+    def _decide(self, check: Check, matching: Iterable[Policy]) -> Setting:
+        for policy in matching:
+            rule = policy.rule_for(check)
+            if rule is not None:
+                return Setting(
+                    check,
+                    rule.mode,
+                    rule.severity,
+                    {**check.defaults, **rule.params},
+                    policy.name,
+                    policy.on_fault,
+                    policy.on_incomplete,
+                    policy.existing,
+                    policy.exempt,
+                )
+        runs = check.profile == "default" or self.profile == "strict"
+        return Setting(check, None if runs else Mode.OFF, None, check.defaults)
+
+    def may_deny(self, check: Check) -> bool:
+        """Whether any policy, or the default, can lead to a denial by this check."""
+        named = [rule for policy in self.policies if (rule := policy.rule_for(check))]
+        if any(rule.mode is Mode.DENY for rule in named):
+            return True
+        follows = [rule.severity for rule in named if rule.mode is None]
+        runs = check.profile == "default" or self.profile == "strict"
+        if runs:
+            follows.append(None)
+        return any((severity or check.severity) >= Severity.CRITICAL for severity in follows) or (
+            bool(follows) and check.may_reach_critical
+        )
+
+
+def _places_meet(one: Policy, other: Policy) -> bool:
+    if one.cluster_scoped and other.cluster_scoped:
+        return True
+    if one.namespaces is None or other.namespaces is None:
+        return True
+    return any(
+        fnmatch.fnmatchcase(a, b) or fnmatch.fnmatchcase(b, a) for a in one.namespaces for b in other.namespaces
+    )
+
+
+def read_policies(raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default") -> PolicySet:
+    """A PolicySet of all of these; raises PolicyError on the first unusable one."""
+    return PolicySet(catalogue, tuple(read_policy(raw, catalogue) for raw in raws), profile)

@@ -1,0 +1,148 @@
+"""What a report means for a request: the only place that knows deny, warn and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.request import Request
+from iocaudit.engine.policy import Mode, Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
+
+    ``observed`` are hits that neither deny nor warn. ``spared`` maps why a denial was turned into a warning
+    (``exempt``, ``existing``) to the hits it spared.
+    """
+
+    allowed: bool
+    denials: tuple[Found, ...] = ()
+    warnings: tuple[Found, ...] = ()
+    observed: tuple[Found, ...] = ()
+    fault_denials: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    incomplete_denials: tuple[Skipped, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    spared: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+
+
+def introduced(new: Report, old: Report | None) -> list[Found]:
+    """The hits of the new object that the old one does not have: check, path and evidence taken together."""
+    if old is None:
+        return list(new.found)
+    before = {found.same_hit for found in old.found}
+    return [found for found in new.found if found.same_hit not in before]
+
+
+def judge(
+    report: Report,
+    settings: Mapping[str, Setting],
+    request: Request,
+    *,
+    old: Report | None = None,
+    owner: Report | None = None,
+) -> Verdict:
+    """Judge a request by the audit of its object.
+
+    ``old`` is the audit of the object as it was (UPDATE). ``owner`` is the audit of the verified owner's stored
+    template, for a pod that a controller makes: where the policy says ``existing: warn`` and every hit of the
+    pod is already in it, nothing is denied, so that draining a node does not kill what ran before.
+    """
+    denials: list[Found] = []
+    warnings: list[Found] = []
+    observed: list[Found] = []
+    exempt: list[Found] = []
+    fresh = introduced(report, old)
+    known = {_template_hit(found) for found in owner.found} if owner is not None else None
+    template_only = known is not None and all(_template_hit(found) in known for found in report.found)
+    existing: list[Found] = []
+    fresh_set = {found.same_hit for found in fresh}
+    for found in sorted(report.found, key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence)):
+        setting = settings[found.check]
+        mode = setting.mode_for(found.severity)
+        if mode is Mode.DENY and found.same_hit in fresh_set:
+            if any(subject.covers(request.username, request.groups) for subject in setting.exempt):
+                exempt.append(found)
+                warnings.append(found)
+            elif template_only and setting.existing == "warn":
+                existing.append(found)
+                warnings.append(found)
+            else:
+                denials.append(found)
+        elif mode in (Mode.DENY, Mode.WARN) and found.same_hit in fresh_set:
+            warnings.append(found)
+        else:
+            observed.append(found)
+    faults, fault_denials = _faults(report, settings, request)
+    skipped, incomplete = _skipped(report, settings, request)
+    spared = {name: tuple(hits) for name, hits in (("exempt", exempt), ("existing", existing)) if hits}
+    return Verdict(
+        allowed=not (denials or fault_denials or incomplete),
+        denials=tuple(denials),
+        warnings=tuple(warnings),
+        observed=tuple(observed),
+        fault_denials=fault_denials,
+        faults=faults,
+        incomplete_denials=incomplete,
+        skipped=skipped,
+        spared=spared,
+    )
+
+
+def _denies(setting: Setting) -> bool:
+    """Whether what the check might have said could have been a denial."""
+    if setting.mode is not None:
+        return setting.mode is Mode.DENY
+    return setting.may_deny or setting.check.may_reach_critical
+
+
+def _faults(
+    report: Report, settings: Mapping[str, Setting], request: Request
+) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
+    denied, kept = [], []
+    for fault in report.faults:
+        setting = settings.get(fault.check)
+        denies = (
+            setting is not None
+            and setting.on_fault == "deny"
+            and _denies(setting)
+            and not any(s.covers(request.username, request.groups) for s in setting.exempt)
+        )
+        (denied if denies else kept).append(fault)
+    return tuple(kept), tuple(denied)
+
+
+def _skipped(
+    report: Report, settings: Mapping[str, Setting], request: Request
+) -> tuple[tuple[Skipped, ...], tuple[Skipped, ...]]:
+    denied, kept = [], []
+    for skipped in report.skipped:
+        setting = settings.get(skipped.check) if skipped.check else None
+        denies = (
+            setting is not None
+            and setting.on_incomplete == "deny"
+            and _denies(setting)
+            and not any(s.covers(request.username, request.groups) for s in setting.exempt)
+        )
+        (denied if denies else kept).append(skipped)
+    return tuple(kept), tuple(denied)
+
+
+_TEMPLATE_PREFIXES = (
+    "spec.jobTemplate.spec.template.",
+    "spec.template.",
+    "template.",
+)
+
+
+def _template_hit(found: Found) -> tuple[str, str, str]:
+    """A hit as it would read on the pod itself, whichever template it stands in."""
+    path = found.hit.path
+    for prefix in _TEMPLATE_PREFIXES:
+        if path.startswith(prefix):
+            path = path[len(prefix) :]
+            break
+    return (found.check, path, found.hit.evidence)
