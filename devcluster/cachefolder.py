@@ -1,0 +1,102 @@
+"""The cache folder of compiled programs, and the lock under which exactly one process fills it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from devcluster.progress import Progress
+
+CACHE_VARIABLE = "IOCAUDIT_CACHE"
+
+_POLL = 0.5
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$IOCAUDIT_CACHE``, else ``iocaudit`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``; absolute."""
+    own = environment.get(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser().absolute()
+    base = environment.get("XDG_CACHE_HOME")
+    # The XDG specification has relative paths ignored.
+    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+    return root / "iocaudit"
+
+
+@contextmanager
+def locked(path: Path, progress: Progress, what: str) -> Iterator[None]:
+    """Hold an exclusive lock on ``path`` between processes; says so while another process holds it.
+
+    The kernel drops the lock when its holder dies, so a killed build never blocks the next one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="ascii") as file:
+        since = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                progress.tick(f"waiting for process {holder}, which {what}", time.monotonic() - since)
+                time.sleep(_POLL)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def fill(
+    target: Path,
+    *,
+    valid: Callable[[Path], bool],
+    make: Callable[[Path], None],
+    progress: Progress,
+    what: str,
+) -> Path:
+    """``target``, made at most once over all processes.
+
+    ``make`` writes to the path it is given, beside ``target``; only a finished result is moved into place, so
+    that an interrupted ``make`` leaves nothing that looks usable.
+    """
+    if valid(target):
+        return target
+    with locked(target.parent / ".lock", progress, what):
+        if valid(target):
+            return target
+        unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+        try:
+            make(unfinished)
+            if target.is_dir():
+                remove_tree(target)
+            os.replace(unfinished, target)
+        finally:
+            if unfinished.is_dir():
+                remove_tree(unfinished)
+            else:
+                unfinished.unlink(missing_ok=True)
+    return target
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove ``folder`` even where its files are read-only, as Go makes its module cache."""
+
+    def writable_then_again(function: Callable[..., Any], path: str, _error: object) -> None:
+        for entry in (os.path.dirname(path), path):
+            if os.path.lexists(entry) and not os.path.islink(entry):
+                os.chmod(entry, stat.S_IRWXU)
+        function(path)
+
+    if folder.exists():
+        shutil.rmtree(folder, onerror=writable_then_again)
