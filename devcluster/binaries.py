@@ -79,9 +79,7 @@ def search(
                 progress.note(f"{path} (from {source}) does not say its version: passed over")
             elif version < tools[name].minimum:
                 minimum = tools[name].minimum
-                progress.note(
-                    f"{path} (from {source}) is version {version}, below {minimum}: passed over"
-                )
+                progress.note(f"{path} (from {source}) is version {version}, below {minimum}: passed over")
             else:
                 found.append(Found(name, path, version, source))
     return found
