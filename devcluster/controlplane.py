@@ -1,6 +1,7 @@
 """A real Kubernetes control plane without containers: etcd, kube-apiserver and kube-controller-manager.
 
-There is no kubelet: pods stay Pending. ``python -m devcluster.controlplane`` starts one and runs until Ctrl-C.
+There is no kubelet: pods stay Pending. ``python -m devcluster.controlplane`` starts one and runs until
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -277,8 +278,8 @@ class ControlPlane:
         self._authority = Authority("iocaudit devcluster")
         self._ca = self._authority.certificate
         self._write("ca.crt", self._ca)
-        hosts = (LOOPBACK, "localhost", SERVICE_ADDRESS, "kubernetes", "kubernetes.default")
-        hosts += ("kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
+        hosts = (LOOPBACK, "localhost", SERVICE_ADDRESS, *service)
         self._write_pair("apiserver", self._authority.serving("kube-apiserver", hosts))
         self._write_pair("admin", self._authority.client("devcluster-admin", ["system:masters"]))
         private, public = signing_key()

