@@ -106,7 +106,9 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("serving.knative.dev", "v1", "Configuration", "configurations", "spec.template"),
     _custom("serving.knative.dev", "v1", "Revision", "revisions", PodAt(("spec",), "spec")),
     _custom("tekton.dev", "v1", "Task", "tasks", PodAt(("spec",), "tekton")),
-    _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False),
+    _custom(
+        "tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False
+    ),
     _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec", "taskSpec"), "tekton")),
     _custom(
         "tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec", "tasks", "[]", "taskSpec"), "tekton")
@@ -126,7 +128,9 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("kubeflow.org", "v1", "PaddleJob", "paddlejobs", "spec.paddleReplicaSpecs.*.template"),
     _custom("kubeflow.org", "v1", "JAXJob", "jaxjobs", "spec.jaxReplicaSpecs.*.template"),
     _custom("batch.volcano.sh", "v1alpha1", "Job", "jobs", "spec.tasks.[].template"),
-    _custom("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets", "spec.replicatedJobs.[].template.spec.template"),
+    _custom(
+        "jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets", "spec.replicatedJobs.[].template.spec.template"
+    ),
     _custom(
         "leaderworkerset.x-k8s.io",
         "v1",

@@ -116,7 +116,12 @@ class PodSpec:
     )
 
     def __init__(
-        self, resource: Resource, spec: dict[str, Any], path: str, metadata: Mapping[str, Any], metadata_path: str
+        self,
+        resource: Resource,
+        spec: dict[str, Any],
+        path: str,
+        metadata: Mapping[str, Any],
+        metadata_path: str,
     ) -> None:
         self.resource = resource
         self.spec = spec
@@ -183,9 +188,7 @@ class PodSpec:
     @property
     def service_account(self) -> str:
         """The ServiceAccount it runs as; ``default`` where nothing is said."""
-        return (
-            text(self.spec.get("serviceAccountName")) or text(self.spec.get("serviceAccount")) or "default"
-        )
+        return text(self.spec.get("serviceAccountName")) or text(self.spec.get("serviceAccount")) or "default"
 
     def hit(
         self,

@@ -161,9 +161,7 @@ def findings_of(found: Iterable[Found]) -> list[Finding]:
         ordered = sorted(hits.values(), key=lambda f: (-f.severity, f.hit.path, f.hit.evidence))
         first = ordered[0]
         home = first.subject.name if _is_namespace(first.subject) else first.subject.namespace
-        findings.append(
-            Finding(first.check, first.subject, home, first.severity, first.iocs, tuple(ordered))
-        )
+        findings.append(Finding(first.check, first.subject, home, first.severity, first.iocs, tuple(ordered)))
     return findings
 
 

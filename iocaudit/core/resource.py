@@ -54,7 +54,18 @@ class Resource:
     else empty. ``namespace`` is None for cluster scope and where the object does not say.
     """
 
-    __slots__ = ("_pods", "group", "kind", "kind_name", "metadata", "name", "namespace", "origin", "raw", "version")
+    __slots__ = (
+        "_pods",
+        "group",
+        "kind",
+        "kind_name",
+        "metadata",
+        "name",
+        "namespace",
+        "origin",
+        "raw",
+        "version",
+    )
 
     def __init__(self, raw: Json, origin: Origin, *, kind: Kind | None = None) -> None:
         self.raw = raw

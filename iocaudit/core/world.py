@@ -99,7 +99,9 @@ class World:
         named = self._kinds.get(kind, {}).get(namespace, {})
         return [pick(variants, near) for variants in named.values() if variants]
 
-    def get(self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None) -> Resource | None:
+    def get(
+        self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None
+    ) -> Resource | None:
         """The object of that name, or None."""
         variants = self._kinds.get(kind, {}).get(namespace, {}).get(name)
         return pick(variants, near) if variants else None

@@ -122,9 +122,7 @@ class Auditor:
     ) -> None:
         extra: dict[str, object] = {}
         for name in check.handed:
-            extra[name] = (
-                self.world if name == "world" else setting.params if name == "params" else request
-            )
+            extra[name] = self.world if name == "world" else setting.params if name == "params" else request
         ref = resource.ref
         try:
             for subject in resource.pods if check.on_pods else (resource,):

@@ -277,8 +277,6 @@ def _params(
     return value
 
 
-
-
 def schema_error(value: object, schema: Mapping[str, Any]) -> str | None:
     """What a full JSON schema validator says of a value; None where it fits."""
     import jsonschema  # late: only policies with parameters need it
@@ -300,7 +298,9 @@ class PolicySet:
     catalogue: Catalogue
     policies: tuple[Policy, ...] = ()
     profile: str = "default"
-    _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
+    _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
@@ -377,10 +377,14 @@ def _places_meet(one: Policy, other: Policy) -> bool:
     if one.namespaces is None or other.namespaces is None:
         return True
     return any(
-        fnmatch.fnmatchcase(a, b) or fnmatch.fnmatchcase(b, a) for a in one.namespaces for b in other.namespaces
+        fnmatch.fnmatchcase(a, b) or fnmatch.fnmatchcase(b, a)
+        for a in one.namespaces
+        for b in other.namespaces
     )
 
 
-def read_policies(raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default") -> PolicySet:
+def read_policies(
+    raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default"
+) -> PolicySet:
     """A PolicySet of all of these; raises PolicyError on the first unusable one."""
     return PolicySet(catalogue, tuple(read_policy(raw, catalogue) for raw in raws), profile)

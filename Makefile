@@ -1,0 +1,56 @@
+# Everything a fresh machine with Python, pip and make needs; each target sets up what it uses.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help venv lint unit cluster test test-cases gen demo bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+venv: $(VENV)/ready ## the virtual environment, from the lock file
+
+lint: $(VENV)/ready ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/ready ## the fast tests
+	$(BIN)/pytest -q tests/unit
+
+cluster: $(VENV)/ready ## the tests against a real control plane
+	$(BIN)/python -m devcluster.binaries
+	$(BIN)/pytest -q tests/cluster
+
+test: $(VENV)/ready lint ## everything that needs only the clone
+	$(BIN)/python -m devcluster.binaries
+	$(BIN)/pytest -q tests/unit tests/cluster
+
+test-cases: $(VENV)/ready ## the labelled cases and the real manifests (IOCAUDIT_CASES, IOCAUDIT_REALWORLD)
+	$(BIN)/pytest -q tests/acceptance
+
+gen: $(VENV)/ready ## write the generated files
+	$(BIN)/python -m devcluster.generate
+
+demo: $(VENV)/ready ## the main job on a real local control plane (KEEP=1 leaves it running)
+	$(BIN)/python -m devcluster.demo $(if $(KEEP),--keep)
+
+bench: $(VENV)/ready ## speed, as ratios within one run
+	$(BIN)/python -m tests.bench
+
+lock: ## refresh requirements.lock from pyproject.toml
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet uv
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock --group dev pyproject.toml
+	rm -rf $(VENV)-lock
+
+clean: ## remove what the targets made in this folder
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

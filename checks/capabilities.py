@@ -1,0 +1,171 @@
+"""Linux capabilities that a container adds."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import Params, check, string_list
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup, strings
+
+_CONTROLS = {"cis-1.12": "5.2.8", "attack": "T1611", "ms": "MS-TA9018", "owasp": "K01"}
+
+# Critical: alone enough to take over the node. High: a long step towards it, or a way to disturb the node.
+_DANGEROUS = {
+    **dict.fromkeys(
+        ("ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "SYS_PTRACE", "BPF", "DAC_READ_SEARCH"),
+        Severity.CRITICAL,
+    ),
+    **dict.fromkeys(
+        (
+            "SYS_BOOT",
+            "SYS_TIME",
+            "NET_ADMIN",
+            "PERFMON",
+            "MAC_ADMIN",
+            "MAC_OVERRIDE",
+            "SYSLOG",
+            "WAKE_ALARM",
+            "LINUX_IMMUTABLE",
+        ),
+        Severity.HIGH,
+    ),
+}
+_BASELINE = (
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+)
+
+
+def capability(text: str) -> str:
+    """One spelling: upper case without ``CAP_``, as the runtimes normalise it."""
+    return text.strip().upper().removeprefix("CAP_")
+
+
+def _added(container: Container) -> list[tuple[str, str]]:
+    """The canonical and the written name of each capability the container adds."""
+    return [
+        (capability(name), name)
+        for name in strings(lookup(container.security_context, "capabilities", "add"))
+    ]
+
+
+@check(
+    "dangerous-capability",
+    severity=Severity.HIGH,
+    worst=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "pss": "baseline/capabilities_baseline"},
+)
+def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
+    """A container adds a capability that leads to the node.
+
+    ALL, SYS_ADMIN, SYS_MODULE, SYS_PTRACE, SYS_RAWIO, BPF and DAC_READ_SEARCH are each a known way out of a
+    container and count as critical; NET_ADMIN, SYS_BOOT, SYS_TIME, PERFMON, MAC_ADMIN, MAC_OVERRIDE, SYSLOG,
+    WAKE_ALARM and LINUX_IMMUTABLE weaken or disturb the node. `CAP_` spellings and lower case count as well.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {capabilities: {add: [CAP_SYS_ADMIN]}}
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}
+
+    Fix: Remove the capability; drop ALL and add back only what the program needs.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Capabilities; capabilities(7).
+    """
+    for container in pod.containers:
+        for name, written in _added(container):
+            severity = _DANGEROUS.get(name)
+            if severity is not None:
+                yield container.hit(
+                    "securityContext.capabilities.add", f"adds capability {written}", name, severity=severity
+                )
+
+
+@check(
+    "capability-beyond-baseline",
+    severity=Severity.HIGH,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "pss": "baseline/capabilities_baseline"},
+    parameters=(
+        string_list(
+            "allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE
+        ),
+    ),
+)
+def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """A container adds a capability outside the allowed list.
+
+    The baseline of the Pod Security Standards allows those a runtime grants by default; every further one
+    widens what a compromised process can do to the node and its neighbours.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {capabilities: {add: [NET_RAW]}}
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {capabilities: {add: [CHOWN]}}
+
+    Fix: Remove the capability, or allow it in the policy for the namespace that needs it.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Capabilities.
+    """
+    allowed = {capability(name) for name in params["allowed"]}
+    if pod.is_windows or "ALL" in allowed or "*" in allowed:
+        return
+    for container in pod.containers:
+        for name, written in _added(container):
+            if name not in allowed:
+                yield container.hit(
+                    "securityContext.capabilities.add",
+                    f"adds capability {written}, which is not in the allowed list",
+                    name,
+                )

@@ -1,0 +1,130 @@
+"""Pods that share a namespace of the node."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.severity import IoC, Severity
+
+_CONTROLS = {"pss": "baseline/hostNamespaces", "attack": "T1611", "owasp": "K01"}
+
+
+@check(
+    "host-network",
+    severity=Severity.HIGH,
+    iocs=(IoC.OUTBOUND_TRAFFIC, IoC.CLUSTER_ADMIN),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "cis-1.12": "5.2.5"},
+)
+def host_network(pod: PodSpec) -> Iterator[Hit]:
+    """A pod uses the node's network.
+
+    It can reach what listens on the node's loopback address, such as the kubelet's and the runtime's own ports,
+    sniff the traffic of every other pod of the node, and no NetworkPolicy confines it.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          hostNetwork: true
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          hostNetwork: false
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Remove `hostNetwork: true` and expose the port through a Service.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
+    """
+    if pod.host_network:
+        yield pod.hit("hostNetwork", "shares the node's network (hostNetwork: true)", "true")
+
+
+@check(
+    "host-pid",
+    severity=Severity.HIGH,
+    iocs=(IoC.OUTBOUND_TRAFFIC, IoC.CLUSTER_ADMIN),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "cis-1.12": "5.2.3"},
+)
+def host_pid(pod: PodSpec) -> Iterator[Hit]:
+    """A pod sees the node's processes.
+
+    It reads the environment and the open files of every process of the node through /proc, and with
+    SYS_PTRACE or as root it can take them over.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          hostPID: true
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          hostPID: false
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Remove `hostPID: true`; `shareProcessNamespace` serves for processes of one pod.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
+    """
+    if pod.spec.get("hostPID") is True:
+        yield pod.hit("hostPID", "sees the node's processes (hostPID: true)", "true")
+
+
+@check(
+    "host-ipc",
+    severity=Severity.HIGH,
+    iocs=(IoC.OUTBOUND_TRAFFIC, IoC.CLUSTER_ADMIN),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "cis-1.12": "5.2.4"},
+)
+def host_ipc(pod: PodSpec) -> Iterator[Hit]:
+    """A pod shares the node's inter-process communication.
+
+    It can read and change the shared memory, semaphores and message queues of the node's processes.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          hostIPC: true
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          hostIPC: false
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Remove `hostIPC: true`; containers of one pod share memory through an emptyDir of medium Memory.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
+    """
+    if pod.spec.get("hostIPC") is True:
+        yield pod.hit("hostIPC", "shares the node's IPC namespace (hostIPC: true)", "true")

@@ -1,0 +1,62 @@
+"""Windows containers that run as processes of the node."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup
+
+
+@check(
+    "host-process-container",
+    severity=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    controls={"pss": "baseline/windowsHostProcess", "attack": "T1611", "owasp": "K01"},
+)
+def host_process_container(pod: PodSpec) -> Iterator[Hit]:
+    """A Windows container runs as a process of the node.
+
+    A HostProcess container runs directly on the Windows host, with access to its files, network and services:
+    the Windows form of a privileged container.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: agent, namespace: shop}
+        spec:
+          hostNetwork: true
+          securityContext:
+            windowsOptions: {hostProcess: true, runAsUserName: 'NT AUTHORITY\\SYSTEM'}
+          containers: [{name: app, image: "hooli.com/shop/agent:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: agent, namespace: shop}
+        spec:
+          securityContext:
+            windowsOptions: {hostProcess: false}
+          containers: [{name: app, image: "hooli.com/shop/agent:1.4"}]
+
+    Fix: Remove `hostProcess: true` and run the program as an ordinary Windows container.
+
+    Sources: Kubernetes Pod Security Standards, baseline, HostProcess.
+    """
+    if lookup(pod.security_context, "windowsOptions", "hostProcess") is True:
+        yield pod.hit(
+            "securityContext.windowsOptions.hostProcess",
+            "runs as a HostProcess pod (hostProcess: true)",
+            "true",
+        )
+    for container in pod.containers:
+        if lookup(container.security_context, "windowsOptions", "hostProcess") is True:
+            yield container.hit(
+                "securityContext.windowsOptions.hostProcess", "runs as a HostProcess container", "true"
+            )

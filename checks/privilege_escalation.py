@@ -1,0 +1,64 @@
+"""Containers whose processes may gain more rights than they started with."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.severity import IoC, Severity
+
+
+@check(
+    "privilege-escalation-allowed",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    controls={
+        "pss": "restricted/allowPrivilegeEscalation",
+        "cis-1.12": "5.2.6",
+        "attack": "T1068",
+        "owasp": "K01",
+    },
+)
+def privilege_escalation_allowed(pod: PodSpec) -> Iterator[Hit]:
+    """A container does not forbid privilege escalation.
+
+    Unless `allowPrivilegeEscalation` is false, a process may become root through a setuid program or file
+    capabilities, whatever user it started as. The field exists on containers only and defaults to true.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {allowPrivilegeEscalation: false}
+
+    Fix: Set `securityContext.allowPrivilegeEscalation: false` on each container.
+
+    Sources: Kubernetes Pod Security Standards, restricted, Privilege Escalation.
+    """
+    if pod.is_windows:
+        return
+    for container in pod.containers:
+        value = container.security_context.get("allowPrivilegeEscalation")
+        if value is not False:
+            said = "true" if value is True else "not set"
+            yield container.hit(
+                "securityContext.allowPrivilegeEscalation",
+                f"may gain privileges (allowPrivilegeEscalation is {said})",
+                "true" if value is True else "unset",
+            )

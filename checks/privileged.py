@@ -1,0 +1,62 @@
+"""Containers that run privileged."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.severity import IoC, Severity
+
+
+@check(
+    "privileged-container",
+    severity=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    controls={
+        "pss": "baseline/privileged",
+        "cis-1.12": "5.2.2",
+        "attack": "T1611",
+        "ms": "MS-TA9018",
+        "owasp": "K01",
+    },
+)
+def privileged_container(pod: PodSpec) -> Iterator[Hit]:
+    """A container runs privileged.
+
+    A privileged container has every capability, sees every device of the node and is not confined by seccomp
+    or AppArmor: whoever runs code in it owns the node, and with the node's credentials often the cluster.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext:
+              privileged: true
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext:
+              privileged: false
+
+    Fix: Remove `privileged: true`; add the one capability or device the program needs instead.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Privileged Containers.
+    """
+    for container in pod.containers:
+        if container.security_context.get("privileged") is True:
+            yield container.hit("securityContext.privileged", "runs privileged", "true")

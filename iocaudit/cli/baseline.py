@@ -1,0 +1,73 @@
+"""A baseline: hits that are known and left out, each by its fingerprint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from iocaudit.core.errors import IocauditError
+from iocaudit.core.report import Report
+
+_VERSION = 1
+
+
+class BaselineError(IocauditError):
+    """The baseline file cannot be read or written; names the file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Entries hold ``fingerprint``, and for the reader ``check``, ``subject``, ``path`` and a ``reason``."""
+
+    entries: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, report: Report) -> "Baseline":
+        seen: dict[str, dict[str, Any]] = {}
+        for found in report.found:
+            seen.setdefault(
+                found.fingerprint,
+                {
+                    "fingerprint": found.fingerprint,
+                    "check": found.check,
+                    "subject": str(found.subject),
+                    "path": found.hit.path,
+                    "reason": "",
+                },
+            )
+        return cls(tuple(sorted(seen.values(), key=lambda e: (e["check"], e["subject"], e["fingerprint"]))))
+
+    def without(self, report: Report) -> tuple[Report, int]:
+        """The report without the hits listed here, and how many there were."""
+        known = {entry["fingerprint"] for entry in self.entries}
+        kept = [found for found in report.found if found.fingerprint not in known]
+        return (
+            Report(kept, report.skipped, report.faults, report.not_configured, report.audited),
+            len(report.found) - len(kept),
+        )
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline; BaselineError where the file is absent or not one."""
+    try:
+        data = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from None
+    except ValueError as error:
+        raise BaselineError(f"{path}: not JSON ({error}); write one with --write-baseline") from None
+    entries = data.get("hits") if isinstance(data, dict) and data.get("version") == _VERSION else None
+    if not isinstance(entries, list):
+        raise BaselineError(f'{path}: not a baseline (expected {{"version": {_VERSION}, "hits": [...]}})')
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not isinstance(entry.get("fingerprint"), str):
+            raise BaselineError(f"{path}: hits[{index}].fingerprint is missing or not a string")
+    return Baseline(tuple(entries))
+
+
+def write_baseline(path: Path, baseline: Baseline) -> None:
+    data = orjson.dumps({"version": _VERSION, "hits": list(baseline.entries)}, option=orjson.OPT_INDENT_2)
+    try:
+        path.write_bytes(data + b"\n")
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot write the baseline: {error.strerror}") from None

@@ -1,0 +1,62 @@
+"""``iocaudit``: finds the subcommand, and turns our own errors into one line and an exit code."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from iocaudit import __version__
+from iocaudit.core.errors import IocauditError
+
+_COMMANDS = {
+    "scan": ("scan_command", "Audit manifests in files and folders, or a live cluster."),
+    "checks": ("checks_command", "List the checks."),
+    "explain": ("explain_command", "Explain one check."),
+    "webhook": ("webhook_command", "Run the validating admission webhook."),
+    "operator": ("operator_command", "Run the operator."),
+    "manifests": ("manifests_command", "Print what installs the auditor in a cluster."),
+}
+
+
+class _Lazy(click.Group):
+    """Imports a subcommand's module only when it is asked for: a scan must start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"iocaudit.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="iocaudit")
+def cli() -> None:
+    """Audit Kubernetes configuration against indicators of compromise."""
+
+
+def main() -> None:
+    """The entry point. Exit code 2 for wrong usage and for errors of our own, 130 for Ctrl-C."""
+    try:
+        code = cli.main(prog_name="iocaudit", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except IocauditError as error:
+        click.echo(f"iocaudit: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output has gone (``| head``): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(code if isinstance(code, int) else 0)

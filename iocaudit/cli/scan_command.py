@@ -1,0 +1,147 @@
+"""``iocaudit scan``: audit what is in files, or in a live cluster."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from iocaudit.cli.baseline import Baseline, read_baseline, write_baseline
+from iocaudit.cli.progress import reading_progress
+from iocaudit.cli.select import select_checks
+from iocaudit.core.check import Check
+from iocaudit.core.report import Report
+from iocaudit.core.severity import Severity
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
+
+OUTPUTS = ("table", "json", "sarif", "junit", "github")
+
+
+@click.command("scan")
+@click.argument("paths", nargs=-1, metavar="PATH... | -")
+@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", show_default=True)
+@click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
+@click.option(
+    "--policy", "policy_files", multiple=True, metavar="FILE", help="AuditPolicy objects, as in a cluster."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([severity.label for severity in Severity]),
+    default="high",
+    show_default=True,
+    help="Exit with 1 from this severity on.",
+)
+@click.option("--check", "only", multiple=True, metavar="ID", help="Run only these checks.")
+@click.option("--skip", "skip", multiple=True, metavar="ID", help="Leave these checks out.")
+@click.option(
+    "-n", "--namespace", default="default", show_default=True, help="Where an unset namespace means."
+)
+@click.option("--baseline", metavar="FILE", help="Leave out the hits this file lists.")
+@click.option("--write-baseline", metavar="FILE", help="Write the hits found into this file and exit with 0.")
+@click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own.")
+@click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only.")
+@click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig.")
+@click.option("--require-complete", is_flag=True, help="Exit with 3 if anything was skipped.")
+def command(
+    paths: tuple[str, ...],
+    output: str,
+    profile: str,
+    policy_files: tuple[str, ...],
+    fail_on: str,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
+    namespace: str,
+    baseline: str | None,
+    write_baseline: str | None,
+    each_file_alone: bool,
+    cluster: bool,
+    context: str | None,
+    require_complete: bool,
+) -> int:
+    """Audit the Kubernetes objects in files and folders, or on standard input (-).
+
+    Exit code, the first that applies: 2 wrong usage or an unreadable document; 1 findings at or above
+    --fail-on; 3 a check failed, or with --require-complete something was skipped; 0 otherwise.
+    """
+    if cluster == bool(paths):
+        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+    if context and not cluster:
+        raise click.UsageError("--context goes with --cluster")
+    from iocaudit.sources.scan import ScanOptions, scan_files  # late: after usage is known good
+
+    catalogue = select_checks(builtin_catalogue(), only, skip)
+    options = ScanOptions(
+        profile="strict" if only else profile,
+        policy_files=policy_files,
+        namespace=namespace,
+        each_file_alone=each_file_alone,
+    )
+    known = read_baseline(Path(baseline)) if baseline else None
+    if cluster:
+        from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
+
+        scan = scan_cluster(catalogue, options, context=context)
+    else:
+        with reading_progress() as progress:
+            scan = scan_files(paths, catalogue, options, progress=progress)
+    report = scan.report
+    reading = ReadingSummary(
+        files=scan.files,
+        documents=scan.documents,
+        not_kubernetes=scan.not_kubernetes,
+        other_kinds=scan.other_kinds,
+        errors=[UnreadableDocument(error.file, error.line, error.reason) for error in scan.errors],
+    )
+    if write_baseline:
+        count = _write_baseline(Path(write_baseline), report)
+        click.echo(f"{write_baseline}: {count} hits written", err=True)
+        return 2 if reading.errors else 0
+    if known is not None:
+        report, reading.baselined = known.without(report)
+    _print(output, report, reading, tuple(catalogue))
+    return exit_code(report, reading, Severity.parse(fail_on), require_complete=require_complete)
+
+
+def _write_baseline(path: Path, report: Report) -> int:
+    baseline = Baseline.of(report)
+    write_baseline(path, baseline)
+    return len(baseline.entries)
+
+
+def exit_code(
+    report: Report, reading: ReadingSummary, fail_on: Severity, *, require_complete: bool = False
+) -> int:
+    """The first that applies, as documented on the command."""
+    if reading.errors:
+        return 2
+    if any(found.severity >= fail_on for found in report.found):
+        return 1
+    if report.faults or (require_complete and report.skipped):
+        return 3
+    return 0
+
+
+def _print(output: str, report: Report, reading: ReadingSummary, checks: tuple[Check, ...]) -> None:
+    if output == "table":
+        from iocaudit.sinks import table
+
+        table.render(report, reading)
+        return
+    if output == "json":
+        from iocaudit.sinks import json_report
+
+        text = json_report.render(report, reading)
+    elif output == "sarif":
+        from iocaudit.sinks import sarif
+
+        text = sarif.render(report, reading, checks)
+    elif output == "junit":
+        from iocaudit.sinks import junit
+
+        text = junit.render(report, reading)
+    else:
+        from iocaudit.sinks import github
+
+        text = github.render(report, reading)
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+    sys.stdout.flush()

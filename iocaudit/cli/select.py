@@ -1,0 +1,29 @@
+"""``--check`` and ``--skip``: narrow the catalogue, and refuse an id nobody knows."""
+
+from collections.abc import Iterable
+
+import click
+
+from iocaudit.core.check import Check
+from iocaudit.engine.catalogue import Catalogue
+
+
+def known_check(catalogue: Catalogue, name: str) -> Check:
+    """The check of that id or alias; wrong usage with the nearest ids where there is none."""
+    check = catalogue.find(name)
+    if check is None:
+        import difflib
+
+        near = difflib.get_close_matches(name, [check.id for check in catalogue], n=3)
+        hint = f" (did you mean {', '.join(near)}?)" if near else " (iocaudit checks lists them)"
+        raise click.UsageError(f"there is no check {name!r}{hint}")
+    return check
+
+
+def select_checks(catalogue: Catalogue, only: Iterable[str], skip: Iterable[str]) -> Catalogue:
+    """The catalogue narrowed to ``only`` (all where it is empty) and without ``skip``."""
+    wanted = {known_check(catalogue, name).id for name in only} or {check.id for check in catalogue}
+    unwanted = {known_check(catalogue, name).id for name in skip}
+    if not only and not unwanted:
+        return catalogue
+    return catalogue.select(wanted - unwanted)

@@ -1,0 +1,1 @@
+"""Reports out: what a person or a machine reads."""

@@ -1,0 +1,61 @@
+"""The JSON output: one entry a hit. Its schema is ``report.schema.json`` beside this file."""
+
+from typing import Any
+
+import orjson
+
+from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.resource import Ref
+from iocaudit.sinks.summary import ReadingSummary, summary_of
+
+
+def subject_json(ref: Ref) -> dict[str, Any]:
+    """``{"apiVersion", "kind", "namespace", "name"}``; an unset namespace stays null."""
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
+
+
+def finding_json(found: Found) -> dict[str, Any]:
+    return {
+        "check": found.check,
+        "severity": found.severity.label,
+        "iocs": [int(ioc) for ioc in found.iocs],
+        "subject": subject_json(found.subject),
+        "path": found.hit.place,
+        "message": found.message,
+        "evidence": found.hit.evidence,
+        "fix": found.fix,
+        "file": found.origin.file,
+        "line": found.origin.line,
+        "fingerprint": found.fingerprint,
+        "findingFingerprint": found.finding_fingerprint,
+    }
+
+
+def _not_evaluated(entry: Skipped | Fault, reason: str) -> dict[str, Any]:
+    return {
+        "check": entry.check,
+        "subject": subject_json(entry.subject) if entry.subject else None,
+        "reason": reason,
+        "file": entry.origin.file if entry.origin else None,
+        "line": entry.origin.line if entry.origin else None,
+    }
+
+
+def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
+    """The whole report as plain data."""
+    return {
+        "findings": [finding_json(found) for found in report.found],
+        "skipped": [_not_evaluated(entry, entry.reason) for entry in report.skipped],
+        "notConfigured": [
+            {"check": check, "parameters": list(missing)} for check, missing in report.not_configured.items()
+        ],
+        "faults": [_not_evaluated(entry, entry.error) for entry in report.faults],
+        "errors": [
+            {"file": error.file, "line": error.line, "reason": error.reason} for error in reading.errors
+        ],
+        "summary": summary_of(report, reading),
+    }
+
+
+def render(report: Report, reading: ReadingSummary) -> str:
+    return orjson.dumps(as_json(report, reading), option=orjson.OPT_INDENT_2).decode() + "\n"

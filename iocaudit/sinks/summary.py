@@ -1,0 +1,51 @@
+"""The numbers at the end of every output, and what could not be read."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from iocaudit.core.report import Report
+from iocaudit.core.severity import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableDocument:
+    """A document that could not be read. ``line`` counts from 1; ``reason`` says what to do."""
+
+    file: str
+    line: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
+
+
+@dataclass(slots=True)
+class ReadingSummary:
+    """How the input was read. ``other_kinds`` counts Kubernetes documents of kinds no check looks at."""
+
+    files: int = 0
+    documents: int = 0
+    not_kubernetes: int = 0
+    other_kinds: int = 0
+    errors: list[UnreadableDocument] = field(default_factory=list)
+    baselined: int = 0
+
+
+def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
+    by_severity = Counter(found.severity for found in report.found)
+    by_check = Counter(found.check for found in report.found)
+    return {
+        "files": reading.files,
+        "documents": reading.documents,
+        "audited": report.audited,
+        "notKubernetes": reading.not_kubernetes,
+        "otherKinds": reading.other_kinds,
+        "unreadable": len(reading.errors),
+        "findings": len(report.found),
+        "baselined": reading.baselined,
+        "bySeverity": {severity.label: by_severity[severity] for severity in reversed(Severity)},
+        "byCheck": dict(sorted(by_check.items())),
+        "skipped": len(report.skipped),
+        "faults": len(report.faults),
+    }
