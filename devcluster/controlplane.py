@@ -246,8 +246,11 @@ class ControlPlane:
             # What they have stored goes away with the folder: nothing is gained by waiting for them.
             supervisor.end(grace=0.0)
 
-    def stop_apiserver(self, *, grace: float = 10.0) -> None:
-        """Take the API away: SIGTERM, then SIGKILL after ``grace`` seconds (at once if zero)."""
+    def stop_apiserver(self, *, grace: float = 2.0) -> None:
+        """Take the API away: SIGTERM, then SIGKILL after ``grace`` seconds (at once if zero).
+
+        Left alone, kube-apiserver waits up to a minute for its watchers to go.
+        """
         self._running().stop(APISERVER, grace)
 
     def start_apiserver(self) -> None:
@@ -428,7 +431,7 @@ class ControlPlane:
 
     def _answers(self, path: str) -> bool:
         """Whether a GET as administrator is answered with 200."""
-        connection = http.client.HTTPSConnection(LOOPBACK, self._port, timeout=5, context=self._context)
+        connection = http.client.HTTPSConnection(LOOPBACK, self._port, timeout=2, context=self._context)
         with contextlib.closing(connection):
             try:
                 connection.request("GET", path)
