@@ -40,6 +40,8 @@ CONTROLLER_MANAGER = "kube-controller-manager"
 SERVICE_RANGE = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"
 
+_ETCD_SOCKET = "etcd:1"
+_PEER_SOCKET = "etcd:2"
 _PORT_TRIES = 5
 _POLL = 0.05
 _TAIL_LINES = 25
@@ -345,14 +347,15 @@ class ControlPlane:
         return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder)}
 
     def _etcd_flags(self) -> list[str]:
-        # Unix sockets need no free port and let nobody else in. etcd insists on advertising an address; as
-        # the only member it never dials it.
+        # Unix sockets need no free port and let nobody else in. Before 3.6 etcd takes no path for one, only
+        # what looks like host:port, which it uses as a file's name in its working folder. It also insists on
+        # advertising an address; as the only member it never dials it.
         nowhere = f"http://{LOOPBACK}:1"
         return [
             "--name=devcluster",
             f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls=unix://{self._etcd_socket}",
-            f"--listen-peer-urls=unix://{self.folder / 'peer.sock'}",
+            f"--listen-client-urls=unix://{_ETCD_SOCKET}",
+            f"--listen-peer-urls=unix://{_PEER_SOCKET}",
             f"--advertise-client-urls={nowhere}",
             f"--initial-advertise-peer-urls={nowhere}",
             f"--initial-cluster=devcluster={nowhere}",
@@ -419,7 +422,7 @@ class ControlPlane:
 
     @property
     def _etcd_socket(self) -> Path:
-        return self.folder / "etcd.sock"
+        return self.folder / _ETCD_SOCKET
 
     def _etcd_listens(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -475,7 +478,7 @@ class ControlPlane:
 def _private_folder() -> Path:
     """A new folder of mode 0700 with a path short enough for a Unix socket in it."""
     folder = Path(tempfile.mkdtemp(prefix="iocaudit-")).resolve()
-    if len(str(folder / "etcd.sock")) > _SOCKET_PATH_LIMIT:
+    if len(str(folder / _ETCD_SOCKET)) > _SOCKET_PATH_LIMIT:
         folder.rmdir()
         raise ControlPlaneError(
             f"the folder for temporary files, {folder.parent}, has too long a path for a Unix socket: "

@@ -28,7 +28,8 @@ _GRACE_AT_END = 1.0
 class Processes:
     """The running children by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._bind = _death_signal()
 
@@ -42,6 +43,7 @@ class Processes:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
+                    cwd=self._folder,
                     env=environment,
                     start_new_session=True,
                     # Safe here: this program has one thread.
@@ -133,7 +135,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _leave)
     # The terminal's Ctrl-C is for the parent, which then says what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    processes = Processes()
+    processes = Processes(folder)
     asked = False
     try:
         asked = _serve(processes)

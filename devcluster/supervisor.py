@@ -35,7 +35,10 @@ class Supervisor:
         return self._process.pid
 
     def start(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> int:
-        """Run ``command`` with exactly ``environment``, its output appended to ``log``; returns its pid."""
+        """Run ``command`` in the folder, with exactly ``environment``, its output appended to ``log``.
+
+        Returns its process id. Raises ControlPlaneError if it cannot be started.
+        """
         answer = self._ask(
             do="start", name=name, command=list(command), log=str(log), environment=dict(environment)
         )

@@ -40,12 +40,14 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def test_programs_get_exactly_their_environment_and_their_log(folder: Path) -> None:
+def test_programs_get_exactly_their_environment_the_folder_and_a_log(folder: Path) -> None:
     supervisor = Supervisor(folder, keep=True)
     supervisor.start("env", ["/usr/bin/env"], folder / "env.log", {"A": "b"})
-    assert eventually(lambda: supervisor.exits() == {"env": 0})
+    supervisor.start("where", ["/bin/pwd"], folder / "where.log", {})
+    assert eventually(lambda: supervisor.exits() == {"env": 0, "where": 0})
     supervisor.end()
     assert (folder / "env.log").read_text(encoding="utf-8") == "A=b\n"
+    assert (folder / "where.log").read_text(encoding="utf-8") == f"{folder}\n"
 
 
 def test_end_stops_everything_and_removes_the_folder(folder: Path) -> None:
