@@ -56,10 +56,7 @@ def capability(text: str) -> str:
 
 def _added(container: Container) -> list[tuple[str, str]]:
     """The canonical and the written name of each capability the container adds."""
-    return [
-        (capability(name), name)
-        for name in strings(lookup(container.security_context, "capabilities", "add"))
-    ]
+    return [(capability(name), name) for name in strings(lookup(container.security_context, "capabilities", "add"))]
 
 
 @check(
@@ -121,9 +118,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     looks_at=PODS,
     controls={**_CONTROLS, "pss": "baseline/capabilities_baseline"},
     parameters=(
-        string_list(
-            "allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE
-        ),
+        string_list("allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE),
     ),
 )
 def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:

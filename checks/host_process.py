@@ -57,6 +57,4 @@ def host_process_container(pod: PodSpec) -> Iterator[Hit]:
         )
     for container in pod.containers:
         if lookup(container.security_context, "windowsOptions", "hostProcess") is True:
-            yield container.hit(
-                "securityContext.windowsOptions.hostProcess", "runs as a HostProcess container", "true"
-            )
+            yield container.hit("securityContext.windowsOptions.hostProcess", "runs as a HostProcess container", "true")

@@ -24,9 +24,7 @@ from iocaudit.core.severity import IoC, Severity
             "registries, path prefixes and globs images may come from",
             required=True,
         ),
-        string_list(
-            "denied", "registries, path prefixes and globs that are refused even below a trusted one"
-        ),
+        string_list("denied", "registries, path prefixes and globs that are refused even below a trusted one"),
     ),
 )
 def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit]:
@@ -73,9 +71,7 @@ def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 container.image_text,
             )
         elif any(pattern.matches(image) for pattern in denied):
-            yield container.hit(
-                "image", f"uses image {container.image_text} from a denied registry", image.canonical
-            )
+            yield container.hit("image", f"uses image {container.image_text} from a denied registry", image.canonical)
         elif not any(pattern.matches(image) for pattern in trusted):
             yield container.hit(
                 "image",
@@ -125,9 +121,7 @@ def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit]:
         if image is None or image.digest:
             continue
         if not image.tag:
-            yield container.hit(
-                "image", f"uses image {container.image_text} without a tag or digest", image.canonical
-            )
+            yield container.hit("image", f"uses image {container.image_text} without a tag or digest", image.canonical)
         elif image.tag in tags:
             yield container.hit(
                 "image",

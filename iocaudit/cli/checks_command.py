@@ -23,9 +23,7 @@ def command(output: str) -> int:
         width = max(len(check.id) for check in checks)
         for check in checks:
             iocs = ",".join(str(int(ioc)) for ioc in check.iocs)
-            click.echo(
-                f"{check.id:<{width}}  {check.severity.label:<8}  {iocs:<5}  {check.profile:<7}  {check.title}"
-            )
+            click.echo(f"{check.id:<{width}}  {check.severity.label:<8}  {iocs:<5}  {check.profile:<7}  {check.title}")
     return 0
 
 

@@ -21,9 +21,7 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
 @click.argument("paths", nargs=-1, metavar="PATH... | -")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", show_default=True)
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
-@click.option(
-    "--policy", "policy_files", multiple=True, metavar="FILE", help="AuditPolicy objects, as in a cluster."
-)
+@click.option("--policy", "policy_files", multiple=True, metavar="FILE", help="AuditPolicy objects, as in a cluster.")
 @click.option(
     "--fail-on",
     type=click.Choice([severity.label for severity in Severity]),
@@ -33,9 +31,7 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
 )
 @click.option("--check", "only", multiple=True, metavar="ID", help="Run only these checks.")
 @click.option("--skip", "skip", multiple=True, metavar="ID", help="Leave these checks out.")
-@click.option(
-    "-n", "--namespace", default="default", show_default=True, help="Where an unset namespace means."
-)
+@click.option("-n", "--namespace", default="default", show_default=True, help="Where an unset namespace means.")
 @click.option("--baseline", metavar="FILE", help="Leave out the hits this file lists.")
 @click.option("--write-baseline", metavar="FILE", help="Write the hits found into this file and exit with 0.")
 @click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own.")
@@ -108,9 +104,7 @@ def _write_baseline(path: Path, report: Report) -> int:
     return len(baseline.entries)
 
 
-def exit_code(
-    report: Report, reading: ReadingSummary, fail_on: Severity, *, require_complete: bool = False
-) -> int:
+def exit_code(report: Report, reading: ReadingSummary, fail_on: Severity, *, require_complete: bool = False) -> int:
     """The first that applies, as documented on the command."""
     if reading.errors:
         return 2

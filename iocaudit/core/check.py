@@ -39,9 +39,7 @@ class Parameter:
     required: bool = False
 
 
-def string_list(
-    name: str, description: str, *, default: Iterable[str] = (), required: bool = False
-) -> Parameter:
+def string_list(name: str, description: str, *, default: Iterable[str] = (), required: bool = False) -> Parameter:
     """A parameter that is a list of strings."""
     schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000}
     return Parameter(name, schema, description, None if required else list(default), required)

@@ -49,9 +49,7 @@ class Kind:
 
 _TEMPLATE = (PodAt(("spec", "template")),)
 
-POD = Kind(
-    "", "v1", "Pod", "pods", pods=(PodAt(("spec",), "spec"),), subresources=("ephemeralcontainers", "resize")
-)
+POD = Kind("", "v1", "Pod", "pods", pods=(PodAt(("spec",), "spec"),), subresources=("ephemeralcontainers", "resize"))
 POD_TEMPLATE = Kind("", "v1", "PodTemplate", "podtemplates", pods=(PodAt(("template",)),))
 REPLICATION_CONTROLLER = Kind("", "v1", "ReplicationController", "replicationcontrollers", pods=_TEMPLATE)
 REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets", pods=_TEMPLATE)
@@ -59,9 +57,7 @@ DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", pods=_TEMPLATE)
 STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets", pods=_TEMPLATE)
 DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets", pods=_TEMPLATE)
 JOB = Kind("batch", "v1", "Job", "jobs", pods=_TEMPLATE)
-CRON_JOB = Kind(
-    "batch", "v1", "CronJob", "cronjobs", pods=(PodAt(("spec", "jobTemplate", "spec", "template")),)
-)
+CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs", pods=(PodAt(("spec", "jobTemplate", "spec", "template")),))
 WORKLOADS: tuple[Kind, ...] = (
     POD,
     POD_TEMPLATE,
@@ -76,9 +72,7 @@ WORKLOADS: tuple[Kind, ...] = (
 """The built-in kinds that hold pods."""
 
 
-def _custom(
-    group: str, version: str, name: str, plural: str, *at: PodAt | str, namespaced: bool = True
-) -> Kind:
+def _custom(group: str, version: str, name: str, plural: str, *at: PodAt | str, namespaced: bool = True) -> Kind:
     places = tuple(PodAt(tuple(a.split("."))) if isinstance(a, str) else a for a in at)
     return Kind(group, version, name, plural, namespaced, places)
 
@@ -106,13 +100,9 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("serving.knative.dev", "v1", "Configuration", "configurations", "spec.template"),
     _custom("serving.knative.dev", "v1", "Revision", "revisions", PodAt(("spec",), "spec")),
     _custom("tekton.dev", "v1", "Task", "tasks", PodAt(("spec",), "tekton")),
-    _custom(
-        "tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False
-    ),
+    _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False),
     _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec", "taskSpec"), "tekton")),
-    _custom(
-        "tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec", "tasks", "[]", "taskSpec"), "tekton")
-    ),
+    _custom("tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec", "tasks", "[]", "taskSpec"), "tekton")),
     _custom(
         "tekton.dev",
         "v1",
@@ -128,9 +118,7 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("kubeflow.org", "v1", "PaddleJob", "paddlejobs", "spec.paddleReplicaSpecs.*.template"),
     _custom("kubeflow.org", "v1", "JAXJob", "jaxjobs", "spec.jaxReplicaSpecs.*.template"),
     _custom("batch.volcano.sh", "v1alpha1", "Job", "jobs", "spec.tasks.[].template"),
-    _custom(
-        "jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets", "spec.replicatedJobs.[].template.spec.template"
-    ),
+    _custom("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets", "spec.replicatedJobs.[].template.spec.template"),
     _custom(
         "leaderworkerset.x-k8s.io",
         "v1",

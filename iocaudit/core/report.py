@@ -52,9 +52,7 @@ class Found:
     def fingerprint(self) -> str:
         """Names this very hit, its evidence included."""
         ref = self.subject
-        return _digest(
-            self.check, ref.group, ref.kind, ref.namespace or "", ref.name, self.hit.path, self.hit.evidence
-        )
+        return _digest(self.check, ref.group, ref.kind, ref.namespace or "", ref.name, self.hit.path, self.hit.evidence)
 
     @property
     def finding_fingerprint(self) -> str:

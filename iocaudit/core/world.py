@@ -40,9 +40,7 @@ class World:
         if kind is None:
             return
         variants = (
-            self._kinds.setdefault(kind, {})
-            .setdefault(self.namespace_of(resource), {})
-            .setdefault(resource.name, [])
+            self._kinds.setdefault(kind, {}).setdefault(self.namespace_of(resource), {}).setdefault(resource.name, [])
         )
         variants.append(resource)
         if len(variants) > 1:
@@ -99,9 +97,7 @@ class World:
         named = self._kinds.get(kind, {}).get(namespace, {})
         return [pick(variants, near) for variants in named.values() if variants]
 
-    def get(
-        self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None
-    ) -> Resource | None:
+    def get(self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None) -> Resource | None:
         """The object of that name, or None."""
         variants = self._kinds.get(kind, {}).get(namespace, {}).get(name)
         return pick(variants, near) if variants else None

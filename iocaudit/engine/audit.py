@@ -101,8 +101,8 @@ class Auditor:
             if missing := setting.missing:
                 report.not_configured[check.id] = missing
                 continue
-            if reason := self._incomplete(check):
-                report.skipped.append(Skipped(check.id, ref, reason, resource.origin))
+            if lacking := self._incomplete(check):
+                report.skipped.append(Skipped(check.id, ref, lacking, resource.origin))
                 continue
             if deadline is not None and deadline.passed:
                 report.faults.append(Fault(check.id, ref, "the audit ran out of time", resource.origin))
@@ -117,9 +117,7 @@ class Auditor:
                 return f"needs all {kind.plural} of the cluster: {reason}"
         return None
 
-    def _run(
-        self, check: Check, setting: Setting, resource: Resource, request: Request | None, report: Report
-    ) -> None:
+    def _run(self, check: Check, setting: Setting, resource: Resource, request: Request | None, report: Report) -> None:
         extra: dict[str, object] = {}
         for name in check.handed:
             extra[name] = self.world if name == "world" else setting.params if name == "params" else request

@@ -14,6 +14,7 @@ from typing import Any
 
 from iocaudit.core.check import Check
 from iocaudit.core.errors import PolicyError
+from iocaudit.core.label_selector import selects
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import items, mapping, mappings, strings, text
 from iocaudit.engine.catalogue import Catalogue
@@ -128,7 +129,7 @@ class Policy:
             fnmatch.fnmatchcase(namespace, pattern) for pattern in self.namespaces
         ):
             return False
-        return self.selector is None or _selects(self.selector, labels | {_NAME_LABEL: namespace})
+        return self.selector is None or selects(self.selector, {**labels, _NAME_LABEL: namespace})
 
     def rule_for(self, check: Check) -> Rule | None:
         """The entry that names the check most closely; of equals the last."""
@@ -141,26 +142,6 @@ class Policy:
 
 
 _NAME_LABEL = "kubernetes.io/metadata.name"
-
-
-def _selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    for key, value in mapping(selector.get("matchLabels")).items():
-        if labels.get(key) != value:
-            return False
-    for expression in mappings(selector.get("matchExpressions")):
-        key, values = text(expression.get("key")), strings(expression.get("values"))
-        match expression.get("operator"):
-            case "In":
-                good = labels.get(key) in values
-            case "NotIn":
-                good = labels.get(key) not in values
-            case "Exists":
-                good = key in labels
-            case _:
-                good = key not in labels
-        if not good:
-            return False
-    return True
 
 
 def read_policy(raw: Mapping[str, Any], catalogue: Catalogue) -> Policy:
@@ -231,7 +212,7 @@ def _choice(enum: type[Mode], value: object, bad: Any, where: str) -> Mode | Non
     if value is None:
         return None
     try:
-        return enum(value)
+        return enum(str(value))
     except ValueError:
         raise bad(where, f"{value!r} is none of {', '.join(enum)}") from None
 
@@ -257,9 +238,7 @@ def _word(value: object, choices: tuple[str, ...], bad: Any, where: str) -> str:
     return str(value)
 
 
-def _params(
-    value: object, ids: frozenset[str], catalogue: Catalogue, bad: Any, where: str
-) -> Mapping[str, Any]:
+def _params(value: object, ids: frozenset[str], catalogue: Catalogue, bad: Any, where: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -298,9 +277,7 @@ class PolicySet:
     catalogue: Catalogue
     policies: tuple[Policy, ...] = ()
     profile: str = "default"
-    _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(
-        default_factory=dict
-    )
+    _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
@@ -376,15 +353,9 @@ def _places_meet(one: Policy, other: Policy) -> bool:
         return True
     if one.namespaces is None or other.namespaces is None:
         return True
-    return any(
-        fnmatch.fnmatchcase(a, b) or fnmatch.fnmatchcase(b, a)
-        for a in one.namespaces
-        for b in other.namespaces
-    )
+    return any(fnmatch.fnmatchcase(a, b) or fnmatch.fnmatchcase(b, a) for a in one.namespaces for b in other.namespaces)
 
 
-def read_policies(
-    raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default"
-) -> PolicySet:
+def read_policies(raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default") -> PolicySet:
     """A PolicySet of all of these; raises PolicyError on the first unusable one."""
     return PolicySet(catalogue, tuple(read_policy(raw, catalogue) for raw in raws), profile)

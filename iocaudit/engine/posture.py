@@ -102,7 +102,8 @@ def _denies(setting: Setting) -> bool:
 def _faults(
     report: Report, settings: Mapping[str, Setting], request: Request
 ) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
-    denied, kept = [], []
+    denied: list[Fault] = []
+    kept: list[Fault] = []
     for fault in report.faults:
         setting = settings.get(fault.check)
         denies = (
@@ -118,7 +119,8 @@ def _faults(
 def _skipped(
     report: Report, settings: Mapping[str, Setting], request: Request
 ) -> tuple[tuple[Skipped, ...], tuple[Skipped, ...]]:
-    denied, kept = [], []
+    denied: list[Skipped] = []
+    kept: list[Skipped] = []
     for skipped in report.skipped:
         setting = settings.get(skipped.check) if skipped.check else None
         denies = (

@@ -37,9 +37,7 @@ def render(report: Report, reading: ReadingSummary) -> str:
         lines.append(_line("error", "iocaudit: unreadable", error.reason, error.file, error.line))
     for fault in report.faults:
         file = fault.origin.file if fault.origin else None
-        lines.append(
-            _line("error", f"iocaudit fault {fault.check}", f"{fault.subject}: {fault.error}", file, None)
-        )
+        lines.append(_line("error", f"iocaudit fault {fault.check}", f"{fault.subject}: {fault.error}", file, None))
     for skipped in report.skipped:
         file = skipped.origin.file if skipped.origin else None
         title = f"iocaudit skipped {skipped.check or ''}".strip()

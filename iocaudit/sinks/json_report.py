@@ -50,9 +50,7 @@ def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
             {"check": check, "parameters": list(missing)} for check, missing in report.not_configured.items()
         ],
         "faults": [_not_evaluated(entry, entry.error) for entry in report.faults],
-        "errors": [
-            {"file": error.file, "line": error.line, "reason": error.reason} for error in reading.errors
-        ],
+        "errors": [{"file": error.file, "line": error.line, "reason": error.reason} for error in reading.errors],
         "summary": summary_of(report, reading),
     }
 

@@ -12,23 +12,17 @@ def render(report: Report, reading: ReadingSummary) -> str:
     suite = ElementTree.Element("testsuite", name="iocaudit")
     for found in report.found:
         case = _case(suite, found.check, str(found.subject), found.origin.file, found.origin.line)
-        failure = ElementTree.SubElement(
-            case, "failure", type=found.severity.label, message=xml_text(found.message)
-        )
+        failure = ElementTree.SubElement(case, "failure", type=found.severity.label, message=xml_text(found.message))
         failure.text = xml_text(found.fix)
     for fault in report.faults:
-        case = _case(
-            suite, fault.check, str(fault.subject), fault.origin.file if fault.origin else None, None
-        )
+        case = _case(suite, fault.check, str(fault.subject), fault.origin.file if fault.origin else None, None)
         ElementTree.SubElement(case, "error", type="fault", message=xml_text(fault.error))
     for error in reading.errors:
         case = _case(suite, "readable", error.file, error.file, error.line)
         ElementTree.SubElement(case, "error", type="unreadable", message=xml_text(str(error)))
     for skipped in report.skipped:
         origin = skipped.origin
-        case = _case(
-            suite, skipped.check or "audit", str(skipped.subject or ""), origin.file if origin else None, None
-        )
+        case = _case(suite, skipped.check or "audit", str(skipped.subject or ""), origin.file if origin else None, None)
         ElementTree.SubElement(case, "skipped", message=xml_text(skipped.reason))
     failures, errors = len(report.found), len(report.faults) + len(reading.errors)
     tests = len(suite)
@@ -48,9 +42,7 @@ def render(report: Report, reading: ReadingSummary) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(
-    suite: ElementTree.Element, check: str, name: str, file: str | None, line: int | None
-) -> ElementTree.Element:
+def _case(suite: ElementTree.Element, check: str, name: str, file: str | None, line: int | None) -> ElementTree.Element:
     case = ElementTree.SubElement(suite, "testcase", classname=xml_text(check), name=xml_text(name))
     if file:
         case.set("file", xml_text(file))

@@ -35,9 +35,7 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
         )
     for skipped in report.skipped:
         name = f"{skipped.check}: " if skipped.check else ""
-        notifications.append(
-            _notification("note", f"{name}{skipped.subject}: {skipped.reason}", _file(skipped), None)
-        )
+        notifications.append(_notification("note", f"{name}{skipped.subject}: {skipped.reason}", _file(skipped), None))
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

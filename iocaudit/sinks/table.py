@@ -88,7 +88,6 @@ def _tail(report: Report, reading: ReadingSummary) -> list[str]:
     lines.append(
         f"{len(report.found)} findings ({', '.join(counts)}) in {report.audited} objects of "
         f"{reading.files} files; {len(report.skipped)} skipped, {len(report.faults)} faults, "
-        f"{len(reading.errors)} unreadable"
-        + (f", {reading.baselined} in the baseline" if reading.baselined else "")
+        f"{len(reading.errors)} unreadable" + (f", {reading.baselined} in the baseline" if reading.baselined else "")
     )
     return lines

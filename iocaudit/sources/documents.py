@@ -4,6 +4,7 @@ A document of a kind that nobody wants is not parsed at all (most bytes of real 
 CustomResourceDefinitions), so a mistake inside one goes unnoticed; in doubt a document is parsed.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ def split(text: str) -> Iterator[tuple[str, int]]:
     bounds = [0, *(start for start in starts if start), len(text)]
     line = 1
     carried, carried_line = "", 0
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         chunk = text[start:end]
         newlines = chunk.count("\n")
         if _DIRECTIVES.match(chunk) and not _MARKER.search(chunk):
@@ -203,10 +204,6 @@ def _json(text: str) -> list[Outcome] | None:
 
 
 def _json_outcome(value: Any, text: str, line: int, index: int) -> Outcome:
-    if (
-        isinstance(value, dict)
-        and isinstance(value.get("apiVersion"), str)
-        and isinstance(value.get("kind"), str)
-    ):
+    if isinstance(value, dict) and isinstance(value.get("apiVersion"), str) and isinstance(value.get("kind"), str):
         return Document(value, line, text, line, index)
     return NotKubernetes(line)

@@ -161,9 +161,7 @@ def _exploded(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[di
             yield from _exploded(item, f"{path}{'.' if path else ''}items[{index}]", depth + 1)
 
 
-def _audit(
-    loaded: list[_Loaded], catalogue: Catalogue, policies: PolicySet, options: ScanOptions, scan: Scan
-) -> None:
+def _audit(loaded: list[_Loaded], catalogue: Catalogue, policies: PolicySet, options: ScanOptions, scan: Scan) -> None:
     world = World(default_namespace=options.namespace)
     for entry in loaded:
         world.add(entry.resource)

@@ -1,14 +1,17 @@
-"""Build JSON values from libyaml's events, iteratively and within bounds, as Kubernetes would read them."""
+"""Build JSON values from libyaml's events, iteratively and within bounds, as Kubernetes would read them.
 
-import math
-from collections.abc import Iterator
+The rules are those of sigs.k8s.io/yaml (go-yaml v2): of keys that occur twice the last one wins, merges happen in
+the order of the text, keys become strings, what JSON cannot hold is an error.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from yaml._yaml import CParser
 from yaml.events import (
     AliasEvent,
-    DocumentEndEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
@@ -18,12 +21,12 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from iocaudit.sources.yaml_scalars import STR, ScalarError, key_text, plain, tagged
+from iocaudit.sources.yaml_scalars import MERGE, SPECIAL, ScalarError, as_json, key_of, plain, tagged
 
 MOST_DEPTH = 200
-"""How deeply maps and lists may nest. The API server's own objects stay far below."""
-MOST_NODES = 2_000_000
-"""How many nodes a document may have once its aliases are expanded."""
+"""How deeply maps and lists may nest, aliases expanded. The API server's own objects stay far below."""
+MOST_ALIASED = 1_000_000
+"""How many nodes the aliases of a file may stand for: values are shared, whoever walks them pays for each."""
 
 
 class YamlError(ValueError):
@@ -35,145 +38,167 @@ class YamlError(ValueError):
         self.reason = reason
 
 
-class _Frame:
-    __slots__ = ("anchor", "count", "items", "key", "map", "merge")
+@dataclass(slots=True)
+class AliasBudget:
+    """How many more nodes aliases may stand for; one budget serves all documents of a file."""
 
-    def __init__(self, is_map: bool, anchor: str | None) -> None:
-        self.map: dict[str, Any] | None = {} if is_map else None
-        self.items: list[Any] = []
-        self.key: str | None = None
-        self.merge = False
-        self.anchor = anchor
-        self.count = 1
+    left: int = MOST_ALIASED
+
+
+@dataclass(slots=True)
+class _Anchored:
+    """What an anchor names; ``size`` counts its nodes with aliases expanded and is 0 while it is being read."""
+
+    value: Any
+    size: int = 0
+    height: int = 0
 
 
 _MERGE_KEY = object()
 
 
-def build(text: str) -> Iterator[tuple[Any, int]]:
+def build(text: str, budget: AliasBudget | None = None) -> Iterator[tuple[Any, int]]:
     """The value and first line of each document of a YAML stream; raises YamlError at the first mistake."""
-    parser = CParser(text)
-    try:
-        yield from _documents(parser)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise YamlError(mark.line + 1 if mark else 1, error.problem or "not YAML") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, max(error.position, 0)) + 1
-        raise YamlError(line, f"a character YAML does not allow: {error.reason}") from None
-    finally:
-        parser.dispose()
+    budget = budget or AliasBudget()
+    with parsing(text) as get:
+        while (event := get()).__class__ is not StreamEndEvent:
+            if event.__class__ is DocumentStartEvent:
+                yield _document(get, budget)
 
 
-def _documents(parser: Any) -> Iterator[tuple[Any, int]]:
-    get = parser.get_event
-    while True:
-        event = get()
-        kind = event.__class__
-        if kind is StreamEndEvent:
-            return
-        if kind is DocumentStartEvent:
-            yield _document(get)
+class parsing:
+    """libyaml's events of a text; its errors leave as YamlError."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __enter__(self) -> Callable[[], Any]:
+        self._parser = CParser(self._text)
+        get: Callable[[], Any] = self._parser.get_event
+        return get
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._parser.dispose()
+        if isinstance(error, yaml.MarkedYAMLError):
+            mark = error.problem_mark or error.context_mark
+            reason = ", ".join(part for part in (error.problem, error.context) if part)
+            raise YamlError(mark.line + 1 if mark else 1, reason or "not YAML") from None
+        if isinstance(error, yaml.reader.ReaderError):
+            before = self._text.encode()[: max(error.position, 0)]
+            raise YamlError(before.count(b"\n") + 1, f"a character YAML does not allow: {error.reason}") from None
 
 
-def _document(get: Any) -> tuple[Any, int]:
-    """Read events up to the document's end."""
-    stack: list[_Frame] = []
-    anchors: dict[str, tuple[Any, int]] = {}
-    open_anchors: set[str] = set()
-    root: Any = None
+def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
+    """Read the events of one document, whose start has just been read."""
+    special = SPECIAL
+    stack: list[tuple[Any, Any, _Anchored | None, int]] = []
+    anchors: dict[str, _Anchored] = {}
+    roots: list[Any] = []
+    # The collection being filled, whether it is a map, its pending key, its anchor, the height of its content.
+    filled: Any = roots
+    is_map = False
+    key: Any = None
+    anchored: _Anchored | None = None
+    height = 0
+    count = 0
     first_line = 0
-    total = 0
-    frame: _Frame | None = None
     while True:
         event = get()
         kind = event.__class__
-        size = 1
+        count += 1
         if kind is ScalarEvent:
-            tag = event.tag
-            if event.implicit[0] and (tag is None or tag == "!"):
-                text = event.value
-                if text == "<<" and frame is not None and frame.map is not None and frame.key is None:
-                    frame.key, frame.merge = "<<", True
+            value: Any = event.value
+            if event.tag is not None:
+                if event.tag == MERGE and value == "<<" and is_map and key is None:
+                    key = _MERGE_KEY
                     continue
-                value = plain(text)
-            elif tag is None or tag == "!" or tag == STR:
-                value = event.value
-            else:
-                value = _checked(tagged, tag, event.value, event=event)
-            if event.anchor:
-                anchors[event.anchor] = (value, 1)
+                value = _checked(event, tagged, event.tag, value)
+            elif value[:1] in special and event.implicit[0]:
+                value = plain(value)
+            elif value == "<<" and is_map and key is None and event.implicit[0]:
+                key = _MERGE_KEY
+                continue
+            if event.anchor is not None:
+                anchors[event.anchor] = _Anchored(value, 1)
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
-            if not stack:
-                first_line = event.start_mark.line + 1
-            if frame is not None and frame.map is not None and frame.key is None:
-                raise YamlError(event.start_mark.line + 1, "a map or list is no map key (unquoted {{ }}?)")
+            if is_map and key is None:
+                raise YamlError(event.start_mark.line + 1, "a map or list is no map key (a {{ }} without quotes?)")
             if len(stack) >= MOST_DEPTH:
                 raise YamlError(event.start_mark.line + 1, f"nested more than {MOST_DEPTH} levels deep")
-            if event.anchor:
-                open_anchors.add(event.anchor)
-            frame = _Frame(kind is MappingStartEvent, event.anchor)
-            stack.append(frame)
+            first_line = first_line or event.start_mark.line + 1
+            value = {} if kind is MappingStartEvent else []
+            if not is_map:
+                filled.append(value)
+            elif key is not _MERGE_KEY:
+                filled[key] = value
+                key = None
+            stack.append((filled, key, anchored, height))
+            filled, is_map, key, height = value, kind is MappingStartEvent, None, 0
+            anchored = None
+            if event.anchor is not None:
+                anchored = anchors[event.anchor] = _Anchored(value, -count)
             continue
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
-            done = stack.pop()
-            value = done.items if done.map is None else done.map
-            size = done.count
-            if done.anchor:
-                open_anchors.discard(done.anchor)
-                anchors[done.anchor] = (value, size)
-            frame = stack[-1] if stack else None
-        elif kind is AliasEvent:
-            if event.anchor in open_anchors:
-                raise YamlError(event.start_mark.line + 1, f"anchor {event.anchor!r} contains itself")
-            if event.anchor not in anchors:
-                raise YamlError(event.start_mark.line + 1, f"unknown anchor {event.anchor!r}")
-            value, size = anchors[event.anchor]
-        elif kind is DocumentEndEvent:
-            return root, first_line
-        else:
-            raise YamlError(event.start_mark.line + 1, "the document ends in the middle")
-        total = size + (frame.count if frame is not None else 0)
-        if total > MOST_NODES:
-            raise YamlError(event.start_mark.line + 1, "aliases expand to too much: write the values out")
-        if frame is None:
-            root = value
-            first_line = first_line or event.start_mark.line + 1
+            value, inner_height = filled, height + 1
+            if anchored is not None:
+                anchored.size += count
+                anchored.height = inner_height
+            filled, key, anchored, height = stack.pop()
+            is_map = filled.__class__ is dict
+            height = max(height, inner_height)
+            if key is _MERGE_KEY:
+                _merge(filled, value, event)
+                key = None
             continue
-        frame.count = total
-        if frame.map is None:
-            frame.items.append(_finite(value, event))
-        elif frame.key is None:
-            if value.__class__ in (dict, list):
-                raise YamlError(event.start_mark.line + 1, "a map or list is no map key")
-            frame.key = value if value.__class__ is str else _checked(key_text, value, event=event)
-        elif frame.merge:
-            _merge(frame.map, value, event)
-            frame.key, frame.merge = None, False
+        elif kind is AliasEvent:
+            named = anchors.get(event.anchor)
+            if named is None:
+                raise YamlError(event.start_mark.line + 1, f"unknown anchor {event.anchor!r}")
+            if named.size <= 0:
+                raise YamlError(event.start_mark.line + 1, f"anchor {event.anchor!r} contains itself")
+            budget.left -= named.size
+            if budget.left < 0:
+                raise YamlError(event.start_mark.line + 1, "aliases stand for too much: write the values out")
+            if len(stack) + named.height > MOST_DEPTH:
+                raise YamlError(event.start_mark.line + 1, f"nested more than {MOST_DEPTH} levels deep")
+            count += named.size
+            height = max(height, named.height)
+            value = named.value
+        else:  # the document's end
+            return (roots[0] if roots else None), first_line or 1
+        if is_map and key is None:
+            key = value if value.__class__ is str else _checked(event, key_of, value)
+            continue
+        if value.__class__ is float:
+            value = _checked(event, as_json, value)
+        if not is_map:
+            if filled is roots:
+                first_line = event.start_mark.line + 1
+            filled.append(value)
+        elif key is _MERGE_KEY:
+            if value.__class__ is not dict:
+                raise YamlError(event.start_mark.line + 1, _NO_MERGE)
+            filled.update(value)
+            key = None
         else:
-            frame.map[frame.key] = _finite(value, event)
-            frame.key = None
+            filled[key] = value
+            key = None
 
 
-def _checked(read: Any, *arguments: Any, event: Any) -> Any:
+_NO_MERGE = "<< wants a map or a list of maps"
+
+
+def _checked(event: Any, read: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return read(*arguments)
     except ScalarError as error:
         raise YamlError(event.start_mark.line + 1, str(error)) from None
 
 
-def _finite(value: Any, event: Any) -> Any:
-    if value.__class__ is float and not math.isfinite(value):
-        raise YamlError(event.start_mark.line + 1, "JSON has no NaN and no infinity: quote it")
-    return value
-
-
 def _merge(target: dict[str, Any], value: Any, event: Any) -> None:
-    """Merge as go-yaml v2 does: in the order of the text; in a list the earlier map wins."""
-    if isinstance(value, dict):
-        target.update(value)
-    elif isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        for item in reversed(value):
-            target.update(item)
-    else:
-        raise YamlError(event.start_mark.line + 1, "<< wants a map or a list of maps")
+    """Merge a map, or a list of maps, of which the earlier ones win."""
+    maps = [value] if isinstance(value, dict) else value
+    if not all(isinstance(item, dict) for item in maps):
+        raise YamlError(event.start_mark.line + 1, _NO_MERGE)
+    for item in reversed(maps):
+        target.update(item)

@@ -1,0 +1,287 @@
+"""Directories and sockets of the node mounted into pods."""
+
+from collections.abc import Iterator
+
+from iocaudit.core import paths
+from iocaudit.core.check import Parameter, Params, check, string_list
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.host_path import danger, is_below, normalise, runtime_socket
+from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup, mapping, text
+from iocaudit.core.world import World
+
+_CONTROLS = {
+    "pss": "baseline/hostPathVolumes",
+    "cis-1.12": "5.2.11",
+    "attack": "T1611",
+    "ms": "MS-TA9013",
+    "owasp": "K01",
+}
+
+
+def _host_paths(pod: PodSpec) -> Iterator[tuple[str, str, str]]:
+    """Volume name, its path in the object and the host path as written, for each hostPath volume."""
+    for index, volume in enumerate(pod.volumes):
+        source = volume.get("hostPath")
+        if isinstance(source, dict):
+            place = f"{pod.volume_path(volume, index)}.hostPath.path"
+            yield text(volume.get("name")), place, text(source.get("path"))
+
+
+def _mounts(pod: PodSpec, volume: str) -> str:
+    """Where a volume is mounted, for the message."""
+    places = [
+        f"at {text(mount.get('mountPath'))} in {container.title}"
+        for container in pod.containers
+        for mount in container.volume_mounts
+        if mount.get("name") == volume
+    ]
+    return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "but never mounted"
+
+
+@check(
+    "sensitive-host-path",
+    severity=Severity.HIGH,
+    worst=Severity.CRITICAL,
+    iocs=(IoC.FILESYSTEM_CHANGE,),
+    group="volumes",
+    looks_at=PODS,
+    uses=(PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME),
+    controls=_CONTROLS,
+)
+def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+    """A pod mounts a sensitive path of the node.
+
+    The node's configuration, credentials, devices, processes and program files lead to the node, and often to
+    the cluster. Judged is the source: `/etc` at `/mnt/etc` is still `/etc`, and so are `//etc/.` and
+    `/proc/1/root/etc`. A path that contains a sensitive one counts as that one. A hostPath or local
+    PersistentVolume behind the pod's claim counts as well.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            volumeMounts: [{name: etc, mountPath: /mnt/etc}]
+          volumes: [{name: etc, hostPath: {path: /etc}}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            volumeMounts: [{name: config, mountPath: /mnt/config}]
+          volumes: [{name: config, configMap: {name: web}}]
+
+    Fix: Give the pod what it needs as a ConfigMap, Secret, projected or CSI volume instead of the node's files.
+
+    Sources: Kubernetes Pod Security Standards, baseline, HostPath Volumes.
+    """
+    for name, place, path in _host_paths(pod):
+        found = danger(path)
+        if found is not None:
+            yield Hit(
+                place,
+                f'volume "{name}" exposes host path {path} {_mounts(pod, name)}'
+                + ("" if found.relation == "is" else f" ({found.relation} {found.place})"),
+                normalise(path),
+                found.severity,
+            )
+    yield from _claimed(pod, world)
+
+
+def _claimed(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+    for index, volume in enumerate(pod.volumes):
+        claim_name = text(lookup(volume, "persistentVolumeClaim", "claimName"))
+        if not claim_name:
+            continue
+        for kind in (PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME):
+            if reason := world.incomplete(kind):
+                yield Skip(f"the volume behind claim {claim_name} needs all {kind.plural}: {reason}")
+                return
+        namespace = world.namespace_of(pod.resource)
+        claim = world.get(PERSISTENT_VOLUME_CLAIM, namespace, claim_name, near=pod.resource)
+        bound = text(lookup(claim.raw, "spec", "volumeName")) if claim is not None else ""
+        persistent = world.get(PERSISTENT_VOLUME, None, bound, near=pod.resource) if bound else None
+        if persistent is None:
+            continue
+        spec = mapping(persistent.raw.get("spec"))
+        path = text(lookup(spec, "hostPath", "path")) or text(lookup(spec, "local", "path"))
+        found = danger(path) if path else None
+        if found is not None:
+            yield Hit(
+                f"{pod.volume_path(volume, index)}.persistentVolumeClaim.claimName",
+                f"claim {claim_name} is bound to PersistentVolume {bound}, which exposes host path {path}",
+                normalise(path),
+                found.severity,
+            )
+
+
+@check(
+    "host-path-mount",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.FILESYSTEM_CHANGE,),
+    group="volumes",
+    looks_at=PODS,
+    controls=_CONTROLS,
+    parameters=(
+        string_list("allowed", "path prefixes (whole segments) that may be mounted"),
+        Parameter(
+            "readOnlyRequired",
+            {"type": "boolean"},
+            "an allowed path must be mounted read-only",
+            default=False,
+        ),
+    ),
+)
+def host_path_mount(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """A pod mounts a path of the node.
+
+    It ties the pod to one node, lets it read and often write files that other pods and the node share, and
+    outlives it. Paths that are sensitive in themselves are reported as sensitive-host-path instead.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+          volumes: [{name: data, hostPath: {path: /data/web}}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+          volumes: [{name: data, emptyDir: {}}]
+
+    Fix: Use a PersistentVolumeClaim, or an emptyDir for data that may go with the pod.
+
+    Sources: Kubernetes Pod Security Standards, baseline, HostPath Volumes.
+    """
+    allowed = [normalise(prefix) for prefix in params["allowed"]]
+    for name, place, path in _host_paths(pod):
+        where = normalise(path)
+        if any(is_below(where, prefix) for prefix in allowed):
+            if params["readOnlyRequired"] and _writable(pod, name):
+                yield Hit(place, f'volume "{name}" mounts host path {path} writable', where)
+        elif danger(path) is None:
+            yield Hit(place, f'volume "{name}" exposes host path {path} {_mounts(pod, name)}', where)
+
+
+def _writable(pod: PodSpec, volume: str) -> bool:
+    return any(
+        mount.get("name") == volume and mount.get("readOnly") is not True
+        for container in pod.containers
+        for mount in container.volume_mounts
+    )
+
+
+@check(
+    "writable-host-path",
+    severity=Severity.HIGH,
+    iocs=(IoC.FILESYSTEM_CHANGE,),
+    group="volumes",
+    looks_at=PODS,
+    controls=_CONTROLS,
+)
+def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
+    """A container can write to a path of the node.
+
+    What it writes there stays when the pod is gone and can change what the node and other pods run.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            volumeMounts: [{name: data, mountPath: /data}]
+          volumes: [{name: data, hostPath: {path: /data/web}}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            volumeMounts: [{name: data, mountPath: /data, readOnly: true}]
+          volumes: [{name: data, hostPath: {path: /data/web}}]
+
+    Fix: Mount it with `readOnly: true` (and `recursiveReadOnly: Enabled`), or use another kind of volume.
+
+    Sources: Kubernetes documentation, Volumes, hostPath.
+    """
+    sources = {name: path for name, _, path in _host_paths(pod)}
+    for container in pod.containers:
+        for mount in container.volume_mounts:
+            name = text(mount.get("name"))
+            if name in sources and mount.get("readOnly") is not True:
+                target = text(mount.get("mountPath"))
+                yield container.hit(
+                    f"volumeMounts{paths.key(name)}",
+                    f"mounts host path {sources[name]} writable at {target}",
+                    f"{normalise(sources[name])} at {target}",
+                )
+
+
+@check(
+    "runtime-socket-mount",
+    severity=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN, IoC.FILESYSTEM_CHANGE),
+    group="volumes",
+    looks_at=PODS,
+    controls=_CONTROLS,
+)
+def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
+    """A pod mounts the socket of the container runtime.
+
+    Whoever can talk to it starts privileged containers on the node, past every admission check; a read-only
+    mount does not keep anybody from connecting. A folder that holds the socket counts as the socket.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: builder, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/builder:1.4"}]
+          volumes: [{name: docker, hostPath: {path: /var/run/docker.sock}}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: builder, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/builder:1.4"}]
+          volumes: [{name: work, emptyDir: {}}]
+
+    Fix: Build images with a daemonless builder in the container, and read container facts from the API.
+
+    Sources: Microsoft threat matrix for Kubernetes, MS-TA9013; CIS Kubernetes Benchmark 1.12, 5.2.11.
+    """
+    for name, place, path in _host_paths(pod):
+        socket = runtime_socket(path)
+        if socket is not None:
+            which = "" if normalise(path) == socket else f", which holds {socket}"
+            yield Hit(place, f'volume "{name}" exposes the runtime socket path {path}{which}', normalise(path))

@@ -1,0 +1,173 @@
+"""Paths of the node: one spelling, what lies below what, and which of them are dangerous.
+
+Judged is the source of a mount, never where it is mounted. The severities follow what a path gives away:
+critical leads to the node or the cluster at once, high to other tenants' data or to the node in a few steps.
+"""
+
+import posixpath
+import re
+from typing import NamedTuple
+
+from iocaudit.core.severity import Severity
+
+# Links every current distribution has (merged /usr, /run), so that both spellings are one place.
+_LINKS = (
+    ("/var/run", "/run"),
+    ("/var/lock", "/run/lock"),
+    ("/bin", "/usr/bin"),
+    ("/sbin", "/usr/sbin"),
+    ("/lib", "/usr/lib"),
+    ("/lib64", "/usr/lib64"),
+)
+_ROOT_LINK = re.compile(r"/proc/(?:\d+|self|thread-self)/(?:task/\d+/)?root(?=/|$)")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def normalise(path: str) -> str:
+    """One spelling: no ``//``, ``/./``, ``..`` or trailing slash; ``/var/run`` is ``/run``, ``/bin`` ``/usr/bin``.
+
+    A Windows path comes out in lower case with ``/``, a pipe as ``//./pipe/name``.
+    """
+    text = path.strip()
+    if "\\" in text or _DRIVE.match(text) or text.lower().startswith("//./pipe/"):
+        return _windows(text)
+    for _ in range(4):
+        cleaned = posixpath.normpath("/" + text.lstrip("/"))
+        reached = _ROOT_LINK.sub("", cleaned, count=1) or "/"
+        for link, target in _LINKS:
+            if is_below(reached, link):
+                reached = target + reached[len(link) :]
+                break
+        if reached == text:
+            break
+        text = reached
+    return text
+
+
+def _windows(text: str) -> str:
+    slashed = text.replace("\\", "/").lower()
+    if slashed.startswith("//./pipe/"):
+        return "//./pipe/" + slashed[len("//./pipe/") :].strip("/")
+    drive = slashed[:2] if _DRIVE.match(slashed) else ""
+    return drive + posixpath.normpath("/" + slashed[len(drive) :].lstrip("/"))
+
+
+def is_below(path: str, parent: str) -> bool:
+    """Whether a normalised path is ``parent`` or lies below it, segment by segment."""
+    return path == parent or parent == "/" or path.startswith(parent + "/")
+
+
+class Danger(NamedTuple):
+    """Why a path is dangerous. ``place`` is the sensitive path it is, lies below or contains."""
+
+    severity: Severity
+    place: str
+    relation: str
+
+
+_C, _H = Severity.CRITICAL, Severity.HIGH
+
+RUNTIME_SOCKETS = (
+    "/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock",
+    "/run/podman/podman.sock",
+    "/run/cri-dockerd.sock",
+    "/run/dockershim.sock",
+    "/run/k3s/containerd/containerd.sock",
+    "/run/k0s/containerd.sock",
+    "/run/dockerd.sock",
+)
+RUNTIME_PIPES = (
+    "//./pipe/docker_engine",
+    "//./pipe/containerd-containerd",
+    "//./pipe/cri-dockerd",
+    "//./pipe/dockershim",
+)
+
+# Path to the severity of itself and, second, of what lies below it and is not listed on its own.
+_SENSITIVE: dict[str, tuple[Severity, Severity]] = {
+    "/": (_C, Severity.MEDIUM),
+    "/etc": (_C, _H),
+    "/etc/kubernetes": (_C, _C),
+    "/etc/shadow": (_C, _C),
+    "/etc/sudoers": (_C, _C),
+    "/etc/sudoers.d": (_C, _C),
+    "/etc/passwd": (_C, _C),
+    "/etc/ssh": (_C, _C),
+    "/etc/cron.d": (_C, _C),
+    "/etc/crontab": (_C, _C),
+    "/etc/systemd": (_C, _C),
+    "/etc/ld.so.preload": (_C, _C),
+    "/etc/rancher": (_C, _C),
+    "/etc/cni": (_H, _H),
+    "/root": (_C, _C),
+    "/proc": (_C, _C),
+    "/dev": (_C, _H),
+    "/dev/mem": (_C, _C),
+    "/dev/kmem": (_C, _C),
+    "/dev/mapper": (_C, _C),
+    "/dev/disk": (_C, _C),
+    "/var/lib/kubelet": (_C, _C),
+    "/var/lib/etcd": (_C, _C),
+    "/var/lib/rancher": (_C, _C),
+    "/sys": (_H, _H),
+    "/boot": (_H, _H),
+    "/usr": (_H, _H),
+    "/usr/bin": (_H, _H),
+    "/usr/sbin": (_H, _H),
+    "/usr/lib": (_H, _H),
+    "/usr/lib/modules": (_H, _H),
+    "/var/lib/docker": (_H, _H),
+    "/var/lib/containerd": (_H, _H),
+    "/var/lib/containers": (_H, _H),
+    "/var/log": (_H, _H),
+    "/home": (_H, _H),
+    "/var/spool/cron": (_H, _H),
+    "/opt/cni": (_H, _H),
+    **dict.fromkeys(RUNTIME_SOCKETS, (_C, _C)),
+    **dict.fromkeys(RUNTIME_PIPES, (_C, _C)),
+    "c:/": (_C, Severity.MEDIUM),
+    "c:/windows": (_C, _H),
+    "c:/var/lib/kubelet": (_C, _C),
+    "c:/etc/kubernetes": (_C, _C),
+    "c:/programdata/docker": (_H, _H),
+    "c:/users": (_H, _H),
+}
+_RAW_DISK = re.compile(r"/dev/(?:[shv]d[a-z]+\d*|xvd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|dm-\d+|md\d+)")
+_CREDENTIALS = re.compile(r"/(?:\.aws|\.azure|\.config/gcloud|\.kube|\.ssh)(?:/|$)")
+_TRAVERSED = tuple(sorted((path for path in _SENSITIVE if path not in ("/", "c:/")), key=len, reverse=True))
+
+
+def danger(path: str) -> Danger | None:
+    """What makes a path sensitive: being, lying below or containing a sensitive one; None where nothing does."""
+    where = normalise(path)
+    known = _SENSITIVE.get(where)
+    if known is not None:
+        return Danger(known[0], where, "is")
+    if _RAW_DISK.fullmatch(where):
+        return Danger(_C, where, "is")
+    if _CREDENTIALS.search(where):
+        return Danger(_H, where, "is")
+    worst: Danger | None = None
+    for place in _TRAVERSED:
+        if is_below(where, place):
+            worst = Danger(_SENSITIVE[place][1], place, "is below")
+            break
+    for place in _TRAVERSED:
+        if is_below(place, where) and (worst is None or _SENSITIVE[place][0] > worst.severity):
+            worst = Danger(_SENSITIVE[place][0], place, "contains")
+    return worst
+
+
+def runtime_socket(path: str) -> str | None:
+    """The container runtime's socket or pipe that a path is or contains."""
+    where = normalise(path)
+    for socket in (*RUNTIME_SOCKETS, *RUNTIME_PIPES):
+        if where == socket or (not socket.startswith("//") and is_below(socket, where)):
+            return socket
+    name = posixpath.basename(where)
+    return where if name in _SOCKET_NAMES else None
+
+
+_SOCKET_NAMES = frozenset({"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock"})

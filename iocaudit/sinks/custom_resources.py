@@ -1,0 +1,108 @@
+"""Findings and reports as the bodies of our custom resources. Pure: no clock, no API."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from iocaudit.core.report import MOST_HITS, Finding, Found
+from iocaudit.core.resource import Ref
+from iocaudit.core.severity import Severity
+from iocaudit.core.shape import Json, mapping, text
+
+API_VERSION = "iocaudit.io/v1alpha1"
+CHECK_LABEL = "iocaudit.io/check"
+SEVERITY_LABEL = "iocaudit.io/severity"
+STATE_LABEL = "iocaudit.io/state"
+
+OPEN, WAIVED, RESOLVED = "Open", "Waived", "Resolved"
+POSTURE, DENIED_ATTEMPT = "posture", "denied-attempt"
+
+TIMES = ("firstSeen", "lastChanged", "resolvedAt")
+"""The fields that say when; everything else of a finding is its content."""
+
+# The bounds of the schema: a longer value would make the API server refuse the whole finding.
+_LONG, _HIT, _TITLE, _TARGET = 2048, 1024, 256, 512
+
+
+def finding_content(finding: Finding, title: str) -> Json:
+    """A posture finding without its times, Open."""
+    worst = finding.hits[0]
+    return {
+        "check": finding.check,
+        "title": cut(title, _TITLE),
+        "severity": finding.severity.label,
+        "rank": rank(finding.severity),
+        "iocs": sorted(int(ioc) for ioc in finding.iocs),
+        "ioc": ",".join(str(int(ioc)) for ioc in sorted(finding.iocs)),
+        "target": target(finding.subject),
+        "subject": subject(finding.subject),
+        "state": OPEN,
+        "type": POSTURE,
+        "message": cut(worst.message, _LONG),
+        "fix": cut(worst.fix, _LONG),
+        "hitCount": len(finding.hits),
+        "hits": [_hit(found) for found in finding.hits[:MOST_HITS]],
+        "verified": finding.verified,
+    }
+
+
+def _hit(found: Found) -> Json:
+    return {
+        "path": cut(found.hit.path, _HIT),
+        "message": cut(found.hit.message, _HIT),
+        "evidence": cut(found.hit.evidence, _HIT),
+        "fingerprint": found.fingerprint,
+        "severity": found.severity.label,
+    }
+
+
+def finding_body(namespace: str | None, name: str, content: Mapping[str, Any]) -> Json:
+    """The custom resource that carries this content: namespaced where there is a namespace."""
+    metadata: Json = {
+        "name": name,
+        "labels": {
+            CHECK_LABEL: content["check"],
+            SEVERITY_LABEL: content["severity"],
+            STATE_LABEL: content["state"],
+        },
+    }
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "IocFinding" if namespace is not None else "ClusterIocFinding",
+        "metadata": metadata,
+        "finding": dict(content),
+    }
+
+
+def content_digest(body: Mapping[str, Any]) -> bytes:
+    """What changes exactly when the content of a finding changes: its own labels and all but the times."""
+    labels = mapping(mapping(body.get("metadata")).get("labels"))
+    content = {key: value for key, value in mapping(body.get("finding")).items() if key not in TIMES}
+    own = [text(labels.get(label)) for label in (CHECK_LABEL, SEVERITY_LABEL, STATE_LABEL)]
+    return hashlib.sha256(orjson.dumps([own, content], option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def rank(severity: Severity) -> int:
+    """1 for critical to 4 for low, so that an ascending sort has the worst first."""
+    return 5 - int(severity)
+
+
+def target(ref: Ref) -> str:
+    """``Deployment/web``"""
+    return cut(f"{ref.kind}/{ref.name}", _TARGET)
+
+
+def subject(ref: Ref) -> Json:
+    found = {"apiVersion": ref.api_version, "group": ref.group, "kind": ref.kind, "name": ref.name}
+    return {**found, "namespace": ref.namespace} if ref.namespace is not None else found
+
+
+def cut(value: str, most: int) -> str:
+    """The value, shortened with an ellipsis where it is longer than ``most`` characters."""
+    return value if len(value) <= most else value[: most - 1] + "…"
