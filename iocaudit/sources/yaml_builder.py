@@ -109,7 +109,7 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
         if kind is ScalarEvent:
             value: Any = event.value
             if event.tag is not None:
-                if event.tag == MERGE and value == "<<" and is_map and key is None:
+                if value == "<<" and (event.tag == MERGE or event.implicit[0]) and is_map and key is None:
                     key = _MERGE_KEY
                     continue
                 value = _checked(event, tagged, event.tag, value)

@@ -23,6 +23,7 @@ SPECIAL = frozenset({word[:1] for word in WORDS} | set("+-.0123456789"))
 """The first characters of plain scalars that may be no strings; the empty text is one of them."""
 
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
+_POINT_FIRST = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?", re.ASCII)
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
 _BASED = re.compile(r"([-+]?)0(?:[xX]([0-9a-fA-F]+)|[oO]?([0-7]+)|[bB]([01]+))|0b([-+])([01]+)", re.ASCII)
 _DATE = re.compile(
@@ -71,7 +72,7 @@ def _number(text: str) -> int | float | None:
     """The number that ``text`` is, or None."""
     first = text[0]
     if first == ".":
-        return _float(text)
+        return _float(text.replace("_", "") if _POINT_FIRST.fullmatch(text) else text)
     if first not in "+-0123456789":
         return None
     digits = text.replace("_", "")
@@ -109,7 +110,8 @@ def tagged(tag: str, text: str) -> Any:
             data = base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
         except (binascii.Error, ValueError):
             raise ScalarError("!!binary holds no valid base64") from None
-        return data.decode("utf-8", "replace")
+        # Go writes one replacement character for each byte that is no UTF-8
+        return re.sub("[\udc80-\udcff]", "\ufffd", data.decode("utf-8", "surrogateescape"))
     if tag == TIMESTAMP and _is_date(text):
         return text
     kind = _TYPES.get(tag)
