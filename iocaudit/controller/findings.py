@@ -1,0 +1,139 @@
+"""The life of a finding: Open, Resolved when its object is fixed or gone, removed after a retention time.
+
+What is stored is the only memory: the operator reads its own resources back, compares, and writes what
+differs. So a restart, or an end in the middle, loses nothing and doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.sinks.custom_resources import (
+    DENIED_ATTEMPT,
+    OPEN,
+    POSTURE,
+    RESOLVED,
+    content_digest,
+    finding_body,
+)
+
+Key = tuple[str | None, str]
+"""Namespace (None: cluster scope) and name of a finding's resource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is known of a finding's resource as it is stored."""
+
+    key: Key
+    scope: str | None
+    """The namespace of its subject; a Namespace's finding is in scope None and lives in that namespace."""
+    check: str
+    group: str
+    kind: str
+    subject: str
+    severity: str
+    state: str
+    type: str
+    verified: bool
+    digest: bytes
+    version: str
+    first_seen: str
+    resolved_at: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        return (self.group, self.kind, self.subject)
+
+
+def stored(body: Mapping[str, object]) -> Stored:
+    """Read one of our resources as the API server gives it."""
+    metadata, finding = mapping(body.get("metadata")), mapping(body.get("finding"))
+    subject = mapping(finding.get("subject"))
+    return Stored(
+        key=(text(metadata.get("namespace")) or None, text(metadata.get("name"))),
+        scope=text(subject.get("namespace")) or None,
+        check=text(finding.get("check")),
+        group=text(subject.get("group")),
+        kind=text(subject.get("kind")),
+        subject=text(subject.get("name")),
+        severity=text(finding.get("severity")),
+        state=text(finding.get("state")),
+        type=text(finding.get("type")) or POSTURE,
+        verified=finding.get("verified") is not False,
+        digest=content_digest(body),
+        version=text(metadata.get("resourceVersion")),
+        first_seen=text(finding.get("firstSeen")),
+        resolved_at=text(finding.get("resolvedAt")),
+    )
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    REPLACE = "replace"
+    RESOLVE = "resolve"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to make. ``body`` is whole for create and replace; resolve reads the stored one first."""
+
+    action: Action
+    key: Key
+    body: Json | None = None
+    before: Stored | None = None
+
+
+def wanted(key: Key, content: Json, before: Stored | None, now: datetime) -> Write | None:
+    """The write that makes a finding Open with this content; None where it is stored like that."""
+    body = finding_body(*key, content)
+    if before is not None and before.digest == content_digest(body):
+        return None
+    seen = before.first_seen if before is not None and before.state != RESOLVED else ""
+    body["finding"] |= {"firstSeen": seen or timestamp(now), "lastChanged": timestamp(now)}
+    if before is None:
+        return Write(Action.CREATE, key, body)
+    body["metadata"]["resourceVersion"] = before.version
+    return Write(Action.REPLACE, key, body, before)
+
+
+def unwanted(found: Iterable[Stored], now: datetime, retention: timedelta) -> list[Write]:
+    """What becomes of posture findings that no longer hold, and of evidence that is past its retention."""
+    writes = []
+    for one in found:
+        if one.type == POSTURE and one.state != RESOLVED:
+            writes.append(Write(Action.RESOLVE, one.key, None, one))
+        elif one.state == RESOLVED and _older(one.resolved_at, now, retention):
+            writes.append(Write(Action.REMOVE, one.key, None, one))
+    return writes
+
+
+def resolved(body: Json, now: datetime) -> Json:
+    """The stored resource, made Resolved."""
+    finding = dict(mapping(body.get("finding")))
+    finding |= {"state": RESOLVED, "resolvedAt": timestamp(now), "lastChanged": timestamp(now)}
+    metadata = mapping(body.get("metadata"))
+    fresh = finding_body(text(metadata.get("namespace")) or None, text(metadata.get("name")), finding)
+    fresh["metadata"]["resourceVersion"] = text(metadata.get("resourceVersion"))
+    return fresh
+
+
+def timestamp(now: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _older(since: str, now: datetime, retention: timedelta) -> bool:
+    try:
+        return now - datetime.fromisoformat(since) >= retention
+    except (ValueError, TypeError):
+        # A time that cannot be read was not written by us: the finding is as good as expired.
+        return True
+
+
+__all__ = ["DENIED_ATTEMPT", "OPEN", "Action", "Stored", "Write", "resolved", "stored", "unwanted", "wanted"]

@@ -1,0 +1,82 @@
+"""Everything audited so far, by uid and by namespace, and the findings that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from iocaudit.controller.kept import Kept
+from iocaudit.controller.owners import fold
+from iocaudit.core.kinds import Kind
+from iocaudit.core.report import Finding
+
+Scope = str | None
+"""A namespace, or None for the cluster-scoped objects: what is folded together."""
+
+
+class Inventory:
+    """The objects of the kinds that are watched. ``serve`` says which kinds those are."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Kept] = {}
+        self._scopes: dict[Scope, dict[str, None]] = {}
+        self._watched: frozenset[tuple[str, str]] = frozenset()
+
+    def serve(self, kinds: Iterable[Kind]) -> None:
+        """Take these as the kinds whose objects we list."""
+        self._watched = frozenset(kind.key for kind in kinds)
+
+    def watched(self, group: str, kind: str) -> bool:
+        return (group, kind) in self._watched
+
+    def get(self, uid: str) -> Kept | None:
+        return self._kept.get(uid)
+
+    def put(self, kept: Kept) -> None:
+        self._kept[kept.uid] = kept
+        self._scopes.setdefault(kept.ref.namespace, {})[kept.uid] = None
+
+    def drop(self, uid: str) -> Kept | None:
+        """Forget an object; returns what was known of it."""
+        kept = self._kept.pop(uid, None)
+        if kept is not None:
+            members = self._scopes[kept.ref.namespace]
+            members.pop(uid, None)
+            if not members:
+                del self._scopes[kept.ref.namespace]
+        return kept
+
+    def drop_missing(self, kind: Kind, seen: set[str], namespace: Scope = None) -> None:
+        """After a full list of a kind (in one namespace, or everywhere): forget what it did not hold."""
+        gone = [
+            uid
+            for uid, kept in self._kept.items()
+            if kept.kind is kind and uid not in seen and namespace in (None, kept.ref.namespace)
+        ]
+        for uid in gone:
+            self.drop(uid)
+
+    def __iter__(self) -> Iterator[Kept]:
+        return iter(self._kept.values())
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def scopes(self) -> list[Scope]:
+        return list(self._scopes)
+
+    def members(self, scope: Scope) -> Iterator[Kept]:
+        return (self._kept[uid] for uid in self._scopes.get(scope, {}))
+
+    def findings(self, scope: Scope) -> list[Finding]:
+        """The findings on the objects of a scope, sorted."""
+        return fold(self.members(scope), self.get, self.watched)
+
+    def unsure(self, scope: Scope) -> set[tuple[str | None, str, str, str]]:
+        """(check, group, kind, name) that could not be evaluated: what was found there before still holds."""
+        found: set[tuple[str | None, str, str, str]] = set()
+        for kept in self.members(scope):
+            ref = kept.ref
+            found.update((skipped.check, ref.group, ref.kind, ref.name) for skipped in kept.skipped)
+            found.update((fault.check, ref.group, ref.kind, ref.name) for fault in kept.faults)
+        return found

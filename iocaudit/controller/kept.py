@@ -1,0 +1,153 @@
+"""What the operator remembers of an audited object: not the object, only its version, owner and hits."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar, cast
+
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
+from iocaudit.core.report import Fault, Report, Skipped
+from iocaudit.core.resource import Ref, Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import Json, integer, lookup, mappings, text
+
+T = TypeVar("T", bound=Hashable)
+
+
+class Controller(NamedTuple):
+    """The controller reference of an object."""
+
+    group: str
+    version: str
+    kind: str
+    name: str
+    uid: str
+
+
+class KeptHit(NamedTuple):
+    """A hit without its subject, so that objects of one template share it.
+
+    ``template_path`` is the path as it would read on the pod itself, whichever template it stands in.
+    """
+
+    check: str
+    severity: Severity
+    iocs: tuple[IoC, ...]
+    hit: Hit
+    fix: str
+    template_path: str
+
+    @property
+    def in_template(self) -> tuple[str, str, str]:
+        """What is the same hit on a pod and on the template it was made from."""
+        return (self.check, self.template_path, self.hit.evidence)
+
+
+Labels = frozenset[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Kept:
+    """One audited object. ``idle``: it asks for no pod at all (a ReplicaSet of zero)."""
+
+    uid: str
+    kind: Kind
+    ref: Ref
+    resource_version: str
+    hits: tuple[KeptHit, ...] = ()
+    controller: Controller | None = None
+    labels: Labels = frozenset()
+    selector: Json | None = None
+    idle: bool = False
+    skipped: tuple[Skipped, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    not_configured: tuple[str, ...] = ()
+
+    @property
+    def home(self) -> str | None:
+        """The namespace its report belongs to."""
+        return self.ref.name if (self.ref.group, self.ref.kind) == ("", "Namespace") else self.ref.namespace
+
+    def in_template(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset(hit.in_template for hit in self.hits)
+
+
+@dataclass(slots=True)
+class Interner:
+    """One copy of equal values: 10,000 pods of a few templates have few different hits."""
+
+    _kept: dict[Hashable, Hashable] = field(default_factory=dict)
+
+    def __call__(self, value: T) -> T:
+        return cast(T, self._kept.setdefault(value, value))
+
+
+def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
+    """Take from an audited object and its report what is kept."""
+    kind = resource.kind
+    assert kind is not None, "only known kinds are audited"
+    controller = _controller(resource)
+    return Kept(
+        uid=resource.uid,
+        kind=kind,
+        ref=resource.ref,
+        resource_version=text(resource.metadata.get("resourceVersion")),
+        hits=intern(
+            tuple(
+                intern(
+                    KeptHit(
+                        found.check,
+                        found.severity,
+                        found.iocs,
+                        found.hit,
+                        found.default_fix,
+                        _template_path(resource, found.hit.path),
+                    )
+                )
+                for found in report.found
+            )
+        ),
+        controller=intern(controller) if controller else None,
+        labels=intern(_labels(resource.labels)) if controller else frozenset(),
+        selector=_selector(resource) if kind.pods else None,
+        idle=bool(kind.pods) and integer(lookup(resource.raw, "spec", "replicas")) == 0,
+        skipped=tuple(report.skipped),
+        faults=tuple(report.faults),
+        not_configured=intern(tuple(sorted(report.not_configured))),
+    )
+
+
+def _controller(resource: Resource) -> Controller | None:
+    for reference in mappings(resource.metadata.get("ownerReferences")):
+        if reference.get("controller") is True:
+            group, _, version = text(reference.get("apiVersion")).rpartition("/")
+            return Controller(
+                group,
+                version,
+                text(reference.get("kind")),
+                text(reference.get("name")),
+                text(reference.get("uid")),
+            )
+    return None
+
+
+def _template_path(resource: Resource, path: str) -> str:
+    for pod in resource.pods:
+        for prefix, plain in ((pod.path, "spec"), (pod.metadata_path, "metadata")):
+            if path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")):
+                return plain + path[len(prefix) :]
+    return path
+
+
+def _labels(labels: dict[str, object]) -> Labels:
+    return frozenset((key, value) for key, value in labels.items() if isinstance(value, str))
+
+
+def _selector(resource: Resource) -> Json | None:
+    """The owner's label selector; None where it has none, so that the uid alone has to do."""
+    selector = lookup(resource.raw, "spec", "selector")
+    if not isinstance(selector, dict) or not selector:
+        return None
+    return {"matchLabels": selector} if resource.kind is REPLICATION_CONTROLLER else selector

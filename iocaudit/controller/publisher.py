@@ -1,0 +1,172 @@
+"""Brings our custom resources in line with what was found, with as few writes as possible."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import ApiError, NotFoundError
+from iocaudit.cluster.writer import change, is_terminating, put
+from iocaudit.controller.findings import Action, Key, Stored, Write, resolved, stored, unwanted, wanted
+from iocaudit.controller.reports import report_write
+from iocaudit.controller.resources import (
+    AUDIT_REPORT,
+    CLUSTER_AUDIT_REPORT,
+    CLUSTER_IOC_FINDING,
+    IOC_FINDING,
+)
+from iocaudit.core.kinds import Kind
+from iocaudit.core.report import Finding
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.sinks.custom_resources import POSTURE, finding_content
+
+_log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+Sure = Callable[[Stored], bool]
+
+
+class Publisher:
+    """Knows of every finding's resource its digest and version, never its body.
+
+    ``written`` and ``failed`` count writes by action; a write that fails is made again by the next sweep.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        catalogue: Catalogue,
+        *,
+        retention: timedelta = timedelta(days=7),
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client, self._retention, self._clock = client, retention, clock
+        self._titles = {check.id: check.title for check in catalogue}
+        self._stored: dict[Key, Stored] = {}
+        self._scopes: dict[str | None, dict[Key, None]] = {}
+        self.written: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+
+    def load(self) -> None:
+        """Read all of our findings back."""
+        self._stored.clear()
+        self._scopes.clear()
+        for kind in (IOC_FINDING, CLUSTER_IOC_FINDING):
+            for page in self._client.pages(kind):
+                for body in page.items:
+                    self.remember(stored(body))
+
+    @property
+    def stored(self) -> Iterable[Stored]:
+        return self._stored.values()
+
+    def get(self, key: Key) -> Stored | None:
+        return self._stored.get(key)
+
+    @property
+    def scopes(self) -> list[str | None]:
+        """The namespaces (None: cluster scope) that stored findings are about."""
+        return list(self._scopes)
+
+    def remember(self, one: Stored) -> None:
+        self._stored[one.key] = one
+        self._scopes.setdefault(one.scope, {})[one.key] = None
+
+    def forget(self, key: Key) -> None:
+        one = self._stored.pop(key, None)
+        if one is not None:
+            keys = self._scopes[one.scope]
+            keys.pop(key, None)
+            if not keys:
+                del self._scopes[one.scope]
+
+    def publish(self, scope: str | None, findings: Iterable[Finding], sure: Sure) -> None:
+        """Make the posture findings on objects of a scope these.
+
+        ``sure`` says of a stored one that is not among them whether its absence was really seen.
+        """
+        now = self._clock()
+        writes: list[Write] = []
+        keys: set[Key] = set()
+        for finding in findings:
+            key = (finding.home, finding.name)
+            keys.add(key)
+            content = finding_content(finding, self._titles.get(finding.check, finding.check))
+            write = wanted(key, content, self._stored.get(key), now)
+            if write is not None:
+                writes.append(write)
+        rest = [self._stored[key] for key in self._scopes.get(scope, {}) if key not in keys]
+        writes += unwanted((one for one in rest if one.type != POSTURE or sure(one)), now, self._retention)
+        for one in writes:
+            self.write(one)
+
+    def write(self, write: Write) -> bool:
+        """Make one write; whether it succeeded. Unreachable servers raise, refused writes are counted."""
+        namespace, name = write.key
+        kind = _kind(write.key)
+        try:
+            match write.action:
+                case Action.CREATE | Action.REPLACE:
+                    assert write.body is not None
+                    self.remember(stored(put(self._client, kind, write.body)))
+                case Action.RESOLVE:
+                    now = self._clock()
+                    after = change(self._client, kind, namespace, name, lambda body: resolved(body, now))
+                    if after is None:
+                        self.forget(write.key)
+                    else:
+                        self.remember(stored(after))
+                case Action.REMOVE:
+                    self._client.delete(kind, namespace, name)
+                    self.forget(write.key)
+        except NotFoundError:
+            # Its namespace is gone, and everything in it.
+            self.forget(write.key)
+            return False
+        except ApiError as error:
+            if is_terminating(error):
+                return False
+            self.failed[write.action] += 1
+            _log.error("could not write a finding: %s", error, extra={"finding": name})
+            return False
+        self.written[write.action] += 1
+        return True
+
+    def publish_reports(self, contents: dict[str | None, Json]) -> None:
+        """Make the reports these, and remove those of namespaces without any audited object."""
+        now = self._clock()
+        for kind in (AUDIT_REPORT, CLUSTER_AUDIT_REPORT):
+            before = {_home(body): body for page in self._client.pages(kind) for body in page.items}
+            for home, content in contents.items():
+                if (home is None) != (kind is CLUSTER_AUDIT_REPORT):
+                    continue
+                body = report_write(home, content, before.get(home), now)
+                if body is not None:
+                    self._report(kind, body)
+            for home in before.keys() - contents.keys():
+                self._client.delete(kind, home, text(mapping(before[home].get("metadata")).get("name")))
+
+    def _report(self, kind: Kind, body: Json) -> None:
+        try:
+            put(self._client, kind, body)
+        except NotFoundError:
+            return
+        except ApiError as error:
+            if is_terminating(error):
+                return
+            self.failed["report"] += 1
+            _log.error("could not write a report: %s", error)
+            return
+        self.written["report"] += 1
+
+
+def _kind(key: Key) -> Kind:
+    return IOC_FINDING if key[0] is not None else CLUSTER_IOC_FINDING
+
+
+def _home(body: Json) -> str | None:
+    return text(mapping(body.get("metadata")).get("namespace")) or None

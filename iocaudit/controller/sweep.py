@@ -1,0 +1,318 @@
+"""The full audit of a cluster, page by page, and the audit of single changes in between.
+
+Everything here runs in one thread. A page holds the objects; of each only what ``kept`` says stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import ApiError, ExpiredError, ForbiddenError, NotFoundError
+from iocaudit.controller.findings import Stored
+from iocaudit.controller.inventory import Inventory, Scope
+from iocaudit.controller.kept import Interner, keep
+from iocaudit.controller.policies import Policies
+from iocaudit.controller.publisher import Publisher
+from iocaudit.controller.reports import Summary
+from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.core.kinds import NAMESPACE, PODS, Kind
+from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.catalogue import Catalogue
+
+_log = logging.getLogger(__name__)
+
+_LIST_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A watch event: an object of a kind as it is now, or as it was when it was deleted."""
+
+    kind: Kind
+    deleted: bool
+    raw: Json
+
+
+class Cluster:
+    """What the operator knows of the cluster, brought up to date by sweeps and changes.
+
+    ``between`` is called between pages, so that changes don't wait for the end of a long sweep.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        catalogue: Catalogue,
+        publisher: Publisher,
+        policies: Policies,
+        *,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
+        self.inventory = Inventory()
+        self.world = World()
+        self.auditor = Auditor(catalogue, policies.current, self.world)
+        self.between = between
+        self.swept_at: float | None = None
+        """Monotonic time at which the last complete sweep ended."""
+        self.duration = 0.0
+        self._world_kinds = tuple(dict.fromkeys((*catalogue.world_kinds, NAMESPACE)))
+        self._dependents = _dependents(catalogue)
+        self._epoch = b""
+        self._missed: dict[Kind, str] = {}
+        self._sweeping = False
+        self._complete = False
+        self._touched: set[str] = set()
+        self._intern = Interner()
+
+    # -- the sweep -----------------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Audit everything, publish findings and reports. Raises UnreachableError; then nothing is resolved."""
+        begun = time.monotonic()
+        self._sweeping = True
+        self._touched.clear()
+        self._intern = Interner()
+        try:
+            self.load_policies()
+            epoch = self._load_world()
+            fresh = epoch != self._epoch
+            self._audit_all(fresh)
+            self._epoch = epoch
+            self.publisher.load()
+        finally:
+            self._sweeping = False
+        self._complete = True
+        for scope in dict.fromkeys((*self.inventory.scopes, *self.publisher.scopes)):
+            self.publish(scope)
+            self.between()
+        self.publisher.publish_reports(self.reports())
+        self.swept_at = time.monotonic()
+        self.duration = self.swept_at - begun
+        _log.info("swept", extra={"objects": len(self.inventory), "seconds": round(self.duration, 3), "fresh": fresh})
+
+    def load_policies(self) -> bool:
+        """Read the AuditPolicies; whether what is in force changed."""
+        try:
+            raws, _ = self.client.list_all(AUDIT_POLICY)
+        except NotFoundError:
+            raws = []
+        changed = self.policies.load(raws)
+        self.policies.write_status(self.client)
+        if changed:
+            self._use_policies()
+        return changed
+
+    def _use_policies(self) -> None:
+        self.auditor = Auditor(self.catalogue, self.policies.current, self.world)
+        self._epoch = b""
+
+    def _load_world(self) -> bytes:
+        """List the kinds that checks look up; the digest of all of their versions."""
+        digest = hashlib.sha256()
+        for kind in self._world_kinds:
+            found: list[Resource] = []
+            try:
+                for raw in self._list(kind):
+                    found.append(_slim(raw, kind))
+            except NotFoundError:
+                found = []
+            except ForbiddenError as error:
+                self.world.replace(kind, [])
+                self.world.mark_incomplete(kind, str(error))
+                digest.update(str(error).encode())
+                continue
+            self.world.replace(kind, found)
+            for resource in found:
+                digest.update(f"{resource.uid} {resource.metadata.get('resourceVersion')}\n".encode())
+            self.between()
+        return digest.digest()
+
+    def _list(self, kind: Kind, namespace: str | None = None) -> Iterator[Json]:
+        """Every object of a kind once, page by page; lists again where the list expired in between."""
+        for attempt in range(_LIST_TRIES):
+            try:
+                for page in self.client.pages(kind, namespace=namespace):
+                    yield from page.items
+                return
+            except ExpiredError:
+                if attempt == _LIST_TRIES - 1:
+                    raise
+
+    def _audit_all(self, fresh: bool) -> None:
+        self._missed = {}
+        served: list[Kind] = []
+        for kind in self.catalogue.audited_kinds:
+            try:
+                self._audit_kind(kind, fresh)
+            except NotFoundError:
+                self.inventory.drop_missing(kind, self._touched)
+                continue
+            except ApiError as error:
+                # What was known of the kind stays, and so do its findings.
+                self._missed[kind] = f"cannot list {kind.plural}: {error}"
+                _log.error("kind not audited: %s", error, extra={"kind": str(kind)})
+            served.append(kind)
+        self.inventory.serve(served)
+
+    def _audit_kind(self, kind: Kind, fresh: bool, namespace: str | None = None) -> None:
+        seen: set[str] = set()
+        for count, raw in enumerate(self._list(kind, namespace), start=1):
+            uid = text(mapping(raw.get("metadata")).get("uid"))
+            seen.add(uid)
+            if uid not in self._touched:
+                self._audit(raw, kind, fresh)
+            if count % 500 == 0:
+                self.between()
+        self.inventory.drop_missing(kind, seen | self._touched, namespace)
+        self.between()
+
+    def _audit(self, raw: Json, kind: Kind, fresh: bool) -> None:
+        metadata = mapping(raw.get("metadata"))
+        known = self.inventory.get(text(metadata.get("uid")))
+        if (
+            known is not None
+            and not fresh
+            and known.resource_version == metadata.get("resourceVersion")
+            and not known.skipped
+            and not known.faults
+        ):
+            return
+        resource = Resource(raw, CLUSTER, kind=kind)
+        self.inventory.put(keep(resource, self.auditor.audit(resource), self._intern))
+
+    # -- single changes ------------------------------------------------------------------------------------
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Audit changed objects and what depends on them, and publish their scopes (once a sweep was made)."""
+        audited = set(self.catalogue.audited_kinds)
+        world = set(self._world_kinds)
+        dirty: dict[Scope, None] = {}
+        again: dict[tuple[Kind, str | None], None] = {}
+        for change in changes:
+            resource = Resource(change.raw, CLUSTER, kind=change.kind)
+            if change.kind in world and self._changes_world(resource, change.deleted):
+                for kind in self._dependents.get(change.kind, ()):
+                    again[(kind, resource.home)] = None
+            if change.kind not in audited:
+                continue
+            self._touched.add(resource.uid)
+            if change.deleted:
+                self.inventory.drop(resource.uid)
+            else:
+                self._audit(change.raw, change.kind, fresh=True)
+            dirty[resource.namespace] = None
+        for kind, home in again:
+            dirty |= dict.fromkeys(self._audit_again(kind, home))
+        if self._complete and not self._sweeping:
+            for scope in dirty:
+                self.publish(scope)
+
+    def _changes_world(self, resource: Resource, deleted: bool) -> bool:
+        kind = resource.kind
+        assert kind is not None
+        slim = _slim(resource.raw, kind)
+        before = self.world.get(kind, slim.namespace, slim.name)
+        if deleted:
+            self.world.remove(kind, slim.namespace, slim.name)
+            return before is not None
+        self.world.put(slim)
+        return before is None or _said(before) != _said(slim)
+
+    def _audit_again(self, kind: Kind, home: str | None) -> Iterator[Scope]:
+        """Audit the objects of a kind that a change in a namespace (None: in cluster scope) may concern."""
+        if kind in self._world_kinds:
+            for resource in self._known(kind, home):
+                self._audit(resource.raw, kind, fresh=True)
+                yield resource.namespace
+            return
+        namespace = home if kind.namespaced else None
+        try:
+            self._audit_kind(kind, True, namespace)
+        except (NotFoundError, ForbiddenError):
+            return
+        if namespace is not None or not kind.namespaced:
+            yield namespace
+        else:
+            yield from self.inventory.scopes
+
+    def _known(self, kind: Kind, home: str | None) -> list[Resource]:
+        if home is None:
+            return self.world.all(kind)
+        if kind is NAMESPACE:
+            found = self.world.get(kind, None, home)
+            return [found] if found is not None else []
+        return self.world.of(kind, home) if kind.namespaced else self.world.all(kind)
+
+    # -- what follows --------------------------------------------------------------------------------------
+
+    def publish(self, scope: Scope) -> None:
+        """Bring the stored findings of a scope in line with what is known now."""
+        unsure = self.inventory.unsure(scope)
+        missed = {kind.key for kind in self._missed}
+        pods_missed = any(kind in PODS for kind in self._missed)
+
+        def sure(one: Stored) -> bool:
+            if (one.group, one.kind) in missed or (not one.verified and pods_missed):
+                return False
+            place = (one.group, one.kind, one.subject)
+            return (one.check, *place) not in unsure and (None, *place) not in unsure
+
+        self.publisher.publish(scope, self.inventory.findings(scope), sure)
+
+    def reports(self) -> dict[str | None, Json]:
+        """The content of each namespace's report, and of the cluster's (None)."""
+        whole = Summary()
+        homes: dict[str, Summary] = {}
+        for scope in self.inventory.scopes:
+            for kept in self.inventory.members(scope):
+                whole.cover(kept)
+                if kept.home is not None:
+                    homes.setdefault(kept.home, Summary()).cover(kept)
+            for finding in self.inventory.findings(scope):
+                whole.count(finding)
+                if finding.home is not None:
+                    homes.setdefault(finding.home, Summary()).count(finding)
+        for reason in self._missed.values():
+            whole.missed(reason)
+        contents: dict[str | None, Json] = {}
+        for home, summary in homes.items():
+            found = self.world.get(NAMESPACE, None, home)
+            labels = found.labels if found is not None else {}
+            contents[home] = summary.content(self.policies.in_force(home, labels))
+        names = [policy.name for policy in self.policies.current.policies]
+        bad = sum(1 for summary in homes.values() if summary.severities.total())
+        contents[None] = {**whole.content(names), "namespaces": bad}
+        return contents
+
+
+def _dependents(catalogue: Catalogue) -> dict[Kind, tuple[Kind, ...]]:
+    """Kind to the audited kinds that have to be audited again when an object of it changes."""
+    found: dict[Kind, dict[Kind, None]] = {}
+    audited = set(catalogue.audited_kinds)
+    for check in catalogue:
+        if not check.admission_only:
+            for kind in (*check.needs, *check.uses):
+                found.setdefault(kind, {}).update((k, None) for k in check.looks_at if k in audited)
+    return {kind: tuple(kinds) for kind, kinds in found.items()}
+
+
+def _slim(raw: Json, kind: Kind) -> Resource:
+    """An object of the world without what no check looks at and what takes most of its room."""
+    metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
+    return Resource({**raw, "metadata": metadata}, CLUSTER, kind=kind)
+
+
+def _said(resource: Resource) -> tuple[object, ...]:
+    """What of an object checks and policies can see; status and versions change without any meaning."""
+    raw = {k: v for k, v in resource.raw.items() if k not in ("metadata", "status")}
+    gone = resource.metadata.get("deletionTimestamp")
+    return (raw, resource.labels, resource.annotations, gone)
