@@ -158,7 +158,8 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
         return
     for container in pod.containers:
         for name, written in _added(container):
-            if name not in allowed:
+            # Allowed is only the API's own spelling: a runtime may refuse CAP_CHOWN, or take it for another.
+            if written not in allowed:
                 yield container.hit(
                     "securityContext.capabilities.add",
                     f"adds capability {written}, which is not in the allowed list",

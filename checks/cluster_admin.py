@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from iocaudit.core import paths
-from iocaudit.core.check import check
+from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
 from iocaudit.core.rbac import WRITES, Bound, Subject, is_bootstrap, resolve, subjects_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup, text
 from iocaudit.core.world import World
 
 _BINDINGS = (CLUSTER_ROLE_BINDING, ROLE_BINDING)
@@ -92,8 +93,9 @@ def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Sk
     looks_at=_BINDINGS,
     uses=(CLUSTER_ROLE, ROLE),
     controls={**_CONTROLS, "attack": "T1078"},
+    parameters=(string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody"),),
 )
-def anonymous_binding(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+def anonymous_binding(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A binding gives rights to anonymous users, or dangerous ones to everybody.
 
     `system:anonymous` and `system:unauthenticated` are whoever reaches the API server; any grant to them is
@@ -122,6 +124,8 @@ def anonymous_binding(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     Sources: Kubernetes documentation, Using RBAC Authorization, default roles; CIS 1.12, 5.1.1.
     """
     if is_bootstrap(resource):
+        return
+    if text(lookup(resource.raw, "roleRef", "name")) in params["allowedRoles"]:
         return
     suspects = [(i, s) for i, s in subjects_of(resource) if s.text in _ANONYMOUS or s.text in _EVERYBODY]
     if not suspects:

@@ -92,6 +92,14 @@ def scan_files(
     return scan
 
 
+def audit_documents(documents: Iterable[Document], name: str, catalogue: Catalogue, policies: PolicySet) -> Report:
+    """Audit documents that were read already, as one file and a world of their own."""
+    scan = Scan()
+    loaded = [entry for document in documents for entry in _resources(document, name)]
+    _audit(loaded, catalogue, policies, ScanOptions(), scan)
+    return scan.report.sorted()
+
+
 def load_policies(options: ScanOptions, catalogue: Catalogue) -> PolicySet:
     """The AuditPolicies of ``--policy``; raises PolicyError naming the file."""
     raws: list[dict[str, Any]] = []
@@ -141,9 +149,13 @@ def _load(file: str, wanted: Callable[[str, str], bool], scan: Scan) -> Iterator
             origin = Origin("file", name, outcome.line)
             scan.report.skipped.append(Skipped(None, None, outcome.reason, origin))
         else:
-            origin = Origin("file", name, outcome.line, outcome.index)
-            for raw, item in _exploded(outcome.value, "", 0):
-                yield _Loaded(Resource(raw, replace(origin, item=item) if item else origin), outcome)
+            yield from _resources(outcome, name)
+
+
+def _resources(document: Document, name: str) -> Iterator[_Loaded]:
+    origin = Origin("file", name, document.line, document.index)
+    for raw, item in _exploded(document.value, "", 0):
+        yield _Loaded(Resource(raw, replace(origin, item=item) if item else origin), document)
 
 
 def _exploded(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[dict[str, Any], str]]:

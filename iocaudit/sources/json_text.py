@@ -1,0 +1,93 @@
+"""JSON texts: one, or several one after another."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from iocaudit.sources.yaml_builder import MOST_DEPTH
+
+MOST_BROKEN = 100
+"""After so many broken texts the rest of a file is given up: it is no stream of JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonText:
+    """One value and the text it was read from, which starts on ``line``."""
+
+    value: Any
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenJson:
+    """A text that is no JSON, and why."""
+
+    line: int
+    reason: str
+
+
+def read_json(text: str) -> Iterator[JsonText | BrokenJson]:
+    """Every JSON text in order; after a broken one it goes on with the next line that starts with a brace."""
+    try:
+        yield _bounded(orjson.loads(text), text, 1)
+    except orjson.JSONDecodeError:
+        yield from _stream(text)  # several texts, or a broken one
+
+
+def _stream(text: str) -> Iterator[JsonText | BrokenJson]:
+    decode = json.JSONDecoder().raw_decode
+    position, line, broken = 0, 1, 0
+    while True:
+        start = position
+        while position < len(text) and text[position] in " \t\r\n":
+            position += 1
+        line += text.count("\n", start, position)
+        if position == len(text):
+            return
+        try:
+            _, end = decode(text, position)
+            piece = text[position:end]
+            yield _bounded(orjson.loads(piece), piece, line)
+        except (ValueError, RecursionError) as error:
+            # orjson is stricter (no NaN, no lone surrogates), and names a position within the piece
+            inside = text.count("\n", position, error.pos) if type(error) is json.JSONDecodeError else 0
+            broken += 1
+            yield BrokenJson(line + inside, _reason(error))
+            end = text.find("\n{", position)
+            if end < 0:
+                return
+            if broken == MOST_BROKEN:
+                yield BrokenJson(line, f"{MOST_BROKEN} broken texts: the rest of the file is not read")
+                return
+        line += text.count("\n", position, end)
+        position = end
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return f"nested more than {MOST_DEPTH} levels deep"
+    return error.msg if isinstance(error, json.JSONDecodeError) else "a number that is too long"
+
+
+def _bounded(value: Any, text: str, line: int) -> JsonText | BrokenJson:
+    if text.count("{") + text.count("[") > MOST_DEPTH and _deeper_than(MOST_DEPTH, value):
+        return BrokenJson(line, f"nested more than {MOST_DEPTH} levels deep")
+    return JsonText(value, text, line)
+
+
+def _deeper_than(limit: int, value: Any) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True

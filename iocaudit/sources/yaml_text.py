@@ -1,0 +1,63 @@
+"""A YAML stream as text: where its documents start, and of what kind one is without parsing it."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+_MARKER = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_BLANK = r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
+_EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[ \t]*(?:#[^\n]*)?)?")
+# Directives belong to the document that follows: at the start, or after an explicit end of a document.
+_DIRECTIVES = re.compile(rf"(?:\A|^\.\.\.[^\n]*\n){_BLANK}%", re.MULTILINE)
+
+# The first line of content is a plain word on column 0, so the document is a block map whose keys are there.
+_BLOCK_MAP = re.compile(rf"(?:---[ \t]*(?:#[^\n]*)?\r?\n)?{_BLANK}(?=[A-Za-z])")
+# A line on column 0 that may be a key in another spelling, or more than one document.
+_DOUBT = re.compile(r"""\n(?:["'?!&*{\[%<]|\.\.\.)""")
+_ODD_BREAK = re.compile("[\x85\u2028\u2029\ufeff]")
+_KIND = re.compile(r"kind[ \t]*:[ \t]+([A-Za-z][A-Za-z0-9]*)[ \t]*(?:[ \t]#[^\r\n]*)?(?=\r?\n|\Z)")
+_API_VERSION = re.compile(r"apiVersion[ \t]*:[ \t]+([\"']?)([A-Za-z0-9./-]+)\1[ \t]*(?:[ \t]#[^\r\n]*)?(?=\r?\n|\Z)")
+
+
+def split(text: str) -> Iterator[tuple[str, int]]:
+    """The text of each document with the line it starts on; parts of nothing but comments are left out.
+
+    ``---`` at the start of a line ends a document wherever it stands, so one broken document cannot swallow
+    the next. A part may still hold several documents (after ``...``); libyaml tells those apart.
+    """
+    starts = [match.start() for match in _MARKER.finditer(text)]
+    line = 1
+    carried, carried_line = "", 0
+    for start, end in itertools.pairwise([0, *(start for start in starts if start), len(text)]):
+        part = text[start:end]
+        if "%" in part and _DIRECTIVES.search(part) and end < len(text):
+            carried, carried_line = carried + part, carried_line or line
+        else:
+            if carried or not _EMPTY.fullmatch(part):
+                yield carried + part, carried_line or line
+            carried, carried_line = "", 0
+        line += part.count("\n")
+
+
+def sniff(document: str) -> tuple[str, str] | None:
+    """The apiVersion and kind that a document certainly has, or None where only parsing it can tell."""
+    if not document.isascii() and _ODD_BREAK.search(document):
+        return None
+    kind = _only(document, "kind", _KIND)
+    version = _only(document, "apiVersion", _API_VERSION)
+    if kind is None or version is None or not _BLOCK_MAP.match(document):
+        return None
+    if "\r" in document and document.count("\r") != document.count("\r\n"):
+        return None
+    if _DOUBT.search(document):
+        return None
+    return version[2], kind[1]
+
+
+def _only(document: str, key: str, line: re.Pattern[str]) -> re.Match[str] | None:
+    """The match of the only line that starts with ``key``."""
+    at_start = document.startswith(key)
+    later = document.find("\n" + key)
+    if at_start == (later >= 0) or document.find("\n" + key, later + 1 if later >= 0 else 0) >= 0:
+        return None
+    return line.match(document, 0 if at_start else later + 1)

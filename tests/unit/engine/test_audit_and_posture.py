@@ -1,0 +1,177 @@
+"""Faults, Skipped and deadlines are said; posture denies only what a request introduces."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from iocaudit.core.check import check
+from iocaudit.core.errors import CatalogueError
+from iocaudit.core.hit import Hit
+from iocaudit.core.kinds import NETWORK_POLICY, PODS, SECRET
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.report import Report
+from iocaudit.core.request import Operation, Request
+from iocaudit.core.resource import ADMISSION, Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor, Deadline
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.engine.posture import judge
+
+ALICE = Request(Operation.CREATE, "alice", ("dev",))
+UPDATE = Request(Operation.UPDATE, "alice", ("dev",))
+
+
+def pod(**spec: Any) -> Resource:
+    container = {"name": "app", "image": "a.io/b:1", **spec.pop("container", {})}
+    raw = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"containers": [container], **spec},
+    }
+    return Resource(raw, ADMISSION)
+
+
+@check("broken-check", severity=Severity.CRITICAL, iocs=(IoC.CLUSTER_ADMIN,), group="pods", looks_at=PODS)
+def broken(pod: PodSpec) -> Iterator[Hit]:
+    """It raises."""
+    yield Hit("spec", "first")
+    raise RuntimeError("boom")
+
+
+def auditor(catalogue: Catalogue, *policies: dict[str, Any], world: World | None = None) -> Auditor:
+    return Auditor(catalogue, read_policies(policies, catalogue), world or World())
+
+
+def settle(found: Auditor, resource: Resource, request: Request = ALICE, old: Resource | None = None) -> Any:
+    report = found.audit(resource, request=request)
+    before = found.audit(old, request=request) if old is not None else None
+    return judge(report, found.settings_for(resource), request, old=before)
+
+
+def test_a_check_that_raises_is_a_fault_and_follows_on_fault() -> None:
+    catalogue = Catalogue([broken])
+    verdict = settle(auditor(catalogue), pod())
+    assert not verdict.allowed
+    assert "boom" in verdict.fault_denials[0].error
+    spec = {"checks": [{"ids": ["broken-check"], "mode": "deny"}], "onFault": "allow"}
+    lenient = settle(auditor(catalogue, {"metadata": {"name": "p"}, "spec": spec}), pod())
+    assert lenient.faults
+    assert not lenient.fault_denials
+
+
+def test_a_deadline_that_passed_is_a_fault_of_each_check() -> None:
+    found = auditor(builtin_catalogue())
+    report = found.audit(pod(), request=ALICE, deadline=Deadline(0.0, lambda: 1.0))
+    assert report.faults
+    assert all("ran out of time" in fault.error for fault in report.faults)
+
+
+def test_an_incomplete_world_is_said() -> None:
+    world = World()
+    world.mark_incomplete(NETWORK_POLICY, "forbidden")
+    report = auditor(builtin_catalogue(), world=world).audit(pod())
+    skipped = {entry.check: entry.reason for entry in report.skipped}
+    assert "forbidden" in skipped["no-ingress-policy"]
+    assert not [found for found in report.found if found.check == "no-ingress-policy"]
+
+
+def test_what_lacks_a_parameter_is_not_configured() -> None:
+    report = auditor(builtin_catalogue()).audit(pod())
+    assert report.not_configured == {"untrusted-registry": ("trusted",)}
+
+
+def test_a_malformed_part_is_skipped_with_its_path() -> None:
+    raw = pod().raw | {"spec": {"containers": "all of them", "securityContext": []}}
+    report = auditor(builtin_catalogue()).audit(Resource(raw, ADMISSION))
+    assert {entry.reason.partition(" ")[0] for entry in report.skipped} == {"spec.containers", "spec.securityContext"}
+
+
+PRIVILEGED: dict[str, Any] = {"securityContext": {"privileged": True}}
+
+
+def test_an_update_denies_only_what_it_introduces() -> None:
+    found = auditor(builtin_catalogue())
+    bad, good = pod(container=PRIVILEGED), pod()
+    assert not settle(found, bad).allowed
+    assert settle(found, bad, UPDATE, old=bad).allowed
+    assert not settle(found, bad, UPDATE, old=good).allowed
+    etc = pod(volumes=[{"name": "v", "hostPath": {"path": "/etc"}}])
+    root = pod(volumes=[{"name": "v", "hostPath": {"path": "/"}}])
+    verdict = settle(found, root, UPDATE, old=etc)
+    assert not verdict.allowed, "/etc changed to / is introduced"
+    assert any("exposes host path / " in found.message for found in verdict.denials)
+
+
+def test_an_exempt_subject_is_warned_and_not_denied() -> None:
+    spec = {
+        "checks": [{"ids": ["privileged-container"]}],
+        "exemptSubjects": [{"kind": "Group", "name": "dev"}],
+    }
+    verdict = settle(auditor(builtin_catalogue(), {"metadata": {"name": "p"}, "spec": spec}), pod(container=PRIVILEGED))
+    assert verdict.allowed
+    assert verdict.warnings[0].check == "privileged-container"
+    assert verdict.spared["exempt"]
+
+
+def test_a_pod_of_an_existing_owner_is_not_denied_for_its_owners_hits() -> None:
+    found = auditor(builtin_catalogue())
+    template = {"metadata": {}, "spec": pod(container=PRIVILEGED).raw["spec"]}
+    owner = Resource(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"template": template},
+        },
+        ADMISSION,
+    )
+    owner_report = found.audit(owner)
+    same = pod(container=PRIVILEGED)
+    settings = found.settings_for(same)
+    assert judge(found.audit(same, request=ALICE), settings, ALICE, owner=owner_report).allowed
+    more = pod(container=PRIVILEGED, hostPID=True)
+    assert not judge(found.audit(more, request=ALICE), settings, ALICE, owner=owner_report).allowed
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"check_id": "Bad_Id"}, "lower-case"),
+        ({"iocs": ()}, "IoC"),
+        ({"looks_at": ()}, "looks_at"),
+        ({"profile": "odd"}, "profile"),
+        ({"needs": (SECRET,)}, "Secrets"),
+    ],
+)
+def test_a_broken_declaration_names_the_check(change: dict[str, Any], reason: str) -> None:
+    arguments: dict[str, Any] = {
+        "check_id": "some-check",
+        "severity": Severity.LOW,
+        "iocs": (IoC.CLUSTER_ADMIN,),
+        "group": "pods",
+        "looks_at": PODS,
+    } | change
+    check_id = arguments.pop("check_id")
+
+    def some(pod: PodSpec, world: World) -> Iterator[Hit]:
+        """Something."""
+        yield Hit("spec", "x")
+
+    with pytest.raises(CatalogueError) as caught:
+        check(check_id, **arguments)(some)
+    assert repr(check_id) in str(caught.value)
+    assert reason in str(caught.value)
+
+
+def test_two_checks_of_one_id_are_refused() -> None:
+    with pytest.raises(CatalogueError, match="declared twice"):
+        Catalogue([broken, broken])
+
+
+def test_a_policy_set_without_policies_runs_the_default_profile() -> None:
+    assert PolicySet(builtin_catalogue()).settings("shop")
+    assert isinstance(auditor(builtin_catalogue()).audit(pod()), Report)

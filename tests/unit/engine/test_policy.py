@@ -1,0 +1,103 @@
+"""Which policy decides, and what an unusable one says."""
+
+from typing import Any
+
+import pytest
+
+from iocaudit.core.errors import PolicyError
+from iocaudit.core.severity import Severity
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import Mode, PolicySet, read_policies, read_policy
+
+CATALOGUE = builtin_catalogue()
+
+
+def policy(name: str, checks: list[dict[str, Any]], *, priority: int = 0, **match: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = {"priority": priority, "checks": checks}
+    if match:
+        spec["match"] = match
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def settings(*raws: dict[str, Any], namespace: str | None = "shop", labels: dict[str, str] | None = None) -> Any:
+    return read_policies(raws, CATALOGUE).settings(namespace, labels or {})
+
+
+def test_without_a_policy_the_mode_follows_severity() -> None:
+    found = settings()["privileged-container"]
+    assert found.mode_for(Severity.CRITICAL) is Mode.DENY
+    assert found.mode_for(Severity.HIGH) is Mode.WARN
+    assert found.mode_for(Severity.MEDIUM) is Mode.AUDIT
+
+
+def test_the_highest_priority_that_names_the_check_decides_whole() -> None:
+    low = policy("low", [{"ids": ["untrusted-registry"], "mode": "warn", "parameters": {"trusted": ["a.io"]}}])
+    high = policy("high", [{"ids": ["untrusted-registry"], "mode": "deny"}], priority=5)
+    found = settings(low, high)["untrusted-registry"]
+    assert found.policy == "high"
+    assert found.mode is Mode.DENY
+    assert found.missing == ("trusted",), "nothing merges: the parameters of the other policy are gone"
+    assert settings(low, high)["host-pid"].policy is None
+
+
+def test_within_a_policy_the_closest_name_wins() -> None:
+    one = policy("p", [{"groups": ["pods"], "mode": "warn"}, {"ids": ["host-pid"], "mode": "off"}])
+    assert "host-pid" not in settings(one)
+    assert settings(one)["host-ipc"].mode is Mode.WARN
+
+
+def test_where_a_policy_matches() -> None:
+    one = policy("p", [{"ids": ["host-pid"], "mode": "deny"}], namespaces=["team-*"], excludeNamespaces=["team-x"])
+    assert settings(one, namespace="team-a")["host-pid"].policy == "p"
+    assert settings(one, namespace="team-x")["host-pid"].policy is None
+    assert settings(one, namespace=None)["host-pid"].policy is None
+    cluster = policy("c", [{"groups": ["rbac"], "mode": "warn"}], clusterScoped=True)
+    assert settings(cluster, namespace=None)["cluster-admin-binding"].policy == "c"
+    by_label = policy("l", [{"ids": ["host-pid"], "mode": "deny"}], namespaceSelector={"matchLabels": {"tier": "gold"}})
+    assert settings(by_label, labels={"tier": "gold"})["host-pid"].policy == "l"
+    assert settings(by_label, labels={})["host-pid"].policy is None
+    assert read_policy(by_label, CATALOGUE).selects_by_label
+
+
+def test_equal_priorities_go_by_name_and_are_conflicts() -> None:
+    a = policy("a", [{"ids": ["host-pid"], "mode": "warn"}])
+    b = policy("b", [{"ids": ["host-pid"], "mode": "deny"}])
+    policies = read_policies([b, a], CATALOGUE)
+    assert policies.settings("shop")["host-pid"].policy == "a"
+    assert policies.conflicts == {"a": ("b",), "b": ("a",)}
+
+
+@pytest.mark.parametrize(
+    ("checks", "where"),
+    [
+        ([{"mode": "deny"}], "spec.checks[0]"),
+        ([{"ids": ["host-pid"], "mode": "block"}], "spec.checks[0].mode"),
+        ([{"ids": ["host-pid"], "severity": "bad"}], "spec.checks[0].severity"),
+        ([{"ids": ["host-pid"], "parameters": {"x": 1}}], "spec.checks[0].parameters"),
+        ([{"ids": ["untrusted-registry"], "parameters": {"trusted": "a"}}], "spec.checks[0].parameters.trusted"),
+        ([{"groups": ["pods"], "parameters": {"allowed": []}}], "spec.checks[0].parameters"),
+    ],
+)
+def test_an_unusable_policy_names_the_field(checks: list[dict[str, Any]], where: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        read_policy(policy("shop", checks), CATALOGUE)
+    assert "AuditPolicy shop" in str(caught.value)
+    assert where in str(caught.value)
+
+
+def test_an_unknown_id_is_kept_and_told() -> None:
+    assert read_policy(policy("p", [{"ids": ["no-such-check"], "mode": "deny"}]), CATALOGUE).unknown_ids == (
+        "no-such-check",
+    )
+
+
+def test_what_may_deny() -> None:
+    plain = PolicySet(CATALOGUE)
+    check = CATALOGUE.find("privileged-container")
+    images = CATALOGUE.find("mutable-image-tag")
+    assert check is not None
+    assert images is not None
+    assert plain.may_deny(check)
+    assert not plain.may_deny(images)
+    denying = read_policies([policy("p", [{"ids": ["mutable-image-tag"], "mode": "deny"}])], CATALOGUE)
+    assert denying.may_deny(images)
