@@ -1,0 +1,1 @@
+"""The door of the API server: a validating admission webhook."""

@@ -1,0 +1,69 @@
+"""Run the webhook: watches first, ready once all it needs is loaded, drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+from admission.app import ValidateApp, admission_app
+from admission.metrics import AdmissionMetrics
+from admission.options import WebhookOptions
+from admission.state import State, loop_sink
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.watch import KindWatch
+from iocaudit.core.kinds import Kind
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.serving.certificate_source import CertificateSource
+from iocaudit.serving.drain import Drain
+from iocaudit.serving.health import Readiness, health_app
+from iocaudit.serving.limits import Bounds
+from iocaudit.serving.listener import Listen, run, serve
+from iocaudit.serving.logs import configure_logging
+from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics, metrics_app, new_registry
+
+
+def main(options: WebhookOptions) -> None:
+    """Serve until told to stop. Raises our own errors for what cannot be used at start."""
+    configure_logging()
+    run(_serve(options))
+
+
+async def _serve(options: WebhookOptions) -> None:
+    catalogue = builtin_catalogue()
+    state = State(catalogue, profile=options.profile)
+    client = Client.connect(options.kubeconfig, options.context)
+    owners = Client.connect(options.kubeconfig, options.context, timeout=1.0)
+    registry = new_registry("webhook")
+    metrics = AdmissionMetrics(registry)
+    readiness = Readiness([str(kind) for kind in state.kinds])
+    drain = Drain(readiness, grace=options.drain_seconds)
+    drain.on_signals()
+
+    def loaded(kind: Kind) -> None:
+        readiness.set(str(kind), True)
+        metrics.policies.labels("invalid").set(len(state.invalid))
+
+    sink = loop_sink(state, asyncio.get_running_loop(), loaded)
+    watches = [KindWatch(client, kind, sink) for kind in state.kinds]
+    for watch in watches:
+        metrics.stale.labels(str(watch.kind)).set_function(partial(_seconds_since, watch))
+        watch.start()
+    source = CertificateSource.from_folder(
+        options.certificates, client_ca=options.client_ca, metrics=CertificateMetrics(registry)
+    )
+    app = ValidateApp(lambda: state.auditor, metrics, get=owners.get)
+    await serve(
+        [
+            Listen(
+                "admission", admission_app(app, Bounds(), LimitMetrics(registry)), options.host, options.port, source
+            ),
+            Listen("health", health_app(readiness), options.host, options.health_port),
+            Listen("metrics", metrics_app(registry), options.host, options.metrics_port),
+        ],
+        drain,
+    )
+
+
+def _seconds_since(watch: KindWatch) -> float:
+    return time.monotonic() - watch.last_contact

@@ -1,0 +1,44 @@
+"""What the webhook counts. Labels are bounded: kinds we don't know count as ``other``."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from iocaudit.engine.posture import Verdict
+from iocaudit.serving.metrics import LATENCY_BUCKETS
+from iocaudit.sources.admission_review import Review
+
+
+class AdmissionMetrics:
+    """Verdicts, latency, faults, staleness."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.verdicts = Counter(
+            "iocaudit_admission_verdicts_total",
+            "Answers by verdict, operation and kind.",
+            ["verdict", "operation", "kind"],
+            registry=registry,
+        )
+        self.denied_by = Counter("iocaudit_admission_denials_total", "Denials by check.", ["check"], registry=registry)
+        self.latency = Histogram(
+            "iocaudit_admission_seconds", "Seconds from body to answer.", buckets=LATENCY_BUCKETS, registry=registry
+        )
+        self.faults = Counter("iocaudit_admission_faults_total", "Checks that failed.", ["check"], registry=registry)
+        self.malformed = Counter(
+            "iocaudit_admission_malformed_total", "Bodies that were no AdmissionReview.", registry=registry
+        )
+        self.stale = Gauge(
+            "iocaudit_world_seconds_since_contact",
+            "Seconds since the API server last answered for a kind.",
+            ["kind"],
+            registry=registry,
+        )
+        self.policies = Gauge("iocaudit_policies", "AuditPolicies by state.", ["state"], registry=registry)
+
+    def count(self, review: Review, verdict: Verdict, seconds: float) -> None:
+        kind = review.resource.kind.name if review.resource is not None and review.resource.kind else "other"
+        word = "denied" if not verdict.allowed else "warned" if verdict.warnings else "allowed"
+        self.verdicts.labels(word, review.request.operation.value, kind).inc()
+        self.latency.observe(seconds)
+        for check in {found.check for found in verdict.denials}:
+            self.denied_by.labels(check).inc()
+        for fault in (*verdict.faults, *verdict.fault_denials):
+            self.faults.labels(fault.check).inc()

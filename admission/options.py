@@ -1,0 +1,20 @@
+"""What the webhook is told at start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookOptions:
+    """``host`` empty means every interface; port 0 any free one. ``certificates`` holds tls.crt and tls.key."""
+
+    certificates: Path
+    host: str = ""
+    port: int = 8443
+    health_port: int = 8081
+    metrics_port: int = 9090
+    client_ca: Path | None = None
+    kubeconfig: Path | None = None
+    context: str | None = None
+    drain_seconds: float = 10.0
+    profile: str = "default"

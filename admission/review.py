@@ -1,0 +1,69 @@
+"""Dispatch: an AdmissionReview in, an audit of its objects, a verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from admission import wording
+from admission.owners import Get, is_made_by_controller, stored_owner
+from iocaudit.core.errors import IocauditError
+from iocaudit.core.report import Report
+from iocaudit.engine.audit import Auditor, Deadline
+from iocaudit.engine.posture import Verdict, judge
+from iocaudit.sources.admission_review import API_VERSION, Review
+
+_NOTHING = Verdict(allowed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to send, and the verdict behind it for metrics and records."""
+
+    response: dict[str, Any]
+    verdict: Verdict
+
+
+def decide(review: Review, auditor: Auditor, deadline: Deadline, get: Get | None = None) -> Verdict:
+    """Audit what the request carries and judge it. An unknown kind, or a DELETE, is nobody's business."""
+    resource = review.resource
+    if resource is None or not auditor.catalogue.for_kind(resource.kind):
+        return _NOTHING
+    report = auditor.audit(resource, request=review.request, deadline=deadline)
+    old: Report | None = None
+    if review.old is not None and (report.found or report.faults):
+        old = auditor.audit(review.old, request=review.request, deadline=deadline)
+    settings = auditor.settings_for(resource)
+    verdict = judge(report, settings, review.request, old=old)
+    if not verdict.allowed and get is not None and is_made_by_controller(resource, review.request):
+        owner = _owner_report(review, auditor, deadline, get)
+        if owner is not None:
+            verdict = judge(report, settings, review.request, old=old, owner=owner)
+    return verdict
+
+
+def _owner_report(review: Review, auditor: Auditor, deadline: Deadline, get: Get) -> Report | None:
+    assert review.resource is not None
+    try:
+        owner = stored_owner(review.resource, get)
+    except IocauditError:
+        return None  # an owner that cannot be had is not verified: the pod is judged by itself
+    return auditor.audit(owner, request=review.request, deadline=deadline) if owner is not None else None
+
+
+def respond(review: Review, verdict: Verdict, *, never_deny: bool = False) -> Outcome:
+    """The AdmissionReview to answer with. A denial is ``allowed: false`` in an HTTP 200."""
+    response: dict[str, Any] = {"uid": review.uid, "allowed": verdict.allowed or never_deny}
+    said = wording.warnings(verdict)
+    if not verdict.allowed:
+        message = wording.denial(verdict)
+        if never_deny:
+            said = [line[: wording.LONGEST_WARNING] for line in message.splitlines()[: wording.MOST_WARNINGS]]
+        else:
+            response["status"] = {"code": 403, "reason": "Forbidden", "message": message}
+    if said:
+        response["warnings"] = said
+    annotations = wording.annotations(verdict)
+    if annotations:
+        response["auditAnnotations"] = annotations
+    return Outcome({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}, verdict)

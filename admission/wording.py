@@ -1,0 +1,67 @@
+"""What the user is told: one message with every denial, warnings within the API server's limits.
+
+Source: apiserver's webhook dispatcher: only the first denial is shown, warnings share 4096 characters.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from iocaudit.core.report import Found
+from iocaudit.engine.posture import Verdict
+
+_MOST_DENIALS = 20
+_LONGEST_LINE = 600
+LONGEST_WARNING = 120
+MOST_WARNINGS = 30
+
+
+def _clip(text: str, limit: int) -> str:
+    cleaned = "".join(c if c.isprintable() else " " for c in text)
+    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
+
+
+def denial(verdict: Verdict) -> str:
+    """The message of ``status``: each reason names object, field and value, and how to mend it."""
+    lines = [_line(found) for found in verdict.denials[:_MOST_DENIALS]]
+    if len(verdict.denials) > _MOST_DENIALS:
+        lines.append(f"and {len(verdict.denials) - _MOST_DENIALS} more")
+    for fault in verdict.fault_denials[:_MOST_DENIALS]:
+        lines.append(_clip(f"[fault] {fault.check} could not be evaluated: {fault.error}", _LONGEST_LINE))
+    for skipped in verdict.incomplete_denials[:_MOST_DENIALS]:
+        lines.append(_clip(f"[incomplete] {skipped.check}: {skipped.reason}", _LONGEST_LINE))
+    if len(lines) == 1:
+        return lines[0]
+    return f"{len(lines)} reasons:\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _line(found: Found) -> str:
+    line = f"[{found.severity.label}] {found.check}: {found.message}"
+    return _clip(f"{line}. Fix: {found.fix}" if found.fix else line, _LONGEST_LINE)
+
+
+def warnings(verdict: Verdict) -> list[str]:
+    """At most MOST_WARNINGS lines of at most LONGEST_WARNING characters, none twice."""
+    said = [f"{found.check}: {found.message}" for found in verdict.warnings]
+    said += [f"{fault.check} could not be evaluated: {fault.error}" for fault in verdict.faults]
+    said += [f"not evaluated: {entry.check}: {entry.reason}" for entry in verdict.skipped if entry.check]
+    lines = list(dict.fromkeys(_clip(text, LONGEST_WARNING) for text in said))
+    if len(lines) > MOST_WARNINGS:
+        lines = [*lines[: MOST_WARNINGS - 1], f"iocaudit: {len(lines) - MOST_WARNINGS + 1} more warnings"]
+    return lines
+
+
+def annotations(verdict: Verdict) -> dict[str, str]:
+    """Audit annotations: which checks said what; keys are qualified names without a slash."""
+    found = {
+        "denied": _ids(verdict.denials),
+        "warned": _ids(verdict.warnings),
+        "observed": _ids(verdict.observed),
+        "faults": ",".join(sorted({f.check for f in (*verdict.faults, *verdict.fault_denials)})),
+        "incomplete": ",".join(sorted({s.check for s in (*verdict.skipped, *verdict.incomplete_denials) if s.check})),
+    }
+    for why, spared in verdict.spared.items():
+        found[why] = _ids(spared)
+    return {key: value for key, value in found.items() if value}
+
+
+def _ids(found: Sequence[Found] | Iterable[Found]) -> str:
+    return ",".join(sorted({one.check for one in found}))

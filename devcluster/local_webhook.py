@@ -1,0 +1,116 @@
+"""Run the product's webhook as a process on loopback and register it by URL, as a Service would in a cluster."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from devcluster.controlplane import ControlPlane
+from devcluster.errors import ControlPlaneError
+from devcluster.supervisor import Supervisor
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.serving.authority import Names, issue_ca, issue_leaf
+from iocaudit.sinks.webhook_configuration import webhook_configuration
+
+
+def free_port() -> int:
+    """A port of the loopback address that is free now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class LocalWebhook:
+    """``iocaudit webhook`` with a certificate of its own; ``register`` points the API server at it."""
+
+    def __init__(self, cluster: ControlPlane, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
+        self.log = folder / "webhook.log"
+        processes = folder / "processes"
+        processes.mkdir(parents=True)
+        self._supervisor = Supervisor(processes)
+        now = datetime.now(UTC)
+        authority = issue_ca(now, timedelta(days=1))
+        leaf = issue_leaf(authority, Names.of("127.0.0.1"), now, timedelta(hours=12))
+        self.ca_bundle = authority.certificate_pem
+        self.certificates = folder / "certificates"
+        self.certificates.mkdir(parents=True)
+        for name, data in (("tls.crt", leaf.certificate_pem), ("tls.key", leaf.key_pem), ("ca.crt", self.ca_bundle)):
+            (self.certificates / name).write_bytes(data)
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        command = [
+            sys.executable,
+            "-m",
+            "iocaudit.cli",
+            "webhook",
+            "--host=127.0.0.1",
+            f"--port={self.port}",
+            f"--health-port={self.health_port}",
+            f"--metrics-port={self.metrics_port}",
+            f"--certificates={self.certificates}",
+            f"--kubeconfig={self.cluster.kubeconfig}",
+            "--drain-seconds=1",
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        self._supervisor.start("webhook", command, self.log, environment)
+        deadline = time.monotonic() + 30
+        while not self._ready():
+            if time.monotonic() > deadline:
+                raise ControlPlaneError(f"the webhook is not ready: {self.log.read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=1):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def metrics(self) -> str:
+        """What /metrics says now."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=2) as answer:
+            return str(answer.read().decode())
+
+    def configuration(self, policies: PolicySet | None = None) -> dict[str, Any]:
+        """The configuration of the built-in catalogue for this webhook's URL."""
+        catalogue = builtin_catalogue()
+        config = {
+            "url": f"https://127.0.0.1:{self.port}",
+            "caBundle": base64.b64encode(self.ca_bundle).decode(),
+        }
+        return webhook_configuration(catalogue, policies or PolicySet(catalogue), config)
+
+    def register(self, policies: PolicySet | None = None) -> None:
+        """Write the ValidatingWebhookConfiguration."""
+        body = orjson.dumps(self.configuration(policies)).decode()
+        self.cluster.kubectl("apply", "-f", "-", input=body)
+
+    def unregister(self) -> None:
+        self.cluster.kubectl("delete", "validatingwebhookconfiguration", "iocaudit", "--ignore-not-found")
+
+    def stop(self, grace: float = 5.0) -> None:
+        """End the process: SIGTERM, as the kubelet does."""
+        self._supervisor.stop("webhook", grace)
+
+    def close(self) -> None:
+        self._supervisor.end(2.0)
+
+
+def policies_of(*raws: dict[str, Any]) -> PolicySet:
+    """The policies as the webhook would read them."""
+    return read_policies(raws, builtin_catalogue())

@@ -1,0 +1,5 @@
+"""``python -m iocaudit.cli``."""
+
+from iocaudit.cli.main import main
+
+main()

@@ -1,0 +1,54 @@
+"""``iocaudit webhook``."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("webhook")
+@click.option(
+    "--certificates",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder with tls.crt and tls.key; read again whenever they change.",
+)
+@click.option("--host", default="", help="Address to listen on (all by default).")
+@click.option("--port", default=8443, show_default=True)
+@click.option("--health-port", default=8081, show_default=True)
+@click.option("--metrics-port", default=9090, show_default=True)
+@click.option("--client-ca", type=click.Path(path_type=Path), help="Require client certificates under this CA.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path))
+@click.option("--context")
+@click.option("--drain-seconds", default=10.0, show_default=True)
+@click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
+def command(
+    certificates: Path,
+    host: str,
+    port: int,
+    health_port: int,
+    metrics_port: int,
+    client_ca: Path | None,
+    kubeconfig: Path | None,
+    context: str | None,
+    drain_seconds: float,
+    profile: str,
+) -> int:
+    """Run the validating admission webhook."""
+    from admission.main import main
+    from admission.options import WebhookOptions
+
+    main(
+        WebhookOptions(
+            certificates=certificates,
+            host=host,
+            port=port,
+            health_port=health_port,
+            metrics_port=metrics_port,
+            client_ca=client_ca,
+            kubeconfig=kubeconfig,
+            context=context,
+            drain_seconds=drain_seconds,
+            profile=profile,
+        )
+    )
+    return 0
