@@ -1,0 +1,179 @@
+"""Bounds on what a caller can make us do: body size, time to send it, memory and concurrency.
+
+What bounds what: the TLS handshake by the event loop's own limit (60 s); a request's headers, their size
+and the number of connections by `protocol.BoundedProtocol`; the body by `Limits` here; the work by the
+deadline in `durations`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iocaudit.serving.asgi import AsgiApp, Message, Receive, Scope, Send, answer, header
+
+_CLOSE = (b"connection", b"close")
+_DISCARD_BYTES = 32 * 1024 * 1024
+_DISCARD_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The numbers. Times in seconds, sizes in bytes."""
+
+    max_body: int = 8 * 1024 * 1024
+    body_timeout: float = 5.0
+    max_buffered: int = 64 * 1024 * 1024
+    """All bodies held at one time, together."""
+    max_concurrent: int = 32
+    max_queued: int = 64
+    queue_timeout: float = 1.0
+    retry_after: int = 1
+    """kube-apiserver's client repeats a call that was answered 503 with Retry-After."""
+    busy_status: int = 503
+
+
+class Limits:
+    """ASGI wrapper: reads the whole body within its bounds, then waits for a slot, then calls the app.
+
+    The app receives the body in one message. A slow sender holds no slot. ``rejected`` is called with
+    ``too-large``, ``slow-body``, ``busy`` or ``memory`` for a metric.
+    """
+
+    def __init__(
+        self, app: AsgiApp, bounds: Bounds | None = None, rejected: Callable[[str], None] | None = None
+    ) -> None:
+        self.app = app
+        self.bounds = bounds or Bounds()
+        self._rejected = rejected or (lambda _reason: None)
+        self._slots = asyncio.Semaphore(self.bounds.max_concurrent)
+        self._queued = 0
+        self._buffered = 0
+        self._active = 0
+
+    @property
+    def active(self) -> int:
+        """Requests that hold a slot."""
+        return self._active
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait for a slot."""
+        return self._queued
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        held = _Held()
+        try:
+            if await self._read(scope, receive, send, held):
+                await self._run(scope, receive, send, held.body)
+        finally:
+            self._buffered -= held.counted
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send, held: "_Held") -> bool:
+        """Whether the whole body is in ``held``; else the caller has been answered or is gone."""
+        bounds = self.bounds
+        length = header(scope, b"content-length")
+        if length is not None and int(length) > bounds.max_body:
+            # One that waits for "100 Continue" has sent nothing yet; any other is read for a while, since
+            # closing on unread data would reset the connection before the answer is read.
+            if header(scope, b"expect") is None:
+                await _discard(receive)
+            await self._too_large(send)
+            return False
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(bounds.body_timeout):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return False
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    held.counted += len(chunk)
+                    self._buffered += len(chunk)
+                    if size > bounds.max_body:
+                        break
+                    if self._buffered > bounds.max_buffered:
+                        await self._busy(send, "memory", close=True)
+                        return False
+                    chunks.append(chunk)
+                    if not message.get("more_body", False):
+                        held.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                        return True
+        except TimeoutError:
+            self._rejected("slow-body")
+            await answer(
+                send, 408, f"the body did not arrive within {bounds.body_timeout:g} seconds\n", [_CLOSE]
+            )
+            return False
+        await _discard(receive)
+        await self._too_large(send)
+        return False
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+        if self._slots.locked():
+            if self._queued >= self.bounds.max_queued:
+                await self._busy(send, "busy")
+                return
+            self._queued += 1
+            try:
+                async with asyncio.timeout(self.bounds.queue_timeout):
+                    await self._slots.acquire()
+            except TimeoutError:
+                await self._busy(send, "busy")
+                return
+            finally:
+                self._queued -= 1
+        else:
+            await self._slots.acquire()
+        self._active += 1
+        delivered = False
+
+        async def receive_whole() -> Message:
+            nonlocal delivered
+            if delivered:
+                return await receive()
+            delivered = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        try:
+            await self.app(scope, receive_whole, send)
+        finally:
+            self._active -= 1
+            self._slots.release()
+
+    async def _busy(self, send: Send, reason: str, *, close: bool = False) -> None:
+        self._rejected(reason)
+        headers = [(b"retry-after", str(self.bounds.retry_after).encode())]
+        if close:
+            headers.append(_CLOSE)
+        await answer(send, self.bounds.busy_status, "too many requests at a time; try again\n", headers)
+
+    async def _too_large(self, send: Send) -> None:
+        self._rejected("too-large")
+        await answer(send, 413, f"the body is larger than {self.bounds.max_body} bytes\n", [_CLOSE])
+
+
+@dataclass(slots=True)
+class _Held:
+    """The body of one request, and how much of it counts against ``max_buffered``."""
+
+    body: bytes = b""
+    counted: int = 0
+
+
+async def _discard(receive: Receive) -> None:
+    """Read and forget, for a bounded time and size."""
+    left = _DISCARD_BYTES
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        return

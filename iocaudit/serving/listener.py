@@ -1,0 +1,259 @@
+"""ASGI apps on uvicorn servers in one event loop: HTTP/1.1, httptools, uvloop, TLS or plain."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import uvicorn
+import uvloop
+
+from iocaudit.serving.asgi import AsgiApp
+from iocaudit.serving.certificate_source import CertificateSource
+from iocaudit.serving.drain import Drain
+from iocaudit.serving.errors import ListenError
+from iocaudit.serving.protocol import HEADER_TIMEOUT, MAX_CONNECTIONS, MAX_HEADER_BYTES, BoundedProtocol
+
+_log = logging.getLogger(__name__)
+
+KEEP_ALIVE = 180
+"""Seconds an idle connection is kept; longer than Go's clients keep theirs (90 s), so that they close first."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One app on one address. ``port`` 0 takes any free one; an empty ``host`` is all interfaces."""
+
+    name: str
+    app: AsgiApp
+    host: str
+    port: int
+    tls: CertificateSource | None = None
+    backlog: int = 1024
+    keep_alive: int = KEEP_ALIVE
+    header_timeout: float = HEADER_TIMEOUT
+    max_header_bytes: int = MAX_HEADER_BYTES
+    max_connections: int = MAX_CONNECTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a listener really listens."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `drain.Drain`, and says when it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+class Listeners:
+    """Several listeners, started and stopped together.
+
+    All addresses are bound before any is served. Certificates are loaded first and watched while serving.
+    """
+
+    def __init__(self, listens: Sequence[Listen], drain: Drain, *, certificate_timeout: float = 60.0) -> None:
+        self._listens = tuple(listens)
+        self._drain = drain
+        self._certificate_timeout = certificate_timeout
+        self._servers: list[_Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._watches: list[asyncio.Task[None]] = []
+        self._addresses: dict[str, Address] = {}
+
+    @property
+    def addresses(self) -> Mapping[str, Address]:
+        """By the listener's name, with the real port."""
+        return MappingProxyType(self._addresses)
+
+    async def start(self) -> None:
+        """Bind and serve. Raises ListenError or CertificateError; nothing is left open then."""
+        sources = list(dict.fromkeys(listen.tls for listen in self._listens if listen.tls is not None))
+        for source in sources:
+            await source.load(self._certificate_timeout)
+        with contextlib.ExitStack() as bound:
+            sockets = [bound.enter_context(contextlib.closing(_bind(listen))) for listen in self._listens]
+            bound.pop_all()
+        for listen, sock in zip(self._listens, sockets, strict=True):
+            server = _Server(self._config(listen))
+            self._servers.append(server)
+            self._tasks.append(
+                asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}")
+            )
+            host, port = sock.getsockname()[:2]
+            self._addresses[listen.name] = Address(host, port, listen.tls is not None)
+        self._watches = [asyncio.create_task(source.watch(), name="certificates") for source in sources]
+        for server in self._servers:
+            await server.ready.wait()
+        for name, address in self._addresses.items():
+            _log.info("listening", extra={"listener": name, "address": address.url})
+
+    async def stop(self, *, force: bool = False) -> None:
+        """Stop accepting and finish what is in flight within the drain's ``finish`` seconds; or at once."""
+        for server in self._servers:
+            server.should_exit = True
+            server.force_exit = force
+        try:
+            if self._tasks and not force:
+                finished = asyncio.ensure_future(asyncio.wait(self._tasks))
+                forced = asyncio.ensure_future(self._drain.wait_forced())
+                waited: set[asyncio.Future[Any]] = {finished, forced}
+                await asyncio.wait(
+                    waited,
+                    timeout=self._drain.finish + 2.0,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                forced.cancel()
+                finished.cancel()
+        finally:
+            for task in (*self._tasks, *self._watches):
+                task.cancel()
+            await asyncio.gather(*self._tasks, *self._watches, return_exceptions=True)
+            for server in self._servers:
+                for accepting in getattr(server, "servers", ()):
+                    accepting.close()
+
+    async def failed(self) -> None:
+        """Wait until one of the servers ends by itself; raises its error."""
+        tasks: set[asyncio.Task[None]] = {*self._tasks, *self._watches}
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def _config(self, listen: Listen) -> uvicorn.Config:
+        config = uvicorn.Config(
+            self._drain.wrap(listen.app),
+            http=_protocol(listen),
+            loop="none",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=listen.keep_alive,
+            timeout_graceful_shutdown=max(1, round(self._drain.finish)),
+            backlog=listen.backlog,
+        )
+        config.load()
+        if listen.tls is not None:
+            config.ssl = listen.tls.server_context
+        return config
+
+
+async def serve(
+    listens: Sequence[Listen],
+    drain: Drain,
+    *,
+    background: Sequence[Callable[[], Awaitable[None]]] = (),
+    started: Callable[[Mapping[str, Address]], None] | None = None,
+    certificate_timeout: float = 60.0,
+) -> None:
+    """Serve until the drain has run its course.
+
+    ``background`` runs beside (watches, reporters) and is cancelled at the end; if one of them ends or
+    raises, the process has lost a part of itself: everything drains and the error is raised. ``started``
+    is told the real addresses.
+    """
+    async with _listening(Listeners(listens, drain, certificate_timeout=certificate_timeout)) as listeners:
+        if started is not None:
+            started(listeners.addresses)
+        parts = [asyncio.ensure_future(_part(part)) for part in background]
+        watched: set[asyncio.Future[None]] = {*parts, asyncio.ensure_future(listeners.failed())}
+        begun = asyncio.ensure_future(drain.begun())
+        try:
+            done, _ = await asyncio.wait({*watched, begun}, return_when=asyncio.FIRST_COMPLETED)
+            lost = done - {begun}
+            if lost and not drain.draining:
+                drain.begin("a part of the process ended")
+            await drain.wait_grace()
+            await listeners.stop(force=drain.forced)
+            for part in lost:
+                part.result()
+        finally:
+            for part in (*watched, begun):
+                part.cancel()
+            await asyncio.gather(*watched, begun, return_exceptions=True)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a process's main coroutine on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def _part(part: Callable[[], Awaitable[None]]) -> None:
+    await part()
+
+
+@contextlib.asynccontextmanager
+async def _listening(listeners: Listeners) -> AsyncIterator[Listeners]:
+    await listeners.start()
+    try:
+        yield listeners
+    except BaseException:
+        await listeners.stop(force=True)
+        raise
+
+
+def _protocol(listen: Listen) -> type[BoundedProtocol]:
+    """uvicorn builds its protocol itself, so that the bounds are given by a class of their own."""
+    return type(
+        "BoundedProtocol",
+        (BoundedProtocol,),
+        {
+            "header_timeout": listen.header_timeout,
+            "max_header_bytes": listen.max_header_bytes,
+            "max_connections": listen.max_connections,
+        },
+    )
+
+
+def _bind(listen: Listen) -> socket.socket:
+    where = f"{listen.name} listener at {listen.host or '*'}:{listen.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError) as error:
+        raise ListenError(f"{where}: {error}; give an address of this host and a free port") from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(listen.backlog)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise ListenError(
+            f"{where}: {error.strerror or error}; give another port or stop what holds it"
+        ) from None
+    return sock

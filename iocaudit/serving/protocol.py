@@ -1,0 +1,84 @@
+"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time and size of headers, number of connections.
+
+uvicorn itself arms a timer only between requests: a client that never finishes its headers would hold a
+connection for ever.
+"""
+
+import asyncio
+from asyncio import TimerHandle
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADER_TIMEOUT = 10.0
+"""Seconds from the connection, or from a request's first byte, to the end of its headers."""
+MAX_HEADER_BYTES = 64 * 1024
+MAX_CONNECTIONS = 2048
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Closes a connection whose headers are too slow (408), too large (431), or one too many."""
+
+    header_timeout = HEADER_TIMEOUT
+    max_header_bytes = MAX_HEADER_BYTES
+    max_connections = MAX_CONNECTIONS
+
+    _header_timer: TimerHandle | None = None
+    _in_headers = True
+    _header_bytes = 0
+    _requests = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            transport.close()
+            return
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        requests = self._requests
+        super().data_received(data)
+        if not self._in_headers or self.transport.is_closing():
+            return
+        # Data that ended a request before these headers is not theirs.
+        self._header_bytes = (self._header_bytes if requests == self._requests else 0) + len(data)
+        if self._header_bytes > self.max_header_bytes:
+            self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_headers = True
+        self._header_bytes = 0
+        if self._header_timer is None:
+            self._arm()
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._requests += 1
+        self._disarm()
+        super().on_headers_complete()
+
+    def _arm(self) -> None:
+        self._header_timer = self.loop.call_later(self.header_timeout, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _too_slow(self) -> None:
+        self._header_timer = None
+        self._refuse(b"408 Request Timeout")
+
+    def _refuse(self, status: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        # A response that is still being written to a pipelining client must not be cut in two.
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(
+                b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            )
+        self.transport.close()
