@@ -62,9 +62,7 @@ class Client:
         self._host = str(api.configuration.host).rstrip("/")
 
     @classmethod
-    def connect(
-        cls, kubeconfig: Path | None = None, context: str | None = None, *, timeout: float = 30.0
-    ) -> Self:
+    def connect(cls, kubeconfig: Path | None = None, context: str | None = None, *, timeout: float = 30.0) -> Self:
         """By the given kubeconfig; else as the pod's ServiceAccount; else by the default kubeconfig.
 
         Raises ConfigError where none of them can be used.
@@ -99,6 +97,12 @@ class Client:
     def host(self) -> str:
         """``https://host:port`` of the API server."""
         return self._host
+
+    @property
+    def configuration(self) -> Configuration:
+        """Server, CA and credentials, for libraries that bring their own connections."""
+        configuration: Configuration = self._api.configuration
+        return configuration
 
     def close(self) -> None:
         self._pool.clear()
@@ -240,9 +244,7 @@ class Client:
         path = path_of(kind, _namespace(body), _name(body), subresource)
         return self.request("PUT", path, body=body)
 
-    def patch(
-        self, kind: Kind, namespace: str | None, name: str, body: object, *, subresource: str = ""
-    ) -> Json:
+    def patch(self, kind: Kind, namespace: str | None, name: str, body: object, *, subresource: str = "") -> Json:
         """A JSON merge patch."""
         path = path_of(kind, namespace, name, subresource)
         return self.request("PATCH", path, body=body, content_type=MERGE_PATCH)

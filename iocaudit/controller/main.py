@@ -1,0 +1,148 @@
+"""The operator's process: wait for the Lease, then sweep and watch; exit when the Lease is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.lease import Lease
+from iocaudit.controller import events
+from iocaudit.controller.metrics import OperatorMetrics
+from iocaudit.controller.options import OperatorOptions
+from iocaudit.controller.policies import Policies
+from iocaudit.controller.publisher import Publisher
+from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.controller.sweep import Cluster
+from iocaudit.controller.worker import Worker
+from iocaudit.core.kinds import NAMESPACE
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.serving.drain import Drain
+from iocaudit.serving.health import Readiness, health_app
+from iocaudit.serving.listener import Listen, run, serve
+from iocaudit.serving.logs import configure_logging
+from iocaudit.serving.metrics import metrics_app, new_registry
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_STUCK = 900.0
+"""Seconds without any progress of the worker after which the process counts as stuck."""
+
+
+class Operator:
+    """Everything one process holds; ``lead`` is its life as the leader."""
+
+    def __init__(self, options: OperatorOptions, catalogue: Catalogue) -> None:
+        self.options = options
+        self.client = Client.connect(options.kubeconfig, options.context)
+        self.registry = new_registry("operator")
+        self.metrics = OperatorMetrics(self.registry)
+        publisher = Publisher(self.client, catalogue, retention=options.retention)
+        self.cluster = Cluster(self.client, catalogue, publisher, Policies(catalogue, options.profile))
+        self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
+        self.readiness = Readiness(["started"])
+        self.leading = False
+        self._stop = threading.Event()
+
+    def _turned(self) -> None:
+        self.metrics.update(self.cluster, self.worker)
+
+    def stuck(self) -> str | None:
+        """Why the process should be restarted, if it should."""
+        idle = time.monotonic() - self.worker.beat
+        if self.leading and idle > _STUCK:
+            return f"the worker made no progress for {idle:.0f} s"
+        return None
+
+    async def lead(self) -> None:
+        """Wait for the Lease, then work; raises LeaseLostError, or whatever ended a part of it."""
+        options = self.options
+        lease = Lease(
+            self.client,
+            options.namespace,
+            options.lease_name,
+            options.identity,
+            duration=options.lease_duration,
+        )
+        self.readiness.set("started", True)
+        parts: list[asyncio.Future[None]] = []
+        try:
+            if not await _in_thread("lease", lambda: lease.acquire(self._stop)):
+                return
+            self.leading = True
+            self.worker.beat = time.monotonic()
+            self.metrics.leader.set(1)
+            parts = [
+                asyncio.ensure_future(_in_thread("lease", lambda: lease.hold(self._stop))),
+                asyncio.ensure_future(_in_thread("worker", lambda: self.worker.run(self._stop))),
+                asyncio.ensure_future(_in_thread("watches", self._watch)),
+            ]
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        finally:
+            self._stop.set()
+            if parts:
+                # Long enough to hand the Lease back, so that the next leader need not wait for it to run out.
+                await asyncio.wait(parts, timeout=2.0)
+            self.metrics.leader.set(0)
+
+    def _watch(self) -> None:
+        # The first sweep reads everything; watches that begin before it would only repeat it.
+        while not self.worker.swept.wait(0.2):
+            if self._stop.is_set():
+                return
+        catalogue = self.cluster.catalogue
+        kinds = tuple(dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY)))
+        events.watch(self.client, kinds, self.worker.receive, self.worker.request_sweep, self._stop)
+
+
+async def _in_thread(name: str, work: Callable[[], T]) -> T:
+    """Run in a daemon thread: a stuck one must not keep the process from exiting."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
+
+    def finish(value: T | None, error: BaseException | None) -> None:
+        if result.done():
+            return
+        if error is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(value)  # type: ignore[arg-type]
+
+    def target() -> None:
+        try:
+            value = work()
+        except BaseException as error:  # noqa: BLE001  handed to whoever waits
+            loop.call_soon_threadsafe(finish, None, error)
+        else:
+            loop.call_soon_threadsafe(finish, value, None)
+
+    threading.Thread(target=target, name=name, daemon=True).start()
+    return await result
+
+
+async def _serve(options: OperatorOptions) -> None:
+    operator = Operator(options, builtin_catalogue())
+    drain = Drain(operator.readiness, grace=0.0, finish=2.0)
+    drain.on_signals()
+    await serve(
+        [
+            Listen("health", health_app(operator.readiness, operator.stuck), options.health_host, options.health_port),
+            Listen("metrics", metrics_app(operator.registry), options.metrics_host, options.metrics_port),
+        ],
+        drain,
+        background=[operator.lead],
+    )
+
+
+def main(options: OperatorOptions) -> None:
+    """Run the operator until SIGTERM or SIGINT. Raises an IocauditError when it cannot go on."""
+    configure_logging(options.log_level.upper())
+    run(_serve(options))

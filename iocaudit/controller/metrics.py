@@ -1,0 +1,60 @@
+"""The operator's figures."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Count
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as CounterMetric
+
+from iocaudit.controller.sweep import Cluster
+from iocaudit.controller.worker import Worker
+
+
+class OperatorMetrics:
+    """Set after each turn of the worker; label sets are bounded (severity, state, action)."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(f"iocaudit_operator_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> CounterMetric:
+            return CounterMetric(f"iocaudit_operator_{name}", text, labels, registry=registry)
+
+        self.leader = gauge("leader", "1 while this process holds the Lease.")
+        self.sweep_end = gauge("last_sweep_timestamp_seconds", "Unix time at which the last complete sweep ended.")
+        self.sweep_duration = gauge("sweep_duration_seconds", "How long the last complete sweep took.")
+        self.objects = gauge("objects", "Objects audited and known.")
+        self.queue = gauge("queue_length", "Changes that wait to be audited.")
+        self.findings = gauge("findings", "Findings as stored.", ("severity", "state"))
+        self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
+        self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
+        self.writes = counter("writes", "Writes of findings and reports.", ("action",))
+        self.write_errors = counter("write_errors", "Refused writes of findings and reports.", ("action",))
+        self.failures = counter("failures", "Sweeps and turns that failed, to be made again.")
+        self._counted: dict[str, Count[str]] = {"written": Count(), "failed": Count()}
+        self._failures = 0
+
+    def update(self, cluster: Cluster, worker: Worker) -> None:
+        publisher = cluster.publisher
+        if cluster.swept_at is not None:
+            self.sweep_end.set(time.time() - (time.monotonic() - cluster.swept_at))
+            self.sweep_duration.set(cluster.duration)
+        self.objects.set(len(cluster.inventory))
+        self.queue.set(worker.pending)
+        self.faults.set(sum(len(kept.faults) for kept in cluster.inventory))
+        self.policies_refused.set(len(cluster.policies.refused))
+        states = Count((one.severity, one.state) for one in publisher.stored)
+        for severity in ("critical", "high", "medium", "low"):
+            for state in ("Open", "Waived", "Resolved"):
+                self.findings.labels(severity, state).set(states[(severity, state)])
+        for name, metric, now in (
+            ("written", self.writes, publisher.written),
+            ("failed", self.write_errors, publisher.failed),
+        ):
+            for action, count in now.items():
+                metric.labels(action).inc(count - self._counted[name][action])
+            self._counted[name] = Count(now)
+        self.failures.inc(worker.failures - self._failures)
+        self._failures = worker.failures

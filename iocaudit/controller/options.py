@@ -1,0 +1,47 @@
+"""What the operator can be told; the command line fills it in."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+
+def _identity() -> str:
+    return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOptions:
+    """``namespace`` is our own: Lease and Secrets live there. Seconds are floats; port 0 takes any free one.
+
+    ``webhook_url`` registers the webhook by URL (a local control plane), else it is registered by
+    ``webhook_service``. ``manage_webhook`` False leaves certificates and the webhook configuration alone.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str = field(default_factory=lambda: os.environ.get("POD_NAMESPACE") or "iocaudit")
+    identity: str = field(default_factory=_identity)
+    profile: str = "default"
+    period: float = 600.0
+    retention: timedelta = timedelta(days=7)
+    lease_name: str = "iocaudit-operator"
+    lease_duration: float = 15.0
+    health_host: str = ""
+    health_port: int = 8081
+    metrics_host: str = ""
+    metrics_port: int = 9090
+    attempts_host: str = ""
+    attempts_port: int = 8444
+    manage_webhook: bool = True
+    webhook_service: str = "iocaudit-admission"
+    webhook_url: str | None = None
+    webhook_port: int = 443
+    certificate_folder: Path | None = None
+    """Where the serving certificate is also written as files, for processes outside a cluster."""
+    exclude_namespaces: tuple[str, ...] = ()
+    """Further namespaces the deny webhook leaves out: the network plugin's."""
+    log_level: str = "info"

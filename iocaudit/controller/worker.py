@@ -1,0 +1,103 @@
+"""The one thread that audits and writes: sweeps on a period, changes as they come."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from iocaudit.cluster.errors import ClusterError
+from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.core.kinds import Kind
+from iocaudit.core.shape import mapping, text
+
+_log = logging.getLogger(__name__)
+
+MOST_PENDING = 2000
+"""Changes held at a time; beyond, a sweep takes their place, so that memory stays bounded."""
+_SETTLE = 0.2
+_FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
+
+
+class Worker:
+    """Takes changes from any thread and works them off in its own. ``turned`` is called after each turn."""
+
+    def __init__(self, cluster: Cluster, *, period: float, turned: Callable[[], None] = lambda: None) -> None:
+        self.cluster, self._period, self._turned = cluster, period, turned
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._pending: dict[tuple[Kind, str], Change] = {}
+        self._sweep_at = 0.0
+        self._retry = _FIRST_RETRY
+        self.swept = threading.Event()
+        """Set once the first sweep is complete."""
+        self.failures = 0
+        self.beat = time.monotonic()
+        """When the thread last did anything: a stuck one does not move it."""
+        cluster.between = self.apply_pending
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    def receive(self, change: Change, listed: bool) -> None:
+        """Take a change. One of a first listing counts only where it is news."""
+        metadata = mapping(change.raw.get("metadata"))
+        uid = text(metadata.get("uid"))
+        if listed:
+            known = self.cluster.inventory.get(uid)
+            if known is not None and known.resource_version == metadata.get("resourceVersion"):
+                return
+        with self._lock:
+            if len(self._pending) < MOST_PENDING or (change.kind, uid) in self._pending:
+                self._pending[(change.kind, uid)] = change
+                self._wake.set()
+                return
+        self.request_sweep()
+
+    def request_sweep(self) -> None:
+        """Sweep as soon as possible, whatever the period says."""
+        with self._lock:
+            self._sweep_at = 0.0
+        self._wake.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop``. What fails because the API server is away is done again later."""
+        while not stop.is_set():
+            self._wake.clear()
+            self.beat = time.monotonic()
+            try:
+                if self.beat >= self._sweep_at:
+                    with self._lock:
+                        self._sweep_at = self.beat + self._period
+                    self.cluster.sweep()
+                    self.swept.set()
+                self.apply_pending()
+                self._retry = _FIRST_RETRY
+            except ClusterError as error:
+                self.failures += 1
+                _log.warning("will sweep again in %.0f s: %s", self._retry, error)
+                with self._lock:
+                    self._sweep_at = time.monotonic() + self._retry
+                self._retry = min(self._retry * 2, _LONGEST_RETRY)
+            self._turned()
+            self._wake.wait(max(0.0, min(self._sweep_at - time.monotonic(), 5.0)))
+            if self._pending:
+                stop.wait(_SETTLE)
+
+    def apply_pending(self) -> None:
+        """Work off what has come in. After a failure a sweep makes up for it."""
+        self.beat = time.monotonic()
+        with self._lock:
+            changes, self._pending = list(self._pending.values()), {}
+        if not changes:
+            return
+        try:
+            if any(change.kind is AUDIT_POLICY for change in changes) and self.cluster.load_policies():
+                self.request_sweep()
+            self.cluster.apply(change for change in changes if change.kind is not AUDIT_POLICY)
+        except ClusterError:
+            self.request_sweep()
+            raise

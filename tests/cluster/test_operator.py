@@ -1,0 +1,240 @@
+"""The operator as a process of its own on a real control plane."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devcluster.controlplane import ControlPlane
+
+CRDS = Path(__file__).parents[2] / "manifests" / "crds"
+Json = dict[str, Any]
+
+START = """
+import sys
+from pathlib import Path
+from iocaudit.controller.main import main
+from iocaudit.controller.options import OperatorOptions
+main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", period=float(sys.argv[2]),
+     lease_duration=3.0, health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=0,
+     manage_webhook=False))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ControlPlane]:
+    """Its own: what the operator finds is counted, and other tests make bad objects."""
+    with ControlPlane() as control_plane:
+        control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+        control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        control_plane.kubectl("create", "namespace", "iocaudit")
+        yield control_plane
+
+
+@contextlib.contextmanager
+def operator(cluster: ControlPlane, log: Path, period: float = 600.0) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs one; whatever a test does, it is ended with it."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, str(cluster.kubeconfig), str(period)], stderr=output, stdout=output
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+def apply(cluster: ControlPlane, *objects: Json) -> None:
+    cluster.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def deployment(namespace: str, *, privileged: bool, replicas: int = 1) -> Json:
+    container = {"name": "app", "image": "hooli.com/shop/web:1.4", "securityContext": {"privileged": privileged}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def pod(namespace: str, name: str, **spec: Any) -> Json:
+    container = {"name": "app", "image": "hooli.com/shop/web:1.4"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+def binding(name: str) -> Json:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"}],
+    }
+
+
+def items(cluster: ControlPlane, kind: str, *arguments: str) -> list[Json]:
+    found: list[Json] = json.loads(cluster.kubectl("get", kind, "-o", "json", *arguments).stdout)["items"]
+    return found
+
+
+def states(cluster: ControlPlane, namespace: str | None, check: str) -> dict[str, str]:
+    """Target to state of the findings of a check."""
+    place = ("iocfindings", f"-n{namespace}") if namespace else ("clusteriocfindings",)
+    found = items(cluster, *place)
+    return {f["finding"]["target"]: f["finding"]["state"] for f in found if f["finding"]["check"] == check}
+
+
+def versions(cluster: ControlPlane) -> dict[tuple[str, str], str]:
+    """The resourceVersion of everything that is ours."""
+    return {
+        (item["kind"], item["metadata"]["uid"]): item["metadata"]["resourceVersion"]
+        for kind in ("iocfindings", "clusteriocfindings", "auditreports", "clusterauditreports")
+        for item in items(cluster, kind, "-A")
+    }
+
+
+Eventually = Callable[..., None]
+
+
+def test_from_before_the_start_to_resolved(cluster: ControlPlane, eventually: Eventually, tmp_path: Path) -> None:
+    cluster.kubectl("create", "namespace", "shop")
+    eventually(lambda: cluster.kubectl("get", "sa", "default", "-nshop", check=False).returncode == 0, "ServiceAccount")
+    apply(cluster, deployment("shop", privileged=True, replicas=2), binding("mallory-rules"))
+    eventually(lambda: len(items(cluster, "pods", "-nshop")) == 2, "two pods of the Deployment")
+    log = tmp_path / "operator.log"
+    with operator(cluster, log) as process:
+        # What was there before is found by the first sweep, the pods folded into their Deployment.
+        eventually(
+            lambda: states(cluster, "shop", "privileged-container") == {"Deployment/web": "Open"},
+            "the finding on the Deployment",
+            seconds=30,
+        )
+        eventually(lambda: len(items(cluster, "clusterauditreports")) == 1, "the cluster's report")
+        admin = states(cluster, None, "cluster-admin-binding")
+        assert admin["ClusterRoleBinding/mallory-rules"] == "Open"
+        report = items(cluster, "auditreports", "-nshop")[0]["report"]
+        assert report["severities"]["critical"] == 1
+        assert report["worst"][0]["target"] == "Deployment/web"
+        assert report["coverage"]["faults"] == 0
+
+        # A new object shows within five seconds, once the watches run.
+        apply(cluster, pod("shop", "warm-up", hostIPC=True))
+        eventually(lambda: "Pod/warm-up" in states(cluster, "shop", "host-ipc"), "the watches to begin", seconds=30)
+        apply(cluster, pod("shop", "spy", hostPID=True))
+        eventually(
+            lambda: states(cluster, "shop", "host-pid").get("Pod/spy") == "Open", "the new pod's finding", seconds=5
+        )
+
+        # Gone or fixed is Resolved, and stays to be seen.
+        cluster.kubectl("delete", "pod", "spy", "-nshop", "--grace-period=0", "--force")
+        cluster.kubectl("delete", "clusterrolebinding", "mallory-rules")
+        apply(cluster, deployment("shop", privileged=False, replicas=2))
+        eventually(
+            lambda: states(cluster, "shop", "host-pid").get("Pod/spy") == "Resolved",
+            "the pod's to be resolved",
+            seconds=5,
+        )
+        eventually(
+            lambda: states(cluster, "shop", "privileged-container")["Deployment/web"] == "Resolved",
+            "the Deployment's to be resolved",
+            seconds=5,
+        )
+        eventually(
+            lambda: states(cluster, None, "cluster-admin-binding")["ClusterRoleBinding/mallory-rules"] == "Resolved",
+            "the binding's to be resolved",
+            seconds=5,
+        )
+        assert process.poll() is None, log.read_text()[-2000:]
+
+
+def test_nothing_is_written_when_nothing_changed(cluster: ControlPlane, eventually: Eventually, tmp_path: Path) -> None:
+    log = tmp_path / "operator.log"
+    with operator(cluster, log, period=1.0):
+        eventually(lambda: log.read_text().count('"swept"') >= 2, "two sweeps", seconds=30)
+        before = versions(cluster)
+        seen = log.read_text().count('"swept"')
+        eventually(lambda: log.read_text().count('"swept"') >= seen + 3, "three more sweeps", seconds=30)
+        assert versions(cluster) == before
+    with operator(cluster, log, period=1.0):
+        seen = log.read_text().count('"swept"')
+        eventually(lambda: log.read_text().count('"swept"') >= seen + 1, "the sweep of a restart", seconds=30)
+        assert versions(cluster) == before
+
+
+def test_killed_in_the_middle_of_a_sweep(cluster: ControlPlane, eventually: Eventually, tmp_path: Path) -> None:
+    cluster.kubectl("create", "namespace", "crowd")
+    eventually(
+        lambda: cluster.kubectl("get", "sa", "default", "-ncrowd", check=False).returncode == 0, "ServiceAccount"
+    )
+    names = [f"spy-{number:03}" for number in range(60)]
+    apply(cluster, *(pod("crowd", name, hostPID=True) for name in names))
+    log = tmp_path / "operator.log"
+
+    def found() -> int:
+        return len(states(cluster, "crowd", "host-pid"))
+
+    with operator(cluster, log) as process:
+        eventually(lambda: found() > 0, "the first findings", seconds=30)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(5)
+    with operator(cluster, log):
+        eventually(lambda: found() == len(names), "all findings", seconds=30)
+        time.sleep(1.0)
+    again = [f for f in items(cluster, "iocfindings", "-ncrowd") if f["finding"]["check"] == "host-pid"]
+    assert sorted(f["finding"]["target"] for f in again) == [f"Pod/{name}" for name in names]
+    assert {f["finding"]["state"] for f in again} == {"Open"}
+
+
+def test_one_leader_and_a_policys_status(cluster: ControlPlane, eventually: Eventually, tmp_path: Path) -> None:
+    def holder() -> str:
+        found = cluster.kubectl("get", "lease", "iocaudit-operator", "-niocaudit", "-o", "json", check=False)
+        return str(json.loads(found.stdout)["spec"]["holderIdentity"]) if found.returncode == 0 else ""
+
+    with operator(cluster, tmp_path / "one.log") as one:
+        eventually(lambda: holder().endswith(f"-{one.pid}"), "the first to lead", seconds=30)
+        with operator(cluster, tmp_path / "two.log") as two:
+            time.sleep(2.0)
+            assert holder().endswith(f"-{one.pid}")
+            os.kill(one.pid, signal.SIGKILL)
+            one.wait(5)
+            eventually(lambda: holder().endswith(f"-{two.pid}"), "the second to take over", seconds=20)
+            policy = {
+                "apiVersion": "iocaudit.io/v1alpha1",
+                "kind": "AuditPolicy",
+                "metadata": {"name": "odd"},
+                "spec": {"checks": [{"ids": ["no-such-check", "untrusted-registry"], "parameters": {"trusted": 3}}]},
+            }
+            apply(cluster, policy)
+
+            def accepted() -> str:
+                raw = json.loads(cluster.kubectl("get", "auditpolicy", "odd", "-o", "json").stdout)
+                conditions = {c["type"]: c for c in raw.get("status", {}).get("conditions", [])}
+                return str(conditions.get("Accepted", {}).get("status", ""))
+
+            eventually(lambda: accepted() == "False", "the status of an unusable policy", seconds=20)
