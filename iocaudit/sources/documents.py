@@ -4,17 +4,16 @@ A document of a kind that nobody wants is not parsed at all (most bytes of real 
 CustomResourceDefinitions), so a mistake inside one goes unnoticed; in doubt a document is parsed.
 """
 
-import itertools
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import Any
 
-import orjson
-
-from iocaudit.sources.yaml_builder import YamlError, build
+from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, JsonText, read_json
+from iocaudit.sources.yaml_builder import AliasBudget, YamlError, build
+from iocaudit.sources.yaml_text import sniff, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,48 +61,39 @@ class Template:
 Outcome = Document | Unreadable | OtherKind | NotKubernetes | Template
 Wanted = Callable[[str, str], bool]
 
-_MARKER = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_KIND = re.compile(r"^kind[ \t]*:[ \t]*([^\r\n]*)", re.MULTILINE)
-_API_VERSION = re.compile(r"^apiVersion[ \t]*:[ \t]*([^\s#]+)", re.MULTILINE)
-_WORD = re.compile(r"([A-Za-z][A-Za-z0-9]*)[ \t]*(?:[ \t]#.*)?")
-# A line that could set a top-level key in another spelling, or starts no plain block mapping.
-_DOUBT = re.compile(r"""^(?:["'?!&*{\[%]|<<|\.\.\.|---[ \t]+[^#\s])""", re.MULTILINE)
-_ONLY_COMMENTS = re.compile(r"(?:[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z))*")
-_DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*%")
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+_LINE_BOM = re.compile("^\ufeff", re.MULTILINE)
 
 
 def read_documents(data: bytes, name: str, wanted: Wanted) -> Iterator[Outcome]:
-    """Every document of a file, in order. Never raises on any input."""
+    """Every document of a file, in order; ``wanted`` is asked with apiVersion and kind. Never raises on any input."""
+    broken = 0
+    for outcome in _outcomes(data, name, wanted):
+        yield outcome
+        if isinstance(outcome, Unreadable):
+            broken += 1
+            if broken == MOST_BROKEN:
+                yield Unreadable(outcome.line, f"{broken} broken documents up to here: the rest is not read")
+                return
+
+
+def _outcomes(data: bytes, name: str, wanted: Wanted) -> Iterator[Outcome]:
     decoded = _decode(data)
     if isinstance(decoded, Unreadable):
         yield decoded
         return
-    text = decoded
-    if name.endswith(".json") or text.lstrip()[:1] in ("{", "["):
-        outcomes = _json(text)
-        if outcomes is not None:
-            yield from outcomes
-            return
-    index = 0
-    for chunk, line in split(text):
-        unwanted = _sniff(chunk, wanted)
-        if unwanted is not None:
-            yield unwanted
-            index += 1
-            continue
-        try:
-            for value, first in build(chunk):
-                outcome = _classify(value, chunk, line, line + max(first, 1) - 1, index, name)
-                if outcome is not None:
-                    yield outcome
-                index += 1
-        except YamlError as error:
-            yield _broken(error, chunk, line, name)
-            index += 1
+    start = decoded.lstrip()[:1] if decoded[:1].isspace() else decoded[:1]
+    if start in ("{", "[") or name.endswith(".json"):
+        yield from _json(decoded, name, wanted)
+    else:
+        yield from _yaml(decoded, name, wanted)
 
 
 def _decode(data: bytes) -> str | Unreadable:
-    """The text of a file: UTF-8, or UTF-16 and UTF-32 with a byte order mark, as YAML allows."""
+    """The text of a file: UTF-8, or UTF-16 and UTF-32 with a byte order mark, as YAML allows.
+
+    Bytes that are no UTF-8 become lone surrogates, so that only the documents that hold them are lost.
+    """
     encoding = "utf-8-sig"
     if data.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         encoding = "utf-32"
@@ -112,44 +102,53 @@ def _decode(data: bytes) -> str | Unreadable:
     elif b"\x00" in data:
         return Unreadable(None, "a binary file (it holds NUL bytes): leave it out, or name the manifests")
     try:
-        return data.decode(encoding)
+        text = data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "strict")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return Unreadable(line, f"not {encoding.upper()[:6]} text (byte {error.start}): save it as UTF-8")
+        return Unreadable(None, f"not {encoding.upper()} text (at byte {error.start}): save it as UTF-8")
+    # A byte order mark may also start a line, where files were put one after another.
+    return _LINE_BOM.sub("", text) if not text.isascii() and "\ufeff" in text else text
 
 
-def split(text: str) -> Iterator[tuple[str, int]]:
-    """The text of each document with the line it starts on; parts of nothing but comments are left out."""
-    starts = [match.start() for match in _MARKER.finditer(text)]
-    bounds = [0, *(start for start in starts if start), len(text)]
-    line = 1
-    carried, carried_line = "", 0
-    for start, end in itertools.pairwise(bounds):
-        chunk = text[start:end]
-        newlines = chunk.count("\n")
-        if _DIRECTIVES.match(chunk) and not _MARKER.search(chunk):
-            carried, carried_line = carried + chunk, carried_line or line
-        else:
-            body = chunk[3:] if chunk.startswith("---") else chunk
-            if not _ONLY_COMMENTS.fullmatch(body):
-                yield (carried + chunk, carried_line or line)
-            carried, carried_line = "", 0
-        line += newlines
-    if carried:
-        yield carried, carried_line
+def _yaml(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
+    ascii_only = text.isascii()
+    budget = AliasBudget()
+    index = 0
+    for chunk, line in split(text):
+        certain = sniff(chunk)
+        if certain is not None and not _always_parsed(*certain) and not wanted(*certain):
+            yield OtherKind(*certain)
+            index += 1
+            continue
+        if not ascii_only and (bad := _NO_UTF8.search(chunk)):
+            yield _not_utf8(bad, line)
+            index += 1
+            continue
+        try:
+            for value, first in build(chunk, budget):
+                outcome = _classify(value, chunk, line, line + first - 1, index, name)
+                if outcome is not None:
+                    yield outcome
+                index += 1
+        except YamlError as error:
+            yield _broken(error, chunk, line, name)
+            index += 1
 
 
-def _sniff(chunk: str, wanted: Wanted) -> OtherKind | None:
-    kinds = _KIND.findall(chunk)
-    if len(kinds) != 1 or _DOUBT.search(chunk):
-        return None
-    word = _WORD.fullmatch(kinds[0].rstrip())
-    if word is None or word[1].endswith("List"):
-        return None
-    version = _API_VERSION.search(chunk)
-    if version is None or wanted(version[1].strip("\"'"), word[1]):
-        return None
-    return OtherKind(version[1].strip("\"'"), word[1])
+def _json(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
+    """The documents of a file that looks like JSON, or those of the same file as YAML where that reads more."""
+    texts = list(read_json(text))
+    good = sum(isinstance(one, JsonText) for one in texts)
+    if good < len(texts):
+        as_yaml = list(_yaml(text, name, wanted))
+        readable = sum(not isinstance(outcome, Unreadable) for outcome in as_yaml)
+        if readable > good or (readable == good and not name.endswith(".json")):
+            yield from as_yaml
+            return
+    for index, one in enumerate(texts):
+        if isinstance(one, BrokenJson):
+            yield Unreadable(one.line, f"not JSON: {one.reason}")
+        elif (outcome := _classify(one.value, one.text, one.line, one.line, index, name)) is not None:
+            yield outcome
 
 
 def _classify(
@@ -159,14 +158,23 @@ def _classify(
         return None
     if not isinstance(value, dict):
         return NotKubernetes(line)
-    if value.get("kind") == "Kustomization" or PurePosixPath(name).name in _KUSTOMIZATIONS:
-        folder = PurePosixPath(name).parent
+    version, kind = value.get("apiVersion"), value.get("kind")
+    if isinstance(version, str) and isinstance(kind, str) and not version.startswith(_KUSTOMIZE):
+        return Document(value, line, text, text_line, index)
+    path = PurePosixPath(name)
+    unnamed = version is None and (kind == "Kustomization" or (kind is None and path.name in _KUSTOMIZATIONS))
+    if unnamed or (isinstance(version, str) and version.startswith(_KUSTOMIZE)):
+        folder = quote(str(path.parent))
         return Template(line, f"a kustomization: render it with `kubectl kustomize {folder}` and scan that")
-    if not (isinstance(value.get("apiVersion"), str) and isinstance(value.get("kind"), str)):
-        return NotKubernetes(line)
-    return Document(value, line, text, text_line, index)
+    return NotKubernetes(line)
 
 
+def _always_parsed(api_version: str, kind: str) -> bool:
+    """A List may hold any kind, a kustomization is a Template."""
+    return kind.endswith("List") or api_version.startswith(_KUSTOMIZE)
+
+
+_KUSTOMIZE = "kustomize.config.k8s.io/"
 _KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 
 
@@ -175,35 +183,11 @@ def _broken(error: YamlError, chunk: str, line: int, name: str) -> Unreadable | 
     if "{{" in chunk:
         path = PurePosixPath(name)
         chart = next((parent.parent for parent in path.parents if parent.name == "templates"), path.parent)
-        return Template(where, f"a template: render it with `helm template {chart}` and scan that")
+        return Template(where, f"a template: render it with `helm template {quote(str(chart))}` and scan that")
     return Unreadable(where, f"not YAML: {error.reason}")
 
 
-def _json(text: str) -> list[Outcome] | None:
-    """The documents of a JSON file, or of several JSON texts one after another; None: try it as YAML."""
-    try:
-        return [_json_outcome(orjson.loads(text), text, 1, 0)]
-    except orjson.JSONDecodeError:
-        pass  # several texts, or not JSON: the slower reader below tells which
-    decoder = json.JSONDecoder()
-    outcomes: list[Outcome] = []
-    position = 0
-    while True:
-        while position < len(text) and text[position] in " \t\r\n":
-            position += 1
-        if position == len(text):
-            return outcomes
-        try:
-            _, end = decoder.raw_decode(text, position)
-            piece = text[position:end]
-            value = orjson.loads(piece)
-        except (ValueError, RecursionError):
-            return None
-        outcomes.append(_json_outcome(value, piece, text.count("\n", 0, position) + 1, len(outcomes)))
-        position = end
-
-
-def _json_outcome(value: Any, text: str, line: int, index: int) -> Outcome:
-    if isinstance(value, dict) and isinstance(value.get("apiVersion"), str) and isinstance(value.get("kind"), str):
-        return Document(value, line, text, line, index)
-    return NotKubernetes(line)
+def _not_utf8(bad: re.Match[str], line: int) -> Unreadable:
+    byte = ord(bad[0]) - 0xDC00
+    where = line + bad.string.count("\n", 0, bad.start())
+    return Unreadable(where, f"not UTF-8 text (byte 0x{byte:02X}): save it as UTF-8")

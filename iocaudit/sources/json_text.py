@@ -9,8 +9,8 @@ import orjson
 
 from iocaudit.sources.yaml_builder import MOST_DEPTH
 
-MOST_BROKEN = 100
-"""After so many broken texts the rest of a file is given up: it is no stream of JSON."""
+MOST_BROKEN = 1000
+"""After so many broken documents the rest of a file is given up, which is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def read_json(text: str) -> Iterator[JsonText | BrokenJson]:
 def _stream(text: str) -> Iterator[JsonText | BrokenJson]:
     decode = json.JSONDecoder().raw_decode
     position, line, broken = 0, 1, 0
-    while True:
+    while broken <= MOST_BROKEN:
         start = position
         while position < len(text) and text[position] in " \t\r\n":
             position += 1
@@ -60,9 +60,6 @@ def _stream(text: str) -> Iterator[JsonText | BrokenJson]:
             end = text.find("\n{", position)
             if end < 0:
                 return
-            if broken == MOST_BROKEN:
-                yield BrokenJson(line, f"{MOST_BROKEN} broken texts: the rest of the file is not read")
-                return
         line += text.count("\n", position, end)
         position = end
 
@@ -70,7 +67,9 @@ def _stream(text: str) -> Iterator[JsonText | BrokenJson]:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"nested more than {MOST_DEPTH} levels deep"
-    return error.msg if isinstance(error, json.JSONDecodeError) else "a number that is too long"
+    if not isinstance(error, json.JSONDecodeError):
+        return "a number that is too long"
+    return "not UTF-8 text: save it as UTF-8" if "not valid UTF-8" in error.msg else error.msg
 
 
 def _bounded(value: Any, text: str, line: int) -> JsonText | BrokenJson:

@@ -1,10 +1,9 @@
 """A YAML stream as text: where its documents start, and of what kind one is without parsing it."""
 
-import itertools
 import re
 from collections.abc import Iterator
 
-_MARKER = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_AFTER_MARKER = ("", " ", "\t", "\r", "\n")
 _BLANK = r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
 _EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[ \t]*(?:#[^\n]*)?)?")
 # Directives belong to the document that follows: at the start, or after an explicit end of a document.
@@ -25,18 +24,28 @@ def split(text: str) -> Iterator[tuple[str, int]]:
     ``---`` at the start of a line ends a document wherever it stands, so one broken document cannot swallow
     the next. A part may still hold several documents (after ``...``); libyaml tells those apart.
     """
-    starts = [match.start() for match in _MARKER.finditer(text)]
     line = 1
-    carried, carried_line = "", 0
-    for start, end in itertools.pairwise([0, *(start for start in starts if start), len(text)]):
+    first, first_line = 0, 1
+    start = 0
+    while start < len(text):
+        end = _next_marker(text, start)
         part = text[start:end]
-        if "%" in part and _DIRECTIVES.search(part) and end < len(text):
-            carried, carried_line = carried + part, carried_line or line
-        else:
-            if carried or not _EMPTY.fullmatch(part):
-                yield carried + part, carried_line or line
-            carried, carried_line = "", 0
         line += part.count("\n")
+        directives = ("\n%" in part or part.startswith("%")) and _DIRECTIVES.search(part) is not None
+        if not (directives and end < len(text)):
+            if first < start or not _EMPTY.fullmatch(part):
+                yield text[first:end], first_line
+            first, first_line = end, line
+        start = end
+
+
+def _next_marker(text: str, start: int) -> int:
+    """Where the next line that is a document marker starts, or the end of the text."""
+    while (start := text.find("\n---", start)) >= 0:
+        start += 1
+        if text[start + 3 : start + 4] in _AFTER_MARKER:
+            return start
+    return len(text)
 
 
 def sniff(document: str) -> tuple[str, str] | None:
