@@ -1,0 +1,237 @@
+"""``make demo``: the main job on a real local control plane, from bad objects to resolved findings."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from devcluster.controlplane import ControlPlane
+from devcluster.errors import ControlPlaneError
+from devcluster.local_webhook import LocalWebhook, free_port, policies_of
+from devcluster.supervisor import Supervisor
+
+_ROOT = Path(__file__).parent.parent
+_IMAGE = "hooli.com/shop/web:1.4"
+
+POLICY: dict[str, Any] = {
+    "apiVersion": "iocaudit.io/v1alpha1",
+    "kind": "AuditPolicy",
+    "metadata": {"name": "trusted-registries"},
+    "spec": {
+        "priority": 10,
+        "checks": [{"ids": ["untrusted-registry"], "mode": "warn", "parameters": {"trusted": ["hooli.com/"]}}],
+    },
+}
+
+
+def _object(kind: str, name: str, spec: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    versions = {"Deployment": "apps/v1", "Ingress": "networking.k8s.io/v1", "NetworkPolicy": "networking.k8s.io/v1"}
+    body: dict[str, Any] = {
+        "apiVersion": versions.get(kind, "v1"),
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "shop"},
+    }
+    if spec is not None:
+        body["spec"] = spec
+    return body | more
+
+
+def _pod_spec(image: str = _IMAGE, **more: Any) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": "app", "image": image, **more.pop("container", {})}
+    return {"containers": [container], **more}
+
+
+def _deployment(name: str, pod: dict[str, Any]) -> dict[str, Any]:
+    template = {"metadata": {"labels": {"app": name}}, "spec": pod}
+    return _object("Deployment", name, {"selector": {"matchLabels": {"app": name}}, "template": template})
+
+
+PRIVILEGED: dict[str, Any] = {"securityContext": {"privileged": True}}
+
+
+class Demo:
+    """One run. Fails with a message where a step does not do what it should."""
+
+    def __init__(self, cluster: ControlPlane, folder: Path) -> None:
+        self.cluster = cluster
+        self.folder = folder
+        self.webhook = LocalWebhook(cluster, folder / "webhook")
+        processes = folder / "operator"
+        processes.mkdir(parents=True)
+        self.operator = Supervisor(processes)
+        self.operator_log = folder / "operator.log"
+
+    def run(self) -> None:
+        self.before()
+        self.install()
+        self.denials()
+        self.findings()
+        self.fix()
+
+    def before(self) -> None:
+        say("Before the install: a namespace with bad objects that run already")
+        self.kubectl("create", "namespace", "shop")
+        self.apply(_deployment("legacy", _pod_spec(container=PRIVILEGED)))
+        backend = {"service": {"name": "web", "port": {"number": 80}}}
+        self.apply(_object("Ingress", "web", {"ingressClassName": "nginx", "defaultBackend": backend}))
+
+    def install(self) -> None:
+        say("Install: CRDs, the webhook, the operator")
+        for crd in sorted((_ROOT / "manifests/crds").glob("*.yaml")):
+            self.kubectl("apply", "-f", str(crd), quiet=True)
+        self.kubectl("create", "namespace", "iocaudit-system", quiet=True)
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s", quiet=True)
+        self.apply(POLICY)
+        self.webhook.start()
+        self.webhook.register(policies_of(POLICY))
+        command = [
+            sys.executable,
+            "-m",
+            "iocaudit.cli",
+            "operator",
+            f"--kubeconfig={self.cluster.kubeconfig}",
+            "--namespace=iocaudit-system",
+            "--period=20",
+            "--health-host=127.0.0.1",
+            f"--health-port={free_port()}",
+            "--metrics-host=127.0.0.1",
+            f"--metrics-port={free_port()}",
+        ]
+        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        self.operator.start("operator", command, self.operator_log, environment)
+        probe = _object("Pod", "probe", _pod_spec(container=PRIVILEGED))
+        self.wait(lambda: self.refused(probe, "--dry-run=server"), "the API server to call the webhook")
+
+    def denials(self) -> None:
+        say("A privileged pod")
+        self.expect_denied(_object("Pod", "miner", _pod_spec(container=PRIVILEGED)))
+        say("The node's /etc mounted at /mnt/etc")
+        mounts = {"volumeMounts": [{"name": "etc", "mountPath": "/mnt/etc"}]}
+        volumes = [{"name": "etc", "hostPath": {"path": "/etc"}}]
+        self.expect_denied(_object("Pod", "reader", _pod_spec(container=mounts, volumes=volumes)))
+        say("An image from elsewhere: the demo's policy warns")
+        said = self.kubectl("apply", "-f", "-", input=_object("Pod", "stranger", _pod_spec("hooli.com.evil.io/web:1")))
+        if "untrusted-registry" not in said:
+            raise ControlPlaneError("the untrusted image was not warned about")
+        say("A binding to cluster-admin")
+        binding = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "ops"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory"}],
+        }
+        self.expect_denied(binding)
+
+    def findings(self) -> None:
+        say("What was there before")
+        for check in ("privileged-container", "no-rate-limit", "namespace-without-default-deny"):
+            self.wait(partial(self.is_listed, check), f"a finding of {check}")
+        self.kubectl("get", "iocfindings", "-A", "--sort-by=.finding.rank")
+        self.wait(lambda: "shop" in self.quiet("get", "auditreports", "-A"), "a report of namespace shop")
+        self.kubectl("get", "auditreports", "-A")
+
+    def fix(self) -> None:
+        say("Fix the old Deployment: its finding becomes Resolved")
+        self.apply(_deployment("legacy", _pod_spec(container={"securityContext": {"privileged": False}})))
+        self.wait(
+            lambda: any("privileged-container" in line and "Resolved" in line for line in self.listed().splitlines()),
+            "the finding to become Resolved",
+        )
+        for line in self.listed().splitlines():
+            if "privileged-container" in line:
+                print(f"    {line}")
+
+    # -- helpers ------------------------------------------------------------------------------------------
+
+    def listed(self) -> str:
+        return self.quiet("get", "iocfindings", "-n", "shop")
+
+    def is_listed(self, check: str) -> bool:
+        return check in self.listed()
+
+    def quiet(self, *arguments: str) -> str:
+        return self.cluster.kubectl(*arguments, check=False).stdout
+
+    def kubectl(self, *arguments: str, input: dict[str, Any] | None = None, quiet: bool = False) -> str:
+        text = orjson.dumps(input).decode() if input is not None else None
+        if not quiet:
+            print(f"  $ kubectl {' '.join(arguments)}")
+        result = self.cluster.kubectl(*arguments, input=text, check=False)
+        output = result.stdout + result.stderr
+        if not quiet:
+            print(textwrap.indent(output.rstrip(), "    "))
+        if result.returncode != 0:
+            raise ControlPlaneError(f"kubectl {' '.join(arguments)} failed: {output}")
+        return output
+
+    def apply(self, body: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", input=body)
+
+    def refused(self, body: dict[str, Any], *arguments: str) -> bool:
+        text = orjson.dumps(body).decode()
+        return self.cluster.kubectl("apply", "-f", "-", *arguments, input=text, check=False).returncode != 0
+
+    def expect_denied(self, body: dict[str, Any]) -> None:
+        name = f"{body['kind']}/{body['metadata']['name']}"
+        print(f"  $ kubectl apply -f -    # {name}")
+        result = self.cluster.kubectl("apply", "-f", "-", input=orjson.dumps(body).decode(), check=False)
+        print(textwrap.indent((result.stdout + result.stderr).rstrip(), "    "))
+        if result.returncode == 0 or "deny.iocaudit.io" not in result.stderr:
+            raise ControlPlaneError(f"{name} should have been denied by deny.iocaudit.io")
+
+    def wait(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                tail = self.operator_log.read_text("utf-8")[-1500:] if self.operator_log.exists() else ""
+                raise ControlPlaneError(f"waited {seconds:.0f} s for {what}; the operator said:\n{tail}")
+            time.sleep(0.3)
+
+    def close(self) -> None:
+        self.operator.end(3.0)
+        self.webhook.close()
+
+
+def say(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    options = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="iocaudit-demo-") as folder, ControlPlane() as cluster:
+        say(f"A Kubernetes control plane is up ({time.monotonic() - started:.0f} s)")
+        demo = Demo(cluster, Path(folder))
+        try:
+            demo.run()
+            say(f"Done in {time.monotonic() - started:.0f} s")
+            if options.keep:
+                print(f"  export KUBECONFIG={cluster.kubeconfig}\n  Ctrl-C ends it.", flush=True)
+                try:
+                    while True:
+                        time.sleep(3600)
+                except KeyboardInterrupt:
+                    print("cleaning up")
+        except ControlPlaneError as error:
+            print(f"\nthe demo failed: {error}", file=sys.stderr)
+            return 1
+        finally:
+            demo.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
