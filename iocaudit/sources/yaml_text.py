@@ -6,16 +6,17 @@ from collections.abc import Iterator
 _AFTER_MARKER = ("", " ", "\t", "\r", "\n")
 _BLANK = r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*"
 _EMPTY = re.compile(r"(?:---)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:[ \t]*(?:#[^\n]*)?)?")
-# Directives belong to the document that follows: at the start, or after an explicit end of a document.
-_DIRECTIVES = re.compile(rf"(?:\A|^\.\.\.[^\n]*\n){_BLANK}%", re.MULTILINE)
+# Directives belong to the document that follows; libyaml also takes them for the end of the one before.
+_DIRECTIVE = re.compile(r"^%(?:YAML|TAG)[ \t]", re.MULTILINE)
 
 # The first line of content is a plain word on column 0, so the document is a block map whose keys are there.
 _BLOCK_MAP = re.compile(rf"(?:---[ \t]*(?:#[^\n]*)?\r?\n)?{_BLANK}(?=[A-Za-z])")
 # A line on column 0 that may be a key in another spelling, or more than one document.
 _DOUBT = re.compile(r"""\n(?:["'?!&*{\[%<]|\.\.\.)""")
 _ODD_BREAK = re.compile("[\x85\u2028\u2029\ufeff]")
-_KIND = re.compile(r"kind[ \t]*:[ \t]+([A-Za-z][A-Za-z0-9]*)[ \t]*(?:[ \t]#[^\r\n]*)?(?=\r?\n|\Z)")
-_API_VERSION = re.compile(r"apiVersion[ \t]*:[ \t]+([\"']?)([A-Za-z0-9./-]+)\1[ \t]*(?:[ \t]#[^\r\n]*)?(?=\r?\n|\Z)")
+_END = r"[ \t]*(?:[ \t]#[^\r\n]*)?(?=\r?\n[^ \t\r\n]|\r?\n?\Z)"  # and no line that goes on with the scalar
+_KIND = re.compile(r"kind[ \t]*:[ \t]+([A-Za-z][A-Za-z0-9]*)" + _END)
+_API_VERSION = re.compile(r"apiVersion[ \t]*:[ \t]+([\"']?)([A-Za-z0-9./-]+)\1" + _END)
 
 
 def split(text: str) -> Iterator[tuple[str, int]]:
@@ -31,7 +32,7 @@ def split(text: str) -> Iterator[tuple[str, int]]:
         end = _next_marker(text, start)
         part = text[start:end]
         line += part.count("\n")
-        directives = ("\n%" in part or part.startswith("%")) and _DIRECTIVES.search(part) is not None
+        directives = ("\n%" in part or part.startswith("%")) and _DIRECTIVE.search(part) is not None
         if not (directives and end < len(text)):
             if first < start or not _EMPTY.fullmatch(part):
                 yield text[first:end], first_line
