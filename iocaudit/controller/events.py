@@ -82,9 +82,9 @@ def registry(client: Client, kinds: Iterable[Kind], receive: Receive) -> kopf.Op
 
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         configuration = client.configuration
-        keys = ("authorization", "BearerToken")
-        token: str = next((t for key in keys if isinstance(t := configuration.get_api_key_with_prefix(key), str)), "")
-        scheme, _, credential = token.rpartition(" ")
+        held = [configuration.get_api_key_with_prefix(key) for key in ("authorization", "BearerToken")]
+        authorization = next((str(key) for key in held if key), "")
+        scheme, _space, credential = authorization.rpartition(" ")
         return kopf.ConnectionInfo(
             server=client.host,
             ca_path=configuration.ssl_ca_cert,

@@ -12,15 +12,19 @@ from typing import TypeVar
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.lease import Lease
 from iocaudit.controller import events
+from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
+from iocaudit.controller.registration import Registration
 from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.controller.sweep import Cluster
+from iocaudit.controller.webhook_configuration import Target
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.listener import Listen, run, serve
@@ -46,12 +50,33 @@ class Operator:
         publisher = Publisher(self.client, catalogue, retention=options.retention)
         self.cluster = Cluster(self.client, catalogue, publisher, Policies(catalogue, options.profile))
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
+        self.registration = self._registration() if options.manage_webhook else None
         self.readiness = Readiness(["started"])
         self.leading = False
         self._stop = threading.Event()
 
+    def _registration(self) -> Registration:
+        options, cluster = self.options, self.cluster
+        target = Target(options.namespace, options.webhook_service, options.webhook_port, options.webhook_url)
+        host, _ = target.address
+        names = [host] if options.webhook_url else [host, f"{host}.cluster.local"]
+        certificates = Certificates(
+            self.client,
+            options.namespace,
+            Names.of(*names, f"iocaudit-operator.{options.namespace}.svc"),
+            folder=options.certificate_folder,
+        )
+        return Registration(
+            self.client,
+            cluster.catalogue,
+            lambda: cluster.policies.current,
+            certificates,
+            target,
+            exclude=options.exclude_namespaces,
+        )
+
     def _turned(self) -> None:
-        self.metrics.update(self.cluster, self.worker)
+        self.metrics.update(self.cluster, self.worker, self.registration)
 
     def stuck(self) -> str | None:
         """Why the process should be restarted, if it should."""
@@ -83,6 +108,8 @@ class Operator:
                 asyncio.ensure_future(_in_thread("worker", lambda: self.worker.run(self._stop))),
                 asyncio.ensure_future(_in_thread("watches", self._watch)),
             ]
+            if (registration := self.registration) is not None:
+                parts.append(asyncio.ensure_future(_in_thread("webhook", lambda: registration.run(self._stop))))
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             for part in done:
                 part.result()

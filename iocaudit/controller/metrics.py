@@ -8,6 +8,7 @@ from collections import Counter as Count
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
+from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Cluster
 from iocaudit.controller.worker import Worker
 
@@ -30,13 +31,18 @@ class OperatorMetrics:
         self.findings = gauge("findings", "Findings as stored.", ("severity", "state"))
         self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
         self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
+        self.registered = gauge("webhook_registered", "1 while the webhook configuration stands as it should.")
+        self.expiry = gauge("certificate_expiry_timestamp_seconds", "When the issued serving certificate expires.")
         self.writes = counter("writes", "Writes of findings and reports.", ("action",))
         self.write_errors = counter("write_errors", "Refused writes of findings and reports.", ("action",))
         self.failures = counter("failures", "Sweeps and turns that failed, to be made again.")
         self._counted: dict[str, Count[str]] = {"written": Count(), "failed": Count()}
         self._failures = 0
 
-    def update(self, cluster: Cluster, worker: Worker) -> None:
+    def update(self, cluster: Cluster, worker: Worker, registration: Registration | None) -> None:
+        if registration is not None:
+            self.registered.set(registration.registered)
+            self.expiry.set(registration.expires)
         publisher = cluster.publisher
         if cluster.swept_at is not None:
             self.sweep_end.set(time.time() - (time.monotonic() - cluster.swept_at))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from devcluster.controlplane import ControlPlane
+from devcluster.ports import free_port
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 Json = dict[str, Any]
@@ -30,6 +31,25 @@ main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", period=
      manage_webhook=False))
 """
 
+START_WITH_WEBHOOK = """
+import sys
+from pathlib import Path
+from iocaudit.controller.main import main
+from iocaudit.controller.options import OperatorOptions
+main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", lease_duration=3.0,
+     health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=0,
+     webhook_url=sys.argv[2], certificate_folder=Path(sys.argv[3])))
+"""
+
+WEBHOOK = """
+import sys
+from pathlib import Path
+from admission.main import main
+from admission.options import WebhookOptions
+main(WebhookOptions(certificates=Path(sys.argv[3]), kubeconfig=Path(sys.argv[1]), host="127.0.0.1",
+     port=int(sys.argv[2].rpartition(":")[2]), health_port=0, metrics_port=0, drain_seconds=0.0))
+"""
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ControlPlane]:
@@ -42,12 +62,10 @@ def cluster() -> Iterator[ControlPlane]:
 
 
 @contextlib.contextmanager
-def operator(cluster: ControlPlane, log: Path, period: float = 600.0) -> Iterator[subprocess.Popen[bytes]]:
+def program(start: str, log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """Runs one; whatever a test does, it is ended with it."""
     with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", START, str(cluster.kubeconfig), str(period)], stderr=output, stdout=output
-        )
+        process = subprocess.Popen([sys.executable, "-c", start, *map(str, arguments)], stderr=output, stdout=output)
     try:
         yield process
     finally:
@@ -58,6 +76,13 @@ def operator(cluster: ControlPlane, log: Path, period: float = 600.0) -> Iterato
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(5)
+
+
+def operator(
+    cluster: ControlPlane, log: Path, period: float = 600.0
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """The operator without anything to do with the webhook."""
+    return program(START, log, cluster.kubeconfig, period)
 
 
 def apply(cluster: ControlPlane, *objects: Json) -> None:
@@ -238,3 +263,41 @@ def test_one_leader_and_a_policys_status(cluster: ControlPlane, eventually: Even
                 return str(conditions.get("Accepted", {}).get("status", ""))
 
             eventually(lambda: accepted() == "False", "the status of an unusable policy", seconds=20)
+
+
+def test_webhook_is_registered_once_it_answers(eventually: Eventually, tmp_path: Path) -> None:
+    with ControlPlane() as cluster:
+        cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+        cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        cluster.kubectl("create", "namespace", "iocaudit")
+        folder, log = tmp_path / "certificates", tmp_path / "operator.log"
+        url = f"https://127.0.0.1:{free_port()}"
+
+        def configurations() -> list[Json]:
+            return items(cluster, "validatingwebhookconfigurations")
+
+        with program(START_WITH_WEBHOOK, log, cluster.kubeconfig, url, folder):
+            eventually(lambda: (folder / "tls.key").exists(), "the certificates", seconds=30)
+            assert (folder / "tls.key").stat().st_mode & 0o077 == 0
+            eventually(lambda: "does not answer yet" in log.read_text(), "the first look at the webhook")
+            assert configurations() == []
+            # Nothing is registered, so nothing stands in the way of anybody.
+            apply(cluster, pod("default", "before", hostPID=True))
+            with program(WEBHOOK, tmp_path / "webhook.log", cluster.kubeconfig, url, folder):
+                eventually(lambda: len(configurations()) == 1, "the webhook configuration", seconds=30)
+                written = configurations()[0]
+                assert [w["name"] for w in written["webhooks"]] == [
+                    "deny.iocaudit.io",
+                    "observe.iocaudit.io",
+                    "system.iocaudit.io",
+                ]
+                bad = pod("default", "bad")
+                bad["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+
+                def denied() -> bool:
+                    answer = cluster.kubectl("apply", "-f", "-", input=json.dumps(bad), check=False)
+                    return "deny.iocaudit.io" in answer.stderr and "runs privileged" in answer.stderr
+
+                eventually(denied, "the API server to take the configuration up")
+                time.sleep(6.0)
+                assert configurations()[0]["metadata"]["resourceVersion"] == written["metadata"]["resourceVersion"]

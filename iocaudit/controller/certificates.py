@@ -1,0 +1,113 @@
+"""Our certificates in the cluster: the authority's Secret, which only the operator reads, and the serving one."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import NotFoundError
+from iocaudit.cluster.writer import put
+from iocaudit.core.kinds import SECRET
+from iocaudit.core.shape import Json, mapping
+from iocaudit.serving.authority import Names
+from iocaudit.serving.errors import CertificateError
+from iocaudit.serving.rotation import (
+    CertificateState,
+    Lifetimes,
+    first_state,
+    from_data,
+    rotate,
+    to_data,
+    to_serving_data,
+)
+
+_log = logging.getLogger(__name__)
+
+AUTHORITY_SECRET = "iocaudit-authority"
+SERVING_SECRET = "iocaudit-serving"
+
+
+class Certificates:
+    """Keeps both Secrets, and the files for processes outside the cluster, as the rotation says."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        names: Names,
+        *,
+        folder: Path | None = None,
+        lifetimes: Lifetimes | None = None,
+    ) -> None:
+        self._client, self._namespace, self._names = client, namespace, names
+        self._folder, self._lifetimes = folder, lifetimes or Lifetimes()
+
+    def step(self, published: bytes, now: datetime | None = None) -> CertificateState:
+        """At most one step of the rotation, stored before it is returned.
+
+        ``published`` is the bundle as it was read back from the webhook configuration; empty where there is
+        none yet.
+        """
+        moment = now or datetime.now(UTC)
+        known = self._read(AUTHORITY_SECRET)
+        if known is None:
+            state = first_state(self._names, moment, self._lifetimes)
+        else:
+            try:
+                before = from_data(known)
+            except CertificateError as error:
+                raise CertificateError(
+                    f"Secret {self._namespace}/{AUTHORITY_SECRET}: {error}; delete it to have a new one made"
+                ) from None
+            state = rotate(before, moment, names=self._names, published=published, lifetimes=self._lifetimes)
+        data = to_data(state)
+        if data != known:
+            self._write(AUTHORITY_SECRET, "Opaque", data, create=known is None)
+        serving = to_serving_data(state)
+        stored = self._read(SERVING_SECRET)
+        if serving != stored:
+            self._write(SERVING_SECRET, "kubernetes.io/tls", serving, create=stored is None)
+        if self._folder is not None:
+            write_files(self._folder, serving)
+        return state
+
+    def _read(self, name: str) -> dict[str, bytes] | None:
+        try:
+            raw = self._client.get(SECRET, self._namespace, name)
+        except NotFoundError:
+            return None
+        return {key: base64.b64decode(value) for key, value in mapping(raw.get("data")).items()}
+
+    def _write(self, name: str, kind: str, data: Mapping[str, bytes], *, create: bool) -> None:
+        body: Json = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": self._namespace,
+                "labels": {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"},
+            },
+            "type": kind,
+            "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},
+        }
+        put(self._client, SECRET, body)
+        _log.info("certificates written", extra={"secret": name, "new": create})
+
+
+def write_files(folder: Path, data: Mapping[str, bytes]) -> None:
+    """Write the files that changed, each whole at once; readable by this user alone."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in data.items():
+        path = folder / name
+        if path.exists() and path.read_bytes() == content:
+            continue
+        fresh = folder / f".{name}.new"
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        fresh.replace(path)

@@ -1,0 +1,110 @@
+"""Keeps certificates and the webhook configuration in step, from the first answer of the webhook on."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from collections.abc import Callable
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import ClusterError, NotFoundError
+from iocaudit.cluster.writer import put
+from iocaudit.controller.certificates import Certificates
+from iocaudit.controller.resources import WEBHOOK_CONFIGURATION
+from iocaudit.controller.webhook_configuration import NAME, Target, answers, configuration
+from iocaudit.core.kinds import CLUSTER_ROLE
+from iocaudit.core.shape import Json, mapping, mappings, text
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.policy import PolicySet
+from iocaudit.serving.errors import CertificateError
+
+_log = logging.getLogger(__name__)
+
+OWNER = "iocaudit-operator"
+"""Our ClusterRole: what the configuration belongs to, so that it goes when our manifests are deleted."""
+
+
+class Registration:
+    """``registered`` says whether the configuration stands as it should."""
+
+    def __init__(
+        self,
+        client: Client,
+        catalogue: Catalogue,
+        policies: Callable[[], PolicySet],
+        certificates: Certificates,
+        target: Target,
+        *,
+        exclude: tuple[str, ...] = (),
+    ) -> None:
+        self._client, self._catalogue, self._policies = client, catalogue, policies
+        self._certificates, self._target, self._exclude = certificates, target, exclude
+        self.registered = False
+        self.expires = 0.0
+        """Unix time at which the serving certificate expires."""
+
+    def run(self, stop: threading.Event) -> None:
+        """Look every second until registered, then every few, until ``stop``."""
+        said = ""
+        while not stop.is_set():
+            try:
+                reason = self.step()
+            except (ClusterError, CertificateError) as error:
+                reason = str(error)
+            self.registered = reason is None
+            if reason is not None and reason != said:
+                _log.warning("webhook not registered as it should be: %s", reason)
+            said = reason or ""
+            stop.wait(5.0 if reason is None else 1.0)
+
+    def step(self) -> str | None:
+        """Bring everything one step further; why the configuration is not as it should be, or None."""
+        current = self._current()
+        state = self._certificates.step(_bundle(current))
+        self.expires = state.leaf.certificate.not_valid_after_utc.timestamp()
+        wanted = configuration(
+            self._catalogue,
+            self._policies(),
+            self._target,
+            state.ca_bundle,
+            exclude=self._exclude,
+            owner=self._owner(),
+        )
+        if current is not None and _same(current, wanted):
+            return None
+        if reason := answers(self._target, state.ca_bundle):
+            return f"the webhook does not answer yet: {reason}"
+        if current is not None:
+            wanted["metadata"]["resourceVersion"] = text(mapping(current.get("metadata")).get("resourceVersion"))
+        put(self._client, WEBHOOK_CONFIGURATION, wanted)
+        _log.info("webhook configuration written", extra={"webhooks": len(wanted["webhooks"])})
+        return None
+
+    def _current(self) -> Json | None:
+        try:
+            return self._client.get(WEBHOOK_CONFIGURATION, None, NAME)
+        except NotFoundError:
+            return None
+
+    def _owner(self) -> Json | None:
+        try:
+            role = self._client.get(CLUSTER_ROLE, None, OWNER)
+        except NotFoundError:
+            # Outside a cluster, as on a local control plane, there are no manifests to delete.
+            return None
+        uid = text(mapping(role.get("metadata")).get("uid"))
+        return {"apiVersion": CLUSTER_ROLE.api_version, "kind": CLUSTER_ROLE.name, "name": OWNER, "uid": uid}
+
+
+def _bundle(current: Json | None) -> bytes:
+    """The bundle that API servers hold now, as far as it can be known: that of the first webhook."""
+    for webhook in mappings(mapping(current).get("webhooks")):
+        return base64.b64decode(text(mapping(webhook.get("clientConfig")).get("caBundle")))
+    return b""
+
+
+def _same(current: Json, wanted: Json) -> bool:
+    ours, theirs = wanted["metadata"], mapping(current.get("metadata"))
+    said = [current.get("webhooks"), theirs.get("ownerReferences"), theirs.get("labels")]
+    return said == [wanted["webhooks"], ours.get("ownerReferences"), ours["labels"]]

@@ -1,0 +1,165 @@
+"""The ValidatingWebhookConfiguration: what the API server sends to the webhook, and what if it is away.
+
+It is written only once the webhook answers under the very bundle about to be written: a webhook that is
+registered and never comes up would stop all work in a cluster.
+"""
+
+from __future__ import annotations
+
+import base64
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from iocaudit.core.kinds import Kind
+from iocaudit.core.request import Operation
+from iocaudit.core.shape import Json
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.policy import PolicySet
+
+NAME = "iocaudit"
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+
+Rules = Mapping[Kind, frozenset[Operation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the webhook answers: by Service in a cluster, else by URL (no path)."""
+
+    namespace: str
+    service: str
+    port: int = 443
+    url: str | None = None
+
+    def client_config(self, path: str, bundle: bytes) -> Json:
+        ca = base64.b64encode(bundle).decode("ascii")
+        if self.url is not None:
+            return {"url": self.url.rstrip("/") + path, "caBundle": ca}
+        service = {"namespace": self.namespace, "name": self.service, "path": path, "port": self.port}
+        return {"service": service, "caBundle": ca}
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port as the API server would call them."""
+        if self.url is None:
+            return (f"{self.service}.{self.namespace}.svc", self.port)
+        parts = urlsplit(self.url)
+        return (parts.hostname or "", parts.port or 443)
+
+
+def answers(target: Target, bundle: bytes, timeout: float = 3.0) -> str | None:
+    """Why the webhook does not answer under this bundle; None where it does."""
+    host, port = target.address
+    context = ssl.create_default_context(cadata=bundle.decode("ascii"))
+    request = f"GET /validate HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii")
+    try:
+        with (
+            socket.create_connection((host, port), timeout) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            secure.sendall(request)
+            if not secure.recv(16).startswith(b"HTTP/1."):
+                return f"{host}:{port} does not speak HTTP"
+    except ssl.SSLError as error:
+        # It verified under the bundle, and wants the API server's certificate, which we don't have.
+        if "CERTIFICATE_REQUIRED" in str(error):
+            return None
+        return f"{host}:{port}: {error}"
+    except OSError as error:
+        return f"{host}:{port}: {error}"
+    return None
+
+
+def configuration(
+    catalogue: Catalogue,
+    policies: PolicySet,
+    target: Target,
+    bundle: bytes,
+    *,
+    exclude: Iterable[str] = (),
+    owner: Json | None = None,
+) -> Json:
+    """The whole configuration: ``deny`` fails closed, ``observe`` and ``system`` fail open.
+
+    ``deny`` holds only the kinds and operations of checks that can deny under the policies in force.
+    ``exclude`` are further namespaces that ``deny`` leaves to ``system``: the network plugin's. ``owner`` is an
+    ownerReference, so that deleting our manifests removes it.
+    """
+    everything = catalogue.admission_rules()
+    deny = catalogue.admission_rules(check.id for check in catalogue if policies.may_deny(check))
+    rest = {kind: left for kind, wanted in everything.items() if (left := wanted - deny.get(kind, frozenset()))}
+    spared = sorted({*SYSTEM_NAMESPACES, *exclude})
+    outside = _by_name("NotIn", [*spared, target.namespace])
+    system = {kind: operations for kind, operations in everything.items() if kind.namespaced}
+    webhooks = [
+        _webhook("deny", "Fail", 3, deny, outside, target.client_config("/validate", bundle)),
+        _webhook("observe", "Ignore", 2, rest, outside, target.client_config("/validate", bundle)),
+        _webhook(
+            "system",
+            "Ignore",
+            2,
+            system,
+            _by_name("In", spared),
+            target.client_config("/validate/system", bundle),
+        ),
+    ]
+    metadata: Json = {
+        "name": NAME,
+        "labels": {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"},
+    }
+    if owner is not None:
+        metadata["ownerReferences"] = [owner]
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": metadata,
+        "webhooks": [webhook for webhook in webhooks if webhook["rules"]],
+    }
+
+
+def _webhook(name: str, failure: str, timeout: int, rules: Rules, selector: Json, client: Json) -> Json:
+    return {
+        "name": f"{name}.iocaudit.io",
+        "admissionReviewVersions": ["v1"],
+        "clientConfig": client,
+        "failurePolicy": failure,
+        "matchPolicy": "Equivalent",
+        "sideEffects": "NoneOnDryRun",
+        "timeoutSeconds": timeout,
+        "namespaceSelector": selector,
+        "objectSelector": {},
+        # The API server's own writes keep the cluster alive; nobody else can have that name.
+        "matchConditions": [
+            {"name": "not-the-api-server", "expression": 'request.userInfo.username != "system:apiserver"'}
+        ],
+        "rules": _rules(rules),
+    }
+
+
+def _by_name(operator: str, names: list[str]) -> Json:
+    return {"matchExpressions": [{"key": _NAMESPACE_NAME, "operator": operator, "values": sorted(set(names))}]}
+
+
+def _rules(rules: Rules) -> list[Json]:
+    """One rule for all resources of a group, version, scope and set of operations; sorted."""
+    grouped: dict[tuple[str, str, str, tuple[str, ...]], set[str]] = {}
+    for kind, operations in rules.items():
+        scope = "Namespaced" if kind.namespaced else "Cluster"
+        key = (kind.group, kind.version, scope, tuple(sorted(operations)))
+        resources = grouped.setdefault(key, set())
+        resources.add(kind.plural)
+        resources.update(f"{kind.plural}/{subresource}" for subresource in kind.subresources)
+    return [
+        {
+            "apiGroups": [group],
+            "apiVersions": [version],
+            "operations": list(operations),
+            "resources": sorted(resources),
+            "scope": scope,
+        }
+        for (group, version, scope, operations), resources in sorted(grouped.items())
+    ]
