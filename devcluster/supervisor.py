@@ -39,9 +39,7 @@ class Supervisor:
 
         Returns its process id. Raises ControlPlaneError if it cannot be started.
         """
-        answer = self._ask(
-            do="start", name=name, command=list(command), log=str(log), environment=dict(environment)
-        )
+        answer = self._ask(do="start", name=name, command=list(command), log=str(log), environment=dict(environment))
         return int(answer["pid"])
 
     def exits(self) -> dict[str, int | None]:

@@ -110,17 +110,13 @@ def issue_ca(now: datetime, lifetime: timedelta, common_name: str = "iocaudit") 
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(ca=True), critical=True)
         .add_extension(identifier, critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
     return KeyPair(certificate, key)
 
 
-def issue_leaf(
-    ca: KeyPair, names: Names, now: datetime, lifetime: timedelta, common_name: str = "iocaudit"
-) -> KeyPair:
+def issue_leaf(ca: KeyPair, names: Names, now: datetime, lifetime: timedelta, common_name: str = "iocaudit") -> KeyPair:
     """A certificate for servers and clients under ``ca``, never valid for longer than ``ca`` itself."""
     if not names.dns and not names.addresses:
         raise CertificateError("a serving certificate needs at least one DNS name or IP address")

@@ -135,9 +135,7 @@ class CertificateSource:
                 await asyncio.to_thread(self.reload)
             except CertificateError as error:
                 if time.monotonic() >= end:
-                    raise CertificateError(
-                        f"no usable certificate within {timeout:g} seconds: {error}"
-                    ) from None
+                    raise CertificateError(f"no usable certificate within {timeout:g} seconds: {error}") from None
             else:
                 return
             await asyncio.sleep(interval)

@@ -11,14 +11,14 @@ from iocaudit.serving.errors import DurationError
 _UNITS = {
     "ns": 1,
     "us": 1_000,
-    "µs": 1_000,  # U+00B5, micro sign
-    "μs": 1_000,  # U+03BC, Greek mu  # noqa: RUF001
+    "\u00b5s": 1_000,  # micro sign
+    "\u03bcs": 1_000,  # Greek mu
     "ms": 1_000_000,
     "s": 1_000_000_000,
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|µs|μs|ms|s|m|h)")  # noqa: RUF001
+_PART = re.compile(rf"([0-9]*)(?:\.([0-9]*))?({'|'.join(_UNITS)})")
 _LIMIT = 2**63
 _MAX_LENGTH = 64
 
@@ -48,9 +48,7 @@ def parse_go_duration(text: str) -> int:
     return -total if negative else total
 
 
-def deadline_from(
-    query_string: bytes, default: float, margin: float = 0.25, *, maximum: float = 30.0
-) -> float:
+def deadline_from(query_string: bytes, default: float, margin: float = 0.25, *, maximum: float = 30.0) -> float:
     """Seconds that the work on one request may take, below the caller's ``?timeout=``.
 
     ``margin`` seconds are left for the way back, at most half of the time there is. Without a usable

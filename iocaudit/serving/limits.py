@@ -105,9 +105,7 @@ class Limits:
                         return True
         except TimeoutError:
             self._rejected("slow-body")
-            await answer(
-                send, 408, f"the body did not arrive within {bounds.body_timeout:g} seconds\n", [_CLOSE]
-            )
+            await answer(send, 408, f"the body did not arrive within {bounds.body_timeout:g} seconds\n", [_CLOSE])
             return False
         await _discard(receive)
         await self._too_large(send)

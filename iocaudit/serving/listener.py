@@ -103,9 +103,7 @@ class Listeners:
         for listen, sock in zip(self._listens, sockets, strict=True):
             server = _Server(self._config(listen))
             self._servers.append(server)
-            self._tasks.append(
-                asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}")
-            )
+            self._tasks.append(asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}"))
             host, port = sock.getsockname()[:2]
             self._addresses[listen.name] = Address(host, port, listen.tls is not None)
         self._watches = [asyncio.create_task(source.watch(), name="certificates") for source in sources]
@@ -253,7 +251,5 @@ def _bind(listen: Listen) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise ListenError(
-            f"{where}: {error.strerror or error}; give another port or stop what holds it"
-        ) from None
+        raise ListenError(f"{where}: {error.strerror or error}; give another port or stop what holds it") from None
     return sock

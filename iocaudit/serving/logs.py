@@ -49,9 +49,7 @@ class JsonLines(JsonFormatter):
             reserved_attrs=None,
         )
 
-    def add_fields(
-        self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]
-    ) -> None:
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         moment = datetime.fromtimestamp(record.created, UTC)
         log_data["ts"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         super().add_fields(log_data, record, message_dict)

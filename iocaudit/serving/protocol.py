@@ -78,7 +78,5 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         # A response that is still being written to a pipelining client must not be cut in two.
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(
-                b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            )
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()

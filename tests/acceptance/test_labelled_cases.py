@@ -1,11 +1,6 @@
 """The labelled cases of the checks that exist come out right."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import labelled
+from tests.acceptance import labelled
 
 
 def test_every_row_in_scope_is_right() -> None:

@@ -1,15 +1,11 @@
 """What real projects ship is read whole and audited without a fault, and agrees with a plain evaluator."""
 
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import labelled
-
 from iocaudit.sources.scan import Scan, ScanOptions, scan_files
+from tests.acceptance import labelled
 
 
 def _scan() -> tuple[Path, Scan]:

@@ -45,9 +45,7 @@ def processes_mentioning(text: str) -> list[str]:
     return lines
 
 
-def test_a_privileged_pod_is_accepted_when_no_webhook_objects(
-    control_plane: ControlPlane, namespace: str
-) -> None:
+def test_a_privileged_pod_is_accepted_when_no_webhook_objects(control_plane: ControlPlane, namespace: str) -> None:
     manifest = pod("privileged", securityContext={"privileged": True})
     control_plane.kubectl("apply", "-f-", f"-n{namespace}", input=manifest)
     stored = json.loads(control_plane.kubectl("get", "pod/privileged", f"-n{namespace}", "-ojson").stdout)
@@ -68,9 +66,7 @@ def test_a_deployment_leads_to_pods_and_takes_them_with_it(
     assert {item["status"]["phase"] for item in items("pods")} == {"Pending"}
     (replica_set,) = items("replicasets")
     assert replica_set["metadata"]["ownerReferences"][0]["name"] == "web"
-    assert {item["metadata"]["ownerReferences"][0]["uid"] for item in items("pods")} == {
-        replica_set["metadata"]["uid"]
-    }
+    assert {item["metadata"]["ownerReferences"][0]["uid"] for item in items("pods")} == {replica_set["metadata"]["uid"]}
     control_plane.kubectl("delete", "deployment", "web", f"-n{namespace}", "--wait=false")
     eventually(lambda: items("pods") == [], "garbage collection of the pods", seconds=60)
 
@@ -88,17 +84,13 @@ def test_a_namespace_is_deleted_with_its_content(
     control_plane.kubectl("create", "namespace", namespace)
 
 
-def test_rbac_decides_by_user_and_group(
-    control_plane: ControlPlane, new_namespace: Callable[[], str]
-) -> None:
+def test_rbac_decides_by_user_and_group(control_plane: ControlPlane, new_namespace: Callable[[], str]) -> None:
     granted, other = new_namespace(), new_namespace()
     jane = control_plane.user_kubeconfig("jane@example.com", ["pod-readers", "others"])
     assert control_plane.user_kubeconfig("jane@example.com", ["pod-readers", "others"]) == jane
     with pytest.raises(KubectlError, match=r'User "jane@example.com" cannot list resource "pods"'):
         control_plane.kubectl("get", "pods", f"-n{granted}", kubeconfig=jane)
-    control_plane.kubectl(
-        "create", "rolebinding", "r", "--clusterrole=view", "--group=pod-readers", f"-n{granted}"
-    )
+    control_plane.kubectl("create", "rolebinding", "r", "--clusterrole=view", "--group=pod-readers", f"-n{granted}")
     control_plane.kubectl("get", "pods", f"-n{granted}", kubeconfig=jane)
     with pytest.raises(KubectlError, match="Forbidden"):
         control_plane.kubectl("get", "pods", f"-n{other}", kubeconfig=jane)
@@ -110,17 +102,13 @@ def test_rbac_decides_by_user_and_group(
 def test_a_serviceaccount_acts_under_its_own_name(control_plane: ControlPlane, namespace: str) -> None:
     account = control_plane.serviceaccount_kubeconfig(namespace, "default")
     who = control_plane.kubectl("auth", "whoami", "-ojson", kubeconfig=account)
-    assert json.loads(who.stdout)["status"]["userInfo"]["username"] == (
-        f"system:serviceaccount:{namespace}:default"
-    )
+    assert json.loads(who.stdout)["status"]["userInfo"]["username"] == (f"system:serviceaccount:{namespace}:default")
 
 
 def test_the_audit_log_has_bodies_of_rbac_objects_and_never_of_secrets(
     control_plane: ControlPlane, namespace: str, eventually: Eventually
 ) -> None:
-    control_plane.kubectl(
-        "create", "secret", "generic", "hidden", "--from-literal=key=hunter2", f"-n{namespace}"
-    )
+    control_plane.kubectl("create", "secret", "generic", "hidden", "--from-literal=key=hunter2", f"-n{namespace}")
     control_plane.kubectl("create", "role", "reader", "--verb=get", "--resource=pods", f"-n{namespace}")
 
     def creations() -> dict[str, dict[str, Any]]:
@@ -206,9 +194,7 @@ def second(events: Receiver) -> Iterator[ControlPlane]:
         yield cluster
 
 
-def test_two_control_planes_run_at_once_and_share_nothing(
-    control_plane: ControlPlane, second: ControlPlane
-) -> None:
+def test_two_control_planes_run_at_once_and_share_nothing(control_plane: ControlPlane, second: ControlPlane) -> None:
     assert control_plane.url != second.url
     second.kubectl("create", "namespace", "only-in-the-second")
     assert control_plane.kubectl("get", "namespace", "only-in-the-second", check=False).returncode == 1
@@ -288,9 +274,7 @@ def test_a_port_grabbed_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -
     with socket.create_server(("127.0.0.1", 0)) as grabber:
         taken = grabber.getsockname()[1]
         offers = iter([taken])
-        monkeypatch.setattr(
-            "devcluster.controlplane.free_port", lambda: next(offers, None) or ports.free_port()
-        )
+        monkeypatch.setattr("devcluster.controlplane.free_port", lambda: next(offers, None) or ports.free_port())
         with ControlPlane(controllers=False) as cluster:
             assert not cluster.url.endswith(f":{taken}")
             assert "default" in cluster.kubectl("get", "namespaces").stdout
@@ -318,9 +302,7 @@ def test_stop_leaves_nothing_and_start_works_again() -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_is_left_when_the_parent_is_killed(how: signal.Signals, eventually: Eventually) -> None:
     command = [sys.executable, "-m", "devcluster.controlplane"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as parent:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
         assert parent.stdout is not None
         folder = Path(parent.stdout.readline().strip()).parent
         assert folder.is_dir()

@@ -18,7 +18,8 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.ports import free_port
 
-CRDS = Path(__file__).parents[2] / "manifests" / "crds"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+CRDS = MANIFESTS / "crds"
 Json = dict[str, Any]
 
 START = """
@@ -301,3 +302,32 @@ def test_webhook_is_registered_once_it_answers(eventually: Eventually, tmp_path:
                 eventually(denied, "the API server to take the configuration up")
                 time.sleep(6.0)
                 assert configurations()[0]["metadata"]["resourceVersion"] == written["metadata"]["resourceVersion"]
+
+
+def test_manifests_install_and_their_rights_suffice(eventually: Eventually, tmp_path: Path) -> None:
+    with ControlPlane() as cluster:
+        cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
+        cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        account = cluster.serviceaccount_kubeconfig("iocaudit", "iocaudit-operator")
+        apply(cluster, binding("mallory-rules"))
+        folder, log = tmp_path / "certificates", tmp_path / "operator.log"
+        url = f"https://127.0.0.1:{free_port()}"
+        with program(START_WITH_WEBHOOK, log, account, url, folder):
+            eventually(lambda: len(items(cluster, "clusterauditreports")) == 1, "the first report", seconds=30)
+            assert states(cluster, None, "cluster-admin-binding")["ClusterRoleBinding/mallory-rules"] == "Open"
+            coverage = items(cluster, "clusterauditreports")[0]["report"]["coverage"]
+            assert (coverage["skipped"], coverage["faults"]) == (0, 0), coverage
+            eventually(lambda: (folder / "tls.key").exists(), "the certificates", seconds=10)
+            webhook = cluster.serviceaccount_kubeconfig("iocaudit", "iocaudit-admission")
+            with program(WEBHOOK, tmp_path / "webhook.log", webhook, url, folder):
+                eventually(
+                    lambda: len(items(cluster, "validatingwebhookconfigurations")) == 1, "the webhook", seconds=30
+                )
+                owner = items(cluster, "validatingwebhookconfigurations")[0]["metadata"]["ownerReferences"][0]
+                assert (owner["kind"], owner["name"]) == ("ClusterRole", "iocaudit-operator")
+            # Removal takes the configuration along, so that nothing is left in anybody's way.
+            cluster.kubectl("delete", "clusterrole", "iocaudit-operator")
+            eventually(
+                lambda: items(cluster, "validatingwebhookconfigurations") == [], "the garbage collector", seconds=40
+            )
+        assert "orbidden" not in log.read_text().partition('"swept"')[2].partition("webhook configuration written")[0]

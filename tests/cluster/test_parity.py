@@ -31,7 +31,7 @@ def test_files_before_and_objects_after_the_api_server_give_the_same_hits(
         namespace = f"parity-{check.id}"
         if check.admission_only:
             continue
-        documents = [document for document in yaml.safe_load_all(doc_of(check).bad)]
+        documents = list(yaml.safe_load_all(doc_of(check).bad))
         if any(document["kind"] in ("Namespace", "IngressRoute") for document in documents):
             continue
         control_plane.kubectl("create", "namespace", namespace)
@@ -42,9 +42,7 @@ def test_files_before_and_objects_after_the_api_server_give_the_same_hits(
             (files / f"{namespace}.yaml").write_text(yaml.safe_dump_all(documents))
             control_plane.kubectl("apply", "-f", "-", input=json.dumps(document))
     from_files = scan_files([str(files)], CATALOGUE, ScanOptions(profile="strict"))
-    from_cluster = scan_cluster(
-        CATALOGUE, ScanOptions(profile="strict"), kubeconfig=Path(control_plane.kubeconfig)
-    )
+    from_cluster = scan_cluster(CATALOGUE, ScanOptions(profile="strict"), kubeconfig=Path(control_plane.kubeconfig))
     expected = _hits(from_files.report)
     assert len({check for check, *_ in expected}) > 15
     assert _hits(from_cluster.report) == expected

@@ -92,9 +92,7 @@ def test_search_prefers_the_assets_folder_and_says_what_it_passes_over(tmp_path:
         ("etcd", "3.6.8", "PATH"),
         (APISERVER, "1.35.1", "PATH"),
     ]
-    assert (
-        f"{assets / APISERVER} (from KUBEBUILDER_ASSETS) is version 1.29.9, below 1.30.0" in notes.getvalue()
-    )
+    assert f"{assets / APISERVER} (from KUBEBUILDER_ASSETS) is version 1.29.9, below 1.30.0" in notes.getvalue()
     assert f"{assets / 'kubectl'} (from KUBEBUILDER_ASSETS) does not say its version" in notes.getvalue()
 
 

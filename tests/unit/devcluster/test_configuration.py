@@ -27,9 +27,7 @@ def test_client_certificates_carry_user_and_groups() -> None:
     pair = authority.client("jane@example.com", ["dev", "ops"])
     certificate = x509.load_pem_x509_certificate(pair.certificate)
     subject = certificate.subject
-    assert [name.value for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [
-        "jane@example.com"
-    ]
+    assert [name.value for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == ["jane@example.com"]
     assert [name.value for name in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] == [
         "dev",
         "ops",

@@ -1,0 +1,1 @@
+"""Benchmarks: ratios within one run. ``make bench`` prints them; no test is timed."""
