@@ -56,6 +56,7 @@ class Resource:
 
     __slots__ = (
         "_pods",
+        "_ref",
         "group",
         "kind",
         "kind_name",
@@ -80,10 +81,14 @@ class Resource:
         scoped = self.kind is None or self.kind.namespaced
         self.namespace = (text(self.metadata.get("namespace")) or None) if scoped else None
         self._pods: list[PodSpec] | None = None
+        self._ref: Ref | None = None
 
     @property
     def ref(self) -> Ref:
-        return Ref(self.group, self.version, self.kind_name, self.namespace, self.name)
+        found = self._ref
+        if found is None or found.name != self.name or found.namespace != self.namespace:
+            found = self._ref = Ref(self.group, self.version, self.kind_name, self.namespace, self.name)
+        return found
 
     @property
     def uid(self) -> str:

@@ -7,22 +7,23 @@ notConfigured: nothing passes silently.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
-from iocaudit.core.hit import Hit
-from iocaudit.core.kinds import NAMESPACE
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.report import Fault, Found, Report, Skipped
-from iocaudit.core.request import Request
+from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet, Setting
 
 Clock = Callable[[], float]
+_MOST_PLANS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,29 @@ class Deadline:
     def within(cls, seconds: float) -> Deadline:
         return cls(time.monotonic() + seconds)
 
-    @property
-    def passed(self) -> bool:
-        return self.clock() >= self.at
-
 
 @cache
 def _default_fix(check: Check) -> str:
     return doc_of(check).fix
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A check ready to run in one place: all that can be settled before the object is known."""
+
+    check: Check
+    setting: Setting
+    given: Mapping[str, object]
+    wants_request: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What runs for one kind under one set of settings; ``settings`` keeps the cache's key alive."""
+
+    settings: Mapping[str, Setting]
+    steps: tuple[_Step, ...]
+    not_configured: Mapping[str, tuple[str, ...]]
 
 
 class Auditor:
@@ -53,6 +69,7 @@ class Auditor:
         self.catalogue = catalogue
         self.policies = policies
         self.world = world
+        self._plans: dict[tuple[Kind, int, Operation | None], _Plan] = {}
 
     def settings_for(self, resource: Resource) -> dict[str, Setting]:
         """What holds for each check at the resource's home."""
@@ -68,10 +85,34 @@ class Auditor:
         return resource.namespace or self.world.default_namespace
 
     def _labels(self, namespace: str | None) -> dict[str, str]:
-        if namespace is None:
+        if namespace is None or not self.policies.selects_by_label:
             return {}
         found = self.world.get(NAMESPACE, None, namespace)
         return found.labels if found is not None else {}
+
+    def _plan(self, kind: Kind, settings: dict[str, Setting], operation: Operation | None) -> _Plan:
+        key = (kind, id(settings), operation)
+        kept = self._plans.get(key)
+        if kept is not None:
+            return kept
+        steps = []
+        lacking = {}
+        for check in self.catalogue.for_kind(kind):
+            setting = settings.get(check.id)
+            if setting is None or (check.audit_only if operation is not None else check.admission_only):
+                continue
+            if operation is not None and operation not in check.operations:
+                continue
+            if missing := setting.missing:
+                lacking[check.id] = missing
+                continue
+            handed = {"world": self.world, "params": setting.params}
+            given = {name: handed[name] for name in check.handed if name in handed}
+            steps.append(_Step(check, setting, given, "request" in check.handed))
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        plan = self._plans[key] = _Plan(settings, tuple(steps), lacking)
+        return plan
 
     def audit(
         self,
@@ -82,32 +123,34 @@ class Auditor:
     ) -> Report:
         """Every hit on one resource. With a request it is an admission, without one an audit of what is there."""
         report = Report(audited=1)
-        checks = self.catalogue.for_kind(resource.kind)
-        if not checks:
+        kind = resource.kind
+        if kind is None or not self.catalogue.for_kind(kind):
             return report
-        settings = self.settings_for(resource)
-        ref = resource.ref
+        plan = self._plan(kind, self.settings_for(resource), request.operation if request is not None else None)
+        report.not_configured.update(plan.not_configured)
         pods = resource.pods
         for pod in pods:
             for problem in pod.problems:
                 reason = f"{problem.path} is not {problem.expected}, so it was not audited"
-                report.skipped.append(Skipped(None, ref, reason, resource.origin))
-        for check in checks:
-            setting = settings.get(check.id)
-            if setting is None or (check.audit_only if request is not None else check.admission_only):
+                report.skipped.append(Skipped(None, resource.ref, reason, resource.origin))
+        one = (resource,)
+        for step in plan.steps:
+            check = step.check
+            if check.needs and (lacking := self._incomplete(check)):
+                report.skipped.append(Skipped(check.id, resource.ref, lacking, resource.origin))
                 continue
-            if request is not None and request.operation not in check.operations:
+            if deadline is not None and deadline.clock() >= deadline.at:
+                report.faults.append(Fault(check.id, resource.ref, "the audit ran out of time", resource.origin))
                 continue
-            if missing := setting.missing:
-                report.not_configured[check.id] = missing
-                continue
-            if lacking := self._incomplete(check):
-                report.skipped.append(Skipped(check.id, ref, lacking, resource.origin))
-                continue
-            if deadline is not None and deadline.passed:
-                report.faults.append(Fault(check.id, ref, "the audit ran out of time", resource.origin))
-                continue
-            self._run(check, setting, resource, request, report)
+            given = {**step.given, "request": request} if step.wants_request else step.given
+            function = check.function
+            try:
+                for subject in pods if check.on_pods else one:
+                    for hit in function(subject, **given):
+                        self._note(report, step, resource, hit)
+            except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
+                text = f"{type(error).__name__}: {error}"
+                report.faults.append(Fault(check.id, resource.ref, text, resource.origin))
         return report
 
     def _incomplete(self, check: Check) -> str | None:
@@ -117,30 +160,16 @@ class Auditor:
                 return f"needs all {kind.plural} of the cluster: {reason}"
         return None
 
-    def _run(self, check: Check, setting: Setting, resource: Resource, request: Request | None, report: Report) -> None:
-        extra: dict[str, object] = {}
-        for name in check.handed:
-            extra[name] = self.world if name == "world" else setting.params if name == "params" else request
-        ref = resource.ref
-        try:
-            for subject in resource.pods if check.on_pods else (resource,):
-                for hit in check.function(subject, **extra):
-                    if isinstance(hit, Hit):
-                        report.found.append(
-                            Found(
-                                check.id,
-                                setting.severity or hit.severity or check.severity,
-                                check.iocs,
-                                ref,
-                                resource.origin,
-                                hit,
-                                _default_fix(check),
-                            )
-                        )
-                    else:
-                        report.skipped.append(Skipped(check.id, ref, hit.reason, resource.origin))
-        except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
-            report.faults.append(Fault(check.id, ref, f"{type(error).__name__}: {error}", resource.origin))
+    @staticmethod
+    def _note(report: Report, step: _Step, resource: Resource, hit: Hit | Skip) -> None:
+        check = step.check
+        if isinstance(hit, Skip):
+            report.skipped.append(Skipped(check.id, resource.ref, hit.reason, resource.origin))
+            return
+        severity = step.setting.severity or hit.severity or check.severity
+        report.found.append(
+            Found(check.id, severity, check.iocs, resource.ref, resource.origin, hit, _default_fix(check))
+        )
 
 
 def audit(subjects: Iterable[Resource], auditor: Auditor, *, deadline: Deadline | None = None) -> Report:

@@ -302,7 +302,7 @@ class PolicySet:
     def settings(self, namespace: str | None, labels: Mapping[str, Any] | None = None) -> dict[str, Setting]:
         """Check id to what holds for it in a namespace (None: cluster scope); ``off`` checks are left out."""
         labels = labels or {}
-        relevant = tuple(sorted((str(k), str(v)) for k, v in labels.items())) if self._by_label() else ()
+        relevant = tuple(sorted((str(k), str(v)) for k, v in labels.items())) if self.selects_by_label else ()
         place = (namespace, relevant)
         kept = self._kept.get(place)
         if kept is None:
@@ -313,7 +313,9 @@ class PolicySet:
             self._kept[place] = kept
         return kept
 
-    def _by_label(self) -> bool:
+    @property
+    def selects_by_label(self) -> bool:
+        """Whether any policy looks at a namespace's labels, so that they matter."""
         return any(policy.selects_by_label for policy in self.policies)
 
     def _decide(self, check: Check, matching: Iterable[Policy]) -> Setting:
