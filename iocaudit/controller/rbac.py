@@ -1,0 +1,148 @@
+"""The rights of our processes in a cluster: the least that the catalogue implies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from iocaudit.cluster.lease import LEASE
+from iocaudit.controller.certificates import AUTHORITY_SECRET, SERVING_SECRET
+from iocaudit.controller.resources import (
+    AUDIT_POLICY,
+    AUDIT_REPORT,
+    CLUSTER_AUDIT_REPORT,
+    CLUSTER_IOC_FINDING,
+    GROUP,
+    IOC_FINDING,
+    WEBHOOK_CONFIGURATION,
+)
+from iocaudit.controller.webhook_configuration import NAME as WEBHOOK_NAME
+from iocaudit.core.kinds import (
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    NAMESPACE,
+    REPLICA_SET,
+    REPLICATION_CONTROLLER,
+    STATEFUL_SET,
+    Kind,
+)
+from iocaudit.core.shape import Json
+from iocaudit.engine.catalogue import Catalogue
+
+OPERATOR = "iocaudit-operator"
+ADMISSION = "iocaudit-admission"
+LABELS = {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"}
+
+_READ = ["get", "list", "watch"]
+_WRITE = ["get", "list", "watch", "create", "update", "patch", "delete"]
+_OWNERS = (REPLICA_SET, DEPLOYMENT, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB, REPLICATION_CONTROLLER)
+
+
+def cluster_roles(catalogue: Catalogue) -> list[Json]:
+    """The ClusterRoles: operator, webhook, and ``iocaudit-view`` for people, aggregated to view."""
+    ours = (IOC_FINDING, CLUSTER_IOC_FINDING, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)
+    operator = [
+        *_rules({*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY}, _READ),
+        *_rules(ours, _WRITE),
+        {"apiGroups": [GROUP], "resources": [f"{AUDIT_POLICY.plural}/status"], "verbs": ["patch", "update"]},
+        # kopf watches the CRDs to learn of kinds that are installed later.
+        {
+            "apiGroups": ["apiextensions.k8s.io"],
+            "resources": ["customresourcedefinitions"],
+            "verbs": _READ,
+        },
+        {
+            "apiGroups": [WEBHOOK_CONFIGURATION.group],
+            "resources": [WEBHOOK_CONFIGURATION.plural],
+            "verbs": ["create"],
+        },
+        {
+            "apiGroups": [WEBHOOK_CONFIGURATION.group],
+            "resources": [WEBHOOK_CONFIGURATION.plural],
+            "resourceNames": [WEBHOOK_NAME],
+            "verbs": ["get", "update", "patch"],
+        },
+        # An ownerReference that blocks needs the right to the owner's finalizers; ours names this very role.
+        {
+            "apiGroups": ["rbac.authorization.k8s.io"],
+            "resources": ["clusterroles"],
+            "resourceNames": [OPERATOR],
+            "verbs": ["get"],
+        },
+    ]
+    admission = [
+        *_rules({*catalogue.admission_world_kinds(), NAMESPACE, AUDIT_POLICY}, _READ),
+        *_rules(_OWNERS, ["get"]),
+    ]
+    view = _rules((*ours, AUDIT_POLICY), _READ)
+    return [
+        _cluster_role(OPERATOR, operator),
+        _cluster_role(ADMISSION, admission),
+        _cluster_role("iocaudit-view", view, {"rbac.authorization.k8s.io/aggregate-to-view": "true"}),
+    ]
+
+
+def bindings(namespace: str) -> list[Json]:
+    """The ClusterRoleBindings of both ServiceAccounts."""
+    return [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "labels": LABELS},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }
+        for name in (OPERATOR, ADMISSION)
+    ]
+
+
+def namespaced_roles(namespace: str) -> list[Json]:
+    """The operator's Role in our own namespace, with its RoleBinding: the Lease and our two Secrets."""
+    rules: list[Json] = [
+        {"apiGroups": [LEASE.group], "resources": [LEASE.plural], "verbs": ["create"]},
+        {
+            "apiGroups": [LEASE.group],
+            "resources": [LEASE.plural],
+            "resourceNames": [OPERATOR],
+            "verbs": ["get", "update"],
+        },
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "resourceNames": [AUTHORITY_SECRET, SERVING_SECRET],
+            "verbs": ["get", "update"],
+        },
+    ]
+    metadata = {"name": OPERATOR, "namespace": namespace, "labels": LABELS}
+    return [
+        {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR},
+            "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace}],
+        },
+    ]
+
+
+def _rules(kinds: Iterable[Kind], verbs: list[str]) -> list[Json]:
+    """One rule a group, sorted."""
+    groups: dict[str, set[str]] = {}
+    for kind in kinds:
+        groups.setdefault(kind.group, set()).add(kind.plural)
+    return [
+        {"apiGroups": [group], "resources": sorted(resources), "verbs": verbs}
+        for group, resources in sorted(groups.items())
+    ]
+
+
+def _cluster_role(name: str, rules: list[Json], labels: dict[str, str] | None = None) -> Json:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name, "labels": {**LABELS, **(labels or {})}},
+        "rules": rules,
+    }
