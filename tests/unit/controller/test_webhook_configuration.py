@@ -1,0 +1,102 @@
+"""What is registered follows from the catalogue and the policies; the rights follow from the catalogue."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
+from iocaudit.controller.webhook_configuration import SYSTEM_NAMESPACES, Target, configuration
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet, read_policies
+
+MANIFESTS = Path(__file__).parents[3] / "manifests"
+CATALOGUE = builtin_catalogue()
+TARGET = Target("iocaudit", "iocaudit-admission")
+Json = dict[str, Any]
+
+
+def webhooks(policies: PolicySet | None = None, **more: Any) -> dict[str, Json]:
+    found = configuration(CATALOGUE, policies or PolicySet(CATALOGUE), TARGET, b"pem", **more)
+    return {webhook["name"].partition(".")[0]: webhook for webhook in found["webhooks"]}
+
+
+def pairs(webhook: Json) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, operation)
+        for rule in webhook["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for operation in rule["operations"]
+    }
+
+
+def test_three_webhooks_and_how_they_fail() -> None:
+    found = webhooks()
+    assert {name: (w["failurePolicy"], w["timeoutSeconds"]) for name, w in found.items()} == {
+        "deny": ("Fail", 3),
+        "observe": ("Ignore", 2),
+        "system": ("Ignore", 2),
+    }
+    for webhook in found.values():
+        assert webhook["matchPolicy"] == "Equivalent"
+        assert webhook["sideEffects"] == "NoneOnDryRun"
+        assert "system:apiserver" in webhook["matchConditions"][0]["expression"]
+        assert webhook["clientConfig"]["service"]["name"] == "iocaudit-admission"
+
+
+def test_no_request_is_asked_about_twice() -> None:
+    found = webhooks()
+    assert pairs(found["deny"]).isdisjoint(pairs(found["observe"]))
+    assert ("", "pods", "CREATE") in pairs(found["deny"])
+    assert ("", "pods/exec", "CONNECT") in pairs(found["observe"])
+    inside = set(found["system"]["namespaceSelector"]["matchExpressions"][0]["values"])
+    outside = set(found["deny"]["namespaceSelector"]["matchExpressions"][0]["values"])
+    assert inside == set(SYSTEM_NAMESPACES)
+    assert outside == {*SYSTEM_NAMESPACES, "iocaudit"}
+    assert {rule["scope"] for rule in found["system"]["rules"]} == {"Namespaced"}
+
+
+def test_never_tokens_leases_or_events() -> None:
+    resources = {resource for webhook in webhooks().values() for _, resource, _ in pairs(webhook)}
+    assert resources.isdisjoint({"serviceaccounts/token", "leases", "events", "*", "*/*"})
+
+
+def test_network_plugins_namespace_is_left_to_the_system_webhook() -> None:
+    found = webhooks(exclude=("calico-system",))
+    assert "calico-system" in found["deny"]["namespaceSelector"]["matchExpressions"][0]["values"]
+    assert "calico-system" in found["system"]["namespaceSelector"]["matchExpressions"][0]["values"]
+
+
+def test_what_a_policy_denies_moves_to_the_deny_webhook() -> None:
+    policy = {"metadata": {"name": "p"}, "spec": {"checks": [{"ids": ["exec-session"], "mode": "deny"}]}}
+    found = webhooks(read_policies([policy], CATALOGUE))
+    assert ("", "pods/exec", "CONNECT") in pairs(found["deny"])
+    assert ("", "pods/exec", "CONNECT") not in pairs(found["observe"])
+
+
+def test_by_url_for_a_local_control_plane() -> None:
+    target = Target("iocaudit", "x", url="https://127.0.0.1:8443/")
+    assert target.client_config("/validate", b"pem")["url"] == "https://127.0.0.1:8443/validate"
+    assert target.address == ("127.0.0.1", 8443)
+
+
+def test_no_right_to_secrets_or_wildcards() -> None:
+    for role in cluster_roles(CATALOGUE):
+        for rule in role["rules"]:
+            assert "secrets" not in rule["resources"]
+            assert "*" not in (*rule["resources"], *rule["verbs"], *rule["apiGroups"])
+
+
+def test_committed_rights_are_the_generated_ones() -> None:
+    committed = list(yaml.safe_load_all((MANIFESTS / "base" / "rbac.yaml").read_text(encoding="utf-8")))
+    assert committed == [*cluster_roles(CATALOGUE), *bindings("iocaudit"), *namespaced_roles("iocaudit")]
+
+
+def test_cluster_kinds_have_the_schema_of_their_namespaced_twins() -> None:
+    def schema(name: str) -> Json:
+        crd = yaml.safe_load((MANIFESTS / "crds" / f"{name}.yaml").read_text(encoding="utf-8"))
+        found: Json = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+        return found
+
+    assert schema("iocfindings") == schema("clusteriocfindings")
