@@ -17,7 +17,7 @@ import orjson
 
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
-from devcluster.local_webhook import LocalWebhook, free_port, policies_of
+from devcluster.local_webhook import LocalWebhook, free_port
 from devcluster.supervisor import Supervisor
 
 _ROOT = Path(__file__).parent.parent
@@ -65,7 +65,9 @@ class Demo:
     def __init__(self, cluster: ControlPlane, folder: Path) -> None:
         self.cluster = cluster
         self.folder = folder
-        self.webhook = LocalWebhook(cluster, folder / "webhook")
+        self.certificates = folder / "certificates"
+        self.certificates.mkdir(parents=True)
+        self.webhook = LocalWebhook(cluster, folder / "webhook", certificates=self.certificates)
         processes = folder / "operator"
         processes.mkdir(parents=True)
         self.operator = Supervisor(processes)
@@ -92,8 +94,6 @@ class Demo:
         self.kubectl("create", "namespace", "iocaudit-system", quiet=True)
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s", quiet=True)
         self.apply(POLICY)
-        self.webhook.start()
-        self.webhook.register(policies_of(POLICY))
         command = [
             sys.executable,
             "-m",
@@ -106,9 +106,13 @@ class Demo:
             f"--health-port={free_port()}",
             "--metrics-host=127.0.0.1",
             f"--metrics-port={free_port()}",
+            f"--webhook-url={self.webhook.url}",
+            f"--certificate-folder={self.certificates}",
         ]
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
         self.operator.start("operator", command, self.operator_log, environment)
+        # In a cluster the kubelet mounts the certificate; the operator registers the webhook once it answers.
+        self.webhook.start()
         probe = _object("Pod", "probe", _pod_spec(container=PRIVILEGED))
         self.wait(lambda: self.refused(probe, "--dry-run=server"), "the API server to call the webhook")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import socket
 import sys
@@ -18,10 +17,10 @@ import orjson
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
 from devcluster.supervisor import Supervisor
+from iocaudit.controller.webhook_configuration import Target, configuration
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.engine.policy import PolicySet
 from iocaudit.serving.authority import Names, issue_ca, issue_leaf
-from iocaudit.sinks.webhook_configuration import webhook_configuration
 
 
 def free_port() -> int:
@@ -34,7 +33,8 @@ def free_port() -> int:
 class LocalWebhook:
     """``iocaudit webhook`` with a certificate of its own; ``register`` points the API server at it."""
 
-    def __init__(self, cluster: ControlPlane, folder: Path) -> None:
+    def __init__(self, cluster: ControlPlane, folder: Path, *, certificates: Path | None = None) -> None:
+        """``certificates`` is a folder somebody else fills; without it we issue our own."""
         self.cluster = cluster
         self.folder = folder
         self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
@@ -42,11 +42,16 @@ class LocalWebhook:
         processes = folder / "processes"
         processes.mkdir(parents=True)
         self._supervisor = Supervisor(processes)
+        self.ca_bundle = b""
+        self.certificates = certificates or folder / "certificates"
+        if certificates is None:
+            self._issue()
+
+    def _issue(self) -> None:
         now = datetime.now(UTC)
         authority = issue_ca(now, timedelta(days=1))
         leaf = issue_leaf(authority, Names.of("127.0.0.1"), now, timedelta(hours=12))
         self.ca_bundle = authority.certificate_pem
-        self.certificates = folder / "certificates"
         self.certificates.mkdir(parents=True)
         for name, data in (("tls.crt", leaf.certificate_pem), ("tls.key", leaf.key_pem), ("ca.crt", self.ca_bundle)):
             (self.certificates / name).write_bytes(data)
@@ -74,6 +79,10 @@ class LocalWebhook:
                 raise ControlPlaneError(f"the webhook is not ready: {self.log.read_text()[-2000:]}")
             time.sleep(0.1)
 
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
     def _ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=1):
@@ -89,11 +98,8 @@ class LocalWebhook:
     def configuration(self, policies: PolicySet | None = None) -> dict[str, Any]:
         """The configuration of the built-in catalogue for this webhook's URL."""
         catalogue = builtin_catalogue()
-        config = {
-            "url": f"https://127.0.0.1:{self.port}",
-            "caBundle": base64.b64encode(self.ca_bundle).decode(),
-        }
-        return webhook_configuration(catalogue, policies or PolicySet(catalogue), config)
+        target = Target("iocaudit-system", "", url=self.url)
+        return configuration(catalogue, policies or PolicySet(catalogue), target, self.ca_bundle)
 
     def register(self, policies: PolicySet | None = None) -> None:
         """Write the ValidatingWebhookConfiguration."""
@@ -109,8 +115,3 @@ class LocalWebhook:
 
     def close(self) -> None:
         self._supervisor.end(2.0)
-
-
-def policies_of(*raws: dict[str, Any]) -> PolicySet:
-    """The policies as the webhook would read them."""
-    return read_policies(raws, builtin_catalogue())

@@ -17,6 +17,22 @@ import click
 @click.option("--health-port", default=8081, show_default=True)
 @click.option("--metrics-host", default="")
 @click.option("--metrics-port", default=9090, show_default=True)
+@click.option(
+    "--manage-webhook/--no-manage-webhook",
+    default=True,
+    show_default=True,
+    help="Issue the webhook's certificate and register it once it answers.",
+)
+@click.option("--webhook-service", default="iocaudit-admission", show_default=True)
+@click.option("--webhook-url", help="Register the webhook by URL, not by Service (outside a cluster).")
+@click.option(
+    "--certificate-folder",
+    type=click.Path(path_type=Path),
+    help="Write the webhook's certificate into this folder too (outside a cluster).",
+)
+@click.option(
+    "--exclude-namespace", "excluded", multiple=True, help="Leave out of the deny webhook: the network plugin's."
+)
 def command(
     kubeconfig: Path | None,
     context: str | None,
@@ -28,6 +44,11 @@ def command(
     health_port: int,
     metrics_host: str,
     metrics_port: int,
+    manage_webhook: bool,
+    webhook_service: str,
+    webhook_url: str | None,
+    certificate_folder: Path | None,
+    excluded: tuple[str, ...],
 ) -> int:
     """Run the operator: audit what is in the cluster, and keep auditing it."""
     from iocaudit.controller.main import main
@@ -45,6 +66,11 @@ def command(
             health_port=health_port,
             metrics_host=metrics_host,
             metrics_port=metrics_port,
+            manage_webhook=manage_webhook,
+            webhook_service=webhook_service,
+            webhook_url=webhook_url,
+            certificate_folder=certificate_folder,
+            exclude_namespaces=excluded,
         )
     )
     return 0
