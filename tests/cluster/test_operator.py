@@ -331,3 +331,22 @@ def test_manifests_install_and_their_rights_suffice(eventually: Eventually, tmp_
                 lambda: items(cluster, "validatingwebhookconfigurations") == [], "the garbage collector", seconds=40
             )
         assert "orbidden" not in log.read_text().partition('"swept"')[2].partition("webhook configuration written")[0]
+
+
+def test_api_server_away(cluster: ControlPlane, eventually: Eventually, tmp_path: Path) -> None:
+    """Without the API nobody can know that the Lease is still held: the leader exits, the next goes on."""
+    log = tmp_path / "operator.log"
+    with operator(cluster, log) as process:
+        eventually(lambda: '"swept"' in log.read_text(), "the first sweep", seconds=30)
+        before = versions(cluster)
+        cluster.stop_apiserver(grace=0.0)
+        try:
+            eventually(lambda: process.poll() is not None, "the leader to exit", seconds=20)
+        finally:
+            cluster.start_apiserver()
+        assert process.returncode != 0
+        assert "could not be renewed in time" in log.read_text()
+    with operator(cluster, log):
+        seen = log.read_text().count('"swept"')
+        eventually(lambda: log.read_text().count('"swept"') > seen, "the sweep of the next leader", seconds=30)
+        assert versions(cluster) == before
