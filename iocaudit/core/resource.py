@@ -1,7 +1,6 @@
 """One Kubernetes object and where it came from."""
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
@@ -37,10 +36,6 @@ class Origin:
     line: int | None = None
     document: int = 0
     item: str = ""
-
-    @property
-    def folder(self) -> PurePosixPath | None:
-        return PurePosixPath(self.file).parent if self.file else None
 
 
 CLUSTER = Origin("cluster")

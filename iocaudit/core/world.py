@@ -8,6 +8,8 @@ nearest to the asking resource: the same file, then the same folder, then the ne
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from iocaudit.core.kinds import Kind
@@ -133,16 +135,21 @@ def _distance(origin: Origin, near: Origin) -> tuple[int, int]:
     """Smaller is nearer: same file, same folder, nearest parent, then anywhere, by steps between folders."""
     if origin.file == near.file:
         return (0, abs(origin.document - near.document))
-    ours, theirs = origin.folder, near.folder
-    if ours is None or theirs is None:
+    if origin.file is None or near.file is None:
         return (3, 0)
+    ours, theirs = _folders(origin.file), _folders(near.file)
     if ours == theirs:
         return (1, 0)
     common = 0
-    for one, other in zip(ours.parts, theirs.parts, strict=False):
+    for one, other in zip(ours, theirs, strict=False):
         if one != other:
             break
         common += 1
-    if common == len(ours.parts):
-        return (2, len(theirs.parts) - common)
-    return (3, len(theirs.parts) + len(ours.parts) - 2 * common)
+    if common == len(ours):
+        return (2, len(theirs) - common)
+    return (3, len(theirs) + len(ours) - 2 * common)
+
+
+@lru_cache(maxsize=4096)
+def _folders(file: str) -> tuple[str, ...]:
+    return PurePosixPath(file).parent.parts
