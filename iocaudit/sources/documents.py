@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from shlex import quote
 from typing import Any
 
-from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, JsonText, read_json
+from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, read_json
 from iocaudit.sources.yaml_builder import AliasBudget, YamlError, build
 from iocaudit.sources.yaml_text import sniff, split
 
@@ -137,11 +137,12 @@ def _yaml(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
 def _json(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
     """The documents of a file that looks like JSON, or those of the same file as YAML where that reads more."""
     texts = list(read_json(text))
-    good = sum(isinstance(one, JsonText) for one in texts)
-    if good < len(texts):
+    broken = sum(isinstance(one, BrokenJson) for one in texts)
+    if broken:
         as_yaml = list(_yaml(text, name, wanted))
-        readable = sum(not isinstance(outcome, Unreadable) for outcome in as_yaml)
-        if readable > good or (readable == good and not name.endswith(".json")):
+        unreadable = sum(isinstance(outcome, Unreadable) for outcome in as_yaml)
+        json_reads, yaml_reads = (len(texts) - broken, -broken), (len(as_yaml) - unreadable, -unreadable)
+        if yaml_reads > json_reads or (yaml_reads == json_reads and not name.endswith(".json")):
             yield from as_yaml
             return
     for index, one in enumerate(texts):

@@ -33,9 +33,12 @@ class BrokenJson:
 def read_json(text: str) -> Iterator[JsonText | BrokenJson]:
     """Every JSON text in order; after a broken one it goes on with the next line that starts with a brace."""
     try:
-        yield _bounded(orjson.loads(text), text, 1)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         yield from _stream(text)  # several texts, or a broken one
+    else:
+        body = text.lstrip()
+        yield _bounded(value, body, 1 + text.count("\n", 0, len(text) - len(body)))
 
 
 def _stream(text: str) -> Iterator[JsonText | BrokenJson]:

@@ -15,7 +15,9 @@ from iocaudit.sources.documents import (
     Unreadable,
     read_documents,
 )
-from iocaudit.sources.lines import LineTable
+from iocaudit.sources.json_text import MOST_BROKEN
+from iocaudit.sources.yaml_builder import YamlError, build
+from iocaudit.sources.yaml_text import split
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n"
 
@@ -98,6 +100,13 @@ def test_kinds_nobody_looks_at_are_counted_and_not_parsed() -> None:
         "--- {apiVersion: v1, kind: Pod}\n",
         "apiVersion: v1\nkind: List\nitems: []\n",
         "  apiVersion: v1\n  kind: Pod\n",
+        '  apiVersion: v1\n  kind: Pod\n  data: "\nkind: ConfigMap\napiVersion: v1\n"\n',
+        '{"apiVersion": "v1", "kind": "Pod", "data": {"a": "\nkind: ConfigMap\napiVersion: v1\n"}, a: b}\n',
+        "apiVersion: v1\nkind: ConfigMap\rkind: Pod\n",
+        "apiVersion: v1\nkind: ConfigMap\u2028kind: Pod\n",
+        "apiVersion: v1\nkind: ConfigMap\n!!merge <<: {kind: Pod}\n",
+        "apiVersion: v1\nkind: ConfigMap\n<<: {kind: Pod}\n",
+        "x: &k kind\napiVersion: v1\nkind: ConfigMap\n*k : Pod\n",
     ],
 )
 def test_in_doubt_a_document_is_parsed(text: str) -> None:
@@ -120,13 +129,92 @@ def test_templates_say_how_to_render_them() -> None:
     assert isinstance(fine, Document)
 
 
-def test_json_whole_in_lines_and_broken() -> None:
-    pod = '{"apiVersion": "v1", "kind": "Pod"}'
-    assert [type(outcome) for outcome in read(pod, name="a.json")] == [Document]
-    found = read(f"{pod}\n{pod}\n", name="a.json")
-    assert [outcome.line for outcome in found if isinstance(outcome, Document)] == [1, 2]
+def test_what_is_named_like_a_kustomization_is_read_all_the_same() -> None:
+    (document,) = read(POD, name="kustomization.yaml")
+    assert isinstance(document, Document)
+    flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n"
+    (document,) = read(flux)
+    assert isinstance(document, Document)
+    (component,) = read("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n", wanted=lambda _v, _k: False)
+    assert isinstance(component, Template)
+
+
+@pytest.mark.parametrize("text", ["image: {{ .Values.image }}\n", '{{ include "x" . }}\n', "a: 1\n{{- end }}\n"])
+def test_templates_that_look_nearly_like_yaml(text: str) -> None:
+    assert [type(outcome) for outcome in read(text)] == [Template]
+
+
+JSON_POD = '{"apiVersion": "v1", "kind": "Pod"}'
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml", "<stdin>"])
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (JSON_POD, [1]),
+        (f"\n\n{JSON_POD}", [3]),
+        (JSON_POD * 2, [1, 1]),
+        (f"{JSON_POD}\n{JSON_POD}\n", [1, 2]),
+        (f"{JSON_POD}\n---\n{JSON_POD}\n", [1, 3]),
+        (f"{JSON_POD}\n---\n{POD}", [1, 3]),
+        ("\t" + JSON_POD.replace(" ", "\t"), [1]),
+        ("{apiVersion: v1, kind: Pod}", [1]),
+    ],
+)
+def test_json_in_every_arrangement(name: str, text: str, lines: list[int]) -> None:
+    found = read(text, name)
+    assert [outcome.line for outcome in found if isinstance(outcome, Document)] == lines
+    assert len(found) == len(lines)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_a_broken_json_text_does_not_lose_the_others(name: str) -> None:
+    found = read(f'{{"a":\n{JSON_POD}\n{{"kind": Pod}}\n\n{JSON_POD}\n', name)
+    assert [(type(o), o.line) for o in found if isinstance(o, Document | Unreadable)] == [
+        (Unreadable, 3),
+        (Document, 2),
+        (Unreadable, 3),
+        (Document, 5),
+    ]
+
+
+def test_broken_json_is_named() -> None:
     (broken,) = read('{"apiVersion": "v1", ', name="a.json")
     assert isinstance(broken, Unreadable)
+    assert "JSON" in broken.reason
+    (deep,) = read('{"a":' * 500 + "1" + "}" * 500, name="a.json")
+    assert isinstance(deep, Unreadable)
+    assert "levels deep" in deep.reason
+    (deeper,) = read('{"a":' * 90_000, name="a.json")
+    assert isinstance(deeper, Unreadable)
+
+
+def test_only_the_document_with_the_wrong_byte_is_lost() -> None:
+    found = read(POD.encode() + b"---\na: 1\nb: caf\xe9\n---\n" + POD.encode())
+    assert [type(outcome) for outcome in found] == [Document, Unreadable, Document]
+    broken = found[1]
+    assert isinstance(broken, Unreadable)
+    assert (broken.line, "0xE9" in broken.reason) == (7, True)
+
+
+def test_files_put_one_after_another_may_each_have_a_byte_order_mark() -> None:
+    found = read(b"\xef\xbb\xbf" + POD.encode() + b"---\n\xef\xbb\xbf" + POD.encode())
+    assert [type(outcome) for outcome in found] == [Document, Document]
+
+
+def test_directives_between_documents() -> None:
+    text = f"{POD}...\n%TAG ! tag:yaml.org,2002:\n---\napiVersion: v1\nkind: Pod\nspec: !str 1\n"
+    found = [outcome for outcome in read(text) if isinstance(outcome, Document)]
+    assert [document.line for document in found] == [1, 8]
+    assert found[1].value["spec"] == "1"
+
+
+def test_endless_breakage_is_given_up_with_a_word() -> None:
+    found = read("---\n[\n" * (MOST_BROKEN + 10))
+    assert len(found) == MOST_BROKEN + 1
+    last = found[-1]
+    assert isinstance(last, Unreadable)
+    assert "not read" in last.reason
 
 
 @given(st.binary(max_size=300))
@@ -142,23 +230,20 @@ def test_skipping_never_hides_a_wanted_kind(text: str) -> None:
     assert [o.value for o in everything] == [o.value for o in wanted if o.value["kind"] == "Pod"]
 
 
-def test_lines_of_paths() -> None:
-    text = """apiVersion: v1
-kind: Pod
-metadata:
-  annotations:
-    example.com/a: x
-spec:
-  containers:
-  - image: a
-    name: one
-  - name: "two"
-    securityContext:
-      privileged: true
-"""
-    table = LineTable(text, 11, 11)
-    assert table.line('spec.containers["two"].securityContext.privileged') == 22
-    assert table.line('spec.containers["one"].securityContext.privileged') == 18
-    assert table.line("spec.containers[1].name") == 20
-    assert table.line('metadata.annotations["example.com/a"]') == 15
-    assert table.line("nothing.here") == 11
+PARTS = st.lists(
+    st.sampled_from([POD, "a: 1\n", "- x\n", "t: |\n  ---\n  x\n", "# c\n", "\n", "'q\n  r'\n", "...\n"])
+    | st.sampled_from(["---\n", "--- # c\n", "---\t\n", "--- {a: b}\n", "---\r\n", "--- |\n z\n"]),
+    max_size=8,
+)
+
+
+@given(PARTS)
+def test_a_stream_that_libyaml_reads_whole_is_split_alike(parts: list[str]) -> None:
+    text = "".join(parts)
+    try:
+        whole = [(value, line) for value, line in build(text) if value is not None]
+    except YamlError:
+        return
+    assert [
+        (value, line + first - 1) for part, line in split(text) for value, first in build(part) if value is not None
+    ] == whole
