@@ -1,0 +1,190 @@
+"""The HTTP edge: every body gets the answer the API server expects."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from admission import wording
+from admission.app import ValidateApp, admission_app
+from admission.metrics import AdmissionMetrics
+from admission.state import State
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.serving.limits import Bounds
+from iocaudit.serving.metrics import new_registry
+
+CATALOGUE = builtin_catalogue()
+PRIVILEGED = {"name": "app", "image": "a.io/b:1", "securityContext": {"privileged": True}}
+
+
+def pod(*containers: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": list(containers)}}
+
+
+def review(**request: Any) -> dict[str, Any]:
+    asked = {
+        "uid": "1",
+        "operation": "CREATE",
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": "shop",
+        "userInfo": {"username": "alice", "groups": ["dev"]},
+        **request,
+    }
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
+
+
+def post(
+    body: bytes | dict[str, Any],
+    path: str = "/validate",
+    content_type: str = "application/json",
+    bounds: Bounds | None = None,
+) -> httpx.Response:
+    async def send() -> httpx.Response:
+        state = State(CATALOGUE)
+        validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(new_registry("test")))
+        app = admission_app(validate, bounds or Bounds(), lambda _reason: None)
+        transport = httpx.ASGITransport(app=app)
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
+            return await client.post(path, content=data, headers={"content-type": content_type})
+
+    return asyncio.run(send())
+
+
+def answered(body: dict[str, Any], path: str = "/validate") -> dict[str, Any]:
+    answer = post(body, path)
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["apiVersion"] == "admission.k8s.io/v1"
+    assert found["kind"] == "AdmissionReview"
+    response: dict[str, Any] = found["response"]
+    assert response["uid"] == body["request"]["uid"]
+    assert "patch" not in response
+    return response
+
+
+@pytest.mark.parametrize("path", ["/validate", "/validate/deny", "/validate/observe"])
+def test_a_denial_is_http_200_with_one_message(path: str) -> None:
+    response = answered(review(uid="abc", object=pod(PRIVILEGED, name="web")), path)
+    assert response["allowed"] is False
+    assert response["status"]["code"] == 403
+    assert "Pod shop/web" in response["status"]["message"]
+    assert response["auditAnnotations"]["denied"] == "privileged-container"
+
+
+def test_the_system_webhook_never_denies() -> None:
+    response = answered(review(object=pod(PRIVILEGED, name="web")), "/validate/system")
+    assert response["allowed"] is True
+    assert any("privileged-container" in warning for warning in response["warnings"])
+
+
+def test_generate_name_and_the_requests_namespace() -> None:
+    response = answered(review(object=pod(PRIVILEGED, generateName="web-")))
+    assert "Pod shop/web-:" in response["status"]["message"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"operation": "DELETE", "object": None, "oldObject": pod(PRIVILEGED, name="web")},
+        {"object": {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {}}},
+        {"object": pod({"name": "app", "image": "a.io/b:1"}, name="web")},
+    ],
+)
+def test_what_is_allowed(request_: dict[str, Any]) -> None:
+    assert answered(review(**request_))["allowed"] is True
+
+
+def test_an_object_being_deleted_is_judged_all_the_same() -> None:
+    dying = pod(PRIVILEGED, name="web", deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["a/b"])
+    assert answered(review(object=dying))["allowed"] is False
+    fewer = pod(PRIVILEGED, name="web", deletionTimestamp="2026-01-01T00:00:00Z")
+    assert answered(review(operation="UPDATE", object=fewer, oldObject=dying))["allowed"] is True
+
+
+def test_a_session_is_observed() -> None:
+    options = {"apiVersion": "v1", "kind": "PodExecOptions", "command": ["sh"], "stdin": True, "tty": True}
+    response = answered(
+        review(
+            operation="CONNECT",
+            subResource="exec",
+            kind={"group": "", "version": "v1", "kind": "PodExecOptions"},
+            name="web",
+            object=options,
+        )
+    )
+    assert response["allowed"] is True
+    assert response["auditAnnotations"] == {"observed": "exec-session"}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "no AdmissionReview"),
+        (b'{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1beta1"}', "no AdmissionReview"),
+        (b'{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}', "request"),
+        (orjson.dumps(review(uid=5)), "request.uid"),
+        (orjson.dumps(review(operation="EAT")), "request.operation"),
+        (orjson.dumps(review(object="x")), "request.object"),
+    ],
+)
+def test_a_malformed_body_is_400_with_a_reason(body: bytes, reason: str) -> None:
+    answer = post(body)
+    assert answer.status_code == 400
+    assert reason in answer.text
+
+
+def test_a_body_that_is_too_large_or_of_another_type() -> None:
+    assert post(b"x" * 2000, bounds=Bounds(max_body=1000)).status_code == 413
+    assert post(b"a: 1", content_type="application/yaml").status_code == 415
+
+
+def test_warnings_stay_within_the_api_servers_rules() -> None:
+    many = [{"name": f"c{n}", "image": "x" * 300, "securityContext": {"runAsUser": 0}} for n in range(60)]
+    response = answered(review(object=pod(*many, name="web")))
+    assert 1 < len(response["warnings"]) <= wording.MOST_WARNINGS
+    assert all(len(warning) <= wording.LONGEST_WARNING for warning in response["warnings"])
+    assert sum(map(len, response["warnings"])) <= 4096
+    assert len(set(response["warnings"])) == len(response["warnings"])
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(
+    [
+        "metadata",
+        "spec",
+        "containers",
+        "securityContext",
+        "volumes",
+        "hostPath",
+        "rules",
+        "subjects",
+        "roleRef",
+        "ports",
+    ]
+)
+KINDS = st.sampled_from([(kind.api_version, kind.name) for kind in CATALOGUE.kinds])
+
+
+@given(KINDS, st.dictionaries(FIELDS, JSON, max_size=4), st.dictionaries(FIELDS, JSON, max_size=4))
+def test_any_object_of_a_known_kind_is_answered_without_a_fault(
+    kind: tuple[str, str], top: dict[str, Any], spec: dict[str, Any]
+) -> None:
+    raw = {"spec": spec, **top, "apiVersion": kind[0], "kind": kind[1]}
+    response = answered(review(object=raw))
+    assert "faults" not in response.get("auditAnnotations", {})
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_it_fail(body: bytes) -> None:
+    assert post(body).status_code == 400
