@@ -91,7 +91,7 @@ class Demo:
         say("Install: CRDs, the webhook, the operator")
         for crd in sorted((_ROOT / "manifests/crds").glob("*.yaml")):
             self.kubectl("apply", "-f", str(crd), quiet=True)
-        self.kubectl("create", "namespace", "iocaudit-system", quiet=True)
+        self.kubectl("create", "namespace", "iocaudit", quiet=True)
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s", quiet=True)
         self.apply(POLICY)
         command = [
@@ -100,7 +100,7 @@ class Demo:
             "iocaudit.cli",
             "operator",
             f"--kubeconfig={self.cluster.kubeconfig}",
-            "--namespace=iocaudit-system",
+            "--namespace=iocaudit",
             "--period=20",
             "--health-host=127.0.0.1",
             f"--health-port={free_port()}",

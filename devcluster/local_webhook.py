@@ -98,7 +98,7 @@ class LocalWebhook:
     def configuration(self, policies: PolicySet | None = None) -> dict[str, Any]:
         """The configuration of the built-in catalogue for this webhook's URL."""
         catalogue = builtin_catalogue()
-        target = Target("iocaudit-system", "", url=self.url)
+        target = Target("iocaudit", "", url=self.url)
         return configuration(catalogue, policies or PolicySet(catalogue), target, self.ca_bundle)
 
     def register(self, policies: PolicySet | None = None) -> None:

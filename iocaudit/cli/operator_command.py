@@ -9,7 +9,7 @@ import click
 @click.command("operator")
 @click.option("--kubeconfig", type=click.Path(path_type=Path))
 @click.option("--context")
-@click.option("--namespace", envvar="POD_NAMESPACE", default="iocaudit-system", show_default=True, help="Our own.")
+@click.option("--namespace", envvar="POD_NAMESPACE", default="iocaudit", show_default=True, help="Our own.")
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
 @click.option("--period", default=600.0, show_default=True, help="Seconds between full sweeps.")
 @click.option("--retention-hours", default=168.0, show_default=True, help="How long Resolved findings are kept.")
