@@ -53,7 +53,10 @@ def _pod_spec(image: str = _IMAGE, **more: Any) -> dict[str, Any]:
 
 def _deployment(name: str, pod: dict[str, Any]) -> dict[str, Any]:
     template = {"metadata": {"labels": {"app": name}}, "spec": pod}
-    return _object("Deployment", name, {"selector": {"matchLabels": {"app": name}}, "template": template})
+    # No kubelet makes pods ready here, so that a rolling update would wait for ever.
+    strategy = {"type": "Recreate"}
+    spec = {"selector": {"matchLabels": {"app": name}}, "strategy": strategy, "template": template}
+    return _object("Deployment", name, spec)
 
 
 PRIVILEGED: dict[str, Any] = {"securityContext": {"privileged": True}}
