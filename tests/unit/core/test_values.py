@@ -1,0 +1,167 @@
+"""The value types: image references, host paths, hit paths, selectors; spelled in many ways, judged once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iocaudit.core import paths
+from iocaudit.core.errors import PathSyntaxError
+from iocaudit.core.host_path import danger, is_below, normalise, runtime_socket
+from iocaudit.core.image import ImagePattern, ImageReference
+from iocaudit.core.label_selector import selects
+from iocaudit.core.severity import Severity
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("nginx", "docker.io/library/nginx"),
+        ("library/nginx:1", "docker.io/library/nginx:1"),
+        ("index.docker.io/nginx", "docker.io/library/nginx"),
+        ("acme/app", "docker.io/acme/app"),
+        ("localhost/app", "localhost/app"),
+        ("localhost:5000/app:1", "localhost:5000/app:1"),
+        ("GHCR.io/acme/app", "ghcr.io/acme/app"),
+        ("a.io/b:1@" + DIGEST, "a.io/b:1@" + DIGEST),
+        ("[::1]:5000/app", "[::1]:5000/app"),
+    ],
+)
+def test_an_image_has_one_canonical_spelling(text: str, canonical: str) -> None:
+    assert ImageReference.parse(text).canonical == canonical
+    assert ImageReference.parse(canonical).canonical == canonical
+
+
+@pytest.mark.parametrize("text", ["", "a.io/B", "a.io/b:", "a.io/b@sha256:1", "a b", "a.io//b", "${IMAGE}", "a" * 2000])
+def test_what_is_no_image_is_refused(text: str) -> None:
+    assert ImageReference.parse_or_none(text) is None
+    with pytest.raises(ValueError, match="no image reference"):
+        ImageReference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "matches"),
+    [
+        ("hooli.com/", "hooli.com/shop/web:1", True),
+        ("hooli.com", "hooli.com/web", True),
+        ("hooli.com/", "hooli.com.evil.io/web", False),
+        ("docker.io/acme", "acme/app", True),
+        ("docker.io/acme", "acmeevil/app", False),
+        ("docker.io/acme", "docker.io/acme/team/app", True),
+        ("acme/", "acme/app", True),
+        ("*.gcr.io/team", "eu.gcr.io/team/app", True),
+        ("*.gcr.io/team", "eu.gcr.io/teamx/app", False),
+        ("ghcr.io/acme/*", "ghcr.io/acme/app", True),
+        ("localhost:5000", "localhost:5001/app", False),
+        ("HOOLI.com/", "hooli.com/web", True),
+        ("nginx", "nginx:1.25", True),
+        ("nginx", "evil/nginx", False),
+    ],
+)
+def test_patterns_match_at_segment_borders(pattern: str, image: str, matches: bool) -> None:
+    assert ImagePattern.parse(pattern).matches(ImageReference.parse(image)) is matches
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_image_or_none(text: str) -> None:
+    found = ImageReference.parse_or_none(text)
+    if found is not None:
+        assert ImageReference.parse(found.canonical) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "normal"),
+    [
+        ("//etc//", "/etc"),
+        ("/etc/./x/../", "/etc"),
+        ("/var/run/docker.sock", "/run/docker.sock"),
+        ("/bin", "/usr/bin"),
+        ("/lib/modules", "/usr/lib/modules"),
+        ("/proc/1/root/etc", "/etc"),
+        ("/proc/self/root", "/"),
+        ("etc", "/etc"),
+        ("/../..", "/"),
+        ("", "/"),
+        ("C:\\Windows\\", "c:/windows"),
+        ("\\\\.\\pipe\\docker_engine", "//./pipe/docker_engine"),
+    ],
+)
+def test_a_host_path_has_one_spelling(path: str, normal: str) -> None:
+    assert normalise(path) == normal
+
+
+@given(st.text(alphabet="/.abetcrunvl1proot", max_size=40))
+def test_normalising_twice_changes_nothing(path: str) -> None:
+    once = normalise(path)
+    assert normalise(once) == once
+    assert once.startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("path", "severity"),
+    [
+        ("/", Severity.CRITICAL),
+        ("/etc", Severity.CRITICAL),
+        ("/etc/kubernetes/pki", Severity.CRITICAL),
+        ("/etc/localtime", Severity.HIGH),
+        ("/var", Severity.CRITICAL),
+        ("/var/lib", Severity.CRITICAL),
+        ("/var/log/pods", Severity.HIGH),
+        ("/opt", Severity.HIGH),
+        ("/dev/sda1", Severity.CRITICAL),
+        ("/home/me/.aws", Severity.HIGH),
+        ("/data", None),
+        ("/etcetera", None),
+        ("/database", None),
+    ],
+)
+def test_how_dangerous_a_path_is(path: str, severity: Severity | None) -> None:
+    found = danger(path)
+    assert (found.severity if found else None) == severity
+
+
+def test_runtime_sockets_and_their_folders() -> None:
+    assert runtime_socket("/var/run/docker.sock") == "/run/docker.sock"
+    assert runtime_socket("/run/containerd") == "/run/containerd/containerd.sock"
+    assert runtime_socket("/run/nothing") is None
+    assert is_below("/data/x", "/data")
+    assert not is_below("/database", "/data")
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5))
+def test_paths_are_read_back_as_they_were_written(names: list[str]) -> None:
+    text = ""
+    for name in names:
+        text = paths.field(text, name) if text else "root" + paths.key(name)
+    parsed = paths.parse(text)
+    spelled = [
+        part.name if isinstance(part, paths.Field) else part.text for part in parsed if not isinstance(part, int)
+    ]
+    assert spelled[-len(names) :] == names
+
+
+@pytest.mark.parametrize("text", ["a..b", "a[", 'a["x', "a[x]", ".a", "a b"])
+def test_a_broken_path_names_the_position(text: str) -> None:
+    with pytest.raises(PathSyntaxError, match="at "):
+        paths.parse(text)
+
+
+def test_label_selectors() -> None:
+    labels = {"app": "web", "tier": "gold"}
+    assert selects({}, labels)
+    assert selects(None, {})
+    assert selects({"matchLabels": {"app": "web"}}, labels)
+    assert not selects({"matchLabels": {"app": "web", "x": "y"}}, labels)
+    for operator, values, expected in (
+        ("In", ["web"], True),
+        ("In", ["db"], False),
+        ("NotIn", ["db"], True),
+        ("Exists", [], True),
+        ("DoesNotExist", [], False),
+        ("Bogus", ["web"], False),
+    ):
+        assert (
+            selects({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]}, labels) is expected
+        )
+    assert selects({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}, labels)
