@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from iocaudit.serving.authority import read_certificates
+from iocaudit.serving.authority import read_certificates, to_pem
 from iocaudit.serving.errors import CertificateError
 from iocaudit.serving.metrics import CertificateMetrics
 
@@ -35,9 +35,10 @@ class _Files:
     certificate: bytes
     key: bytes
     client_ca: bytes | None
+    trust: bytes | None
 
     def digest(self) -> bytes:
-        parts = (self.certificate, self.key, self.client_ca or b"")
+        parts = (self.certificate, self.key, self.client_ca or b"", self.trust or b"")
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
 
@@ -142,11 +143,15 @@ class CertificateSource:
 
     async def watch(self, interval: float = 1.0) -> None:
         """Reload whenever the files change, until cancelled; broken ones are logged, counted and left."""
+        said = ""
         while True:
             await asyncio.sleep(interval)
             try:
                 await asyncio.to_thread(self.reload)
             except CertificateError as error:
+                if str(error) == said:
+                    continue
+                said = str(error)
                 _log.error(
                     "keeping the certificate in use: %s",
                     error,
@@ -185,7 +190,9 @@ class CertificateSource:
         context = self._new_context()
         self._load_chain(context)
         if files.client_ca is not None:
-            context.load_verify_locations(cadata=files.client_ca.decode("ascii", "replace"))
+            context.load_verify_locations(
+                cadata=to_pem(read_certificates(files.client_ca, str(self._client_ca))).decode()
+            )
         # OpenSSL reads the files by itself: what it read must be what was checked.
         if self._read() != files:
             self._seen = None
@@ -203,8 +210,6 @@ class CertificateSource:
         if self._clock() >= leaf.not_valid_after_utc:
             self._seen = None
             raise CertificateError(f"{self._certificate}: expired at {leaf.not_valid_after_utc.isoformat()}")
-        if files.client_ca is not None:
-            read_certificates(files.client_ca, str(self._client_ca))
         return leaf
 
     def _load_chain(self, context: ssl.SSLContext) -> None:
@@ -219,6 +224,8 @@ class CertificateSource:
             _bytes(self._certificate),
             _bytes(self._key),
             _bytes(self._client_ca) if self._client_ca is not None else None,
+            # Only `client_context` needs it; cert-manager's issuers need not write one.
+            _bytes(self._trust) if self._trust is not None and self._trust.exists() else None,
         )
 
     def _new_context(self) -> ssl.SSLContext:

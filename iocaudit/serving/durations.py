@@ -56,12 +56,11 @@ def deadline_from(query_string: bytes, default: float, margin: float = 0.25, *, 
     """
     total = default
     if b"timeout=" in query_string:
-        values = parse_qs(query_string.decode("latin-1"), max_num_fields=100).get("timeout")
-        if values:
-            try:
-                asked = parse_go_duration(values[0]) / 1e9
-            except DurationError:
-                asked = 0.0
-            if asked > 0:
-                total = min(asked, maximum)
+        try:
+            fields = parse_qs(query_string.decode("latin-1"), max_num_fields=100)
+            asked = parse_go_duration(fields.get("timeout", [""])[0]) / 1e9
+        except ValueError:  # no duration, or a query of too many fields
+            asked = 0.0
+        if asked > 0:
+            total = min(asked, maximum)
     return max(total - margin, total / 2)

@@ -95,6 +95,7 @@ class Limits:
                     held.counted += len(chunk)
                     self._buffered += len(chunk)
                     if size > bounds.max_body:
+                        more = bool(message.get("more_body", False))
                         break
                     if self._buffered > bounds.max_buffered:
                         await self._busy(send, "memory", close=True)
@@ -107,7 +108,8 @@ class Limits:
             self._rejected("slow-body")
             await answer(send, 408, f"the body did not arrive within {bounds.body_timeout:g} seconds\n", [_CLOSE])
             return False
-        await _discard(receive)
+        if more:
+            await _discard(receive)
         await self._too_large(send)
         return False
 

@@ -78,10 +78,18 @@ class Listeners:
     All addresses are bound before any is served. Certificates are loaded first and watched while serving.
     """
 
-    def __init__(self, listens: Sequence[Listen], drain: Drain, *, certificate_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        listens: Sequence[Listen],
+        drain: Drain,
+        *,
+        certificate_timeout: float = 60.0,
+        certificate_interval: float = 1.0,
+    ) -> None:
         self._listens = tuple(listens)
         self._drain = drain
         self._certificate_timeout = certificate_timeout
+        self._certificate_interval = certificate_interval
         self._servers: list[_Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watches: list[asyncio.Task[None]] = []
@@ -106,7 +114,9 @@ class Listeners:
             self._tasks.append(asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}"))
             host, port = sock.getsockname()[:2]
             self._addresses[listen.name] = Address(host, port, listen.tls is not None)
-        self._watches = [asyncio.create_task(source.watch(), name="certificates") for source in sources]
+        self._watches = [
+            asyncio.create_task(source.watch(self._certificate_interval), name="certificates") for source in sources
+        ]
         for server in self._servers:
             await server.ready.wait()
         for name, address in self._addresses.items():
@@ -237,6 +247,8 @@ def _protocol(listen: Listen) -> type[BoundedProtocol]:
 
 def _bind(listen: Listen) -> socket.socket:
     where = f"{listen.name} listener at {listen.host or '*'}:{listen.port}"
+    if not 0 <= listen.port < 2**16:  # getaddrinfo takes it modulo 65536
+        raise ListenError(f"{where}: a port is a number from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -8,9 +8,13 @@ from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
-_REDACTED = "[redacted]"
+_REDACTED = "***"  # which no pattern below changes again
 # They run over the finished line, so that message, arguments, extra fields and tracebacks are all covered.
 # None of them matches a double quote or a backslash that escapes one: the line stays JSON.
+_NAME = (
+    r"(?:(?:access[-_]?|id[-_]?|refresh[-_]?|bearer[-_]?)?token"
+    r"|password|passwd|client[-_]key[-_]data|tls\.key|ca\.key|private[-_]key)"
+)
 _SECRETS = (
     # a private key in PEM; one that is cut off, up to the end of its string
     re.compile(
@@ -23,20 +27,22 @@ _SECRETS = (
     re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),
     re.compile(r"(?i)(?<=\bbearer )[^\s\"\\,;'}]+"),
     re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/=_-]{8,}"),
-    # a field whose name says that it is one: in JSON, in Python's repr, as key=value
-    re.compile(
-        r"(?i)(?<![A-Za-z0-9])(?P<name>(?:access[-_]?|id[-_]?|refresh[-_]?|bearer[-_]?)?token"
-        r"|password|passwd|client[-_]key[-_]data|tls\.key|ca\.key|private[-_]key)"
-        r"(?P<between>\\?[\"']?\s*[:=]\s*b?\\?[\"']?)(?P<value>(?:[^\s\"\\,;'}\]]|\\[^\"\\])+)"
-    ),
+)
+# A field whose name says that it holds one: a field of the line itself, at any depth, whatever it holds;
+_FIELD = re.compile(rf'(?i)(?P<before>"{_NAME}": )"(?:[^"\\]|\\.)*"')
+# and in a text: JSON, Python's repr, key=value.
+_IN_TEXT = re.compile(
+    rf"(?i)(?<![A-Za-z0-9])(?P<before>{_NAME}\\?[\"']?\s*[:=]\s*b?\\?[\"']?)"
+    r"(?:[^\s\"\\,;'}\]]|\\[^\"\\])+"
 )
 
 
 def redact(line: str) -> str:
     """The line without private keys, bearer tokens and the like."""
-    for pattern in _SECRETS[:-1]:
+    line = _FIELD.sub(rf'\g<before>"{_REDACTED}"', line)
+    for pattern in _SECRETS:
         line = pattern.sub(_REDACTED, line)
-    return _SECRETS[-1].sub(rf"\g<name>\g<between>{_REDACTED}", line)
+    return _IN_TEXT.sub(rf"\g<before>{_REDACTED}", line)
 
 
 class JsonLines(JsonFormatter):

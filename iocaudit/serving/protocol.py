@@ -41,7 +41,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         requests = self._requests
         super().data_received(data)
-        if not self._in_headers or self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if not self._in_headers:
+            # Bytes between requests (empty lines) begin none, but have ended the keep-alive timer.
+            if self._header_timer is None and self.timeout_keep_alive_task is None and self.cycle.response_complete:
+                self._arm()
             return
         # Data that ended a request before these headers is not theirs.
         self._header_bytes = (self._header_bytes if requests == self._requests else 0) + len(data)
