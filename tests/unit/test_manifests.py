@@ -1,0 +1,288 @@
+"""The manifests hold together, follow from the catalogue, pass our own scan, and come with the wheel."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from admission.options import WebhookOptions
+from devcluster.generate import generate, with_checks
+from iocaudit import __version__
+from iocaudit.cli.manifests_command import command as manifests_command
+from iocaudit.cli.scan_command import command as scan_command
+from iocaudit.cli.webhook_command import command as webhook_command
+from iocaudit.controller.certificates import SERVING_SECRET
+from iocaudit.controller.options import OperatorOptions
+from iocaudit.controller.rbac import cluster_roles
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.serving.authority import Names
+from iocaudit.serving.rotation import first_state
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+CATALOGUE = builtin_catalogue()
+Json = dict[str, Any]
+PROCESSES = ("iocaudit-admission", "iocaudit-operator")
+
+
+def printed(*args: str) -> list[Json]:
+    result = CliRunner().invoke(manifests_command, args, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return [document for document in yaml.safe_load_all(result.stdout) if document]
+
+
+def one(kind: str, name: str) -> Json:
+    (found,) = [d for d in printed() if (d["kind"], d["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def pod(name: str) -> Json:
+    template: Json = one("Deployment", name)["spec"]["template"]
+    return template
+
+
+def ports(name: str) -> dict[str, int]:
+    return {p["name"]: p["containerPort"] for p in pod(name)["spec"]["containers"][0]["ports"]}
+
+
+def scan(*args: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(scan_command, ["--profile", "strict", *args], input=text, standalone_mode=False)
+
+
+def test_prints_every_manifest_once_definitions_first() -> None:
+    kinds = [document["kind"] for document in printed()]
+    assert kinds[:6] == ["CustomResourceDefinition"] * 5 + ["Namespace"]
+    kustomization = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text(encoding="utf-8"))
+    # The command prints the files as they are: a patch here would make it differ from `kubectl apply -k`.
+    assert set(kustomization) == {"apiVersion", "kind", "resources"}
+    files = {str(p.relative_to(MANIFESTS)) for folder in ("crds", "base") for p in (MANIFESTS / folder).iterdir()}
+    assert sorted(kustomization["resources"]) == sorted(files)
+
+
+def test_everything_lies_in_one_namespace_that_is_restricted() -> None:
+    (namespace,) = [d for d in printed() if d["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    used = {d["metadata"]["namespace"] for d in printed() if "namespace" in d["metadata"]}
+    used |= {s["namespace"] for d in printed() for s in d.get("subjects", [])}
+    assert used == {namespace["metadata"]["name"]}
+
+
+def test_pass_our_own_scan_in_profile_strict(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    trusted = {"ids": ["untrusted-registry"], "parameters": {"trusted": ["ghcr.io/iocaudit/"]}}
+    policy.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "iocaudit.io/v1alpha1",
+                "kind": "AuditPolicy",
+                "metadata": {"name": "ours"},
+                "spec": {"checks": [trusted]},
+            }
+        ),
+        encoding="utf-8",
+    )
+    options = ("-o", "json", "--fail-on", "low", "--policy", str(policy))
+    clean = scan(*options, "--require-complete", "-", text=yaml.safe_dump_all(printed()))
+    assert clean.return_value == 0, clean.output
+    # And the scan does look: the same objects, one of them made bad.
+    documents = printed()
+    (deployment,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", PROCESSES[0])]
+    deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"] = {"privileged": True}
+    bad = scan(*options, "-", text=yaml.safe_dump_all(documents))
+    assert bad.return_value == 1
+    assert "privileged-container" in bad.stdout
+
+
+def test_folder_passes_as_a_user_would_scan_it() -> None:
+    result = scan("--fail-on", "low", str(MANIFESTS))
+    assert result.return_value == 0, result.output
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_selectors_match(name: str) -> None:
+    deployment = one("Deployment", name)
+    labels = pod(name)["metadata"]["labels"].items()
+    spread = pod(name)["spec"]["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    selectors = [
+        deployment["spec"]["selector"]["matchLabels"],
+        one("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"],
+        spread[0]["podAffinityTerm"]["labelSelector"]["matchLabels"],
+    ]
+    if name == "iocaudit-admission":
+        selectors.append(one("Service", name)["spec"]["selector"])
+        selectors.append(one("PodDisruptionBudget", name)["spec"]["selector"]["matchLabels"])
+    for selector in selectors:
+        assert selector.items() <= labels
+    other = pod(next(p for p in PROCESSES if p != name))["metadata"]["labels"].items()
+    assert not any(selector.items() <= other for selector in selectors)
+    assert pod(name)["spec"]["serviceAccountName"] == one("ServiceAccount", name)["metadata"]["name"]
+
+
+def test_ports_agree() -> None:
+    webhook, operator = WebhookOptions(Path()), OperatorOptions()
+    assert ports("iocaudit-admission") == {
+        "https": webhook.port,
+        "health": webhook.health_port,
+        "metrics": webhook.metrics_port,
+    }
+    assert ports("iocaudit-operator") == {"health": operator.health_port, "metrics": operator.metrics_port}
+    for name in PROCESSES:
+        (ingress,) = one("NetworkPolicy", name)["spec"]["ingress"]
+        assert {port["port"] for port in ingress["ports"]} == set(ports(name).values())
+        container = pod(name)["spec"]["containers"][0]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["port"] == "health"
+    (service_port,) = one("Service", operator.webhook_service)["spec"]["ports"]
+    assert (service_port["port"], service_port["targetPort"]) == (operator.webhook_port, "https")
+    # The operator knocks at the webhook before it registers it: behind the Service, at the pod's port.
+    (egress,) = one("NetworkPolicy", "iocaudit-operator")["spec"]["egress"]
+    assert webhook.port in {port["port"] for port in egress["ports"]}
+
+
+def test_webhook_gets_the_operators_certificate_and_time_to_drain() -> None:
+    spec = pod("iocaudit-admission")["spec"]
+    (container,) = spec["containers"]
+    volume = next(v["name"] for v in spec["volumes"] if v.get("secret", {}).get("secretName") == SERVING_SECRET)
+    mount = next(m for m in container["volumeMounts"] if m["name"] == volume)
+    context = webhook_command.make_context("webhook", container["args"][1:])
+    assert context.params["certificates"] == Path(mount["mountPath"])
+    assert spec["terminationGracePeriodSeconds"] > context.params["drain_seconds"]
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_survives_the_loss_of_a_node_and_of_a_container(name: str) -> None:
+    spec = pod(name)["spec"]
+    (container,) = spec["containers"]
+    assert one("Deployment", name)["spec"]["replicas"] >= 2
+    assert spec["priorityClassName"] == "system-cluster-critical"
+    assert container["image"] == f"ghcr.io/iocaudit/iocaudit:{__version__}"
+    assert set(container["resources"]["limits"]) == set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_webhook_reads_the_kinds_that_the_catalogue_looks_up() -> None:
+    (role,) = [r for r in cluster_roles(CATALOGUE) if r["metadata"]["name"] == "iocaudit-admission"]
+    watched = {
+        (g, r)
+        for rule in role["rules"]
+        if "watch" in rule["verbs"]
+        for g in rule["apiGroups"]
+        for r in rule["resources"]
+    }
+    looked_up = {(kind.group, kind.plural) for kind in CATALOGUE.admission_world_kinds()}
+    assert watched == looked_up | {("", "namespaces"), ("iocaudit.io", "auditpolicies")}
+
+
+def copy_of_the_sources(folder: Path) -> Path:
+    for name in ("iocaudit", "admission", "checks", "manifests"):
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def test_generate_has_nothing_to_write_and_writes_what_is_missing(tmp_path: Path) -> None:
+    copy = copy_of_the_sources(tmp_path)
+    assert generate(copy) == []
+    rights, readme = copy / "manifests/base/rbac.yaml", copy / "README.md"
+    rights.unlink()
+    readme.write_text("<!-- checks:begin -->\nold\n<!-- checks:end -->\nkept\n", encoding="utf-8")
+    assert generate(copy) == [rights, readme]
+    assert generate(copy) == []
+    assert rights.read_bytes() == (MANIFESTS / "base/rbac.yaml").read_bytes()
+    text = readme.read_text(encoding="utf-8")
+    assert text.endswith("|\n<!-- checks:end -->\nkept\n")
+    assert "old" not in text
+    assert all(f"| `{check.id}` |" in text for check in CATALOGUE)
+
+
+def test_a_readme_without_markers_is_left_alone() -> None:
+    assert with_checks("no markers\n", CATALOGUE) == "no markers\n"
+
+
+def test_static_webhook_is_the_operators_own_and_the_operator_leaves_it_alone(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.crt"
+    state = first_state(Names.of("iocaudit-admission"), datetime.now(UTC))
+    bundle.write_bytes(state.ca_bundle)
+    documents = printed("--static-webhook", "--ca-bundle", str(bundle))
+    configuration = documents[-1]
+    assert configuration["kind"] == "ValidatingWebhookConfiguration"
+    service = one("Service", "iocaudit-admission")["metadata"]
+    for webhook in configuration["webhooks"]:
+        called = webhook["clientConfig"]["service"]
+        assert (called["namespace"], called["name"], called["port"]) == (service["namespace"], service["name"], 443)
+    (operator,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", "iocaudit-operator")]
+    assert operator["spec"]["template"]["spec"]["containers"][0]["args"] == ["operator", "--no-manage-webhook"]
+
+
+def test_a_bundle_that_is_none_is_refused(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.crt"
+    bundle.write_text("not PEM", encoding="utf-8")
+    result = CliRunner().invoke(manifests_command, ["--static-webhook", "--ca-bundle", str(bundle)])
+    assert "ca.crt: not a CA bundle" in str(result.exception)
+    assert result.stdout == ""
+    assert CliRunner().invoke(manifests_command, ["--static-webhook"]).exit_code == 2
+
+
+def test_wheel_holds_the_manifests(tmp_path: Path) -> None:
+    copy = copy_of_the_sources(tmp_path / "src")
+    build = "from setuptools.build_meta import build_wheel; print(build_wheel('..'))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=copy, check=True, capture_output=True, text=True)
+    with zipfile.ZipFile(tmp_path / done.stdout.splitlines()[-1]) as wheel:
+        inside = {name for name in wheel.namelist() if name.startswith("iocaudit/manifests/")}
+        expected = {f"iocaudit/manifests/{p.relative_to(MANIFESTS)}" for p in MANIFESTS.rglob("*.yaml")}
+        assert inside == expected
+        wheel.extractall(tmp_path / "site")
+    call = "import sys; from iocaudit.cli.main import main; sys.argv[1:] = ['manifests']; main()"
+    # Isolated, and from elsewhere: only what the wheel brought is found as iocaudit.
+    path = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); {call}"
+    out = subprocess.run([sys.executable, "-I", "-c", path], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert list(yaml.safe_load_all(out.stdout)) == printed()
+
+
+def instructions() -> list[tuple[str, str]]:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (line.strip() for line in text.splitlines())
+    return [(word.upper(), rest) for word, _, rest in (x.partition(" ") for x in lines if x and x[0] != "#")]
+
+
+def test_image_is_built_in_stages_from_named_versions() -> None:
+    bases = [rest.split() for word, rest in instructions() if word == "FROM"]
+    assert [base[1:] for base in bases] == [["AS", "build"], []]
+    for base in bases:
+        assert re.fullmatch(r"python:3\.\d+-slim-\w+", base[0])
+    assert "ADD" not in {word for word, _ in instructions()}
+
+
+def test_image_runs_as_a_numbered_user_without_a_shell() -> None:
+    words = [word for word, _ in instructions()]
+    last = dict(instructions()[len(words) - words[::-1].index("FROM") :])
+    user = pod("iocaudit-admission")["spec"]["securityContext"]
+    assert last["USER"] == f"{user['runAsUser']}:{user['runAsGroup']}"
+    assert json.loads(last["ENTRYPOINT"]) == ["/venv/bin/iocaudit"]
+    assert "RUN" not in last
+    for word, rest in instructions():
+        if word in ("RUN", "CMD", "ENTRYPOINT"):
+            assert isinstance(json.loads(rest), list)
+
+
+def test_image_has_all_that_the_wheel_is_made_of() -> None:
+    copied = {
+        source
+        for word, rest in instructions()
+        if word == "COPY" and "--from" not in rest
+        for source in rest.split()[:-1]
+    }
+    allowed = {x[1:] for x in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if x[:1] == "!"}
+    assert copied == allowed
+    assert {"manifests", "iocaudit", "admission", "checks", "pyproject.toml", "requirements.lock"} <= copied
+    assert all((ROOT / source).exists() for source in copied)
