@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from yaml.events import (
     AliasEvent,
-    DocumentEndEvent,
     DocumentStartEvent,
     MappingEndEvent,
     MappingStartEvent,
@@ -21,23 +19,13 @@ from yaml.events import (
 
 from iocaudit.core import paths
 from iocaudit.sources.yaml_builder import YamlError, parsing
-from iocaudit.sources.yaml_scalars import ScalarError, key_of, plain
+from iocaudit.sources.yaml_scalars import SPECIAL, ScalarError, key_of, plain
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
-@dataclass(slots=True)
-class _Node:
-    """A map's fields or a list's items, each with the line (from 0) that it stands on."""
-
-    fields: dict[str, tuple[int, _Node]] = field(default_factory=dict)
-    items: list[tuple[int, _Node]] = field(default_factory=list)
-    name: str | None = None
-    is_map: bool = False
-    by_name: dict[str, tuple[int, _Node]] | None = None
-
-
-_LEAF = _Node()
+_Node = dict[str, Any] | list[Any] | str | None
+"""A map from key to (line, node), a list of (line, node), a scalar's text; lines count from 0."""
 
 
 class LineTable:
@@ -50,7 +38,8 @@ class LineTable:
     def __init__(self, text: str, text_line: int, line: int) -> None:
         self._offset = text_line
         self._first = line - text_line
-        self._root = _LEAF
+        self._named: dict[int, dict[str, tuple[int, _Node]]] = {}
+        self._root: _Node = None
         try:
             with parsing(_as_yaml(text)) as get:
                 while (event := get()).__class__ is not StreamEndEvent:
@@ -61,17 +50,41 @@ class LineTable:
                             break
         except YamlError:
             # JSON may hold what libyaml refuses: the start of the document must do.
-            self._root = _LEAF
+            self._root = None
 
     def line(self, path: str) -> int:
         """The line of the deepest part of the path that exists."""
         line, node = self._first, self._root
         for segment in paths.parse(path):
-            step = _step(node, segment)
+            step = self._step(node, segment)
             if step is None:
                 break
             line, node = step
         return line + self._offset
+
+    def _step(self, node: _Node, segment: paths.Segment) -> tuple[int, _Node] | None:
+        if isinstance(node, dict):
+            if isinstance(segment, int):
+                return None
+            return node.get(segment.name if isinstance(segment, paths.Field) else segment.text)
+        if not isinstance(node, list):
+            return None
+        if isinstance(segment, int):
+            return node[segment] if segment < len(node) else None
+        if isinstance(segment, paths.Field):
+            return None
+        named = self._named.get(id(node))
+        if named is None:
+            named = self._named[id(node)] = {}
+            for item in node:
+                named.setdefault(_name(item[1]), item)
+        return named.get(segment.text)
+
+
+def _name(node: _Node) -> str:
+    """What a list item is called; "" where it has no name."""
+    name = node.get("name") if isinstance(node, dict) else None
+    return name[1] if name is not None and isinstance(name[1], str) else ""
 
 
 def _as_yaml(text: str) -> str:
@@ -83,55 +96,57 @@ def _as_yaml(text: str) -> str:
 
 def _document(get: Callable[[], Any]) -> tuple[int, _Node]:
     """The line and the tree of the document whose start has just been read."""
-    root = _Node()
-    filled, key = root, None
-    stack: list[tuple[_Node, tuple[str, int] | None]] = []
+    roots: list[Any] = []
+    filled: Any = roots
+    is_map = False
+    key: str | None = None
+    key_line = 0
+    stack: list[tuple[Any, str | None]] = []
     anchors: dict[str, _Node] = {}
+    node: _Node
     while True:
         event = get()
         kind = event.__class__
-        line = event.start_mark.line
-        if kind is DocumentEndEvent:
-            return root.items[0] if root.items else (line, root)
-        if kind is MappingEndEvent or kind is SequenceEndEvent:
+        if kind is ScalarEvent:
+            node = event.value
+            if is_map and key is None:
+                key = _key(event)
+                key_line = event.start_mark.line
+                continue
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
             node = filled
             filled, key = stack.pop()
-            if key is not None and key[0] == "<<":
+            is_map = filled.__class__ is dict
+            if key == "<<":
                 _merge(filled, node)
             key = None
             continue
-        is_key = filled.is_map and key is None
-        if kind is ScalarEvent:
-            if is_key:
-                key = _key(event), line
-                continue
-            node = _LEAF
-            if key is not None and key[0] == "name":
-                filled.name = event.value
-        elif kind is AliasEvent:
-            node = anchors.get(event.anchor, _LEAF)
-            if is_key:
-                key = "", line  # an alias as a key: no path names it
-                continue
-            if key is not None and key[0] == "<<":
-                _merge(filled, node)
-        else:
-            node = _Node(is_map=kind is MappingStartEvent)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            node = {} if kind is MappingStartEvent else []
             if event.anchor is not None:
                 anchors[event.anchor] = node
-        if key is not None:
-            filled.fields[key[0]] = key[1], node
-        elif not filled.is_map:
-            filled.items.append((line, node))
+        elif kind is AliasEvent:
+            node = anchors.get(event.anchor)
+            if is_map and key is None:
+                key = ""  # an alias as a key: no path names it
+                continue
+        else:  # the document's end
+            return roots[0] if roots else (0, None)
+        if is_map:
+            filled[key] = key_line, node
+        else:
+            filled.append((event.start_mark.line, node))
         if kind is MappingStartEvent or kind is SequenceStartEvent:
             stack.append((filled, key))
-            filled = node
+            filled, is_map = node, kind is MappingStartEvent
+        elif key == "<<":
+            _merge(filled, node)
         key = None
 
 
 def _key(event: Any) -> str:
     text: str = event.value
-    if event.tag is not None or not event.implicit[0]:
+    if text[:1] not in SPECIAL or event.tag is not None or not event.implicit[0]:
         return text
     try:
         return key_of(plain(text))
@@ -139,20 +154,9 @@ def _key(event: Any) -> str:
         return text
 
 
-def _merge(target: _Node, source: _Node) -> None:
-    target.fields.pop("<<", None)
-    for node in [source] if source.is_map else [item for _, item in reversed(source.items)]:
-        target.fields.update(node.fields)
-        target.name = node.name or target.name
-
-
-def _step(node: _Node, segment: paths.Segment) -> tuple[int, _Node] | None:
-    if isinstance(segment, int):
-        return node.items[segment] if segment < len(node.items) else None
-    if isinstance(segment, paths.Field):
-        return node.fields.get(segment.name)
-    if node.is_map:
-        return node.fields.get(segment.text)
-    if node.by_name is None:
-        node.by_name = {item[1].name: item for item in reversed(node.items) if item[1].name is not None}
-    return node.by_name.get(segment.text)
+def _merge(target: dict[str, Any], source: _Node) -> None:
+    target.pop("<<", None)
+    sources = [item for _, item in reversed(source)] if isinstance(source, list) else [source]
+    for node in sources:
+        if isinstance(node, dict):
+            target.update(node)

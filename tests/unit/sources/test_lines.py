@@ -52,6 +52,7 @@ def test_merged_fields_stand_where_they_are_written() -> None:
     assert table.line("both.privileged") == 2
     assert table.line("same.privileged") == 2
     assert table.line("spec.x") == 5
+    assert LineTable('"<<": abc\nx: 1\n', 1, 1).line("x") == 2  # quoted it is a key like any other
 
 
 def test_keys_are_named_as_json_spells_them() -> None:
