@@ -21,10 +21,12 @@ from iocaudit.cli.manifests_command import command as manifests_command
 from iocaudit.cli.scan_command import command as scan_command
 from iocaudit.cli.webhook_command import command as webhook_command
 from iocaudit.controller.certificates import SERVING_SECRET
+from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.rbac import cluster_roles
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.serving.authority import Names
+from iocaudit.serving.metrics import CertificateMetrics, new_registry
 from iocaudit.serving.rotation import first_state
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +182,36 @@ def test_webhook_reads_the_kinds_that_the_catalogue_looks_up() -> None:
     }
     looked_up = {(kind.group, kind.plural) for kind in CATALOGUE.admission_world_kinds()}
     assert watched == looked_up | {("", "namespaces"), ("iocaudit.io", "auditpolicies")}
+
+
+def test_webhook_may_write_nothing_and_read_no_secret() -> None:
+    """Whoever steals its token can look, at what the catalogue needs, and change nothing."""
+    documents = printed()
+    bound = [
+        d["roleRef"]["name"]
+        for d in documents
+        if any(subject["name"] == "iocaudit-admission" for subject in d.get("subjects", []))
+    ]
+    assert bound == ["iocaudit-admission"]
+    rules = one("ClusterRole", "iocaudit-admission")["rules"]
+    assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert "secrets" not in {resource for rule in rules for resource in rule["resources"]}
+
+
+def test_alerts_ask_for_figures_that_the_processes_give() -> None:
+    webhook, operator = new_registry("webhook"), new_registry("operator")
+    CertificateMetrics(webhook).expiry.labels("serving").set(0)
+    OperatorMetrics(operator)
+    names = {sample.name for registry in (webhook, operator) for f in registry.collect() for sample in f.samples}
+    text = (MANIFESTS / "monitoring/prometheus-rule.yaml").read_text(encoding="utf-8")
+    asked = {
+        name
+        for group in yaml.safe_load(text)["spec"]["groups"]
+        for rule in group["rules"]
+        for name in re.findall(r"\biocaudit_\w+", rule["expr"])
+    }
+    assert len(asked) >= 4
+    assert asked <= names
 
 
 def copy_of_the_sources(folder: Path) -> Path:
