@@ -1,0 +1,80 @@
+"""The exit codes that pipelines build on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from iocaudit.cli.scan_command import exit_code
+from iocaudit.core.report import Fault, Report, Skipped
+from iocaudit.core.severity import Severity
+from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
+
+BAD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec: {containers: [{name: c, image: "example.org/app:1", securityContext: {privileged: true}}]}
+"""
+
+
+def iocaudit(*arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "iocaudit.cli", *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_nothing_bad_is_0() -> None:
+    assert iocaudit("scan", "-", stdin="apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n").returncode == 0
+
+
+def test_a_finding_is_1_and_below_the_threshold_0() -> None:
+    assert iocaudit("scan", "-", stdin=BAD).returncode == 1
+    report = Report(skipped=[Skipped(None, None, "not read")])
+    assert exit_code(report, ReadingSummary(), Severity.HIGH) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (("scan", "-"), "apiVersion: v1\nkind: Pod\nmetadata: {name: [\n"),
+        (("scan", "no-such-file.yaml"), ""),
+        (("scan", "-", "--check", "no-such-check"), BAD),
+        (("scan", "-", "--cluster"), BAD),
+        (("scan",), ""),
+        (("scan", "-", "--context", "a"), BAD),
+        (("explain", "no-such-check"), ""),
+        (("scan", "-", "--baseline", "no-such-file.json"), BAD),
+    ],
+)
+def test_wrong_usage_and_unreadable_input_are_2_without_a_traceback(arguments: tuple[str, ...], stdin: str) -> None:
+    done = iocaudit(*arguments, stdin=stdin)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout + done.stderr
+
+
+def test_a_fault_is_3_and_a_skipped_only_when_completeness_is_required() -> None:
+    faulty = Report(faults=[Fault("a-check", None, "raised")])
+    skipped = Report(skipped=[Skipped(None, None, "not read")])
+    assert exit_code(faulty, ReadingSummary(), Severity.HIGH) == 3
+    assert exit_code(skipped, ReadingSummary(), Severity.HIGH, require_complete=True) == 3
+
+
+def test_unreadable_wins_over_a_fault() -> None:
+    reading = ReadingSummary(errors=[UnreadableDocument("a.yaml", 1, "broken")])
+    assert exit_code(Report(faults=[Fault("a-check", None, "raised")]), reading, Severity.HIGH) == 2
+
+
+def test_a_baseline_leaves_out_what_it_lists(tmp_path: Path) -> None:
+    known = str(tmp_path / "known.json")
+    assert iocaudit("scan", "-", "--write-baseline", known, stdin=BAD).returncode == 0
+    done = iocaudit("scan", "-", "--baseline", known, stdin=BAD)
+    assert (done.returncode, "in the baseline" in done.stdout) == (0, True)
+
+
+def test_checks_and_explain_print() -> None:
+    listed = iocaudit("checks").stdout.split()[0]
+    done = iocaudit("explain", listed)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{listed}: ")

@@ -1,0 +1,61 @@
+"""One small report with everything an output can say, and the five outputs of it."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+from iocaudit.core.report import Fault, Report, Skipped
+from iocaudit.core.resource import Ref
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.sinks import github, json_report, junit, sarif, table
+from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
+from iocaudit.sources.scan import ScanOptions, scan_files
+
+MANIFEST = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: "a\\e[31m::error::x<b>|\\n::warning::y%0A", namespace: shop}
+spec:
+  containers:
+    - name: "c\\e<b>|\\n::error::z"
+      image: example.org/app:1
+      securityContext: {privileged: true}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: [
+"""
+
+
+def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummary]:
+    """The manifest as scanned, with a skipped and a fault; ``name`` replaces the name of every object."""
+    file = folder / "hostile.yaml"
+    file.write_text(MANIFEST)
+    scan = scan_files([str(file)], builtin_catalogue().select({"privileged-container"}), ScanOptions())
+    found = [replace(one, origin=replace(one.origin, file="hostile.yaml")) for one in scan.report.found]
+    errors = [UnreadableDocument("hostile.yaml", error.line, error.reason) for error in scan.errors]
+    if name is not None:
+        found = [replace(one, subject=replace(one.subject, name=name)) for one in found]
+    ref = Ref("", "v1", "Pod", "shop", found[0].subject.name)
+    origin = found[0].origin
+    report = Report(
+        found,
+        [Skipped("privileged-container", ref, "not evaluated", origin)],
+        [Fault("privileged-container", ref, "raised", origin)],
+        audited=scan.report.audited,
+    )
+    return report, ReadingSummary(files=scan.files, documents=scan.documents, errors=errors)
+
+
+def outputs(report: Report, reading: ReadingSummary) -> dict[str, str]:
+    """Each output by the name of its golden file."""
+    stream = io.StringIO()
+    table.render(report, reading, stream)
+    checks = builtin_catalogue().select({"privileged-container"})
+    return {
+        "table.txt": stream.getvalue(),
+        "report.json": json_report.render(report, reading),
+        "report.sarif": sarif.render(report, reading, checks),
+        "junit.xml": junit.render(report, reading),
+        "github.txt": github.render(report, reading),
+    }
