@@ -1,16 +1,19 @@
 """Containers that run as root, or may."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.pod import PodSpec
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import integer, items, lookup, text
+from iocaudit.core.shape import integer, items, mapping, text
 
 _CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01"}
-_WINDOWS_ADMINISTRATORS = frozenset({"containeradministrator", "nt authority\\system"})
+_WINDOWS_ADMINISTRATORS = frozenset(
+    {"containeradministrator", "user manager\\containeradministrator", "nt authority\\system"}
+)
 
 
 @check(
@@ -24,8 +27,9 @@ _WINDOWS_ADMINISTRATORS = frozenset({"containeradministrator", "nt authority\\sy
         Parameter(
             "groups",
             {"type": "boolean"},
-            "also flag 0 in runAsGroup, fsGroup and supplementalGroups",
+            "also flag 0 in runAsGroup, fsGroup and supplementalGroups (profile strict does)",
             default=False,
+            strict=True,
         ),
     ),
 )
@@ -33,8 +37,10 @@ def runs_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A container runs as user 0.
 
     Root in a container is root on every file it can reach: one kernel or runtime flaw, or one writable mount,
-    and it is root on the node. The value that counts is the container's own, else the pod's. A pod in a user
-    namespace of its own (`hostUsers: false`) maps user 0 to an unprivileged one and is not flagged.
+    and it is root on the node. The value that counts is the container's own, else the pod's. It is flagged
+    beside `runAsNonRoot: true` too: such a container cannot start, and dropping the one field would let it. The
+    Windows counterparts ContainerAdministrator and NT AUTHORITY\\SYSTEM count as root. A pod in a user namespace
+    of its own (`hostUsers: false`) maps user 0 to an unprivileged one and is not flagged.
 
     Bad:
 
@@ -63,30 +69,37 @@ def runs_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """
     if pod.spec.get("hostUsers") is False:
         return
-    explicit = integer(pod.security_context.get("runAsUser")) == 0
-    inherits = False
+    inherits_user = inherits_name = not pod.containers
     for container in pod.containers:
         own = container.security_context.get("runAsUser")
         if own is None:
-            inherits = True
+            inherits_user = True
         elif integer(own) == 0:
             yield container.hit("securityContext.runAsUser", "runs as root (runAsUser: 0)", "0")
-        administrator = _administrator(container)
-        if administrator:
-            yield container.hit(
-                "securityContext.windowsOptions.runAsUserName",
-                f"runs as the Windows administrator {administrator}",
-                administrator.lower(),
-            )
-    if explicit and (inherits or not pod.containers):
+        name = _windows_user(container.security_context)
+        if not name:
+            inherits_name = True
+        elif _is_administrator(name):
+            yield container.hit(_WINDOWS_USER, f"runs as the Windows administrator {name}", name.lower())
+    if inherits_user and integer(pod.security_context.get("runAsUser")) == 0:
         yield pod.hit("securityContext.runAsUser", "runs its containers as root (runAsUser: 0)", "0")
+    if inherits_name and _is_administrator(name := _windows_user(pod.security_context)):
+        yield pod.hit(_WINDOWS_USER, f"runs its containers as the Windows administrator {name}", name.lower())
     if params["groups"]:
         yield from _groups(pod)
 
 
-def _administrator(container: Container) -> str:
-    name = text(lookup(container.effective("windowsOptions"), "runAsUserName"))
-    return name if name.lower() in _WINDOWS_ADMINISTRATORS else ""
+_WINDOWS_USER = "securityContext.windowsOptions.runAsUserName"
+
+
+def _windows_user(context: Mapping[str, Any]) -> str:
+    """``runAsUserName`` of one level; the kubelet merges windowsOptions field by field."""
+    return text(mapping(context.get("windowsOptions")).get("runAsUserName")).strip()
+
+
+def _is_administrator(name: str) -> bool:
+    """Whether a Windows user name, in any case, is one with the rights of an administrator."""
+    return name.lower() in _WINDOWS_ADMINISTRATORS
 
 
 def _groups(pod: PodSpec) -> Iterator[Hit]:
@@ -112,8 +125,9 @@ def may_run_as_root(pod: PodSpec) -> Iterator[Hit]:
     """Nothing keeps a container from running as root.
 
     Without `runAsNonRoot: true` or a user other than 0 the image decides, and most images say root. What
-    counts is the container's own field, else the pod's. Windows pods have no user 0; a pod in a user namespace
-    of its own (`hostUsers: false`) is not flagged.
+    counts is the container's own field, else the pod's. On Windows a `runAsUserName` other than an
+    administrator's will do in place of `runAsUser`, as many images there say ContainerAdministrator. A pod in a
+    user namespace of its own (`hostUsers: false`) is not flagged.
 
     Bad:
 
@@ -136,13 +150,17 @@ def may_run_as_root(pod: PodSpec) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, restricted, Running as Non-root.
     """
-    if pod.is_windows or pod.spec.get("hostUsers") is False:
+    if pod.spec.get("hostUsers") is False:
         return
     for container in pod.containers:
         non_root = container.effective("runAsNonRoot")
         user = integer(container.effective("runAsUser"))
         if non_root is True or (user is not None and user != 0):
             continue
+        if pod.is_windows:
+            name = _windows_user(container.security_context) or _windows_user(pod.security_context)
+            if name and not _is_administrator(name):
+                continue
         if user == 0:
             why = "nothing forbids root: runAsUser is 0"
         elif non_root is False:

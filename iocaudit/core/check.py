@@ -28,8 +28,9 @@ _PROFILES = ("default", "strict")
 class Parameter:
     """A parameter a policy may set for a check.
 
-    ``schema`` is a JSON schema of its value, ``default`` what holds when no policy sets it. A ``required``
-    parameter has no default: without it the check is notConfigured.
+    ``schema`` is a JSON schema of its value, ``default`` what holds when no policy sets it, ``strict`` what
+    holds instead under profile strict where it differs. A ``required`` parameter has no default: without it
+    the check is notConfigured, unless the parameter that ``unless`` names is set.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Parameter:
     description: str
     default: Any = None
     required: bool = False
+    strict: Any = None
+    unless: str = ""
 
 
 def string_list(name: str, description: str, *, default: Iterable[str] = (), required: bool = False) -> Parameter:
@@ -70,6 +73,7 @@ class Check:
     on_pods: bool
     handed: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    strict_defaults: Mapping[str, Any] = field(default_factory=dict)
     worst: Severity = Severity.LOW
 
     @property
@@ -85,9 +89,13 @@ class Check:
     def title(self) -> str:
         return self.documentation.partition("\n")[0].rstrip(".")
 
-    @property
-    def required_parameters(self) -> tuple[str, ...]:
-        return tuple(p.name for p in self.parameters if p.required)
+    def missing(self, params: Params) -> tuple[str, ...]:
+        """The required parameters that are neither set nor replaced by another that is."""
+        return tuple(
+            p.name
+            for p in self.parameters
+            if p.required and not params.get(p.name) and not (p.unless and params.get(p.unless))
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit | Skip]:
         return self.function(*args, **kwargs)
@@ -180,6 +188,7 @@ def check(
             handed=handed,
             worst=max(severity, worst or severity),
             defaults={p.name: p.default for p in parameters if not p.required},
+            strict_defaults={p.name: p.default if p.strict is None else p.strict for p in parameters if not p.required},
         )
 
     return declare

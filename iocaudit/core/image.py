@@ -5,12 +5,14 @@ Source: the grammar of distribution/reference and its familiar-name rules, as co
 
 from __future__ import annotations
 
-import fnmatch
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 DEFAULT_REGISTRY = "docker.io"
+DEFAULT_TAG = "latest"
+# Names under which Docker Hub answers too; whoever denies it means all of them.
 _LEGACY_DEFAULTS = frozenset({"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -18,12 +20,15 @@ _HOST_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME = 255
+_LONGEST_TEXT = 1024
+_HTTPS = "443"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReference:
-    """``registry/repository[:tag][@digest]`` with defaults filled in; ``tag`` and ``digest`` may be empty."""
+    """``registry/repository[:tag][@digest]`` with the registry filled in; ``tag`` and ``digest`` may be empty."""
 
     registry: str
     repository: str
@@ -37,15 +42,16 @@ class ImageReference:
 
     @property
     def canonical(self) -> str:
-        """One spelling for all that mean the same."""
-        return self.name + (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+        """One spelling for all that mean the same: with neither tag nor digest the runtime takes ``latest``."""
+        tag = self.tag or ("" if self.digest else DEFAULT_TAG)
+        return self.name + (f":{tag}" if tag else "") + (f"@{self.digest}" if self.digest else "")
 
     @staticmethod
     def parse(text: str) -> ImageReference:
         """Read a reference; raises ValueError with the reason where a runtime would refuse it."""
         found = _parse(text)
         if isinstance(found, str):
-            raise ValueError(f"{text!r} is no image reference: {found}")
+            raise ValueError(f"{text[:_LONGEST_TEXT]!r} is no image reference: {found}")
         return found
 
     @staticmethod
@@ -55,12 +61,15 @@ class ImageReference:
         return None if isinstance(found, str) else found
 
 
-@lru_cache(maxsize=4096)
 def _parse(text: str) -> ImageReference | str:
+    """The reference, or why there is none. What is too long is not kept in the cache."""
+    return _parse_kept(text) if len(text) <= _LONGEST_TEXT else f"it is longer than {_LONGEST_TEXT} characters"
+
+
+@lru_cache(maxsize=4096)
+def _parse_kept(text: str) -> ImageReference | str:
     if not text:
         return "it is empty"
-    if len(text) > 1024:
-        return "it is longer than 1024 characters"
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
         return "what follows @ is no digest"
@@ -73,9 +82,12 @@ def _parse(text: str) -> ImageReference | str:
     registry, slash, repository = name.partition("/")
     if not slash or not _is_host(registry):
         registry, repository = DEFAULT_REGISTRY, name
+        if not slash and _IDENTIFIER.fullmatch(name):
+            return "a name of 64 hexadecimal digits means an image ID, which cannot be pulled"
     elif not _HOST.fullmatch(registry):
         return "the registry is no host"
-    registry = registry.lower()
+    # A lower-case label alone would read as a Docker Hub user, so such a host keeps its upper case.
+    registry = registry.lower() if _is_host(registry.lower()) else registry
     if registry in _LEGACY_DEFAULTS:
         registry = DEFAULT_REGISTRY
     if registry == DEFAULT_REGISTRY and "/" not in repository:
@@ -92,48 +104,166 @@ def _is_host(part: str) -> bool:
     return "." in part or ":" in part or part == "localhost" or part != part.lower()
 
 
+@lru_cache(maxsize=1024)
+def _host_and_port(registry: str) -> tuple[str, str]:
+    """The registry's host in one spelling, and its port; no port where it is that of HTTPS."""
+    host, port = registry.lower(), ""
+    colon = host.rfind(":")
+    if colon > host.rfind("]"):
+        host, port = host[:colon], host[colon + 1 :]
+    if host.startswith("[") and host.endswith("]"):
+        import ipaddress  # late: next to no registry is named by an IPv6 address
+
+        try:
+            host = f"[{ipaddress.IPv6Address(host[1:-1]).compressed}]"
+        except ValueError:
+            return host, port  # a glob, or digits and colons that are no address: compared as written
+    return (DEFAULT_REGISTRY if host in _LEGACY_DEFAULTS else host), ("" if port == _HTTPS else port)
+
+
+def glob(pattern: str, text: str) -> bool:
+    """Whether the whole text fits a pattern in which ``*`` stands for any run; in linear time, unlike a regex."""
+    head, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    if not text.startswith(head):
+        return False
+    *middle, tail = rest
+    position = len(head)
+    for piece in middle:
+        found = text.find(piece, position)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return text.endswith(tail) and len(text) - len(tail) >= position
+
+
 @dataclass(frozen=True, slots=True)
 class ImagePattern:
-    """One entry of a policy's list of registries: a host, a path prefix or a glob.
+    """One entry of a policy's list of images: a host, a path prefix, an image, or a glob of these.
 
-    It matches at segment borders: ``docker.io/acme`` covers ``docker.io/acme/app`` and never
-    ``docker.io/acmeevil``; ``hooli.com/`` never covers ``hooli.com.evil.io/``. ``*`` matches within a segment.
+    - ``hooli.com``, ``docker.io/acme``: whatever lies there or below, at segment borders only, so never
+      ``hooli.com.evil.io/`` nor ``docker.io/acmeevil``. With ``/`` or ``/*`` at the end: only what lies below.
+    - ``ubuntu:22.04``, ``hooli.com/app:1.*``, ``hooli.com/app@sha256:…``: this very image. A digest overrules a
+      tag, as it does for the runtime.
+    - ``*`` stands for any run within a segment (in a host across its dots), ``**`` for any number of segments.
+    - Without a host it means Docker Hub, as in an image reference: ``acme/`` is docker.io/acme, ``nginx`` is
+      docker.io/library/nginx. ``registry:5000/`` is a host; ``redis:7`` is an image with its tag.
+    - A host without a port means the port of HTTPS; where ``any_port`` is asked (denied lists), every port.
     """
 
+    host: str
+    port: str
     segments: tuple[str, ...]
-    tag: str
+    below: bool = False
+    tag: str = ""
+    digest: str = ""
 
     @staticmethod
     @lru_cache(maxsize=4096)
     def parse(text: str) -> ImagePattern:
-        """Read a pattern. One without a host means Docker Hub, as in an image reference."""
+        """Read a pattern; raises ValueError where there is nothing in it."""
         body = text.strip()
         for scheme in ("https://", "http://"):
             body = body.removeprefix(scheme)
-        body = body.removesuffix("/*").removesuffix("/**").rstrip("/")
+        bare = body
+        while bare.endswith(("/", "/*", "/**")):
+            bare = bare.rstrip("*").rstrip("/")
+        if not bare:
+            raise ValueError(f"{text!r} is no image pattern: it names nothing")
+        below = bare != body
+        bare, _, digest = bare.partition("@")
         tag = ""
-        colon = body.rfind(":")
-        if colon > body.rfind("/") and not body[colon + 1 :].isdigit():
-            body, tag = body[:colon], body[colon + 1 :]
-        head, slash, rest = body.partition("/")
-        host = head.lower()
-        if host in _LEGACY_DEFAULTS:
-            host = DEFAULT_REGISTRY
-        if not _is_host(head) and "*" not in head:
-            parts = [DEFAULT_REGISTRY, head, *(rest.split("/") if rest else ())]
-            if not slash and head:
-                parts = [DEFAULT_REGISTRY, "library", head] if not text.strip().endswith("/") else parts
-            return ImagePattern(tuple(parts), tag)
-        return ImagePattern((host, *(rest.split("/") if rest else ())), tag)
+        colon = bare.rfind(":")
+        if not below and colon > bare.rfind("/") and not _ends_in_port(bare, colon):
+            bare, tag = bare[:colon], bare[colon + 1 :]
+        head, slash, rest = bare.partition("/")
+        if _is_host(head) or not head.strip("*"):
+            host, port = _host_and_port(head)
+            path = rest if slash else ""
+        else:
+            host, port = DEFAULT_REGISTRY, ""
+            path = bare if slash or below else f"library/{bare}"
+        if host == DEFAULT_REGISTRY and path and "/" not in path and not below and (tag or digest):
+            path = f"library/{path}"
+        if not host.strip("*"):
+            port = port or "*"
+        segments = tuple(part for part in path.lower().split("/") if part)
+        return ImagePattern(host, port, segments, below, tag, digest.lower())
 
-    def matches(self, image: ImageReference) -> bool:
-        """Whether the image's registry and repository lie at or below the pattern."""
-        if self.tag and not fnmatch.fnmatchcase(image.tag, self.tag):
+    def matches(self, image: ImageReference, *, any_port: bool = False) -> bool:
+        """Whether the image is, or lies below, what the pattern names."""
+        host, port = _host_and_port(image.registry)
+        if not (self.host == host or glob(self.host, host)):
             return False
-        parts = (image.registry, *image.repository.split("/"))
-        if len(parts) < len(self.segments):
+        if not (self.port == port or glob(self.port, port) or (any_port and not self.port)):
             return False
-        return all(
-            part == segment or ("*" in segment and fnmatch.fnmatchcase(part, segment))
-            for part, segment in zip(parts, self.segments, strict=False)
+        return self._matches_path(image.repository.split("/")) and self._matches_version(image, any_port)
+
+    def _matches_path(self, parts: Sequence[str]) -> bool:
+        """Follow every reading of the globs at once, so that the cost is segments times parts at most."""
+        reached = {0}
+        for segment in self.segments:
+            if segment == "**":
+                reached = set(range(min(reached), len(parts) + 1))
+            else:
+                reached = {at + 1 for at in reached if at < len(parts) and glob(segment, parts[at])}
+            if not reached:
+                return False
+        if self.below:
+            return min(reached) < len(parts)
+        return len(parts) in reached if self.tag or self.digest else True
+
+    def _matches_version(self, image: ImageReference, loosely: bool) -> bool:
+        if self.digest and not glob(self.digest, image.digest):
+            return False
+        if self.tag and not self.digest:
+            if image.digest and not loosely:
+                return False
+            return glob(self.tag, image.tag or DEFAULT_TAG)
+        return True
+
+
+def _ends_in_port(bare: str, colon: int) -> bool:
+    """Whether ``host:port`` was written, which a pattern may be, and not ``name:tag``."""
+    name, port = bare[:colon], bare[colon + 1 :]
+    if "/" in name:
+        return False
+    return name.startswith("[") or (_is_host(name) and (port.isdigit() or not port.strip("*")))
+
+
+class ImagePatterns:
+    """A list of patterns, indexed by host so that a long one costs little.
+
+    ``any_port`` is for lists of what is denied: there a host without a port means it on every port, and an image
+    by tag means it even where a digest is added.
+    """
+
+    __slots__ = ("_any_port", "_by_host", "_globs")
+
+    def __init__(self, patterns: Iterable[str], *, any_port: bool = False) -> None:
+        self._any_port = any_port
+        self._by_host: dict[str, list[ImagePattern]] = {}
+        self._globs: list[ImagePattern] = []
+        for text in patterns:
+            pattern = ImagePattern.parse(text)
+            if "*" in pattern.host:
+                self._globs.append(pattern)
+            else:
+                self._by_host.setdefault(pattern.host, []).append(pattern)
+
+    @staticmethod
+    @lru_cache(maxsize=128)
+    def of(patterns: tuple[str, ...], *, any_port: bool = False) -> ImagePatterns:
+        """The list of these patterns, kept for the next asker."""
+        return ImagePatterns(patterns, any_port=any_port)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_host or self._globs)
+
+    def cover(self, image: ImageReference) -> bool:
+        """Whether any pattern matches the image."""
+        host, _ = _host_and_port(image.registry)
+        return any(
+            pattern.matches(image, any_port=self._any_port) for pattern in (*self._by_host.get(host, ()), *self._globs)
         )

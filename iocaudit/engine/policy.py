@@ -64,7 +64,7 @@ class Setting:
     @property
     def missing(self) -> tuple[str, ...]:
         """Parameters the check cannot do without and nobody has set."""
-        return tuple(name for name in self.check.required_parameters if not self.params.get(name))
+        return self.check.missing(self.params)
 
     def mode_for(self, severity: Severity) -> Mode:
         """The mode for a hit of that severity: critical denies, high warns, the rest audits, unless named."""
@@ -319,6 +319,7 @@ class PolicySet:
         return any(policy.selects_by_label for policy in self.policies)
 
     def _decide(self, check: Check, matching: Iterable[Policy]) -> Setting:
+        defaults = check.strict_defaults if self.profile == "strict" else check.defaults
         for policy in matching:
             rule = policy.rule_for(check)
             if rule is not None:
@@ -326,7 +327,7 @@ class PolicySet:
                     check,
                     rule.mode,
                     rule.severity,
-                    {**check.defaults, **rule.params},
+                    {**defaults, **rule.params},
                     policy.name,
                     policy.on_fault,
                     policy.on_incomplete,
@@ -334,7 +335,7 @@ class PolicySet:
                     policy.exempt,
                 )
         runs = check.profile == "default" or self.profile == "strict"
-        return Setting(check, None if runs else Mode.OFF, None, check.defaults)
+        return Setting(check, None if runs else Mode.OFF, None, defaults)
 
     def may_deny(self, check: Check) -> bool:
         """Whether any policy, or the default, can lead to a denial by this check."""
