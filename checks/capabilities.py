@@ -1,6 +1,7 @@
 """Linux capabilities that a container adds."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
@@ -8,17 +9,19 @@ from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
+from iocaudit.core.wording import clip
 
 _CONTROLS = {"cis-1.12": "5.2.8", "attack": "T1611", "ms": "MS-TA9018", "owasp": "K01"}
 
 # Critical: alone enough to take over the node. High: a long step towards it, or a way to disturb the node.
 _DANGEROUS = {
     **dict.fromkeys(
-        ("ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "SYS_PTRACE", "BPF", "DAC_READ_SEARCH"),
+        ("ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "BPF", "DAC_READ_SEARCH"),
         Severity.CRITICAL,
     ),
     **dict.fromkeys(
         (
+            "SYS_PTRACE",
             "SYS_BOOT",
             "SYS_TIME",
             "NET_ADMIN",
@@ -54,9 +57,16 @@ def capability(text: str) -> str:
     return text.strip().upper().removeprefix("CAP_")
 
 
-def _added(container: Container) -> list[tuple[str, str]]:
-    """The canonical and the written name of each capability the container adds."""
-    return [(capability(name), name) for name in strings(lookup(container.security_context, "capabilities", "add"))]
+def _added(container: Container) -> list[str]:
+    """The capabilities the container adds, as written."""
+    return strings(lookup(container.security_context, "capabilities", "add"))
+
+
+@lru_cache(maxsize=64)
+def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
+    """The names that may be added as the API writes them; None where all may."""
+    names = frozenset(capability(name) for name in allowed)
+    return None if "ALL" in names or "*" in names else names
 
 
 @check(
@@ -71,9 +81,10 @@ def _added(container: Container) -> list[tuple[str, str]]:
 def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     """A container adds a capability that leads to the node.
 
-    ALL, SYS_ADMIN, SYS_MODULE, SYS_PTRACE, SYS_RAWIO, BPF and DAC_READ_SEARCH are each a known way out of a
-    container and count as critical; NET_ADMIN, SYS_BOOT, SYS_TIME, PERFMON, MAC_ADMIN, MAC_OVERRIDE, SYSLOG,
-    WAKE_ALARM and LINUX_IMMUTABLE weaken or disturb the node. `CAP_` spellings and lower case count as well.
+    ALL, SYS_ADMIN, SYS_MODULE, SYS_RAWIO, BPF and DAC_READ_SEARCH are each a known way out of a container and
+    count as critical, and so does SYS_PTRACE where the pod sees the node's processes (`hostPID`). SYS_PTRACE
+    otherwise, NET_ADMIN, SYS_BOOT, SYS_TIME, PERFMON, MAC_ADMIN, MAC_OVERRIDE, SYSLOG, WAKE_ALARM and
+    LINUX_IMMUTABLE weaken or disturb the node. `CAP_` spellings and lower case count as well.
 
     Bad:
 
@@ -101,13 +112,18 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, baseline, Capabilities; capabilities(7).
     """
+    sees_node = pod.spec.get("hostPID") is True
     for container in pod.containers:
-        for name, written in _added(container):
+        for name, written in {capability(written): written for written in _added(container)}.items():
             severity = _DANGEROUS.get(name)
-            if severity is not None:
-                yield container.hit(
-                    "securityContext.capabilities.add", f"adds capability {written}", name, severity=severity
-                )
+            if severity is None:
+                continue
+            message, evidence = f"adds capability {clip(written)}", name
+            if name == "SYS_PTRACE" and sees_node:
+                severity = Severity.CRITICAL
+                message += ", and hostPID lets it trace the node's processes"
+                evidence += " with hostPID"
+            yield container.hit("securityContext.capabilities.add", message, evidence, severity=severity)
 
 
 @check(
@@ -125,7 +141,9 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A container adds a capability outside the allowed list.
 
     The baseline of the Pod Security Standards allows those a runtime grants by default; every further one
-    widens what a compromised process can do to the node and its neighbours.
+    widens what a compromised process can do to the node and its neighbours. In the policy's own list `CAP_` and
+    case do not matter, and ALL allows every one; in a manifest only the API's spelling counts as allowed, since
+    runtimes differ in what they take `CAP_CHOWN` or `chown` for.
 
     Bad:
 
@@ -153,15 +171,15 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, baseline, Capabilities.
     """
-    allowed = {capability(name) for name in params["allowed"]}
-    if pod.is_windows or "ALL" in allowed or "*" in allowed:
+    allowed = _spellings(tuple(params["allowed"]))
+    if allowed is None:
         return
     for container in pod.containers:
-        for name, written in _added(container):
-            # Allowed is only the API's own spelling: a runtime may refuse CAP_CHOWN, or take it for another.
-            if written not in allowed:
-                yield container.hit(
-                    "securityContext.capabilities.add",
-                    f"adds capability {written}, which is not in the allowed list",
-                    name,
-                )
+        # Allowed is only the API's own spelling: a runtime may refuse CAP_CHOWN, or take it for another.
+        refused = {capability(written): written for written in _added(container) if written not in allowed}
+        for name, written in refused.items():
+            yield container.hit(
+                "securityContext.capabilities.add",
+                f"adds capability {clip(written)}, which is not in the allowed list",
+                name,
+            )

@@ -8,6 +8,9 @@ from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, mappings, text
+from iocaudit.core.wording import clip
+
+_EVERY_ADDRESS = ("", "0.0.0.0")  # what an absent hostIP means to the kubelet
 
 
 @check(
@@ -43,6 +46,7 @@ def host_port(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     The port is reachable on every address of the node, past Services and often past NetworkPolicies. Under
     hostNetwork the API server fills hostPort in from containerPort; such a port counts under host-network only.
+    A `hostIP` narrows the port to one address of the node; it is named and flagged all the same.
 
     Bad:
 
@@ -78,5 +82,8 @@ def host_port(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 continue
             if pod.host_network and number == integer(port.get("containerPort")):
                 continue
-            protocol = text(port.get("protocol")) or "TCP"
-            yield container.hit("ports", f"opens host port {number}/{protocol}", f"{number}/{protocol}")
+            where = f"{number}/{text(port.get('protocol')) or 'TCP'}"
+            address = text(port.get("hostIP"))
+            if address not in _EVERY_ADDRESS:
+                where = f"{address}:{where}"
+            yield container.hit("ports", f"opens host port {clip(where)}", where)

@@ -1,5 +1,6 @@
 """Sessions into running pods, seen as they are opened."""
 
+import shlex
 from collections.abc import Iterator
 
 from iocaudit.core.check import check
@@ -8,7 +9,10 @@ from iocaudit.core.kinds import CONNECTIONS
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import strings
+from iocaudit.core.shape import items, strings, text
+from iocaudit.core.wording import clip
+
+_TARGETS = {"pods": "pod", "services": "service", "nodes": "node"}
 
 
 @check(
@@ -25,7 +29,8 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
     """Somebody opens a session into a pod.
 
     exec, attach, port-forward and the proxies give a person or a stolen credential the pod's own rights and
-    network. In production they are rare and worth knowing about.
+    network. In production they are rare and worth knowing about. The message names who, into what, and the
+    command, the ports or the path.
 
     Bad:
 
@@ -64,9 +69,17 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
 
     Sources: Kubernetes API reference, PodExecOptions; MITRE ATT&CK T1609.
     """
-    command = " ".join(strings(resource.raw.get("command")))
-    what = request.subresource or resource.kind_name
-    message = f"{request.username} opens a session by {what}"
-    if command:
-        message += f" running {command[:100]}"
-    yield Hit("command" if command else "", message, f"{what} by {request.username}")
+    target, _, verb = (resource.kind.plural if resource.kind is not None else "").partition("/")
+    name = f"{request.namespace}/{request.name}" if request.namespace else request.name
+    message = f"{clip(request.username)} opens {request.subresource or verb} to {_TARGETS.get(target, target)} {name}"
+    container = text(resource.raw.get("container"))
+    if container:
+        message += f', container "{clip(container)}"'
+    command = strings(resource.raw.get("command"))
+    ports = [str(port) for port in items(resource.raw.get("ports")) if isinstance(port, int)]
+    path = text(resource.raw.get("path"))
+    field = "command" if command else "ports" if ports else "path" if path else ""
+    if field:
+        shown = clip(shlex.join(command) or ", ".join(ports) or path)
+        message += f", {field} {shown}"
+    yield Hit(field, message, f"{request.subresource or verb} by {request.username}")

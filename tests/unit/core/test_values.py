@@ -17,15 +17,15 @@ DIGEST = "sha256:" + "a" * 64
 @pytest.mark.parametrize(
     ("text", "canonical"),
     [
-        ("nginx", "docker.io/library/nginx"),
+        ("nginx", "docker.io/library/nginx:latest"),
         ("library/nginx:1", "docker.io/library/nginx:1"),
-        ("index.docker.io/nginx", "docker.io/library/nginx"),
-        ("acme/app", "docker.io/acme/app"),
-        ("localhost/app", "localhost/app"),
+        ("index.docker.io/nginx", "docker.io/library/nginx:latest"),
+        ("acme/app", "docker.io/acme/app:latest"),
+        ("localhost/app", "localhost/app:latest"),
         ("localhost:5000/app:1", "localhost:5000/app:1"),
-        ("GHCR.io/acme/app", "ghcr.io/acme/app"),
+        ("GHCR.io/acme/app", "ghcr.io/acme/app:latest"),
         ("a.io/b:1@" + DIGEST, "a.io/b:1@" + DIGEST),
-        ("[::1]:5000/app", "[::1]:5000/app"),
+        ("[::1]:5000/app", "[::1]:5000/app:latest"),
     ],
 )
 def test_an_image_has_one_canonical_spelling(text: str, canonical: str) -> None:
@@ -67,7 +67,7 @@ def test_patterns_match_at_segment_borders(pattern: str, image: str, matches: bo
 def test_any_text_is_an_image_or_none(text: str) -> None:
     found = ImageReference.parse_or_none(text)
     if found is not None:
-        assert ImageReference.parse(found.canonical) == found
+        assert ImageReference.parse(found.canonical).canonical == found.canonical
 
 
 @pytest.mark.parametrize(

@@ -35,12 +35,12 @@ def verify(leaf: x509.Certificate, bundle: bytes, at: datetime) -> None:
     PolicyBuilder().store(store).time(at).build_server_verifier(x509.DNSName(NAMES.dns[0])).verify(leaf, [])
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(min_value=1, max_value=8 * 60), st.booleans()),
-        min_size=1,
-        max_size=60,
+        min_size=40,  # long enough to see a whole change of authority
+        max_size=80,
     )
 )
 def test_served_and_published_always_agree(steps: list[tuple[int, bool]]) -> None:
