@@ -30,15 +30,23 @@ def _host_paths(pod: PodSpec) -> Iterator[tuple[str, str, str]]:
             yield text(volume.get("name")), place, text(source.get("path"))
 
 
-def _mounts(pod: PodSpec, volume: str) -> str:
-    """Where a volume is mounted, for the message."""
-    places = [
-        f"at {text(mount.get('mountPath'))} in {container.title}"
-        for container in pod.containers
-        for mount in container.volume_mounts
-        if mount.get("name") == volume
-    ]
-    return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "but never mounted"
+class _Mounts:
+    """Where each volume of a pod is mounted; indexed at the first question, as most pods have no hostPath."""
+
+    def __init__(self, pod: PodSpec) -> None:
+        self._pod = pod
+        self._places: dict[str, list[str]] | None = None
+
+    def of(self, volume: str) -> str:
+        """The places of one volume, for the message."""
+        if self._places is None:
+            self._places = {}
+            for container in self._pod.containers:
+                for mount in container.volume_mounts:
+                    place = f"at {text(mount.get('mountPath'))} in {container.title}"
+                    self._places.setdefault(text(mount.get("name")), []).append(place)
+        places = self._places.get(volume)
+        return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "but never mounted"
 
 
 @check(
@@ -87,12 +95,13 @@ def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes Pod Security Standards, baseline, HostPath Volumes.
     """
+    mounts = _Mounts(pod)
     for name, place, path in _host_paths(pod):
         found = danger(path)
         if found is not None:
             yield Hit(
                 place,
-                f'volume "{name}" exposes host path {path} {_mounts(pod, name)}'
+                f'volume "{name}" exposes host path {path} {mounts.of(name)}'
                 + ("" if found.relation == "is" else f" ({found.relation} {found.place})"),
                 normalise(path),
                 found.severity,
@@ -173,20 +182,24 @@ def host_path_mount(pod: PodSpec, params: Params) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, baseline, HostPath Volumes.
     """
     allowed = [normalise(prefix) for prefix in params["allowed"]]
+    writable = _writable(pod) if params["readOnlyRequired"] else frozenset()
+    mounts = _Mounts(pod)
     for name, place, path in _host_paths(pod):
         where = normalise(path)
         if any(is_below(where, prefix) for prefix in allowed):
-            if params["readOnlyRequired"] and _writable(pod, name):
+            if name in writable:
                 yield Hit(place, f'volume "{name}" mounts host path {path} writable', where)
         elif danger(path) is None:
-            yield Hit(place, f'volume "{name}" exposes host path {path} {_mounts(pod, name)}', where)
+            yield Hit(place, f'volume "{name}" exposes host path {path} {mounts.of(name)}', where)
 
 
-def _writable(pod: PodSpec, volume: str) -> bool:
-    return any(
-        mount.get("name") == volume and mount.get("readOnly") is not True
+def _writable(pod: PodSpec) -> frozenset[str]:
+    """The names of the volumes that some container mounts without read-only."""
+    return frozenset(
+        text(mount.get("name"))
         for container in pod.containers
         for mount in container.volume_mounts
+        if mount.get("readOnly") is not True
     )
 
 

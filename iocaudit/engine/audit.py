@@ -13,6 +13,7 @@ from functools import cache
 
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
+from iocaudit.core.errors import DeadlineExceeded
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.report import Fault, Found, Report, Skipped
@@ -24,6 +25,7 @@ from iocaudit.engine.policy import PolicySet, Setting
 
 Clock = Callable[[], float]
 _MOST_PLANS = 10_000
+_LATE = "the audit ran out of time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ class Auditor:
                 report.skipped.append(Skipped(check.id, resource.ref, lacking, resource.origin))
                 continue
             if deadline is not None and deadline.clock() >= deadline.at:
-                report.faults.append(Fault(check.id, resource.ref, "the audit ran out of time", resource.origin))
+                report.faults.append(Fault(check.id, resource.ref, _LATE, resource.origin))
                 continue
             given = {**step.given, "request": request} if step.wants_request else step.given
             function = check.function
@@ -148,6 +150,11 @@ class Auditor:
                 for subject in pods if check.on_pods else one:
                     for hit in function(subject, **given):
                         self._note(report, step, resource, hit)
+                        # Between hits too: an object of megabytes can have tens of thousands of them.
+                        if deadline is not None and deadline.clock() >= deadline.at:
+                            raise DeadlineExceeded(_LATE)
+            except DeadlineExceeded as error:
+                report.faults.append(Fault(check.id, resource.ref, str(error), resource.origin))
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = f"{type(error).__name__}: {error}"
                 report.faults.append(Fault(check.id, resource.ref, text, resource.origin))
