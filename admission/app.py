@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from starlette.routing import Route
 
 from admission.metrics import AdmissionMetrics
-from admission.owners import Get, is_made_by_controller
-from admission.review import decide, respond
+from admission.owners import Get
+from admission.review import decide, fetch_owner, may_be_spared, respond
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer, header
@@ -63,15 +63,12 @@ class ValidateApp:
             await answer(send, 400, f"{error}\n")
             return
         auditor = self._auditor()
-        if (
-            self._get is not None
-            and review.resource is not None
-            and is_made_by_controller(review.resource, review.request)
-        ):
-            # May ask the API server for the owner: off the event loop.
-            verdict = await asyncio.to_thread(decide, review, auditor, deadline, self._get)
-        else:
-            verdict = decide(review, auditor, deadline)
+        verdict = decide(review, auditor, deadline)
+        if not verdict.allowed and self._get is not None and may_be_spared(review):
+            # Only the call to the API server leaves the event loop: the world changes on it, never beside it.
+            owner = await asyncio.to_thread(fetch_owner, review, self._get)
+            if owner is not None:
+                verdict = decide(review, auditor, deadline, owner)
         outcome = respond(review, verdict, never_deny=scope["path"].endswith("/system"))
         self._metrics.count(review, verdict, time.perf_counter() - started)
         if self._judged is not None and not review.request.dry_run:

@@ -9,6 +9,7 @@ from admission import wording
 from admission.owners import Get, is_made_by_controller, stored_owner
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.report import Report
+from iocaudit.core.resource import Resource
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, judge
 from iocaudit.sources.admission_review import API_VERSION, Review
@@ -24,8 +25,11 @@ class Outcome:
     verdict: Verdict
 
 
-def decide(review: Review, auditor: Auditor, deadline: Deadline, get: Get | None = None) -> Verdict:
-    """Audit what the request carries and judge it. An unknown kind, or a DELETE, is nobody's business."""
+def decide(review: Review, auditor: Auditor, deadline: Deadline, owner: Resource | None = None) -> Verdict:
+    """Audit what the request carries and judge it. An unknown kind, or a DELETE, is nobody's business.
+
+    ``owner`` is the verified owner of a pod that a controller makes, if it was fetched.
+    """
     resource = review.resource
     if resource is None or not auditor.catalogue.for_kind(resource.kind):
         return _NOTHING
@@ -33,22 +37,22 @@ def decide(review: Review, auditor: Auditor, deadline: Deadline, get: Get | None
     old: Report | None = None
     if review.old is not None and (report.found or report.faults):
         old = auditor.audit(review.old, request=review.request, deadline=deadline)
-    settings = auditor.settings_for(resource)
-    verdict = judge(report, settings, review.request, old=old)
-    if not verdict.allowed and get is not None and is_made_by_controller(resource, review.request):
-        owner = _owner_report(review, auditor, deadline, get)
-        if owner is not None:
-            verdict = judge(report, settings, review.request, old=old, owner=owner)
-    return verdict
+    template = auditor.audit(owner, request=review.request, deadline=deadline) if owner is not None else None
+    return judge(report, auditor.settings_for(resource), review.request, old=old, owner=template)
 
 
-def _owner_report(review: Review, auditor: Auditor, deadline: Deadline, get: Get) -> Report | None:
+def may_be_spared(review: Review) -> bool:
+    """Whether a denial could still turn into a warning once the pod's owner is known."""
+    return review.resource is not None and is_made_by_controller(review.resource, review.request)
+
+
+def fetch_owner(review: Review, get: Get) -> Resource | None:
+    """The verified owner; None where there is none or it cannot be had: the pod is then judged by itself."""
     assert review.resource is not None
     try:
-        owner = stored_owner(review.resource, get)
+        return stored_owner(review.resource, get)
     except IocauditError:
-        return None  # an owner that cannot be had is not verified: the pod is judged by itself
-    return auditor.audit(owner, request=review.request, deadline=deadline) if owner is not None else None
+        return None
 
 
 def respond(review: Review, verdict: Verdict, *, never_deny: bool = False) -> Outcome:
