@@ -6,10 +6,12 @@ from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.host_path import danger, is_below, normalise, runtime_socket
-from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
+from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _CONTROLS = {
@@ -43,7 +45,7 @@ class _Mounts:
             self._places = {}
             for container in self._pod.containers:
                 for mount in container.volume_mounts:
-                    place = f"at {text(mount.get('mountPath'))} in {container.title}"
+                    place = f"at {clip(text(mount.get('mountPath')))} in {container.title}"
                     self._places.setdefault(text(mount.get("name")), []).append(place)
         places = self._places.get(volume)
         return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "but never mounted"
@@ -65,7 +67,7 @@ def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     The node's configuration, credentials, devices, processes and program files lead to the node, and often to
     the cluster. Judged is the source: `/etc` at `/mnt/etc` is still `/etc`, and so are `//etc/.` and
     `/proc/1/root/etc`. A path that contains a sensitive one counts as that one. A hostPath or local
-    PersistentVolume behind the pod's claim counts as well.
+    PersistentVolume behind the pod's claim, or kept for that claim by its claimRef, counts as well.
 
     Bad:
 
@@ -101,7 +103,7 @@ def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
         if found is not None:
             yield Hit(
                 place,
-                f'volume "{name}" exposes host path {path} {mounts.of(name)}'
+                f'volume "{name}" exposes host path {clip(path)} {mounts.of(name)}'
                 + ("" if found.relation == "is" else f" ({found.relation} {found.place})"),
                 normalise(path),
                 found.severity,
@@ -112,6 +114,10 @@ def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
 def _claimed(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     for index, volume in enumerate(pod.volumes):
         claim_name = text(lookup(volume, "persistentVolumeClaim", "claimName"))
+        field = "persistentVolumeClaim.claimName"
+        if isinstance(volume.get("ephemeral"), dict) and pod.resource.kind is POD:
+            # The claim that the controller makes for this volume of this pod.
+            claim_name, field = f"{pod.resource.name}-{text(volume.get('name'))}", "ephemeral"
         if not claim_name:
             continue
         for kind in (PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME):
@@ -121,7 +127,10 @@ def _claimed(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
         namespace = world.namespace_of(pod.resource)
         claim = world.get(PERSISTENT_VOLUME_CLAIM, namespace, claim_name, near=pod.resource)
         bound = text(lookup(claim.raw, "spec", "volumeName")) if claim is not None else ""
-        persistent = world.get(PERSISTENT_VOLUME, None, bound, near=pod.resource) if bound else None
+        if bound:
+            persistent = world.get(PERSISTENT_VOLUME, None, bound, near=pod.resource)
+        else:
+            persistent = _reserved(world, pod.resource).get((namespace or "", claim_name))
         if persistent is None:
             continue
         spec = mapping(persistent.raw.get("spec"))
@@ -129,11 +138,24 @@ def _claimed(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
         found = danger(path) if path else None
         if found is not None:
             yield Hit(
-                f"{pod.volume_path(volume, index)}.persistentVolumeClaim.claimName",
-                f"claim {claim_name} is bound to PersistentVolume {bound}, which exposes host path {path}",
+                f"{pod.volume_path(volume, index)}.{field}",
+                f"claim {claim_name} means PersistentVolume {persistent.name}, which exposes host path {clip(path)}",
                 normalise(path),
                 found.severity,
             )
+
+
+def _reserved(world: World, near: Resource) -> dict[tuple[str, str], Resource]:
+    """By namespace and name of a claim, the PersistentVolume that is kept for it by its claimRef."""
+
+    def build() -> dict[tuple[str, str], Resource]:
+        found = {}
+        for volume in world.all(PERSISTENT_VOLUME, near=near):
+            claim = mapping(lookup(volume.raw, "spec", "claimRef"))
+            found[text(claim.get("namespace")) or world.default_namespace, text(claim.get("name"))] = volume
+        return found
+
+    return world.memo("reserved-volumes", (PERSISTENT_VOLUME,), build, near=near)
 
 
 @check(
@@ -188,9 +210,9 @@ def host_path_mount(pod: PodSpec, params: Params) -> Iterator[Hit]:
         where = normalise(path)
         if any(is_below(where, prefix) for prefix in allowed):
             if name in writable:
-                yield Hit(place, f'volume "{name}" mounts host path {path} writable', where)
+                yield Hit(place, f'volume "{name}" mounts host path {clip(path)} writable', where)
         elif danger(path) is None:
-            yield Hit(place, f'volume "{name}" exposes host path {path} {mounts.of(name)}', where)
+            yield Hit(place, f'volume "{name}" exposes host path {clip(path)} {mounts.of(name)}', where)
 
 
 def _writable(pod: PodSpec) -> frozenset[str]:
@@ -252,7 +274,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
                 target = text(mount.get("mountPath"))
                 yield container.hit(
                     f"volumeMounts{paths.key(name)}",
-                    f"mounts host path {sources[name]} writable at {target}",
+                    f"mounts host path {clip(sources[name])} writable at {clip(target)}",
                     f"{normalise(sources[name])} at {target}",
                 )
 
@@ -297,4 +319,4 @@ def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
         socket = runtime_socket(path)
         if socket is not None:
             which = "" if normalise(path) == socket else f", which holds {socket}"
-            yield Hit(place, f'volume "{name}" exposes the runtime socket path {path}{which}', normalise(path))
+            yield Hit(place, f'volume "{name}" exposes the runtime socket path {clip(path)}{which}', normalise(path))

@@ -11,50 +11,72 @@ from typing import NamedTuple
 from iocaudit.core.severity import Severity
 
 # Links every current distribution has (merged /usr, /run), so that both spellings are one place.
-_LINKS = (
-    ("/var/run", "/run"),
-    ("/var/lock", "/run/lock"),
-    ("/bin", "/usr/bin"),
-    ("/sbin", "/usr/sbin"),
-    ("/lib", "/usr/lib"),
-    ("/lib64", "/usr/lib64"),
-)
-_ROOT_LINK = re.compile(r"/proc/(?:\d+|self|thread-self)/(?:task/\d+/)?root(?=/|$)")
+_LINKS: dict[tuple[str, ...], list[str]] = {
+    ("var", "run"): ["run"],
+    ("var", "lock"): ["run", "lock"],
+    ("bin",): ["usr", "bin"],
+    ("sbin",): ["usr", "sbin"],
+    ("lib",): ["usr", "lib"],
+    ("lib64",): ["usr", "lib64"],
+}
+_PROCESS = re.compile(r"\d+|self|thread-self")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_DEVICE = re.compile(r"//[.?]/")
+_PIPE = "//./pipe/"
 
 
 def normalise(path: str) -> str:
     """One spelling: no ``//``, ``/./``, ``..`` or trailing slash; ``/var/run`` is ``/run``, ``/bin`` ``/usr/bin``.
 
-    A Windows path comes out in lower case with ``/``, a pipe as ``//./pipe/name``.
+    Walked segment by segment as the kernel does, so that ``..`` behind a link means the link's target's parent.
+    A Windows path comes out in lower case with ``/`` and a drive (``c:`` where it names none), a pipe as
+    ``//./pipe/name``. A path that begins with ``/`` is a POSIX path, in which a backslash is a letter.
     """
     text = path.strip()
-    if "\\" in text or _DRIVE.match(text) or text.lower().startswith("//./pipe/"):
+    if _DEVICE.match(text) or _DRIVE.match(text) or text.startswith("\\"):
         return _windows(text)
-    for _ in range(4):
-        cleaned = posixpath.normpath("/" + text.lstrip("/"))
-        reached = _ROOT_LINK.sub("", cleaned, count=1) or "/"
-        for link, target in _LINKS:
-            if is_below(reached, link):
-                reached = target + reached[len(link) :]
-                break
-        if reached == text:
-            break
-        text = reached
-    return text
+    walked: list[str] = []
+    for segment in text.split("/"):
+        if segment == "..":
+            if walked:
+                walked.pop()
+        elif segment and segment != ".":
+            walked.append(segment)
+            if len(walked) <= _DEEPEST_LINK:
+                _follow(walked)
+    return "/" + "/".join(walked)
+
+
+_DEEPEST_LINK = len(("proc", "1", "task", "1", "root"))
+
+
+def _follow(walked: list[str]) -> None:
+    """Replace what was walked by the target, where it is a link every node has."""
+    if walked[0] == "proc":
+        # The file system as that process sees it; for the node's own processes that is the node's.
+        leads_back = walked[-1] == "root" and (len(walked) == 3 or (len(walked) == 5 and walked[2] == "task"))
+        if leads_back and _PROCESS.fullmatch(walked[1]):
+            walked.clear()
+        return
+    target = _LINKS.get(tuple(walked))
+    if target is not None:
+        walked[:] = target
 
 
 def _windows(text: str) -> str:
     slashed = text.replace("\\", "/").lower()
-    if slashed.startswith("//./pipe/"):
-        return "//./pipe/" + slashed[len("//./pipe/") :].strip("/")
-    drive = slashed[:2] if _DRIVE.match(slashed) else ""
-    return drive + posixpath.normpath("/" + slashed[len(drive) :].lstrip("/"))
+    if _DEVICE.match(slashed):
+        rest = slashed[len("//./") :]
+        if rest == "pipe" or rest.startswith("pipe/"):
+            return _PIPE + rest[len("pipe") :].strip("/")
+        slashed = rest
+    drive = slashed[:2] if _DRIVE.match(slashed) else "c:"
+    return drive + posixpath.normpath("/" + slashed.removeprefix(drive).lstrip("/"))
 
 
 def is_below(path: str, parent: str) -> bool:
     """Whether a normalised path is ``parent`` or lies below it, segment by segment."""
-    return path == parent or parent == "/" or path.startswith(parent + "/")
+    return path == parent or path.startswith(parent if parent.endswith("/") else parent + "/")
 
 
 class Danger(NamedTuple):
@@ -91,6 +113,7 @@ _SENSITIVE: dict[str, tuple[Severity, Severity]] = {
     "/etc": (_C, _H),
     "/etc/kubernetes": (_C, _C),
     "/etc/shadow": (_C, _C),
+    "/etc/gshadow": (_C, _C),
     "/etc/sudoers": (_C, _C),
     "/etc/sudoers.d": (_C, _C),
     "/etc/passwd": (_C, _C),
@@ -111,6 +134,9 @@ _SENSITIVE: dict[str, tuple[Severity, Severity]] = {
     "/var/lib/kubelet": (_C, _C),
     "/var/lib/etcd": (_C, _C),
     "/var/lib/rancher": (_C, _C),
+    "/var/lib/k0s": (_C, _C),
+    "/var/lib/minikube": (_C, _C),
+    "/var/snap/microk8s": (_C, _C),
     "/sys": (_H, _H),
     "/boot": (_H, _H),
     "/usr": (_H, _H),
@@ -160,14 +186,13 @@ def danger(path: str) -> Danger | None:
     return worst
 
 
+_SOCKET_NAMES = frozenset({"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock"})
+
+
 def runtime_socket(path: str) -> str | None:
     """The container runtime's socket or pipe that a path is or contains."""
     where = normalise(path)
     for socket in (*RUNTIME_SOCKETS, *RUNTIME_PIPES):
-        if where == socket or (not socket.startswith("//") and is_below(socket, where)):
+        if is_below(socket, where):
             return socket
-    name = posixpath.basename(where)
-    return where if name in _SOCKET_NAMES else None
-
-
-_SOCKET_NAMES = frozenset({"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock"})
+    return where if posixpath.basename(where) in _SOCKET_NAMES else None

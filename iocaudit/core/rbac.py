@@ -213,5 +213,12 @@ _BOOTSTRAP: dict[tuple[str, str, str], frozenset[str]] = {
 def is_bootstrap(binding: Resource) -> bool:
     """Whether a binding is one every cluster starts with, unchanged."""
     role = text(lookup(binding.raw, "roleRef", "name"))
+    # The only one in a namespace is kubeadm's, in kube-public; all others give a ClusterRole to the cluster.
+    if binding.kind_name == "RoleBinding":
+        kind, at_home = "Role", binding.namespace == "kube-public"
+    else:
+        kind, at_home = "ClusterRole", True
+    if not at_home or text(lookup(binding.raw, "roleRef", "kind")) != kind:
+        return False
     expected = _BOOTSTRAP.get((binding.kind_name, binding.name, role))
     return expected is not None and {subject.text for _, subject in subjects_of(binding)} == expected
