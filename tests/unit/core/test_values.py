@@ -165,3 +165,9 @@ def test_label_selectors() -> None:
             selects({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]}, labels) is expected
         )
     assert selects({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}, labels)
+
+
+def test_dots_behind_a_link_do_not_hide_a_path() -> None:
+    found = danger("/var/run/../etc/shadow")
+    assert found is not None
+    assert found.severity is Severity.CRITICAL
