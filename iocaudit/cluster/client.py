@@ -6,7 +6,7 @@ times the CPU of decoding bytes, so they are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +31,7 @@ from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import Json, mapping, mappings, text
 
 PAGE = 500
+_LIST_TRIES = 3
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -55,9 +56,10 @@ class Page:
 class Client:
     """A connection to one API server; safe to share between threads."""
 
-    def __init__(self, api: ApiClient, *, timeout: float = 30.0) -> None:
+    def __init__(self, api: ApiClient, *, timeout: float = 30.0, may_write: Callable[[], None] = lambda: None) -> None:
         self._api = api
         self._timeout = timeout
+        self._may_write = may_write
         self._pool: urllib3.PoolManager = api.rest_client.pool_manager
         self._host = str(api.configuration.host).rstrip("/")
 
@@ -104,6 +106,10 @@ class Client:
         configuration: Configuration = self._api.configuration
         return configuration
 
+    def guarded(self, may_write: Callable[[], None]) -> Client:
+        """This client, which asks before each request that is no GET; ``may_write`` raises to refuse it."""
+        return Client(self._api, timeout=self._timeout, may_write=may_write)
+
     def close(self) -> None:
         self._pool.clear()
 
@@ -118,9 +124,10 @@ class Client:
         body: object = None,
         content_type: str = JSON,
         timeout: float | None = None,
+        accept: str = JSON,
     ) -> Json:
         """Send a request and decode the answer. Raises ApiError by status, UnreachableError without one."""
-        response = self._send(method, path, query, body, content_type, timeout, stream=False)
+        response = self._send(method, path, query, body, content_type, timeout, accept=accept, stream=False)
         return _decoded(response.data, f"{method} {path}")
 
     def _send(
@@ -132,11 +139,14 @@ class Client:
         content_type: str,
         timeout: float | None,
         *,
+        accept: str = JSON,
         stream: bool,
     ) -> urllib3.BaseHTTPResponse:
+        if method != "GET":
+            self._may_write()
         what = f"{method} {path}"
         url = f"{self._host}{path}" + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": JSON, "User-Agent": "iocaudit"}
+        headers = {"Accept": accept, "User-Agent": "iocaudit"}
         self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
         if body is not None:
             headers["Content-Type"] = content_type
@@ -185,9 +195,23 @@ class Client:
                 return
             asked["continue"] = token
 
+    def each(self, kind: Kind, *, namespace: str | None = None) -> Iterator[Json]:
+        """Every object of a kind, a page in memory at a time.
+
+        Where the list expires in between it begins again, so that an object may come twice.
+        """
+        for attempt in range(_LIST_TRIES):
+            try:
+                for page in self.pages(kind, namespace=namespace):
+                    yield from page.items
+                return
+            except ExpiredError:
+                if attempt == _LIST_TRIES - 1:
+                    raise
+
     def list_all(self, kind: Kind, *, namespace: str | None = None) -> tuple[list[Json], str]:
         """Every object of a kind and the list's resourceVersion; lists again where it expired in between."""
-        for attempt in range(3):
+        for attempt in range(_LIST_TRIES):
             items: list[Json] = []
             version = ""
             try:
@@ -195,7 +219,7 @@ class Client:
                     items += page.items
                     version = page.resource_version
             except ExpiredError:
-                if attempt == 2:
+                if attempt == _LIST_TRIES - 1:
                     raise
                 continue
             return items, version

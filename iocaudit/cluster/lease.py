@@ -47,7 +47,15 @@ class Lease:
         self._clock = clock
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = 0.0
-        self._renewed_at = 0.0
+        self._renewed_at: float | None = None
+
+    def ensure(self) -> None:
+        """Raise LeaseLostError unless the Lease is ours for certain, by our own clock.
+
+        To be asked before each write: a process that was paused may act before it has noticed.
+        """
+        if self._renewed_at is None or self._clock() - self._renewed_at >= self.duration:
+            raise LeaseLostError(f"lease {self._namespace}/{self._name} is not held: nothing is written without it")
 
     def acquire(self, stop: threading.Event) -> bool:
         """Wait until this process holds the Lease; False where ``stop`` was set before."""
@@ -68,11 +76,12 @@ class Lease:
         while not stop.wait(self.duration / 7):
             try:
                 if not self.try_once():
+                    self._renewed_at = None
                     raise LeaseLostError(f"lease {self._namespace}/{self._name} is held by another process")
             except LeaseLostError:
                 raise
             except ClusterError as error:
-                if self._clock() - self._renewed_at > self.duration * 2 / 3:
+                if self._renewed_at is None or self._clock() - self._renewed_at > self.duration * 2 / 3:
                     raise LeaseLostError(
                         f"lease {self._namespace}/{self._name} could not be renewed in time: {error}"
                     ) from None
@@ -123,6 +132,7 @@ class Lease:
         }
 
     def _release(self) -> None:
+        self._renewed_at = None
         try:
             current = self._client.get(LEASE, self._namespace, self._name)
             if mapping(current.get("spec")).get("holderIdentity") == self._identity:

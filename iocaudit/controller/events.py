@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -15,6 +16,9 @@ from iocaudit.controller.sweep import Change
 from iocaudit.core.kinds import Kind
 
 _log = logging.getLogger(__name__)
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_SETTLED = 10.0
+"""Seconds after which the first listings of the watches count as done."""
 
 Receive = Callable[[Change, bool], None]
 """Takes a change, and whether it is of a first listing (so that it may be no change at all)."""
@@ -99,23 +103,69 @@ def registry(client: Client, kinds: Iterable[Kind], receive: Receive) -> kopf.Op
     return handlers
 
 
-def watch(
-    client: Client, kinds: Collection[Kind], receive: Receive, lost: Callable[[], None], stop: threading.Event
-) -> None:
-    """Watch until ``stop``; where kopf gives up (the API server is away), begin again and say so by ``lost``."""
-    while not stop.is_set():
+class Watches:
+    """The watches of a process. ``kinds`` says anew, each time they begin, what is to be watched.
+
+    ``lost`` is told when they had to be begun again, and once they have settled: kopf's first listing does
+    not tell of what was deleted before it, so that only a sweep that comes after it leaves nothing out.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: Callable[[], Collection[Kind]],
+        receive: Receive,
+        lost: Callable[[], None],
+    ) -> None:
+        self._client, self._kinds, self._receive, self._lost = client, kinds, receive, lost
+        self._watched: frozenset[Kind] = frozenset()
+        self._again = threading.Event()
+        self.restarts = 0
+
+    def refresh(self) -> None:
+        """Begin again if other kinds are to be watched now than when they began."""
+        if self._watched and frozenset(self._kinds()) != self._watched:
+            self._again.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until ``stop``. Where kopf gives up (the API server is away), begin again, ever more slowly."""
+        wait = _FIRST_WAIT
+        while not stop.is_set():
+            begun = time.monotonic()
+            kinds = tuple(self._kinds())
+            self._watched = frozenset(kinds)
+            self._again.clear()
+            try:
+                asyncio.run(self._watch(kinds, stop))
+            except Exception as error:  # noqa: BLE001  whatever ended the watches, they are begun again
+                _log.error("the watches ended: %s: %s", type(error).__name__, error)
+            if stop.is_set():
+                return
+            self.restarts += 1
+            wait = _FIRST_WAIT if time.monotonic() - begun > _LONGEST_WAIT else min(wait * 2, _LONGEST_WAIT)
+            stop.wait(0.0 if self._again.is_set() else wait)
+            self._lost()
+
+    async def _watch(self, kinds: Collection[Kind], stop: threading.Event) -> None:
+        flag = asyncio.Event()
+
+        async def wait() -> None:
+            settled = time.monotonic() + _SETTLED
+            while not (stop.is_set() or self._again.is_set()):
+                if settled and time.monotonic() > settled:
+                    settled = 0.0
+                    self._lost()
+                await asyncio.sleep(0.2)
+            flag.set()
+
+        waiting = asyncio.create_task(wait())
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=registry(client, kinds, receive),
-                    settings=settings(),
-                    standalone=True,
-                    clusterwide=True,
-                    stop_flag=stop,
-                )
+            await kopf.operator(
+                registry=registry(self._client, kinds, self._receive),
+                settings=settings(),
+                standalone=True,
+                clusterwide=True,
+                stop_flag=flag,
             )
-        except Exception as error:  # noqa: BLE001  whatever ended the watches, they are begun again
-            _log.error("the watches ended: %s: %s", type(error).__name__, error)
-        if not stop.is_set():
-            lost()
-            stop.wait(2.0)
+        finally:
+            waiting.cancel()

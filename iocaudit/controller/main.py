@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.lease import Lease
-from iocaudit.controller import events
+from iocaudit.cluster.lease import Lease, LeaseLostError
 from iocaudit.controller.certificates import Certificates
+from iocaudit.controller.events import Watches
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.policies import Policies
@@ -22,7 +22,7 @@ from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.controller.sweep import Cluster
 from iocaudit.controller.webhook_configuration import Target
 from iocaudit.controller.worker import Worker
-from iocaudit.core.kinds import NAMESPACE
+from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain
@@ -44,16 +44,27 @@ class Operator:
 
     def __init__(self, options: OperatorOptions, catalogue: Catalogue) -> None:
         self.options = options
-        self.client = Client.connect(options.kubeconfig, options.context)
+        self._stop = threading.Event()
+        plain = Client.connect(options.kubeconfig, options.context)
+        self.lease = Lease(
+            plain, options.namespace, options.lease_name, options.identity, duration=options.lease_duration
+        )
+        self.client = plain.guarded(self._may_write)
         self.registry = new_registry("operator")
         self.metrics = OperatorMetrics(self.registry)
         publisher = Publisher(self.client, catalogue, retention=options.retention)
         self.cluster = Cluster(self.client, catalogue, publisher, Policies(catalogue, options.profile))
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
+        self.watches = Watches(self.client, self._watched, self.worker.receive, self.worker.request_sweep)
         self.registration = self._registration() if options.manage_webhook else None
         self.readiness = Readiness(["started"])
         self.leading = False
-        self._stop = threading.Event()
+
+    def _may_write(self) -> None:
+        """Asked before every write: nothing is written once the Lease is lost or handed back."""
+        if self._stop.is_set():
+            raise LeaseLostError("this process is about to end: nothing is written any more")
+        self.lease.ensure()
 
     def _registration(self) -> Registration:
         options, cluster = self.options, self.cluster
@@ -76,7 +87,8 @@ class Operator:
         )
 
     def _turned(self) -> None:
-        self.metrics.update(self.cluster, self.worker, self.registration)
+        self.metrics.update(self.cluster, self.worker, self.watches, self.registration)
+        self.watches.refresh()
 
     def stuck(self) -> str | None:
         """Why the process should be restarted, if it should."""
@@ -87,14 +99,7 @@ class Operator:
 
     async def lead(self) -> None:
         """Wait for the Lease, then work; raises LeaseLostError, or whatever ended a part of it."""
-        options = self.options
-        lease = Lease(
-            self.client,
-            options.namespace,
-            options.lease_name,
-            options.identity,
-            duration=options.lease_duration,
-        )
+        lease = self.lease
         self.readiness.set("started", True)
         parts: list[asyncio.Future[None]] = []
         try:
@@ -125,9 +130,13 @@ class Operator:
         while not self.worker.swept.wait(0.2):
             if self._stop.is_set():
                 return
+        self.watches.run(self._stop)
+
+    def _watched(self) -> tuple[Kind, ...]:
+        """What is watched: all that is audited or looked up and may be read, installed or not (CRDs come later)."""
         catalogue = self.cluster.catalogue
-        kinds = tuple(dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY)))
-        events.watch(self.client, kinds, self.worker.receive, self.worker.request_sweep, self._stop)
+        kinds = dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY))
+        return tuple(kind for kind in kinds if kind not in self.cluster.forbidden)
 
 
 async def _in_thread(name: str, work: Callable[[], T]) -> T:

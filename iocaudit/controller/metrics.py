@@ -8,6 +8,7 @@ from collections import Counter as Count
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
+from iocaudit.controller.events import Watches
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Cluster
 from iocaudit.controller.worker import Worker
@@ -36,10 +37,13 @@ class OperatorMetrics:
         self.writes = counter("writes", "Writes of findings and reports.", ("action",))
         self.write_errors = counter("write_errors", "Refused writes of findings and reports.", ("action",))
         self.failures = counter("failures", "Sweeps and turns that failed, to be made again.")
+        self.missed = gauge("kinds_missed", "Kinds that could not be listed in the last sweep.")
+        self.restarts = counter("watch_restarts", "Times the watches had to be begun again.")
+        self._restarts = 0
         self._counted: dict[str, Count[str]] = {"written": Count(), "failed": Count()}
         self._failures = 0
 
-    def update(self, cluster: Cluster, worker: Worker, registration: Registration | None) -> None:
+    def update(self, cluster: Cluster, worker: Worker, watches: Watches, registration: Registration | None) -> None:
         if registration is not None:
             self.registered.set(registration.registered)
             self.expiry.set(registration.expires)
@@ -62,5 +66,8 @@ class OperatorMetrics:
             for action, count in now.items():
                 metric.labels(action).inc(count - self._counted[name][action])
             self._counted[name] = Count(now)
+        self.missed.set(len(cluster.missed))
+        self.restarts.inc(watches.restarts - self._restarts)
+        self._restarts = watches.restarts
         self.failures.inc(worker.failures - self._failures)
         self._failures = worker.failures

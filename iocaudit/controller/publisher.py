@@ -6,9 +6,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.errors import ApiError, NotFoundError
+from iocaudit.cluster.errors import ApiError, ConflictError, NotFoundError
 from iocaudit.cluster.writer import change, is_terminating, put
 from iocaudit.controller.findings import Action, Key, Stored, Write, resolved, stored, unwanted, wanted
 from iocaudit.controller.reports import report_write
@@ -52,13 +53,14 @@ class Publisher:
         self.failed: Counter[str] = Counter()
 
     def load(self) -> None:
-        """Read all of our findings back."""
+        """Read all of our findings back. Where that fails in the middle, what was known before still holds."""
+        fresh = {
+            one.key: one for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for one in map(stored, self._client.each(kind))
+        }
         self._stored.clear()
         self._scopes.clear()
-        for kind in (IOC_FINDING, CLUSTER_IOC_FINDING):
-            for page in self._client.pages(kind):
-                for body in page.items:
-                    self.remember(stored(body))
+        for one in fresh.values():
+            self.remember(one)
 
     @property
     def stored(self) -> Iterable[Stored]:
@@ -110,7 +112,10 @@ class Publisher:
         kind = _kind(write.key)
         try:
             match write.action:
-                case Action.CREATE | Action.REPLACE:
+                case Action.CREATE:
+                    assert write.body is not None
+                    self.remember(stored(self._create(kind, write.body)))
+                case Action.REPLACE:
                     assert write.body is not None
                     self.remember(stored(put(self._client, kind, write.body)))
                 case Action.RESOLVE:
@@ -136,23 +141,35 @@ class Publisher:
         self.written[write.action] += 1
         return True
 
+    def _create(self, kind: Kind, body: Json) -> Json:
+        """Create a finding; where there is one already that we did not know of, keep since when it is open."""
+        try:
+            return self._client.create(kind, body)
+        except ConflictError:
+            metadata = mapping(body.get("metadata"))
+            namespace, name = text(metadata.get("namespace")) or None, text(metadata.get("name"))
+            found = self._client.get(kind, namespace, name)
+            write = wanted((namespace, name), dict(mapping(body.get("finding"))), stored(found), self._clock())
+            return found if write is None or write.body is None else put(self._client, kind, write.body)
+
     def publish_reports(self, contents: dict[str | None, Json]) -> None:
         """Make the reports these, and remove those of namespaces without any audited object."""
         now = self._clock()
         for kind in (AUDIT_REPORT, CLUSTER_AUDIT_REPORT):
-            before = {_home(body): body for page in self._client.pages(kind) for body in page.items}
+            before = {_home(body): body for body in self._client.each(kind)}
             for home, content in contents.items():
                 if (home is None) != (kind is CLUSTER_AUDIT_REPORT):
                     continue
                 body = report_write(home, content, before.get(home), now)
                 if body is not None:
-                    self._report(kind, body)
+                    self._report(partial(put, self._client, kind, body))
             for home in before.keys() - contents.keys():
-                self._client.delete(kind, home, text(mapping(before[home].get("metadata")).get("name")))
+                name = text(mapping(before[home].get("metadata")).get("name"))
+                self._report(partial(self._client.delete, kind, home, name))
 
-    def _report(self, kind: Kind, body: Json) -> None:
+    def _report(self, write: Callable[[], object]) -> None:
         try:
-            put(self._client, kind, body)
+            write()
         except NotFoundError:
             return
         except ApiError as error:

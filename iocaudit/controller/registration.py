@@ -40,6 +40,7 @@ class Registration:
     ) -> None:
         self._client, self._catalogue, self._policies = client, catalogue, policies
         self._certificates, self._target, self._exclude = certificates, target, exclude
+        self._owned = target.url is None
         self.registered = False
         self.expires = 0.0
         """Unix time at which the serving certificate expires."""
@@ -50,7 +51,8 @@ class Registration:
         while not stop.is_set():
             try:
                 reason = self.step()
-            except (ClusterError, CertificateError) as error:
+            except (ClusterError, CertificateError, OSError) as error:
+                # OSError: the folder that the certificates are also written to.
                 reason = str(error)
             self.registered = reason is None
             if reason is not None and reason != said:
@@ -59,8 +61,17 @@ class Registration:
             stop.wait(5.0 if reason is None else 1.0)
 
     def step(self) -> str | None:
-        """Bring everything one step further; why the configuration is not as it should be, or None."""
+        """Bring everything one step further; why the configuration is not as it should be, or None.
+
+        It belongs to our ClusterRole. Where that is gone, the manifests are being deleted, and writing the
+        configuration again would leave it behind for good. Only a webhook registered by URL (outside a
+        cluster) may never have had the role.
+        """
         current = self._current()
+        owner = self._owner()
+        if owner is None and self._owned:
+            return f"ClusterRole {OWNER} is gone, so our manifests are being removed: nothing is written"
+        self._owned = self._owned or owner is not None
         state = self._certificates.step(_bundle(current))
         self.expires = state.leaf.certificate.not_valid_after_utc.timestamp()
         wanted = configuration(
@@ -69,7 +80,7 @@ class Registration:
             self._target,
             state.ca_bundle,
             exclude=self._exclude,
-            owner=self._owner(),
+            owner=owner,
         )
         if current is not None and _same(current, wanted):
             return None
@@ -91,7 +102,6 @@ class Registration:
         try:
             role = self._client.get(CLUSTER_ROLE, None, OWNER)
         except NotFoundError:
-            # Outside a cluster, as on a local control plane, there are no manifests to delete.
             return None
         uid = text(mapping(role.get("metadata")).get("uid"))
         return {"apiVersion": CLUSTER_ROLE.api_version, "kind": CLUSTER_ROLE.name, "name": OWNER, "uid": uid}

@@ -5,6 +5,7 @@ Everything here runs in one thread. A page holds the objects; of each only what 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -12,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.errors import ApiError, ExpiredError, ForbiddenError, NotFoundError
+from iocaudit.cluster.discovery import Served, discover
+from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.controller.findings import Stored
 from iocaudit.controller.inventory import Inventory, Scope
 from iocaudit.controller.kept import Interner, keep
@@ -29,7 +31,11 @@ from iocaudit.engine.catalogue import Catalogue
 
 _log = logging.getLogger(__name__)
 
-_LIST_TRIES = 3
+MOST_HOMES = 20
+"""Namespaces whose objects of a kind are audited again one by one; of more, all objects of the kind are."""
+
+_SHARE = 4.0
+"""Rest between two rounds of auditing dependents, as a multiple of what the round took: a fifth of one core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +73,45 @@ class Cluster:
         self._world_kinds = tuple(dict.fromkeys((*catalogue.world_kinds, NAMESPACE)))
         self._dependents = _dependents(catalogue)
         self._epoch = b""
+        self._served = Served({})
         self._missed: dict[Kind, str] = {}
+        self._forbidden: frozenset[Kind] = frozenset()
         self._sweeping = False
         self._complete = False
-        self._touched: set[str] = set()
+        self._listings: list[set[str]] = []
+        self._due: dict[Kind, dict[str | None, None]] = {}
+        self._rested_at = 0.0
         self._intern = Interner()
+
+    @property
+    def missed(self) -> dict[Kind, str]:
+        """The kinds that the last sweep could not audit, with the reason."""
+        return dict(self._missed)
+
+    @property
+    def forbidden(self) -> frozenset[Kind]:
+        """The kinds that we may not list: whoever watches them is only turned away."""
+        return self._forbidden
 
     # -- the sweep -----------------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Audit everything, publish findings and reports. Raises UnreachableError; then nothing is resolved."""
+        """Audit everything, publish findings and reports. Raises ClusterError; then nothing is resolved."""
         begun = time.monotonic()
         self._sweeping = True
-        self._touched.clear()
         self._intern = Interner()
+        # What the world says by now is in the epoch, so that everything it concerns is audited anyway.
+        self._due.clear()
         try:
             self.load_policies()
-            epoch = self._load_world()
+            self._served = discover(self.client)
+            self._missed = {}
+            forbidden: set[Kind] = set()
+            epoch = self._load_world(forbidden)
             fresh = epoch != self._epoch
-            self._audit_all(fresh)
+            self._audit_all(fresh, forbidden)
+            self._forbidden = frozenset(forbidden)
+            self._serve()
             self._epoch = epoch
             self.publisher.load()
         finally:
@@ -106,114 +132,134 @@ class Cluster:
         except NotFoundError:
             raws = []
         changed = self.policies.load(raws)
-        self.policies.write_status(self.client)
         if changed:
             self._use_policies()
+        self.policies.write_status(self.client)
         return changed
 
     def _use_policies(self) -> None:
         self.auditor = Auditor(self.catalogue, self.policies.current, self.world)
         self._epoch = b""
 
-    def _load_world(self) -> bytes:
-        """List the kinds that checks look up; the digest of all of their versions."""
+    def _load_world(self, forbidden: set[Kind]) -> bytes:
+        """List the kinds that checks look up; the digest of all of their versions.
+
+        A kind that cannot be listed is incomplete, for whatever reason: the others are still worth a sweep.
+        """
         digest = hashlib.sha256()
         for kind in self._world_kinds:
-            found: list[Resource] = []
+            found: dict[str, Resource] = {}
             try:
-                for raw in self._list(kind):
-                    found.append(_slim(raw, kind))
-            except NotFoundError:
-                found = []
-            except ForbiddenError as error:
+                for raw in self._each(kind):
+                    slim = _slim(raw, kind)
+                    found[slim.uid] = slim
+            except ApiError as error:
+                if isinstance(error, ForbiddenError):
+                    forbidden.add(kind)
                 self.world.replace(kind, [])
                 self.world.mark_incomplete(kind, str(error))
                 digest.update(str(error).encode())
                 continue
-            self.world.replace(kind, found)
-            for resource in found:
-                digest.update(f"{resource.uid} {resource.metadata.get('resourceVersion')}\n".encode())
+            self.world.replace(kind, found.values())
+            for uid, resource in found.items():
+                digest.update(f"{uid} {resource.metadata.get('resourceVersion')}\n".encode())
             self.between()
         return digest.digest()
 
-    def _list(self, kind: Kind, namespace: str | None = None) -> Iterator[Json]:
-        """Every object of a kind once, page by page; lists again where the list expired in between."""
-        for attempt in range(_LIST_TRIES):
-            try:
-                for page in self.client.pages(kind, namespace=namespace):
-                    yield from page.items
-                return
-            except ExpiredError:
-                if attempt == _LIST_TRIES - 1:
-                    raise
+    def _each(self, kind: Kind, namespace: str | None = None) -> Iterator[Json]:
+        """Every object of a kind; none where it is not served. Raises ApiError where it cannot be listed."""
+        if self._served.absent(kind):
+            return
+        try:
+            yield from self.client.each(kind, namespace=namespace)
+        except NotFoundError:
+            if versions := self._served.only_as(kind):
+                raise ApiError(f"GET {kind.plural}", 404, "NotFound", f"served only as {versions}") from None
+            # It was removed since the server was asked what it serves.
 
-    def _audit_all(self, fresh: bool) -> None:
-        self._missed = {}
-        served: list[Kind] = []
+    def _audit_all(self, fresh: bool, forbidden: set[Kind]) -> None:
         for kind in self.catalogue.audited_kinds:
             try:
                 self._audit_kind(kind, fresh)
-            except NotFoundError:
-                self.inventory.drop_missing(kind, self._touched)
-                continue
             except ApiError as error:
                 # What was known of the kind stays, and so do its findings.
                 self._missed[kind] = f"cannot list {kind.plural}: {error}"
                 _log.error("kind not audited: %s", error, extra={"kind": str(kind)})
-            served.append(kind)
-        self.inventory.serve(served)
+                if isinstance(error, ForbiddenError):
+                    forbidden.add(kind)
+
+    def _serve(self) -> None:
+        """Say which kinds' objects we know. Of others nobody can be looked up: such an owner is only claimed."""
+        kinds = self._served.present(self.catalogue.audited_kinds)
+        self.inventory.serve(kind for kind in kinds if kind not in self._forbidden)
 
     def _audit_kind(self, kind: Kind, fresh: bool, namespace: str | None = None) -> None:
+        """Audit what a list holds, and forget what it does not.
+
+        What changes while the list is read is newer than it: the list says nothing about that.
+        """
+        newer: set[str] = set()
         seen: set[str] = set()
-        for count, raw in enumerate(self._list(kind, namespace), start=1):
-            uid = text(mapping(raw.get("metadata")).get("uid"))
-            seen.add(uid)
-            if uid not in self._touched:
-                self._audit(raw, kind, fresh)
-            if count % 500 == 0:
-                self.between()
-        self.inventory.drop_missing(kind, seen | self._touched, namespace)
+        self._listings.append(newer)
+        try:
+            for count, raw in enumerate(self._each(kind, namespace), start=1):
+                uid = text(mapping(raw.get("metadata")).get("uid"))
+                seen.add(uid)
+                if uid not in newer:
+                    self._audit(raw, kind, fresh)
+                if count % 500 == 0:
+                    self.between()
+            self.inventory.drop_missing(kind, seen | newer, namespace)
+        finally:
+            self._listings.remove(newer)
+        for outer in self._listings:
+            outer |= seen
         self.between()
 
     def _audit(self, raw: Json, kind: Kind, fresh: bool) -> None:
         metadata = mapping(raw.get("metadata"))
         known = self.inventory.get(text(metadata.get("uid")))
-        if (
-            known is not None
-            and not fresh
-            and known.resource_version == metadata.get("resourceVersion")
-            and not known.skipped
-            and not known.faults
-        ):
-            return
+        if known is not None:
+            version = text(metadata.get("resourceVersion"))
+            if _older(version, known.resource_version):
+                return
+            if not fresh and known.resource_version == version and not known.skipped and not known.faults:
+                return
         resource = Resource(raw, CLUSTER, kind=kind)
         self.inventory.put(keep(resource, self.auditor.audit(resource), self._intern))
 
     # -- single changes ------------------------------------------------------------------------------------
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Audit changed objects and what depends on them, and publish their scopes (once a sweep was made)."""
+        """Audit changed objects and publish their scopes (once a sweep was made).
+
+        What depends on them is noted, for ``catch_up``.
+        """
         audited = set(self.catalogue.audited_kinds)
         world = set(self._world_kinds)
         dirty: dict[Scope, None] = {}
-        again: dict[tuple[Kind, str | None], None] = {}
         for change in changes:
             resource = Resource(change.raw, CLUSTER, kind=change.kind)
+            if not change.deleted and self._served.absent(change.kind):
+                self._served = discover(self.client)
+                self._serve()
             if change.kind in world and self._changes_world(resource, change.deleted):
                 for kind in self._dependents.get(change.kind, ()):
-                    again[(kind, resource.home)] = None
+                    self._is_due(kind, resource.home)
             if change.kind not in audited:
                 continue
-            self._touched.add(resource.uid)
+            for newer in self._listings:
+                newer.add(resource.uid)
             if change.deleted:
                 self.inventory.drop(resource.uid)
             else:
                 self._audit(change.raw, change.kind, fresh=True)
             dirty[resource.namespace] = None
-        for kind, home in again:
-            dirty |= dict.fromkeys(self._audit_again(kind, home))
+        self._publish_all(dirty)
+
+    def _publish_all(self, scopes: Iterable[Scope]) -> None:
         if self._complete and not self._sweeping:
-            for scope in dirty:
+            for scope in scopes:
                 self.publish(scope)
 
     def _changes_world(self, resource: Resource, deleted: bool) -> bool:
@@ -221,11 +267,48 @@ class Cluster:
         assert kind is not None
         slim = _slim(resource.raw, kind)
         before = self.world.get(kind, slim.namespace, slim.name)
+        if before is not None and _older(_version(slim), _version(before)):
+            return False
         if deleted:
             self.world.remove(kind, slim.namespace, slim.name)
             return before is not None
         self.world.put(slim)
         return before is None or _said(before) != _said(slim)
+
+    # -- what depends on changes ---------------------------------------------------------------------------
+
+    def _is_due(self, kind: Kind, home: str | None) -> None:
+        """Note that the objects of a kind are to be audited again: those of one namespace (None: all)."""
+        if self._served.absent(kind):
+            return
+        homes = self._due.setdefault(kind, {})
+        if home is None or len(homes) >= MOST_HOMES:
+            homes.clear()
+            homes[None] = None
+        elif None not in homes:
+            homes[home] = None
+
+    @property
+    def due_in(self) -> float | None:
+        """Seconds until dependents may be audited again; None where none are due."""
+        return max(0.0, self._rested_at - time.monotonic()) if self._due else None
+
+    def catch_up(self) -> None:
+        """Audit again what depends on changes, once for all changes so far, and rest in proportion.
+
+        However fast Roles or policies change, this takes a bounded share of a core; a sweep does the same.
+        """
+        if self.due_in != 0.0 or self._sweeping:
+            return
+        begun = time.monotonic()
+        due, self._due = self._due, {}
+        dirty: dict[Scope, None] = {}
+        for kind, homes in due.items():
+            for home in homes:
+                dirty |= dict.fromkeys(self._audit_again(kind, home))
+        self._publish_all(dirty)
+        ended = time.monotonic()
+        self._rested_at = ended + _SHARE * (ended - begun)
 
     def _audit_again(self, kind: Kind, home: str | None) -> Iterator[Scope]:
         """Audit the objects of a kind that a change in a namespace (None: in cluster scope) may concern."""
@@ -235,10 +318,8 @@ class Cluster:
                 yield resource.namespace
             return
         namespace = home if kind.namespaced else None
-        try:
+        with contextlib.suppress(ForbiddenError):  # the sweep says so
             self._audit_kind(kind, True, namespace)
-        except (NotFoundError, ForbiddenError):
-            return
         if namespace is not None or not kind.namespaced:
             yield namespace
         else:
@@ -309,6 +390,15 @@ def _slim(raw: Json, kind: Kind) -> Resource:
     """An object of the world without what no check looks at and what takes most of its room."""
     metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
     return Resource({**raw, "metadata": metadata}, CLUSTER, kind=kind)
+
+
+def _version(resource: Resource) -> str:
+    return text(resource.metadata.get("resourceVersion"))
+
+
+def _older(version: str, than: str) -> bool:
+    """Whether a resourceVersion of one object comes before another: they grow, as decimal numbers."""
+    return version.isascii() and version.isdigit() and than.isascii() and than.isdigit() and int(version) < int(than)
 
 
 def _said(resource: Resource) -> tuple[object, ...]:

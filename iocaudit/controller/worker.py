@@ -21,6 +21,10 @@ _SETTLE = 0.2
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 
 
+class _Stopped(Exception):
+    """The worker is to end now: no error, but the way out of a sweep in the middle."""
+
+
 class Worker:
     """Takes changes from any thread and works them off in its own. ``turned`` is called after each turn."""
 
@@ -30,6 +34,8 @@ class Worker:
         self._wake = threading.Event()
         self._pending: dict[tuple[Kind, str], Change] = {}
         self._sweep_at = 0.0
+        self._applying = False
+        self._stop = threading.Event()
         self._retry = _FIRST_RETRY
         self.swept = threading.Event()
         """Set once the first sweep is complete."""
@@ -64,7 +70,8 @@ class Worker:
         self._wake.set()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until ``stop``. What fails because the API server is away is done again later."""
+        """Work until ``stop``, also in mid-sweep. What fails as the API server is away is done again later."""
+        self._stop = stop
         while not stop.is_set():
             self._wake.clear()
             self.beat = time.monotonic()
@@ -75,7 +82,10 @@ class Worker:
                     self.cluster.sweep()
                     self.swept.set()
                 self.apply_pending()
+                self.cluster.catch_up()
                 self._retry = _FIRST_RETRY
+            except _Stopped:
+                return
             except ClusterError as error:
                 self.failures += 1
                 _log.warning("will sweep again in %.0f s: %s", self._retry, error)
@@ -83,17 +93,28 @@ class Worker:
                     self._sweep_at = time.monotonic() + self._retry
                 self._retry = min(self._retry * 2, _LONGEST_RETRY)
             self._turned()
-            self._wake.wait(max(0.0, min(self._sweep_at - time.monotonic(), 5.0)))
+            due = self.cluster.due_in
+            wait = min(self._sweep_at - time.monotonic(), 5.0 if due is None else max(due, _SETTLE))
+            self._wake.wait(max(0.0, wait))
             if self._pending:
                 stop.wait(_SETTLE)
 
     def apply_pending(self) -> None:
-        """Work off what has come in. After a failure a sweep makes up for it."""
+        """Work off what has come in. After a failure a sweep makes up for it.
+
+        Called between the pages of a list as well, and then from within itself: that does nothing, or
+        changes that come fast enough would stack up lists that are half read.
+        """
         self.beat = time.monotonic()
+        if self._stop.is_set():
+            raise _Stopped
+        if self._applying:
+            return
         with self._lock:
             changes, self._pending = list(self._pending.values()), {}
         if not changes:
             return
+        self._applying = True
         try:
             if any(change.kind is AUDIT_POLICY for change in changes) and self.cluster.load_policies():
                 self.request_sweep()
@@ -101,3 +122,5 @@ class Worker:
         except ClusterError:
             self.request_sweep()
             raise
+        finally:
+            self._applying = False

@@ -1,0 +1,55 @@
+"""What an API server serves, asked once for all kinds: the aggregated discovery documents of 1.30 and newer.
+
+The catalogue knows scores of custom kinds of which few are installed anywhere; asking for each would cost a
+request and a 404 apiece, again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from iocaudit.cluster.client import Client
+from iocaudit.core.kinds import Kind
+from iocaudit.core.shape import mapping, mappings, text
+
+_ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The versions by group and plural, and the groups whose own server did not say what it serves."""
+
+    versions: dict[tuple[str, str], frozenset[str]]
+    unknown: frozenset[str] = frozenset()
+
+    def absent(self, kind: Kind) -> bool:
+        """Whether the kind is surely not served in any version, so that there are no objects of it."""
+        return kind.group not in self.unknown and (kind.group, kind.plural) not in self.versions
+
+    def only_as(self, kind: Kind) -> str | None:
+        """The versions it is served in, where ours is not among them; else None."""
+        found = self.versions.get((kind.group, kind.plural))
+        return ", ".join(sorted(found)) if found and kind.version not in found else None
+
+    def present(self, kinds: Iterable[Kind]) -> list[Kind]:
+        """Those of the kinds that are not surely absent, in their order."""
+        return [kind for kind in kinds if not self.absent(kind)]
+
+
+def discover(client: Client) -> Served:
+    """Two requests, whatever the number of kinds. Raises as any request does."""
+    versions: dict[tuple[str, str], frozenset[str]] = {}
+    unknown: set[str] = set()
+    for path in ("/api", "/apis"):
+        answer = client.request("GET", path, accept=_ACCEPT)
+        for group in mappings(answer.get("items")):
+            name = text(mapping(group.get("metadata")).get("name"))
+            for version in mappings(group.get("versions")):
+                if version.get("freshness") == "Stale":
+                    # An aggregated server that is away: what it served is kept here, perhaps in part.
+                    unknown.add(name)
+                for resource in mappings(version.get("resources")):
+                    key = (name, text(resource.get("resource")))
+                    versions[key] = versions.get(key, frozenset()) | {text(version.get("version"))}
+    return Served(versions, frozenset(unknown))

@@ -1,0 +1,81 @@
+"""The webhook configuration: written once the webhook answers, never after our manifests began to go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iocaudit.controller import registration as module
+from iocaudit.controller.certificates import Certificates
+from iocaudit.controller.registration import OWNER, Registration
+from iocaudit.controller.webhook_configuration import Target
+from iocaudit.core.kinds import CLUSTER_ROLE
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet
+from iocaudit.serving.authority import Names
+from tests.unit.controller.fake_api import FakeApi
+
+CATALOGUE = builtin_catalogue()
+
+
+def registration(api: FakeApi, *, url: str | None = None, folder: Path | None = None) -> Registration:
+    certificates = Certificates(api, "iocaudit", Names.of("127.0.0.1"), folder=folder)
+    target = Target("iocaudit", "iocaudit-admission", url=url)
+    return Registration(api, CATALOGUE, lambda: PolicySet(CATALOGUE), certificates, target)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    monkeypatch.setattr(module, "answers", lambda _target, _bundle: None)
+    return FakeApi()
+
+
+def configurations(api: FakeApi) -> list[str]:
+    return [one["metadata"]["name"] for one in api.stored("validatingwebhookconfigurations")]
+
+
+def test_written_for_its_owner_and_not_again_after_it_is_gone(api: FakeApi) -> None:
+    role = api.put(CLUSTER_ROLE, OWNER, rules=[])
+    one = registration(api)
+    assert one.step() is None
+    written = api.stored("validatingwebhookconfigurations")[0]
+    assert written["metadata"]["ownerReferences"][0]["uid"] == role["metadata"]["uid"]
+    assert one.step() is None
+    # kubectl delete -k: the role goes, then the garbage collector takes the configuration.
+    api.remove(CLUSTER_ROLE, OWNER)
+    assert "being removed" in (one.step() or "")
+    api.objects[("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")].clear()
+    before = sum(api.writes.values())
+    assert "being removed" in (one.step() or "")
+    assert configurations(api) == []
+    assert sum(api.writes.values()) == before
+    # Installed anew, it is written for the new role.
+    api.put(CLUSTER_ROLE, OWNER, rules=[], metadata={"uid": "another"})
+    assert one.step() is None
+    again = api.stored("validatingwebhookconfigurations")[0]
+    assert again["metadata"]["ownerReferences"][0]["uid"] == "another"
+
+
+def test_a_restarted_operator_without_its_role_writes_nothing(api: FakeApi) -> None:
+    assert "being removed" in (registration(api).step() or "")
+    assert configurations(api) == []
+    assert api.stored("secrets") == []
+
+
+def test_outside_a_cluster_there_may_be_no_role_but_one_that_was_there_counts(api: FakeApi) -> None:
+    one = registration(api, url="https://127.0.0.1:1")
+    assert one.step() is None
+    assert configurations(api) == ["iocaudit"]
+    api.put(CLUSTER_ROLE, OWNER, rules=[])
+    assert one.step() is None
+    api.remove(CLUSTER_ROLE, OWNER)
+    assert "being removed" in (one.step() or "")
+
+
+def test_not_written_before_the_webhook_answers(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "answers", lambda _target, _bundle: "connection refused")
+    api.put(CLUSTER_ROLE, OWNER, rules=[])
+    assert registration(api).step() == "the webhook does not answer yet: connection refused"
+    assert configurations(api) == []
+    assert {one["metadata"]["name"] for one in api.stored("secrets")} == {"iocaudit-authority", "iocaudit-serving"}
