@@ -1,34 +1,20 @@
 """Routes into the cluster that nothing keeps from being flooded."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from iocaudit.core.check import check
-from iocaudit.core.hit import Hit
-from iocaudit.core.kinds import (
-    INGRESS,
-    INGRESS_CLASS,
-    LEGACY_TRAEFIK_INGRESS_ROUTE,
-    LEGACY_TRAEFIK_MIDDLEWARE,
-    TRAEFIK_INGRESS_ROUTE,
-    TRAEFIK_MIDDLEWARE,
-)
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import INGRESS, INGRESS_CLASS
+from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
+from iocaudit.core.rate_limit import parents
+from iocaudit.core.rate_limit.classes import serving
+from iocaudit.core.rate_limit.gateway import Gateway
+from iocaudit.core.rate_limit.registry import GATEWAYS, LOOKED_UP, ROUTES
+from iocaudit.core.rate_limit.verdict import Limit, any_of, unknown
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, mappings, text
-from iocaudit.core.traefik import limits_requests, middlewares_named, reference
+from iocaudit.core.shape import text
 from iocaudit.core.world import World
-
-_NGINX = ("limit-rps", "limit-rpm", "limit-connections")
-_NGINX_PREFIX = "nginx.ingress.kubernetes.io/"
-_TRAEFIK_ANNOTATION = "traefik.ingress.kubernetes.io/router.middlewares"
-_LEGACY_CLASS = "kubernetes.io/ingress.class"
-_CONTROLLERS = {"k8s.io/ingress-nginx": "ingress-nginx", "traefik.io/ingress-controller": "Traefik"}
-_CLASS_NAMES = {"nginx": "ingress-nginx", "ingress-nginx": "ingress-nginx", "traefik": "Traefik"}
-_MECHANISM = {
-    "ingress-nginx": f"annotation {_NGINX_PREFIX}limit-rps, limit-rpm or limit-connections above 0",
-    "Traefik": f"a Middleware with rateLimit or inFlightReq in annotation {_TRAEFIK_ANNOTATION}",
-}
 
 
 @check(
@@ -36,17 +22,18 @@ _MECHANISM = {
     severity=Severity.MEDIUM,
     iocs=(IoC.INBOUND_TRAFFIC, IoC.HTTP_ERRORS),
     group="network",
-    looks_at=(INGRESS, TRAEFIK_INGRESS_ROUTE, LEGACY_TRAEFIK_INGRESS_ROUTE),
-    uses=(INGRESS_CLASS, TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_MIDDLEWARE),
+    looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES),
+    uses=(INGRESS_CLASS, *parents.LOOKED_UP, *LOOKED_UP),
     controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
 )
-def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit]:
+def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A route into the cluster has no rate limit.
 
     One client can send as many requests as its line carries and starve everybody else. What counts is the
-    mechanism of the controller that serves the route: for ingress-nginx the annotations limit-rps, limit-rpm and
-    limit-connections, for Traefik a Middleware with rateLimit or inFlightReq, in a chain as well. Where the
-    controller is not known, that is said and any of these counts.
+    mechanism of the controller that serves the route, wherever it is attached: at the route, at its Gateway, in
+    a chain of middlewares, or for everything. The controller is the one that the IngressClass or GatewayClass
+    names. Where only a class's name is known and it is the default of several controllers, a limit by any of
+    them counts; where the controller is not known at all, that is said.
 
     Bad:
 
@@ -71,74 +58,107 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit]:
 
     Fix: Add the rate limit of the controller in use to the route, its gateway or its middleware chain.
 
-    Sources: documentation of ingress-nginx (annotations) and Traefik 3 (RateLimit, InFlightReq, Chain).
+    Sources: documentation and CRDs of each gateway, named in its module below iocaudit/core/rate_limit.
     """
     if resource.kind is INGRESS:
         yield from _ingress(resource, world)
+    elif resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
+        for parent in parents.parents_of(resource, world):
+            yield from _entered_by(parent, resource, world)
     else:
-        yield from _ingress_route(resource, world)
+        for gateway in GATEWAYS:
+            if resource.kind in gateway.routes:
+                yield from _own_route(gateway, resource, world)
 
 
-def _ingress(resource: Resource, world: World) -> Iterator[Hit]:
-    annotations = resource.annotations
-    nginx = any(_above_zero(annotations.get(_NGINX_PREFIX + name)) for name in _NGINX)
-    named = [token.strip() for token in text(annotations.get(_TRAEFIK_ANNOTATION)).split(",") if token.strip()]
-    traefik = any(
-        limits_requests(middleware, world)
-        for token in named
-        for middleware in middlewares_named(token, world, resource)
-    )
-    controller, said = _controller(resource, world)
-    limited = {"ingress-nginx": nginx, "Traefik": traefik}
-    if limited[controller] if controller else (nginx or traefik):
+def _ingress(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    gateways, said = serving(resource, world, GATEWAYS)
+    limit = any_of(judge(resource, world) for gateway in gateways or GATEWAYS if (judge := gateway.ingress) is not None)
+    if limit.effective:
         return
-    if controller:
-        message = f"has no rate limit: {controller} wants {_MECHANISM[controller]}"
+    if not gateways:
+        yield Skip(f"unknown controller: {said}")
+    elif limit.unknown:
+        yield Skip(f"whether it has a rate limit can't be told: {limit.unknown}")
     else:
-        message = f"has no rate limit that is known here (unknown controller: {said})"
-    yield Hit("metadata.annotations", message, controller or "unknown")
-
-
-def _controller(resource: Resource, world: World) -> tuple[str, str]:
-    """The controller that serves an Ingress, or an empty one with what is known of it."""
-    name = text(lookup(resource.raw, "spec", "ingressClassName")) or text(resource.annotations.get(_LEGACY_CLASS))
-    classes = world.all(INGRESS_CLASS, near=resource)
-    if not name:
-        defaults = [
-            found for found in classes if found.annotations.get("ingressclass.kubernetes.io/is-default-class") == "true"
-        ]
-        if len(defaults) != 1:
-            return "", "no ingress class is set, and there is no single default class"
-        name = defaults[0].name
-    for found in classes:
-        if found.name == name:
-            controller = text(lookup(found.raw, "spec", "controller"))
-            return _CONTROLLERS.get(controller, ""), f"class {name} belongs to {controller}"
-    return _CLASS_NAMES.get(name, ""), f"class {name}"
-
-
-def _above_zero(value: object) -> bool:
-    return isinstance(value, str) and value.strip().isdecimal() and int(value) > 0
-
-
-def _ingress_route(resource: Resource, world: World) -> Iterator[Hit]:
-    for index, route in enumerate(mappings(lookup(resource.raw, "spec", "routes"))):
-        if any(_limited(entry, resource, world) for entry in _references(route)):
-            continue
-        match = text(route.get("match"))
         yield Hit(
-            "spec.routes",
-            f"route {match or index} has no Middleware with an effective rateLimit or inFlightReq",
-            match,
-            at=f"spec.routes[{index}]",
+            "metadata.annotations",
+            f"has no rate limit: {_wanted(gateways, said)}",
+            "|".join(gateway.name for gateway in gateways),
         )
 
 
-def _references(route: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from mappings(route.get("middlewares"))
-    for service in mappings(route.get("services")):
-        yield from mappings(service.get("middlewares"))
+def _wanted(gateways: Sequence[Gateway], said: str) -> str:
+    """What is missing: by the controller in use, or by any that the class's name may mean."""
+    if len(gateways) == 1:
+        return f"{gateways[0].name} wants {gateways[0].wants}"
+    return f"{said}, so it is served by one of: " + "; ".join(
+        f"{one.name}, which wants {one.wants}" for one in gateways
+    )
 
 
-def _limited(entry: dict[str, Any], resource: Resource, world: World) -> bool:
-    return any(limits_requests(found, world) for found in reference(entry, resource, world))
+def _own_route(gateway: Gateway, resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    assert resource.kind is not None
+    for path, label, limit, evidence, at in gateway.routes[resource.kind](resource, world):
+        what = f"{label} has" if label else "has"
+        whose = label or "it"
+        if limit.unknown:
+            yield Skip(f"whether {whose} has a rate limit can't be told: {limit.unknown}")
+        elif not limit.effective:
+            yield Hit(path, f"{what} no rate limit: {gateway.name} wants {gateway.wants}", evidence, at=at)
+
+
+def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterator[Hit | Skip]:
+    """The hits on a route of the Gateway API by one of its Gateways.
+
+    The Gateway API has no rate limit of its own: a limit is a policy attached or a filter referenced. So where
+    the world does not show the controller, the absence of all of those that are known is the absence of a limit.
+    """
+    gateways = [gateway for gateway in GATEWAYS if parent.controller in gateway.gateway_controllers]
+    if parent.controller and not gateways:
+        yield Skip(f"unknown controller: {parent.doubt} belongs to {parent.controller}")
+        return
+    rules = parents.rules_of(route, parent, world)
+    limits = [_rule_limit(rule, gateways, world) for rule in rules]
+    open_rules = [index for index, limit in enumerate(limits) if not limit.effective and not limit.unknown]
+    for limit in limits:
+        if limit.unknown:
+            yield Skip(f"whether it has a rate limit by {parent} can't be told: {limit.unknown}")
+            break
+    if not open_rules:
+        return
+    if gateways:
+        wanted = f"{gateways[0].name} wants {gateways[0].wants}"
+    else:
+        wanted = f"no policy or filter of any gateway limits it (unknown controller: {parent.doubt})"
+    evidence = f"{parent.namespace}/{parent.name}"
+    if len(open_rules) == len(rules):
+        yield Hit("spec.parentRefs", f"has no rate limit by {parent}: {wanted}", evidence)
+        return
+    for index in open_rules:
+        name = rules[index].name
+        yield Hit(
+            "spec.rules",
+            f"rule {name or index} has no rate limit by {parent}: {wanted}",
+            f"{evidence}|{name or index}",
+            at=f"spec.rules[{index}]",
+        )
+
+
+def _rule_limit(rule: parents.Rule, gateways: list[Gateway], world: World) -> Limit:
+    judged = [gateway for gateway in GATEWAYS if gateway.rule is not None]
+    wanted = (
+        [gateway for gateway in judged if gateway in gateways or not gateway.gateway_controllers]
+        if gateways
+        else judged
+    )
+    limit = any_of(gateway.rule(rule, world) for gateway in wanted if gateway.rule is not None)
+    if limit.effective or gateways:
+        return limit
+    if rule.parent.incomplete:
+        return unknown(f"{rule.parent.doubt}, and not all are known: {rule.parent.incomplete}")
+    if limit.unknown:
+        return limit
+    for group, kind, name in rule.extensions():
+        return unknown(f"{rule.parent.doubt}, and its filter {kind}.{group} {text(name)} may be one")
+    return limit

@@ -1,0 +1,69 @@
+"""Rate limits that are there and do nothing."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import Parameter, Params, check
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.rate_limit import parents
+from iocaudit.core.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
+from iocaudit.core.rate_limit.values import number
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.world import World
+
+_CEILING = Parameter(
+    "maximumPerSecond",
+    {"type": "number", "exclusiveMinimum": 0},
+    "The most requests a second that still count as a limit.",
+    default=10_000,
+)
+
+
+@check(
+    "ineffective-rate-limit",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.INBOUND_TRAFFIC,),
+    group="network",
+    looks_at=LIMITS,
+    uses=(*LOOKED_UP, *parents.LOOKED_UP),
+    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
+    parameters=(_CEILING,),
+)
+def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
+    """A rate limit is configured and does nothing.
+
+    It looks like protection and is none: an average that is zero or absent, a dry run, a rate that nobody
+    reaches, a filter without tokens to take, a reference to something which isn't there, an object of a group that
+    the installed version no longer reads.
+
+    Bad:
+
+        apiVersion: traefik.io/v1alpha1
+        kind: Middleware
+        metadata: {name: calm, namespace: shop}
+        spec:
+          rateLimit: {burst: 50}
+
+    Good:
+
+        apiVersion: traefik.io/v1alpha1
+        kind: Middleware
+        metadata: {name: calm, namespace: shop}
+        spec:
+          rateLimit: {average: 30, burst: 50}
+
+    Fix: Set a rate that real use stays below and a flood does not, and enforce it; drop the limit if it is not meant.
+
+    Sources: documentation and CRDs of each gateway, named in its module below iocaudit/core/rate_limit.
+    """
+    ceiling = number(params["maximumPerSecond"]) or 0.0
+    for gateway in GATEWAYS:
+        judge = gateway.limits.get(resource.kind) if resource.kind is not None else None
+        if judge is None:
+            continue
+        for problem in judge(resource, world, ceiling):
+            if isinstance(problem, Skip):
+                yield problem
+            else:
+                path, message, evidence, at = problem
+                yield Hit(path, f"{gateway.name}: its rate limit has no effect: {path} {message}", evidence, at=at)

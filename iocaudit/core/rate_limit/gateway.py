@@ -1,0 +1,40 @@
+"""What a gateway is to these checks: which controllers are meant, and how its limits are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from iocaudit.core.hit import Skip
+from iocaudit.core.kinds import Kind
+from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.verdict import Limit, Part, Problem
+from iocaudit.core.resource import Resource
+from iocaudit.core.world import World
+
+Problems = Iterator[Problem | Skip]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """One gateway product. ``wants`` completes the sentence ``<name> wants …`` for a route without a limit.
+
+    ``ingress`` judges an Ingress that it serves, ``rule`` a rule of a route of the Gateway API. ``routes`` and
+    ``limits`` judge its own kinds: the parts of a route, and what makes a limit ineffective, given the highest
+    number of requests a second that still counts as a limit.
+    """
+
+    name: str
+    wants: str
+    looks_up: tuple[Kind, ...] = ()
+    ingress_controllers: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    gateway_controllers: tuple[str, ...] = ()
+    ingress: Callable[[Resource, World], Limit] | None = None
+    rule: Callable[[Rule, World], Limit] | None = None
+    routes: Mapping[Kind, Callable[[Resource, World], Iterator[Part]]] = field(default_factory=dict)
+    limits: Mapping[Kind, Callable[[Resource, World, float], Problems]] = field(default_factory=dict)
+
+    def serves_ingress(self, controller: str) -> bool:
+        """Whether it is the controller an IngressClass names; some append a suffix of their own."""
+        return any(controller == known or controller.startswith(f"{known}/") for known in self.ingress_controllers)

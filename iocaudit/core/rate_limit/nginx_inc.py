@@ -1,0 +1,155 @@
+"""NGINX Inc.'s ingress controller: annotations, and Policies on VirtualServers.
+
+Source: NGINX Ingress Controller documentation: annotations (rate limiting), Policy resource, VirtualServer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from iocaudit.core import paths
+from iocaudit.core.hit import Skip
+from iocaudit.core.kinds import INGRESS
+from iocaudit.core.kinds.gateways import NGINX_POLICY, NGINX_VIRTUAL_SERVER, NGINX_VIRTUAL_SERVER_ROUTE
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.values import nginx_rate, per_second, shown
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.wording import clip
+from iocaudit.core.world import World
+
+_RATE = "nginx.org/limit-req-rate"
+_DRY_RUN = "nginx.org/limit-req-dry-run"
+_POLICIES = "nginx.org/policies"
+_TRUE = ("true", "True", "TRUE", "1", "t", "T")
+
+
+def _limits(policy: Resource) -> bool:
+    limit = mapping(lookup(policy.raw, "spec", "rateLimit"))
+    return bool(nginx_rate(limit.get("rate"))) and limit.get("dryRun") is not True
+
+
+def _ingress(ingress: Resource, world: World) -> Limit:
+    annotations = ingress.annotations
+    if nginx_rate(annotations.get(_RATE)) and text(annotations.get(_DRY_RUN)) not in _TRUE:
+        return LIMITED
+    return _by_policies(_named(annotations.get(_POLICIES)), ingress, world)
+
+
+def _named(value: object) -> list[dict[str, Any]]:
+    """The references in ``policy-a,other-namespace/policy-b``."""
+    entries = []
+    for token in text(value).split(","):
+        namespace, _, name = token.strip().rpartition("/")
+        if name:
+            entries.append({"name": name, "namespace": namespace})
+    return entries
+
+
+def _by_policies(entries: list[dict[str, Any]], owner: Resource, world: World) -> Limit:
+    return any_of(_by_policy(_policy(entry, owner, world), world) for entry in entries)
+
+
+def _by_policy(policy: Resource | None, world: World) -> Limit:
+    if policy is None:
+        return absent(world, NGINX_POLICY)
+    return LIMITED if _limits(policy) else OPEN
+
+
+def _policy(entry: Mapping[str, Any], owner: Resource, world: World) -> Resource | None:
+    namespace = text(entry.get("namespace")) or world.namespace_of(owner)
+    return world.get(NGINX_POLICY, namespace, text(entry.get("name")), near=owner)
+
+
+def _virtual_server(server: Resource, world: World) -> Iterator[Part]:
+    """Policies of a route come before those of the server; a delegated route may have its own in its object."""
+    whole = _by_policies(mappings(lookup(server.raw, "spec", "policies")), server, world)
+    for index, route in enumerate(mappings(lookup(server.raw, "spec", "routes"))):
+        path = text(route.get("path"))
+        own = _by_policies(mappings(route.get("policies")), server, world)
+        limit = any_of((own, whole))
+        if not limit.effective and text(route.get("route")):
+            limit = any_of((limit, _delegated(text(route.get("route")), server, world)))
+        yield Part("spec.routes", f"route {clip(path) or index}", limit, path, f"spec.routes[{index}]")
+
+
+def _delegated(reference: str, server: Resource, world: World) -> Limit:
+    namespace, _, name = reference.rpartition("/")
+    found = world.get(NGINX_VIRTUAL_SERVER_ROUTE, namespace or world.namespace_of(server), name, near=server)
+    if found is None:
+        return absent(world, NGINX_VIRTUAL_SERVER_ROUTE)
+    return all_of(
+        _by_policies(mappings(sub.get("policies")), found, world)
+        for sub in mappings(lookup(found.raw, "spec", "subroutes"))
+    )
+
+
+# -- limits that do nothing -------------------------------------------------------------------------------
+
+
+def _policy_problems(policy: Resource, world: World, ceiling: float) -> Problems:
+    spec = mapping(policy.raw.get("spec"))
+    if "rateLimit" not in spec:
+        return
+    limit = mapping(spec.get("rateLimit"))
+    yield from rate_problems("spec.rateLimit.rate", limit.get("rate"), ceiling)
+    if limit.get("dryRun") is True:
+        yield Problem("spec.rateLimit.dryRun", "is true: requests over the rate are only logged", "true")
+
+
+def rate_problems(path: str, value: object, ceiling: float) -> Iterator[Problem]:
+    """What is wrong with a rate as nginx writes it."""
+    rate = nginx_rate(value)
+    if not rate:
+        yield Problem(path, f"is {shown(value)}, which limits nothing (10r/s or 600r/m would)", shown(value))
+    elif rate > ceiling:
+        yield Problem(path, f"allows {per_second(rate)}, more than {ceiling:g}, which limits nobody", shown(value))
+
+
+def _ingress_problems(ingress: Resource, world: World, ceiling: float) -> Problems:
+    annotations = ingress.annotations
+    path = "metadata.annotations"
+    if _RATE in annotations:
+        yield from rate_problems(path + paths.key(_RATE), annotations[_RATE], ceiling)
+        if text(annotations.get(_DRY_RUN)) in _TRUE:
+            yield Problem(path + paths.key(_DRY_RUN), "is true: requests over the rate are only logged", "true")
+    yield from _dangling(path + paths.key(_POLICIES), _named(annotations.get(_POLICIES)), ingress, world)
+
+
+def _server_problems(server: Resource, world: World, ceiling: float) -> Problems:
+    spec = mapping(server.raw.get("spec"))
+    yield from _dangling("spec.policies", mappings(spec.get("policies")), server, world)
+    for field in ("routes", "subroutes"):
+        for index, route in enumerate(mappings(spec.get(field))):
+            yield from _dangling(f"spec.{field}[{index}].policies", mappings(route.get("policies")), server, world)
+
+
+def _dangling(path: str, entries: list[dict[str, Any]], owner: Resource, world: World) -> Problems:
+    for entry in entries:
+        if _policy(entry, owner, world) is not None:
+            continue
+        name = text(entry.get("name"))
+        lacking = absent(world, NGINX_POLICY)
+        if lacking.unknown:
+            yield Skip(f"whether Policy {clip(name)} is there can't be told: {lacking.unknown}")
+        else:
+            yield Problem(path, f"names Policy {clip(name)}, which is not there", name)
+
+
+NGINX_INC = Gateway(
+    name="NGINX Inc.'s controller",
+    wants=f"annotation {_RATE}, or a Policy with rateLimit by {_POLICIES} or the policies of a VirtualServer",
+    looks_up=(NGINX_POLICY, NGINX_VIRTUAL_SERVER_ROUTE),
+    ingress_controllers=("nginx.org/ingress-controller",),
+    class_names=("nginx",),
+    ingress=_ingress,
+    routes={NGINX_VIRTUAL_SERVER: _virtual_server},
+    limits={
+        NGINX_POLICY: _policy_problems,
+        INGRESS: _ingress_problems,
+        NGINX_VIRTUAL_SERVER: _server_problems,
+        NGINX_VIRTUAL_SERVER_ROUTE: _server_problems,
+    },
+)

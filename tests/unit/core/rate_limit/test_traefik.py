@@ -1,0 +1,248 @@
+"""Traefik: references, chains, Services, both groups, and what is said where something is missing."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from iocaudit.core.kinds import INGRESS_CLASS, SERVICE
+from iocaudit.core.kinds.gateways import LEGACY_TRAEFIK_MIDDLEWARE, TRAEFIK_MIDDLEWARE
+from tests.unit.checks.auditing import audited, messages
+
+CLASS = """
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: edge}
+spec: {controller: traefik.io/ingress-controller}
+"""
+SERVICE_YAML = """
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
+"""
+
+
+def ingress(annotation: str = "") -> str:
+    annotations = f'{{traefik.ingress.kubernetes.io/router.middlewares: "{annotation}"}}' if annotation else "{}"
+    return f"""
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: web, namespace: shop, annotations: {annotations}}}
+spec:
+  ingressClassName: edge
+  defaultBackend: {{service: {{name: web, port: {{number: 80}}}}}}
+"""
+
+
+def middleware(name: str, spec: str, *, group: str = "traefik.io", namespace: str = "shop") -> str:
+    return f"""
+apiVersion: {group}/v1alpha1
+kind: Middleware
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {spec}
+"""
+
+
+def route(middlewares: str, *, group: str = "traefik.io") -> str:
+    return f"""
+apiVersion: {group}/v1alpha1
+kind: IngressRoute
+metadata: {{name: web, namespace: shop}}
+spec:
+  routes:
+  - match: Host(`a.example`)
+    kind: Rule
+    middlewares: {middlewares}
+    services: [{{name: web, port: 80}}]
+"""
+
+
+def together(*documents: str) -> str:
+    return "---".join(documents)
+
+
+ON_SERVICE = "traefik.ingress.kubernetes.io/service.middlewares"
+LIMIT = "{rateLimit: {average: 30, burst: 50}}"
+
+
+def test_an_ingress_is_limited_by_the_middleware_it_names() -> None:
+    good = together(CLASS, SERVICE_YAML, ingress("shop-calm@kubernetescrd"), middleware("calm", LIMIT))
+    assert messages("no-rate-limit", good) == []
+    other = together(CLASS, SERVICE_YAML, ingress("shop-other@kubernetescrd"), middleware("calm", LIMIT))
+    (message,) = messages("no-rate-limit", other)
+    assert "Traefik wants a Middleware" in message
+
+
+def test_a_middleware_on_the_service_limits_too() -> None:
+    service = SERVICE_YAML.replace(
+        "namespace: shop",
+        'namespace: shop, annotations: {traefik.ingress.kubernetes.io/service.middlewares: "shop-calm@kubernetescrd"}',
+    )
+    assert messages("no-rate-limit", together(CLASS, service, ingress(), middleware("calm", LIMIT))) == []
+    assert messages("no-rate-limit", together(CLASS, SERVICE_YAML, ingress(), middleware("calm", LIMIT)))
+
+
+def test_every_service_behind_an_ingress_has_to_be_limited() -> None:
+    text = together(
+        CLASS,
+        SERVICE_YAML.replace(
+            "namespace: shop",
+            f"namespace: shop, annotations: {{{ON_SERVICE}: shop-calm@kubernetescrd}}",
+        ),
+        SERVICE_YAML.replace("name: web", "name: api"),
+        ingress()
+        + "  rules: [{http: {paths: [{path: /api, pathType: Prefix, "
+        + "backend: {service: {name: api, port: {number: 80}}}}]}}]\n",
+        middleware("calm", LIMIT),
+    )
+    assert len(messages("no-rate-limit", text)) == 1
+
+
+def test_incomplete_middlewares_are_said_and_no_hit() -> None:
+    text = together(CLASS, SERVICE_YAML, ingress("shop-calm@kubernetescrd"))
+    (said,) = messages("no-rate-limit", text, incomplete={TRAEFIK_MIDDLEWARE: "forbidden"})
+    assert said.startswith("skipped: ")
+    assert "forbidden" in said
+    (said,) = messages("no-rate-limit", route("[{name: calm}]"), incomplete={TRAEFIK_MIDDLEWARE: "forbidden"})
+    assert said.startswith("skipped: ")
+
+
+def test_incomplete_kinds_matter_only_where_something_names_them() -> None:
+    (said,) = messages("no-rate-limit", route("[]"), incomplete={LEGACY_TRAEFIK_MIDDLEWARE: "forbidden"})
+    assert "has no rate limit" in said
+    limited = together(route("[{name: calm}]"), middleware("calm", LIMIT))
+    assert messages("no-rate-limit", limited, incomplete={TRAEFIK_MIDDLEWARE: "forbidden"}) == []
+    (said,) = messages("no-rate-limit", together(CLASS, ingress()), incomplete={SERVICE: "forbidden"})
+    assert said.startswith("skipped: ")
+
+
+def test_middlewares_of_other_providers_are_unknown() -> None:
+    (said,) = messages("no-rate-limit", together(CLASS, SERVICE_YAML, ingress("calm@file")))
+    assert said.startswith("skipped: ")
+    assert said.endswith("middleware calm@file is defined outside the cluster's objects")
+
+
+def test_chains_are_followed_and_may_go_in_circles() -> None:
+    chain = middleware("outer", "{chain: {middlewares: [{name: inner}, {name: outer}]}}")
+    assert messages("no-rate-limit", together(route("[{name: outer}]"), chain, middleware("inner", LIMIT))) == []
+    circle = middleware("inner", "{chain: {middlewares: [{name: outer}]}}")
+    assert len(messages("no-rate-limit", together(route("[{name: outer}]"), chain, circle))) == 1
+
+
+def test_chains_that_share_members_cost_no_more_than_their_size() -> None:
+    """Forty chains, each naming the next one twice, are 2^40 ways to walk them."""
+    chains = [
+        middleware(f"c{at}", f"{{chain: {{middlewares: [{{name: c{at + 1}}}, {{name: c{at + 1}}}]}}}}")
+        for at in range(40)
+    ]
+    started = time.process_time()
+    (said,) = messages("no-rate-limit", together(route("[{name: c0}]"), *chains))
+    assert "has no rate limit" in said
+    assert messages("no-rate-limit", together(route("[{name: c0}]"), *chains, middleware("c40", LIMIT))) == []
+    assert time.process_time() - started < 10
+
+
+def test_the_mission_example_in_the_legacy_group_is_clean() -> None:
+    legacy = "traefik.containo.us"
+    text = together(route("[{name: calm}]", group=legacy), middleware("calm", LIMIT, group=legacy))
+    assert messages("no-rate-limit", text) == []
+    assert messages("ineffective-rate-limit", text) == []
+
+
+def test_the_mission_example_under_traefik_3_is_ineffective() -> None:
+    legacy = "traefik.containo.us"
+    shown = middleware("headers", "{headers: {}}")
+    text = together(route("[{name: calm}]", group=legacy), middleware("calm", LIMIT, group=legacy), shown)
+    (found,) = audited("ineffective-rate-limit", text).found
+    assert found.subject.kind == "Middleware"
+    assert "traefik.containo.us, which Traefik 3" in found.message
+    current = together(route("[{name: calm}]"), middleware("calm", LIMIT, group=legacy))
+    assert len(messages("no-rate-limit", current)) == 1, "a route of Traefik 3 does not see the legacy group"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("{rateLimit: {}}", "spec.rateLimit.average"),
+        ("{rateLimit: {average: 0, burst: 50}}", "spec.rateLimit.average"),
+        ("{rateLimit: {average: 10000000}}", "more than 10000"),
+        ("{rateLimit: {average: 1000000, period: 1m}}", "more than 10000"),
+        ("{inFlightReq: {}}", "spec.inFlightReq.amount"),
+        ("{chain: {middlewares: [{name: gone}]}}", "names Middleware shop/gone, which is not there"),
+        (LIMIT, None),
+        ("{rateLimit: {average: '30'}}", None),
+        ("{rateLimit: {average: 100000, period: 1m}}", None),
+        ("{inFlightReq: {amount: 10}}", None),
+    ],
+)
+def test_middlewares_that_do_nothing(spec: str, said: str | None) -> None:
+    found = messages("ineffective-rate-limit", middleware("calm", spec))
+    assert len(found) == (0 if said is None else 1)
+    assert all(said in one for one in found if said is not None)
+
+
+def test_a_reference_that_does_not_resolve_is_said_on_the_route() -> None:
+    (said,) = messages("ineffective-rate-limit", route("[{name: gone}]"))
+    assert "names Middleware shop/gone, which is not there" in said
+    (said,) = messages("ineffective-rate-limit", route("[{name: gone}]"), incomplete={TRAEFIK_MIDDLEWARE: "forbidden"})
+    assert said.startswith("skipped: ")
+
+
+def test_the_class_name_nginx_is_never_taken_for_one_controller() -> None:
+    text = ingress().replace("edge", "nginx")
+    (said,) = messages("no-rate-limit", text)
+    assert "there is no IngressClass nginx, so it is served by one of: ingress-nginx" in said
+    assert "NGINX Inc.'s controller, which wants annotation nginx.org/limit-req-rate" in said
+    for annotation in ('nginx.ingress.kubernetes.io/limit-rps: "5"', "nginx.org/limit-req-rate: 10r/s"):
+        assert messages("no-rate-limit", text.replace("annotations: {}", f"annotations: {{{annotation}}}")) == []
+    (said,) = messages("no-rate-limit", text, incomplete={INGRESS_CLASS: "forbidden"})
+    assert said.startswith("skipped: unknown controller: class nginx")
+
+
+def test_the_class_decides_which_mechanism_counts() -> None:
+    inc = CLASS.replace("traefik.io/ingress-controller", "nginx.org/ingress-controller").replace("edge", "nginx")
+    text = together(inc, ingress().replace("edge", "nginx"))
+    other = text.replace("annotations: {}", 'annotations: {nginx.ingress.kubernetes.io/limit-rps: "5"}')
+    (said,) = messages("no-rate-limit", other)
+    assert "NGINX Inc.'s controller wants" in said
+    assert (
+        messages("no-rate-limit", text.replace("annotations: {}", "annotations: {nginx.org/limit-req-rate: 5r/s}"))
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("traefik.io/ingress-controller", "example.com/own"), "class edge belongs to example.com/own"),
+        (("ingressClassName: edge", "{}: x".format("other")), "no ingress class is set"),
+        (("ingressClassName: edge", "ingressClassName: mine"), "there is no IngressClass mine"),
+    ],
+)
+def test_an_unknown_controller_is_said(change: tuple[str, str], said: str) -> None:
+    (found,) = messages("no-rate-limit", together(CLASS, ingress()).replace(*change))
+    assert found.startswith("skipped: unknown controller: ")
+    assert said in found
+
+
+def test_the_default_class_serves_what_names_none() -> None:
+    default = CLASS.replace(
+        "name: edge", 'name: edge, annotations: {ingressclass.kubernetes.io/is-default-class: "true"}'
+    )
+    (said,) = messages(
+        "no-rate-limit", together(default, SERVICE_YAML, ingress().replace("ingressClassName: edge", "x: y"))
+    )
+    assert "Traefik wants" in said
+
+
+JUNK: list[Any] = [None, 1, -1, 1.5, True, "x", [], {}, [1], ["x"], {"a": 1}, [{"name": []}], {"name": {}}]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+@pytest.mark.parametrize("check", ["no-rate-limit", "ineffective-rate-limit"])
+def test_wrong_types_never_raise(check: str, junk: Any) -> None:
+    value = json.dumps(junk)
+    for spec in (f"{{rateLimit: {value}}}", f"{{chain: {{middlewares: {value}}}}}", value):
+        audited(check, together(middleware("calm", spec), route(value), route(f"[{value}]")))
