@@ -1,31 +1,19 @@
-"""Bindings that give away the cluster, or give something to everybody."""
+"""Bindings that give away the cluster."""
 
 from collections.abc import Iterator
 
-from iocaudit.core import paths
-from iocaudit.core.check import Params, check, string_list
+from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
+from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING
-from iocaudit.core.rbac import WRITES, Bound, Subject, is_bootstrap, resolve, subjects_of
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, bindings_in
+from iocaudit.core.rbac.defaults import is_bootstrap
+from iocaudit.core.rbac.rules import is_everything
+from iocaudit.core.rbac.subjects import MASTERS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, text
 from iocaudit.core.world import World
 
-_BINDINGS = (CLUSTER_ROLE_BINDING, ROLE_BINDING)
-_CONTROLS = {"cis-1.12": "5.1.1", "attack": "T1098.006", "ms": "MS-TA9019", "owasp": "K02"}
-_ANONYMOUS = frozenset({"User:system:anonymous", "Group:system:unauthenticated"})
-_EVERYBODY = frozenset({"Group:system:authenticated", "Group:system:serviceaccounts"})
-
-
-def _subject_hit(index: int, subject: Subject, message: str, bound: Bound, severity: Severity) -> Hit:
-    return Hit(
-        f"subjects{paths.key(subject.name)}",
-        message,
-        f"{subject.text} to {bound.role}",
-        severity,
-        f"subjects[{index}]",
-    )
+_CONTROLS = CONTROLS | {"cis-1.12": "5.1.1"}
 
 
 @check(
@@ -33,17 +21,18 @@ def _subject_hit(index: int, subject: Subject, message: str, bound: Bound, sever
     severity=Severity.CRITICAL,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
-    looks_at=_BINDINGS,
-    uses=(CLUSTER_ROLE, ROLE),
+    looks_at=BINDINGS,
+    uses=LOOKED_UP,
     controls=_CONTROLS,
 )
 def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A binding gives somebody the power of cluster-admin.
 
     The subject can read every Secret, change every object and make itself at home for good. A role of another
-    name with every verb on every resource is the same thing, aggregated roles included. A RoleBinding gives
-    that power in one namespace: high, and critical in kube-system. The cluster's own bindings are known by
-    exact name, role and subjects.
+    name with every verb on every resource is the same thing, be it by one rule, by several together or by
+    aggregation. A RoleBinding gives that power in one namespace: high, and critical in kube-system. The cluster's
+    own bindings are known by exact name, role and subjects. An RBACDefinition of rbac-manager is read as the
+    bindings it makes.
 
     Bad:
 
@@ -65,95 +54,106 @@ def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Sk
 
     Sources: CIS Kubernetes Benchmark 1.12, 5.1.1; Kubernetes documentation, Using RBAC Authorization.
     """
-    if is_bootstrap(resource):
-        return
-    bound = resolve(resource, world)
-    if bound.problem is not None:
-        yield Skip(bound.problem)
-        return
-    if not any(rule.is_everything for rule in bound.rules):
-        return
-    if resource.kind is ROLE_BINDING:
-        namespace = world.namespace_of(resource)
-        severity = Severity.CRITICAL if namespace == "kube-system" else Severity.HIGH
-        where = f" in namespace {namespace}"
-    else:
-        severity, where = Severity.CRITICAL, ""
-    for index, subject in subjects_of(resource):
-        message = f"gives {subject.title} every right{where} through {bound.role}"
-        yield _subject_hit(index, subject, message, bound, severity)
+    for binding, bound in bound_in(resource, world):
+        if is_everything(bound.rules):
+            wide = binding.is_clusterwide or binding.holds_in(ADMIN_NAMESPACE, world)
+            severity = Severity.CRITICAL if wide else Severity.HIGH
+            for named in binding.named:
+                message = f"gives {named.subject.title} every right{binding.where} through {bound.role}"
+                yield subject_hit(named, message, bound, severity)
+        elif bound.problem is not None:
+            yield Skip(bound.problem)
 
 
 @check(
-    "anonymous-binding",
+    "admin-role-bound-widely",
     severity=Severity.HIGH,
-    worst=Severity.CRITICAL,
-    iocs=(IoC.USER_ACTIVITY,),
+    iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
-    looks_at=_BINDINGS,
-    uses=(CLUSTER_ROLE, ROLE),
-    controls={**_CONTROLS, "attack": "T1078"},
-    parameters=(string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody"),),
+    looks_at=BINDINGS,
+    uses=LOOKED_UP,
+    controls=_CONTROLS,
 )
-def anonymous_binding(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
-    """A binding gives rights to anonymous users, or dangerous ones to everybody.
+def admin_role_bound_widely(resource: Resource, world: World) -> Iterator[Hit]:
+    """The role admin or edit is bound in the whole cluster, or to everybody.
 
-    `system:anonymous` and `system:unauthenticated` are whoever reaches the API server; any grant to them is
-    flagged, as critical where it writes, reads Secrets or uses wildcards. `system:authenticated` and
-    `system:serviceaccounts` are everybody inside: only such dangerous grants to them are flagged, as high. The
-    cluster's own bindings are known by exact name, role and subjects.
+    Both hold Secrets, sessions into pods and impersonation of ServiceAccounts. They are made for the people of one
+    namespace; in the whole cluster they reach kube-system, and with it everything. A group of everybody
+    (`system:authenticated`, `system:serviceaccounts` and those of a namespace, anonymous users) has no people.
 
     Bad:
 
         apiVersion: rbac.authorization.k8s.io/v1
         kind: ClusterRoleBinding
-        metadata: {name: public}
-        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
-        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:unauthenticated"}]
+        metadata: {name: developers}
+        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: developers}]
 
     Good:
 
         apiVersion: rbac.authorization.k8s.io/v1
-        kind: ClusterRoleBinding
-        metadata: {name: public}
+        kind: RoleBinding
+        metadata: {name: developers, namespace: shop}
+        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: shop-developers}]
+
+    Fix: Bind the role by a RoleBinding in the namespaces of those people.
+
+    Sources: Kubernetes documentation, Using RBAC Authorization, user-facing roles; RBAC good practices.
+    """
+    for binding, bound in bound_in(resource, world):
+        if binding.role_kind != "ClusterRole" or binding.role_name not in ("admin", "edit"):
+            continue
+        for named in binding.named:
+            if binding.is_clusterwide:
+                yield subject_hit(
+                    named, f"gives {named.subject.title} {bound.role} in the whole cluster", bound, Severity.HIGH
+                )
+            elif named.subject.is_everyone:
+                message = f"gives everybody ({named.subject.title}) {bound.role}{binding.where}"
+                yield subject_hit(named, message, bound, Severity.HIGH)
+
+
+@check(
+    "masters-group-binding",
+    severity=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="rbac",
+    looks_at=BINDINGS,
+    controls=CONTROLS | {"cis-1.12": "5.1.7"},
+)
+def masters_group_binding(resource: Resource, world: World) -> Iterator[Hit]:
+    """A binding names the group system:masters.
+
+    Whoever is in it holds every right whatever the bindings say, and it cannot be taken away short of new
+    certificates. A binding that names it gives nothing, and shows that somebody is meant to be in it. The
+    cluster's own binding to cluster-admin is known.
+
+    Bad:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: RoleBinding
+        metadata: {name: ops, namespace: shop}
         roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
-        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: auditors}]
+        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:masters"}]
 
-    Fix: Name the users, groups or ServiceAccounts that need the role.
+    Good:
 
-    Sources: Kubernetes documentation, Using RBAC Authorization, default roles; CIS 1.12, 5.1.1.
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: RoleBinding
+        metadata: {name: ops, namespace: shop}
+        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
+        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: operators}]
+
+    Fix: Bind a group of your own, and issue no certificates with the organisation system:masters.
+
+    Sources: Kubernetes documentation, RBAC good practices; CIS Kubernetes Benchmark 1.12, 5.1.7.
     """
     if is_bootstrap(resource):
         return
-    if text(lookup(resource.raw, "roleRef", "name")) in params["allowedRoles"]:
-        return
-    suspects = [(i, s) for i, s in subjects_of(resource) if s.text in _ANONYMOUS or s.text in _EVERYBODY]
-    if not suspects:
-        return
-    bound = resolve(resource, world)
-    dangerous = any(
-        "*" in rule.verbs
-        or ("*" in rule.resources and rule.groups)
-        or (rule.verbs & WRITES and rule.resources - _HARMLESS_WRITES)
-        or rule.covers("", "secrets")
-        for rule in bound.rules
-    )
-    for index, subject in suspects:
-        if subject.text in _ANONYMOUS:
-            severity = Severity.CRITICAL if dangerous else Severity.HIGH
-            message = f"gives anonymous users ({subject.title}) {bound.role}"
-        elif bound.problem is not None:
-            yield Skip(bound.problem)
-            continue
-        elif dangerous:
-            severity = Severity.HIGH
-            message = f"gives everybody ({subject.title}) {bound.role}, which writes, reads Secrets or has wildcards"
-        else:
-            continue
-        yield _subject_hit(index, subject, message, bound, severity)
-
-
-# Creating one of these asks the API server about oneself and changes nothing.
-_HARMLESS_WRITES = frozenset(
-    {"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews", "localsubjectaccessreviews"}
-)
+    for binding in bindings_in(resource, world):
+        for named in binding.named:
+            if named.subject.text == MASTERS:
+                evidence = f"{named.subject.text} to {binding.role}"
+                message = f"names Group system:masters, which bypasses RBAC, as a subject of {binding.role}"
+                yield Hit(named.path, message, evidence, None, named.at)

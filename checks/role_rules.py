@@ -2,24 +2,14 @@
 
 from collections.abc import Iterator
 
-from iocaudit.core.bootstrap_roles import is_bootstrap_rule
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, ROLES, grants, listed, own_rules, rule_hit
 from iocaudit.core.check import check
-from iocaudit.core.hit import Hit
-from iocaudit.core.kinds import CLUSTER_ROLE, ROLE
-from iocaudit.core.rbac import RBAC_GROUP, Rule, rules_of
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import CLUSTER_ROLE
+from iocaudit.core.rbac.powers import CONSTRAINED, ESCALATE, IMPERSONATE, powers_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-
-_ROLES = (CLUSTER_ROLE, ROLE)
-_CONTROLS = {"cis-1.12": "5.1.3", "attack": "T1098.006", "ms": "MS-TA9019", "owasp": "K02"}
-
-
-def _rule_hit(index: int, rule: Rule, message: str, severity: Severity) -> Hit:
-    return Hit("rules", message, rule.canonical, severity, f"rules[{index}]")
-
-
-def _listed(values: frozenset[str]) -> str:
-    return ", ".join(value or '""' for value in sorted(values)[:6]) + (", …" if len(values) > 6 else "")
+from iocaudit.core.world import World
 
 
 @check(
@@ -28,14 +18,15 @@ def _listed(values: frozenset[str]) -> str:
     worst=Severity.CRITICAL,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
-    looks_at=_ROLES,
-    controls=_CONTROLS,
+    looks_at=ROLES,
+    controls=CONTROLS,
 )
 def wildcard_rule(resource: Resource) -> Iterator[Hit]:
     """A role's rule uses a wildcard.
 
     `*` takes in every verb, resource or group there will ever be, `escalate` and `impersonate` among the verbs
-    and Secrets among the resources. Every verb on every resource is critical; a wildcard in one place is high.
+    and Secrets among the resources; `*/exec` takes in that subresource of everything. A wildcard that amounts to
+    the cluster (every verb on every resource, `nodes/proxy`, webhooks, impersonation) is critical, any other high.
     The roles a cluster is born with are known by name and content.
 
     Bad:
@@ -58,28 +49,22 @@ def wildcard_rule(resource: Resource) -> Iterator[Hit]:
 
     Sources: CIS Kubernetes Benchmark 1.12, 5.1.3; Kubernetes documentation, RBAC good practices.
     """
-    for index, rule in rules_of(resource):
+    for index, rule in own_rules(resource):
         wild = [
             name
             for name, values in (("verbs", rule.verbs), ("resources", rule.resources), ("apiGroups", rule.groups))
             if "*" in values
         ]
+        wild += [name for name in sorted(rule.resources) if name.startswith("*/")]
         if "*" in rule.urls and "*" in rule.verbs:
             wild.append("nonResourceURLs")
-        if not wild or is_bootstrap_rule(resource, rule):
+        if not wild:
             continue
-        everything = "verbs" in wild and "resources" in wild and not rule.names
-        severity = Severity.CRITICAL if everything or rule.is_everything else Severity.HIGH
-        what = f"{_listed(rule.verbs)} on {_listed(rule.resources or rule.urls)}"
-        yield _rule_hit(index, rule, f"uses * in {' and '.join(wild)}: {what}", severity)
-
-
-_IMPERSONATED = (
-    ("", "users"),
-    ("", "groups"),
-    ("", "serviceaccounts"),
-    ("authentication.k8s.io", "uids"),
-)
+        amounts = powers_of(rule, clusterwide=resource.kind is CLUSTER_ROLE)
+        critical = rule.is_everything or any(power.critical for power in amounts)
+        what = f"{listed(rule.verbs)} on {listed(rule.resources or rule.urls)}"
+        message = f"uses * in {' and '.join(wild)}: {what}"
+        yield rule_hit(index, rule, message, Severity.CRITICAL if critical else Severity.HIGH)
 
 
 @check(
@@ -87,15 +72,17 @@ _IMPERSONATED = (
     severity=Severity.CRITICAL,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
-    looks_at=_ROLES,
-    controls={**_CONTROLS, "cis-1.12": "5.1.8"},
+    looks_at=GRANTS,
+    uses=LOOKED_UP,
+    controls=CONTROLS | {"cis-1.12": "5.1.8"},
 )
-def escalation_verb(resource: Resource) -> Iterator[Hit]:
+def escalation_verb(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A role may escalate, bind or impersonate.
 
     These verbs step around the rule that nobody can grant what he does not hold: `escalate` and `bind` on
     roles make their holder whatever he likes, `impersonate` makes him whoever he likes. Constrained
-    impersonation (`impersonate:…`) is high. `*` on such a resource holds these verbs as well.
+    impersonation (`impersonate:…`) is high. `*` on such a resource holds these verbs as well. A binding of such a
+    role is flagged for each subject.
 
     Bad:
 
@@ -117,31 +104,5 @@ def escalation_verb(resource: Resource) -> Iterator[Hit]:
 
     Sources: Kubernetes documentation, RBAC good practices; CIS Kubernetes Benchmark 1.12, 5.1.8.
     """
-    for index, rule in rules_of(resource):
-        if is_bootstrap_rule(resource, rule):
-            continue
-        verbs = sorted(_escalating(rule))
-        if verbs:
-            plain = any(":" not in verb for verb in verbs)
-            yield _rule_hit(
-                index,
-                rule,
-                f"may {', '.join(verbs)} on {_listed(rule.resources)}",
-                Severity.CRITICAL if plain else Severity.HIGH,
-            )
-
-
-def _escalating(rule: Rule) -> Iterator[str]:
-    everything = "*" in rule.verbs and "*" in rule.resources  # wildcard-rule's business
-    if everything:
-        return
-    if any(rule.covers(RBAC_GROUP, name) for name in ("roles", "clusterroles")):
-        for verb in ("escalate", "bind"):
-            if rule.allows_verb(verb):
-                yield verb
-    extras = any(name.startswith("userextras") for name in rule.resources)
-    if rule.allows_verb("impersonate") and (extras or any(rule.covers(group, name) for group, name in _IMPERSONATED)):
-        yield "impersonate"
-    for verb in rule.verbs:
-        if verb.startswith("impersonate:"):
-            yield verb
+    yield from grants(resource, world, (ESCALATE, IMPERSONATE), lambda _: Severity.CRITICAL)
+    yield from grants(resource, world, (CONSTRAINED,), lambda _: Severity.HIGH)

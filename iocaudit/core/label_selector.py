@@ -1,34 +1,63 @@
-"""LabelSelector of meta/v1: matchLabels and matchExpressions, all of which must hold."""
+"""LabelSelector of meta/v1: matchLabels and matchExpressions, all of which must hold.
+
+Source: apimachinery, LabelSelectorAsSelector and ValidateLabelSelector. A JSON null decodes to the field's zero
+value: an absent selector or list, an empty label value. What the API server refuses matches nothing.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-from iocaudit.core.shape import items, mapping, mappings, text
+from iocaudit.core.shape import mapping, mappings
 
 
 def selects(selector: object, labels: Mapping[str, Any]) -> bool:
-    """Whether a label selector matches. An empty or absent one matches everything.
-
-    An unknown operator matches nothing, as the API server refuses such an object.
-    """
-    wanted = mapping(selector)
-    for key, value in mapping(wanted.get("matchLabels")).items():
-        if labels.get(key) != value:
+    """Whether a label selector matches. An empty or absent one matches everything, an invalid one nothing."""
+    if selector is None:
+        return True
+    if not isinstance(selector, Mapping):
+        return False
+    wanted, expressions = selector.get("matchLabels"), selector.get("matchExpressions")
+    if wanted is not None:
+        if not isinstance(wanted, Mapping):
             return False
-    return all(_holds(expression, labels) for expression in mappings(wanted.get("matchExpressions")))
+        for key, value in wanted.items():
+            if _value(labels, key) is None or _value(labels, key) != _text(value):
+                return False
+    if expressions is None:
+        return True
+    if not isinstance(expressions, list):
+        return False
+    return all(isinstance(one, Mapping) and _holds(one, labels) for one in expressions)
+
+
+def _text(value: object) -> str | None:
+    """A label's value as the API decodes it; None where it is no string and no null."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else None
+
+
+def _value(labels: Mapping[str, Any], key: object) -> str | None:
+    return _text(labels[key]) if isinstance(key, str) and key in labels else None
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    key, values = text(expression.get("key")), items(expression.get("values"))
+    key, raw = expression.get("key"), expression.get("values")
+    if not isinstance(key, str) or not key or not isinstance(raw, list | None):
+        return False
+    values = [_text(value) for value in raw or ()]
+    if None in values:
+        return False
+    own = _value(labels, key)
     match expression.get("operator"):
         case "In":
-            return key in labels and labels[key] in values
+            return own is not None and own in values
         case "NotIn":
-            return key not in labels or labels[key] not in values
+            return bool(values) and own not in values
         case "Exists":
-            return key in labels
+            return not values and own is not None
         case "DoesNotExist":
-            return key not in labels
+            return not values and own is None
         case _:
             return False
 

@@ -6,7 +6,7 @@ Every ``Kind`` at the top of a module listed here is known; a new one needs no f
 
 from types import ModuleType
 
-from iocaudit.core.kinds import builtin, connections, gateway_api, gateways, workloads
+from iocaudit.core.kinds import builtin, connections, gateway_api, gateways, rbac_manager, workloads
 from iocaudit.core.kinds.builtin import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -31,6 +31,7 @@ from iocaudit.core.kinds.gateways import (
     TRAEFIK_MIDDLEWARE,
 )
 from iocaudit.core.kinds.kind import Kind, PodAt
+from iocaudit.core.kinds.rbac_manager import RBAC_DEFINITION
 from iocaudit.core.kinds.workloads import (
     CRON_JOB,
     CUSTOM_WORKLOADS,
@@ -46,7 +47,7 @@ from iocaudit.core.kinds.workloads import (
     WORKLOADS,
 )
 
-_MODULES: tuple[ModuleType, ...] = (workloads, builtin, gateway_api, gateways, connections)
+_MODULES: tuple[ModuleType, ...] = (workloads, builtin, gateway_api, gateways, connections, rbac_manager)
 
 
 def _declared(value: object) -> tuple[Kind, ...]:
@@ -101,6 +102,7 @@ __all__ = [
     "POD",
     "PODS",
     "POD_TEMPLATE",
+    "RBAC_DEFINITION",
     "REPLICATION_CONTROLLER",
     "REPLICA_SET",
     "ROLE",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from iocaudit.core.rbac import is_bootstrap
+from iocaudit.core.rbac.defaults import is_bootstrap
 from iocaudit.core.resource import CLUSTER, Resource
 
 NAME = "kubeadm:bootstrap-signer-clusterinfo"

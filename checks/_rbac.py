@@ -1,0 +1,135 @@
+"""What the checks on RBAC share: hits on a role's rules and on the subjects of bindings that resolve to such rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import CLUSTER_ROLE, NAMESPACE, ROLE
+from iocaudit.core.rbac.bindings import (
+    ADMIN_NAMESPACE,
+    BINDINGS,
+    Binding,
+    Bound,
+    Named,
+    bindings_in,
+    is_clusters_own,
+    resolve,
+)
+from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
+from iocaudit.core.rbac.powers import Power
+from iocaudit.core.rbac.rules import Rule, is_everything, rules_of
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import Severity
+from iocaudit.core.world import World
+
+ROLES = (CLUSTER_ROLE, ROLE)
+GRANTS = (*ROLES, *BINDINGS)
+"""Roles are judged by their rules, bindings by the roles they resolve to."""
+LOOKED_UP = (CLUSTER_ROLE, ROLE, NAMESPACE)
+CONTROLS = {"cis-1.12": "5.1.3", "attack": "T1098.006", "ms": "MS-TA9019", "owasp": "K02"}
+_MOST_LISTED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a grant goes: ``bound`` to somebody or only stated by a role; ``namespace`` None: the whole cluster."""
+
+    bound: bool
+    namespace: str | None
+    named: bool
+    """Whether resourceNames narrow it to single objects."""
+
+    @property
+    def is_clusters(self) -> bool:
+        """Bound in the whole cluster, or in kube-system, whose objects amount to the cluster."""
+        return self.namespace == ADMIN_NAMESPACE or (self.bound and self.namespace is None)
+
+
+Judge = Callable[[Reach], Severity]
+
+
+def listed(values: Sequence[str] | frozenset[str]) -> str:
+    """A few of the values, the rest as an ellipsis."""
+    ordered = sorted(values) if isinstance(values, frozenset) else list(dict.fromkeys(values))
+    return ", ".join(value or '""' for value in ordered[:_MOST_LISTED]) + (", …" if len(ordered) > _MOST_LISTED else "")
+
+
+def rule_hit(index: int, rule: Rule, message: str, severity: Severity) -> Hit:
+    """A hit on one rule of a role: the rule is its evidence, its position only where it stands now."""
+    return Hit("rules", message, rule.canonical, severity, f"rules[{index}]")
+
+
+def subject_hit(named: Named, message: str, bound: Bound, severity: Severity) -> Hit:
+    """A hit on one subject of a binding."""
+    return Hit(named.path, message, f"{named.subject.text} to {bound.role}", severity, named.at)
+
+
+def own_rules(role: Resource) -> Iterator[tuple[int, Rule]]:
+    """A role's rules by position, but those of the cluster's own role of that name."""
+    for index, rule in enumerate(rules_of(role)):
+        if not is_default_rule(role, rule):
+            yield index, rule
+
+
+def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
+    """The bindings an object states and what each resolves to, but the cluster's own unchanged ones."""
+    for binding in bindings_in(resource, world):
+        if binding.named:
+            bound = resolve(binding, world)
+            if not is_clusters_own(binding, bound):
+                yield binding, bound
+
+
+def grants(
+    resource: Resource, world: World, powers: Sequence[Power], judge: Judge, *, everything: bool = False
+) -> Iterator[Hit | Skip]:
+    """The hits of ``powers`` on a role's rules or on a binding's subjects.
+
+    A rule of every verb on every resource counts only where ``everything`` says so: wildcard-rule and
+    cluster-admin-binding speak of it. What Kubernetes' own admin, edit and view hold weighs less in a binding of
+    these: they are made for that, and admin-role-bound-widely judges how far.
+    """
+    if resource.kind in ROLES:
+        namespace = world.namespace_of(resource)
+        for index, rule in own_rules(resource):
+            if not everything and rule.is_everything:
+                continue
+            texts = [text for power in powers for text in power.granted(rule, clusterwide=namespace is None)]
+            if texts:
+                reach = Reach(False, namespace, bool(rule.names))
+                named = f" named {listed(rule.names)}" if rule.names else ""
+                yield rule_hit(index, rule, f"may {listed(texts)}{named}", judge(reach))
+        return
+    for binding, bound in bound_in(resource, world):
+        if not everything and is_everything(bound.rules):
+            continue
+        yield from _granted(binding, bound, powers, judge, world)
+
+
+def _granted(
+    binding: Binding, bound: Bound, powers: Sequence[Power], judge: Judge, world: World
+) -> Iterator[Hit | Skip]:
+    worst: Severity | None = None
+    texts: list[str] = []
+    namespace = binding.namespace
+    if binding.selector is not None:
+        namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
+    for rule in bound.rules:
+        found = [t for power in powers for t in power.granted(rule, clusterwide=binding.is_clusterwide)]
+        if not found:
+            continue
+        texts += found
+        severity = judge(Reach(True, namespace, bool(rule.names)))
+        if binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING and bound.is_default(rule):
+            severity = min(severity, Severity.HIGH if binding.is_clusterwide else Severity.MEDIUM)
+        worst = severity if worst is None else max(worst, severity)
+    if worst is None:
+        if bound.problem is not None:
+            yield Skip(bound.problem)
+        return
+    what = powers[0].title
+    for named in binding.named:
+        message = f"lets {named.subject.title} {what}{binding.where} through {bound.role}: {listed(texts)}"
+        yield subject_hit(named, message, bound, worst)

@@ -1,0 +1,164 @@
+"""Bindings, whatever object states them, and the rules they resolve to.
+
+A RoleBinding or ClusterRoleBinding states one; an RBACDefinition of rbac-manager states many.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from iocaudit.core import paths
+from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, RBAC_DEFINITION, ROLE, ROLE_BINDING
+from iocaudit.core.label_selector import selects
+from iocaudit.core.rbac.defaults import default_role, is_bootstrap, is_default_rule, is_unaltered
+from iocaudit.core.rbac.roles import effective_rules, selectors_of
+from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.rbac.subjects import Subject, subjects_in
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import mapping, mappings, text
+from iocaudit.core.world import World
+
+BINDINGS = (CLUSTER_ROLE_BINDING, ROLE_BINDING, RBAC_DEFINITION)
+"""The kinds that state bindings."""
+ADMIN_NAMESPACE = "kube-system"
+_ALL_RIGHTS = (
+    Rule(frozenset("*"), frozenset("*"), frozenset("*")),
+    Rule(frozenset("*"), frozenset(), frozenset(), urls=frozenset("*")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A subject where a binding names it: ``path`` survives reordering, ``at`` is where it stands now."""
+
+    subject: Subject
+    path: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binding:
+    """Subjects and a role. ``namespace`` is None where it holds in the whole cluster.
+
+    ``selector`` is set in place of a namespace where it holds in every namespace with such labels.
+    """
+
+    resource: Resource
+    role_kind: str
+    role_name: str
+    namespace: str | None
+    named: tuple[Named, ...]
+    selector: Mapping[str, Any] | None = None
+
+    @property
+    def is_clusterwide(self) -> bool:
+        return self.namespace is None and self.selector is None
+
+    @property
+    def role(self) -> str:
+        return f"{self.role_kind} {self.role_name}"
+
+    @property
+    def where(self) -> str:
+        """`` in namespace shop``, or nothing where it holds in the whole cluster."""
+        if self.selector is not None:
+            return " in the namespaces it selects"
+        return f" in namespace {self.namespace}" if self.namespace is not None else ""
+
+    def holds_in(self, namespace: str, world: World) -> bool:
+        """Whether it gives its rights in that namespace."""
+        if self.selector is None:
+            return self.namespace is None or self.namespace == namespace
+        found = world.get(NAMESPACE, None, namespace)
+        labels = {"kubernetes.io/metadata.name": namespace} | (found.labels if found is not None else {})
+        return selects(self.selector, labels)
+
+
+@lru_cache(maxsize=8192)
+def _parsed(resource: Resource, home: str | None) -> tuple[Binding, ...]:
+    if resource.kind is RBAC_DEFINITION:
+        return tuple(_defined(resource))
+    reference = mapping(resource.raw.get("roleRef"))
+    kind = text(reference.get("kind")) or ("Role" if text(reference.get("namespace")) else "ClusterRole")
+    named = tuple(_named(resource.raw.get("subjects"), ""))
+    return (Binding(resource, kind, text(reference.get("name")), home, named),)
+
+
+def bindings_in(resource: Resource, world: World) -> tuple[Binding, ...]:
+    """The bindings an object states; none for another kind."""
+    if resource.kind not in BINDINGS:
+        return ()
+    return _parsed(resource, world.namespace_of(resource) if resource.kind is ROLE_BINDING else None)
+
+
+def _named(raw: object, prefix: str) -> Iterator[Named]:
+    for index, subject in subjects_in(raw):
+        yield Named(subject, f"{prefix}subjects{paths.key(subject.name)}", f"{prefix}subjects[{index}]")
+
+
+def _defined(resource: Resource) -> Iterator[Binding]:
+    """The bindings of an RBACDefinition. Source: rbac-manager, docs/rbacdefinitions.md."""
+    for index, entry in enumerate(mappings(resource.raw.get("rbacBindings"))):
+        name = text(entry.get("name"))
+        prefix = f"rbacBindings{paths.key(name) if name else f'[{index}]'}."
+        named = tuple(_named(entry.get("subjects"), prefix))
+        for wide in mappings(entry.get("clusterRoleBindings")):
+            yield Binding(resource, "ClusterRole", text(wide.get("clusterRole")), None, named)
+        for narrow in mappings(entry.get("roleBindings")):
+            cluster_role, role = text(narrow.get("clusterRole")), text(narrow.get("role"))
+            kind, name = ("ClusterRole", cluster_role) if cluster_role else ("Role", role)
+            namespace = text(narrow.get("namespace"))
+            selector = None if namespace else mapping(narrow.get("namespaceSelector"))
+            yield Binding(resource, kind, name, namespace or None, named, selector)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a binding's role resolves to.
+
+    ``rules`` are those that are known to hold, ``problem`` says why there may be more. ``default`` are the rules
+    among them that Kubernetes' own role of that name has.
+    """
+
+    role: str
+    rules: tuple[Rule, ...]
+    problem: str | None = None
+    source: Resource | None = None
+
+    def is_default(self, rule: Rule) -> bool:
+        """Whether Kubernetes' own role of that name holds that rule."""
+        return self.source is not None and is_default_rule(self.source, rule)
+
+
+def resolve(binding: Binding, world: World) -> Bound:
+    """The rules a binding gives its subjects."""
+    title, name = binding.role, binding.role_name
+    near = binding.resource
+    if binding.role_kind == "Role":
+        namespace, kind = binding.namespace, ROLE
+    else:
+        namespace, kind = None, CLUSTER_ROLE
+        if name == "cluster-admin":
+            # The API server restores this role's rules at every start, whatever an object of that name says.
+            return Bound(title, _ALL_RIGHTS, None, default_role("ClusterRole", None, name))
+    incomplete = world.incomplete(kind)
+    role = world.get(kind, namespace, name, near=near)
+    problem = None
+    if role is None:
+        role = default_role(binding.role_kind, namespace, name)
+        if role is None:
+            why = f"not known here ({incomplete})" if incomplete else "nowhere among what was read"
+            return Bound(title, (), f"{title} is {why}, so what it gives cannot be judged")
+        if incomplete:
+            problem = f"{title} is not known here ({incomplete}): it may hold more than Kubernetes gives it"
+    elif incomplete and selectors_of(role):
+        problem = f"{title} aggregates others, and not all are known here ({incomplete})"
+    return Bound(title, effective_rules(role, world, near), problem, role)
+
+
+def is_clusters_own(binding: Binding, bound: Bound) -> bool:
+    """Whether a binding is one every cluster starts with, and its role holds no more than it did then."""
+    if not is_bootstrap(binding.resource):
+        return False
+    return binding.role_name == "cluster-admin" or bound.source is None or is_unaltered(bound.source, bound.rules)

@@ -1,0 +1,148 @@
+"""What a cluster is born with: its roles in full, and its bindings.
+
+Known by kind, namespace, name and content together. Neither the name alone nor the label
+``kubernetes.io/bootstrapping`` proves anything: whoever writes the object sets both. ``defaults.json`` is read
+from a fresh Kubernetes 1.36 control plane by ``python -m devcluster.default_roles``.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from iocaudit.core.kinds import CLUSTER_ROLE, ROLE_BINDING
+from iocaudit.core.label_selector import selects
+from iocaudit.core.rbac.rules import Rule, rules_of
+from iocaudit.core.rbac.subjects import subjects_in
+from iocaudit.core.resource import Origin, Resource
+from iocaudit.core.shape import Json, lookup, mappings, text
+
+_BUILT_IN = Origin("default")
+_KUBEADM: list[Json] = [
+    # What kubeadm adds to every cluster and checks would flag. Source: kubeadm's clusterinfo and kubeconfig phases.
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "kubeadm:cluster-admins"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "Group", "name": "kubeadm:cluster-admins"}],
+    },
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "kubeadm:bootstrap-signer-clusterinfo", "namespace": "kube-public"},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "Role",
+            "name": "kubeadm:bootstrap-signer-clusterinfo",
+        },
+        "subjects": [{"kind": "User", "name": "system:anonymous"}],
+    },
+    {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "kubeadm:bootstrap-signer-clusterinfo", "namespace": "kube-public"},
+        "rules": [
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}
+        ],
+    },
+]
+USER_FACING = frozenset({"admin", "edit", "view"})
+"""The ClusterRoles that are made to be bound to people in a namespace."""
+
+Key = tuple[str, str, str]
+
+
+def _key(resource: Resource) -> Key:
+    return (resource.kind_name, resource.namespace or "", resource.name)
+
+
+@cache
+def _known() -> dict[Key, Resource]:
+    raws = json.loads(files("iocaudit.core.rbac").joinpath("defaults.json").read_text("utf-8"))
+    return {_key(resource): resource for raw in (*raws, *_KUBEADM) for resource in (Resource(raw, _BUILT_IN),)}
+
+
+def default_role(kind: str, namespace: str | None, name: str) -> Resource | None:
+    """The role of that kind and name every cluster has."""
+    return _known().get((kind, namespace or "", name))
+
+
+@cache
+def default_cluster_roles() -> tuple[Resource, ...]:
+    """Every ClusterRole a cluster is born with; of the aggregated ones ``rules`` is left out."""
+    return tuple(resource for resource in _known().values() if resource.kind is CLUSTER_ROLE)
+
+
+@cache
+def default_bindings() -> tuple[Resource, ...]:
+    """Every RoleBinding and ClusterRoleBinding a cluster is born with."""
+    return tuple(resource for resource in _known().values() if resource.kind_name.endswith("RoleBinding"))
+
+
+@lru_cache(maxsize=512)
+def _rules_born_with(key: Key) -> tuple[Rule, ...]:
+    """The rules of a default role, aggregation resolved among the defaults."""
+    found: list[Rule] = []
+    seen: set[Key] = set()
+    waiting = [key]
+    while waiting:
+        one = waiting.pop()
+        role = _known().get(one)
+        if role is None or one in seen:
+            continue
+        seen.add(one)
+        found += rules_of(role)
+        for selector in mappings(lookup(role.raw, "aggregationRule", "clusterRoleSelectors")):
+            waiting += [_key(other) for other in default_cluster_roles() if selects(selector, other.labels)]
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _within(key: Key, rule: Rule) -> bool:
+    own = _rules_born_with(key)
+    return bool(own) and (rule in own or _covered(rule, own))
+
+
+def _covered(rule: Rule, by: tuple[Rule, ...]) -> bool:
+    """Whether everything the rule allows is allowed by others, part by part."""
+    for verb in rule.verbs:
+        for url in rule.urls:
+            if not any(url in other.urls and other.allows_verb(verb) for other in by):
+                return False
+        for group in rule.groups:
+            for resource in rule.resources:
+                holders = [o for o in by if o.allows_verb(verb) and o.covers(group, resource)]
+                if not any(not o.names or (rule.names and rule.names <= o.names) for o in holders):
+                    return False
+    return bool(rule.verbs)
+
+
+def is_default_rule(role: Resource, rule: Rule) -> bool:
+    """Whether the cluster's own role of this kind, namespace and name holds as much: a rule edited to hold more
+    is none of its own. One that holds less (an older release) is."""
+    key = _key(role)
+    return key in _known() and _within(key, rule)
+
+
+def is_unaltered(role: Resource, rules: tuple[Rule, ...]) -> bool:
+    """Whether these are rules of the cluster's own role of that name, and nothing beyond them."""
+    return all(is_default_rule(role, rule) for rule in rules)
+
+
+def is_bootstrap(binding: Resource) -> bool:
+    """Whether a binding is one every cluster starts with, by name, namespace, role and subjects."""
+    known = _known().get(_key(binding))
+    if known is None or (binding.kind is ROLE_BINDING) != (known.kind is ROLE_BINDING):
+        return False
+    if any(_reference(binding, part) != _reference(known, part) for part in ("kind", "name")):
+        return False
+    return set(_subjects(binding)) == set(_subjects(known))
+
+
+def _reference(binding: Resource, part: str) -> str:
+    return text(lookup(binding.raw, "roleRef", part))
+
+
+def _subjects(binding: Resource) -> Iterator[str]:
+    return (subject.text for _, subject in subjects_in(binding.raw.get("subjects")))

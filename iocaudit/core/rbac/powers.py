@@ -1,0 +1,268 @@
+"""What a rule amounts to: the grants that lead further than they say.
+
+Sources: Kubernetes documentation, RBAC good practices (privilege escalation risks); KEP-5284 (constrained
+impersonation); the API reference for what is namespaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from iocaudit.core.kinds import CUSTOM_WORKLOADS, POD_TEMPLATE, WORKLOADS
+from iocaudit.core.rbac.rules import RBAC_GROUP, WRITES, Rule
+
+_CERTIFICATES = "certificates.k8s.io"
+_MODIFY = ("create", "update", "patch")
+_HTTP = ("get", "create", "update", "patch", "delete")
+_SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet")
+_SIGNER_NAMES = frozenset({"kubernetes.io/*", "kubernetes.io/legacy-unknown", *_SIGNERS})
+
+Resource = tuple[str, str]
+"""Group and plural, the latter with its subresource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Verbs on resources. ``scoped`` False: they stand outside namespaces, so that a RoleBinding never gives them."""
+
+    verbs: tuple[str, ...]
+    resources: tuple[Resource, ...]
+    scoped: bool = True
+
+    def granted(self, rule: Rule, *, clusterwide: bool) -> Iterator[str]:
+        """What of it a rule gives, worded ``create pods/exec``."""
+        if not self.scoped and not clusterwide:
+            return
+        for group, resource in self.resources:
+            if rule.covers(group, resource):
+                verbs = [verb for verb in self.verbs if rule.allows(verb, group, resource)]
+                if verbs:
+                    yield f"{'/'.join(verbs)} {resource}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power:
+    """A kind of grant that amounts to more than it says. ``extra`` finds what no list of resources can name."""
+
+    id: str
+    title: str
+    targets: tuple[Target, ...]
+    extra: Callable[[Rule, bool], Iterable[str]] | None = None
+    critical: bool = False
+
+    def granted(self, rule: Rule, *, clusterwide: bool) -> tuple[str, ...]:
+        """What of it a rule gives where it holds (the whole cluster, or a namespace); empty where nothing."""
+        found = [text for target in self.targets for text in target.granted(rule, clusterwide=clusterwide)]
+        if self.extra is not None:
+            found += self.extra(rule, clusterwide)
+        return tuple(found)
+
+
+def _constrained(rule: Rule, clusterwide: bool) -> Iterator[str]:
+    """Constrained impersonation: ``impersonate:MODE`` beside ``impersonate-on:MODE:VERB``, which alone is nothing."""
+    for verb in sorted(rule.verbs):
+        if verb.startswith("impersonate:") and (clusterwide or "serviceaccounts" in rule.resources | {"*"}):
+            yield f"{verb} {'/'.join(sorted(rule.resources)[:3])}"
+
+
+def _extras(rule: Rule, clusterwide: bool) -> Iterator[str]:
+    """``userextras/KEY``, whatever the key; ``*`` counts by the other targets."""
+    if clusterwide and rule.allows_verb("impersonate") and rule.groups & {"authentication.k8s.io", "*"}:
+        for resource in sorted(rule.resources):
+            if resource == "userextras" or resource.startswith("userextras/"):
+                yield f"impersonate {resource}"
+
+
+def _signing(rule: Rule, clusterwide: bool) -> Iterator[str]:
+    if clusterwide and rule.covers(_CERTIFICATES, "signers"):
+        for verb in ("approve", "sign"):
+            if rule.allows_verb(verb) and (not rule.names or rule.names & _SIGNER_NAMES):
+                yield f"{verb} signers"
+
+
+_RUNS_PODS = tuple(
+    (kind.group, kind.plural)
+    for kind in (*WORKLOADS, *CUSTOM_WORKLOADS)
+    if kind is not POD_TEMPLATE and not kind.plural.endswith("templates")
+)
+
+ESCALATE = Power(
+    "escalate",
+    "grant what it does not hold",
+    (
+        Target(("escalate",), ((RBAC_GROUP, "roles"),)),
+        Target(("escalate",), ((RBAC_GROUP, "clusterroles"),), scoped=False),
+        # A RoleBinding may name a ClusterRole: the right to bind it is asked for in the namespace.
+        Target(("bind",), ((RBAC_GROUP, "roles"), (RBAC_GROUP, "clusterroles"))),
+    ),
+    critical=True,
+)
+IMPERSONATE = Power(
+    "impersonate",
+    "act as somebody else",
+    (
+        Target(("impersonate",), (("", "serviceaccounts"),)),
+        Target(("impersonate",), (("", "users"), ("", "groups"), ("authentication.k8s.io", "uids")), scoped=False),
+    ),
+    _extras,
+    critical=True,
+)
+CONSTRAINED = Power("impersonate-constrained", "act as somebody else within limits", (), _constrained)
+WORKLOADS_CREATED = Power("workloads", "run pods", (Target(_MODIFY, _RUNS_PODS),))
+EXEC = Power(
+    "exec",
+    "open sessions into pods",
+    (
+        Target(("get", "create"), (("", "pods/exec"), ("", "pods/attach"), ("", "pods/portforward"))),
+        Target(_HTTP, (("", "pods/proxy"),)),
+        Target(("update", "patch"), (("", "pods/ephemeralcontainers"),)),
+    ),
+)
+SECRETS = Power("secrets", "reach Secrets", (Target(("get", "list", "watch", *_MODIFY), (("", "secrets"),)),))
+SECRETS_DELETED = Power("secrets-deleted", "delete Secrets", (Target(WRITES[-2:], (("", "secrets"),)),))
+TOKENS = Power("tokens", "mint tokens of ServiceAccounts", (Target(("create",), (("", "serviceaccounts/token"),)),))
+NODES = Power(
+    "nodes",
+    "control nodes",
+    (
+        Target(_HTTP, (("", "nodes/proxy"),), scoped=False),
+        Target(WRITES, (("", "nodes"),), scoped=False),
+        Target(("update", "patch"), (("", "nodes/status"),), scoped=False),
+    ),
+    critical=True,
+)
+CERTIFICATES = Power(
+    "certificates",
+    "approve or sign certificates",
+    (Target(("update", "patch"), ((_CERTIFICATES, "certificatesigningrequests/approval"),), scoped=False),),
+    _signing,
+    critical=True,
+)
+WEBHOOKS = Power(
+    "webhooks",
+    "change how the API server admits and serves objects",
+    (
+        Target(
+            WRITES,
+            (
+                *(
+                    ("admissionregistration.k8s.io", name)
+                    for name in (
+                        "validatingwebhookconfigurations",
+                        "mutatingwebhookconfigurations",
+                        "validatingadmissionpolicies",
+                        "validatingadmissionpolicybindings",
+                        "mutatingadmissionpolicies",
+                        "mutatingadmissionpolicybindings",
+                    )
+                ),
+                ("apiextensions.k8s.io", "customresourcedefinitions"),
+                ("apiregistration.k8s.io", "apiservices"),
+            ),
+            scoped=False,
+        ),
+    ),
+    critical=True,
+)
+RBAC = Power(
+    "rbac",
+    "write roles and bindings",
+    (
+        Target(WRITES, ((RBAC_GROUP, "roles"), (RBAC_GROUP, "rolebindings"))),
+        Target(WRITES, ((RBAC_GROUP, "clusterroles"), (RBAC_GROUP, "clusterrolebindings")), scoped=False),
+    ),
+)
+VOLUMES = Power(
+    "volumes", "reach the files of nodes", (Target(("create",), (("", "persistentvolumes"),), scoped=False),)
+)
+SERVICE_STATUS = Power("service-status", "redirect traffic", (Target(("update", "patch"), (("", "services/status"),)),))
+ENDPOINTS = Power(
+    "endpoints", "redirect traffic", (Target(_MODIFY, (("", "endpoints"), ("discovery.k8s.io", "endpointslices"))),)
+)
+CONFIG_MAPS = Power("configmaps", "change configuration", (Target(_MODIFY, (("", "configmaps"),)),))
+NETWORK_POLICIES = Power(
+    "network-policies",
+    "open the network",
+    (
+        Target(
+            WRITES,
+            (
+                ("networking.k8s.io", "networkpolicies"),
+                ("crd.projectcalico.org", "networkpolicies"),
+                ("projectcalico.org", "networkpolicies"),
+                ("cilium.io", "ciliumnetworkpolicies"),
+            ),
+        ),
+        Target(
+            WRITES,
+            (
+                ("crd.projectcalico.org", "globalnetworkpolicies"),
+                ("projectcalico.org", "globalnetworkpolicies"),
+                ("cilium.io", "ciliumclusterwidenetworkpolicies"),
+                ("policy.networking.k8s.io", "adminnetworkpolicies"),
+                ("policy.networking.k8s.io", "baselineadminnetworkpolicies"),
+                ("policy.networking.k8s.io", "clusternetworkpolicies"),
+            ),
+            scoped=False,
+        ),
+    ),
+)
+EVENTS = Power("events", "wipe traces", (Target(WRITES[-2:], (("", "events"), ("events.k8s.io", "events"))),))
+LOGS = Power("logs", "wipe traces", (Target(WRITES[-2:], (("", "pods/log"),)),))
+
+POWERS: tuple[Power, ...] = (
+    ESCALATE,
+    IMPERSONATE,
+    CONSTRAINED,
+    WORKLOADS_CREATED,
+    EXEC,
+    SECRETS,
+    SECRETS_DELETED,
+    TOKENS,
+    NODES,
+    CERTIFICATES,
+    WEBHOOKS,
+    RBAC,
+    VOLUMES,
+    SERVICE_STATUS,
+    ENDPOINTS,
+    CONFIG_MAPS,
+    NETWORK_POLICIES,
+    EVENTS,
+    LOGS,
+)
+"""Every power there is a check for."""
+_EVERYWHERE_CRITICAL = (SECRETS, TOKENS)
+
+
+@lru_cache(maxsize=8192)
+def powers_of(rule: Rule, *, clusterwide: bool) -> dict[Power, tuple[str, ...]]:
+    """The powers a rule gives where it holds, each with what gives it."""
+    return {power: found for power in POWERS if (found := power.granted(rule, clusterwide=clusterwide))}
+
+
+def critical_powers(rule: Rule, namespace: str | None) -> dict[Power, tuple[str, ...]]:
+    """The powers of a rule that amount to the cluster, bound in a namespace (None: cluster-wide).
+
+    Secrets and tokens amount to it where those of kube-system are among them.
+    """
+    found = powers_of(rule, clusterwide=namespace is None)
+    wide = namespace in (None, "kube-system")
+    return {p: t for p, t in found.items() if p.critical or (wide and p in _EVERYWHERE_CRITICAL and not rule.names)}
+
+
+def is_dangerous(rule: Rule, *, clusterwide: bool) -> bool:
+    """Whether a rule changes something, reads Secrets, uses a wildcard, or has any of the powers."""
+    if "*" in rule.verbs or ("*" in rule.resources and rule.groups):
+        return True
+    changes = any(verb not in _PLAIN_READS for verb in rule.verbs) and bool(rule.resources - _HARMLESS_WRITES)
+    return changes or bool(powers_of(rule, clusterwide=clusterwide))
+
+
+_PLAIN_READS = frozenset({"get", "list", "watch"})
+# Creating one of these asks the API server about oneself and changes nothing.
+_HARMLESS_WRITES = frozenset(
+    {"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews", "localsubjectaccessreviews"}
+)

@@ -1,0 +1,111 @@
+"""One PolicyRule, read as the RBAC authorizer reads it.
+
+Source: Kubernetes, pkg/apis/rbac/v1/evaluation_helpers.go: verbs and groups match exactly or by ``*``;
+a resource matches exactly, by ``*`` (subresources too) or by ``*/subresource``; ``pods/*`` matches nothing else.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import mappings, strings
+
+RBAC_GROUP = "rbac.authorization.k8s.io"
+READS = frozenset({"get", "list", "watch"})
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_EVERY_VERB = READS | {"create", "update", "patch", "delete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A PolicyRule. Empty ``names`` means every object."""
+
+    verbs: frozenset[str]
+    groups: frozenset[str]
+    resources: frozenset[str]
+    names: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()
+
+    @staticmethod
+    def of(raw: Mapping[str, Any]) -> "Rule":
+        return Rule(
+            frozenset(strings(raw.get("verbs"))),
+            frozenset(strings(raw.get("apiGroups"))),
+            frozenset(strings(raw.get("resources"))),
+            frozenset(strings(raw.get("resourceNames"))),
+            frozenset(strings(raw.get("nonResourceURLs"))),
+        )
+
+    @property
+    def canonical(self) -> str:
+        """One spelling, whatever the order of its lists."""
+        parts = {
+            "apiGroups": sorted(self.groups),
+            "resources": sorted(self.resources),
+            "resourceNames": sorted(self.names),
+            "nonResourceURLs": sorted(self.urls),
+            "verbs": sorted(self.verbs),
+        }
+        return json.dumps({name: value for name, value in parts.items() if value}, separators=(",", ":"))
+
+    def allows_verb(self, verb: str) -> bool:
+        return verb in self.verbs or "*" in self.verbs
+
+    def covers(self, group: str, resource: str) -> bool:
+        """Whether it speaks of a resource (``pods`` or ``pods/exec``) of a group."""
+        if group not in self.groups and "*" not in self.groups:
+            return False
+        if resource in self.resources or "*" in self.resources:
+            return True
+        _, slash, subresource = resource.partition("/")
+        return bool(slash) and f"*/{subresource}" in self.resources
+
+    def allows(self, verb: str, group: str, resource: str, name: str | None = None) -> bool:
+        """Whether it allows a request. ``name`` None asks for some object at least, else for that very one.
+
+        A create of a whole object and a deletecollection carry no name, so that a rule with names never
+        allows them.
+        """
+        if not (self.allows_verb(verb) and self.covers(group, resource)):
+            return False
+        if not self.names:
+            return True
+        if verb == "deletecollection" or (verb == "create" and "/" not in resource):
+            return False
+        return name is None or name in self.names
+
+    def allows_url(self, verb: str, url: str) -> bool:
+        """Whether it allows a request outside the resources: exact, ``*``, or a prefix that ends in ``*``."""
+        return self.allows_verb(verb) and any(
+            rule == "*" or rule == url or (rule.endswith("*") and url.startswith(rule.rstrip("*")))
+            for rule in self.urls
+        )
+
+    @property
+    def is_everything(self) -> bool:
+        """Every verb on every resource of every group: the power of cluster-admin."""
+        return self.verbs_on_everything >= _EVERY_VERB
+
+    @property
+    def verbs_on_everything(self) -> frozenset[str]:
+        """The verbs it allows on every resource of every group, ``*`` spelled out."""
+        if "*" not in self.groups or "*" not in self.resources or self.names:
+            return frozenset()
+        return self.verbs | _EVERY_VERB if "*" in self.verbs else self.verbs
+
+
+def is_everything(rules: Iterable[Rule]) -> bool:
+    """Whether rules give every verb on every resource of every group, be it by several of them together."""
+    verbs: frozenset[str] = frozenset()
+    for rule in rules:
+        verbs |= rule.verbs_on_everything
+    return verbs >= _EVERY_VERB
+
+
+@lru_cache(maxsize=2048)
+def rules_of(role: Resource) -> tuple[Rule, ...]:
+    """The role's own rules by position. Kept a while: every check on roles asks for them."""
+    return tuple(Rule.of(raw) for raw in mappings(role.raw.get("rules")))

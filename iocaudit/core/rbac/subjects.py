@@ -1,0 +1,69 @@
+"""Who a binding names. Sources: the API reference of rbac.authorization.k8s.io, and OpenShift's older bindings."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from iocaudit.core.shape import mappings, text
+
+_OPENSHIFT = {"SystemUser": "User", "SystemGroup": "Group"}
+ANONYMOUS = frozenset({"User:system:anonymous", "Group:system:unauthenticated"})
+"""Whoever reaches the API server."""
+EVERYBODY = frozenset({"Group:system:authenticated", "Group:system:serviceaccounts"})
+"""Everybody inside."""
+MASTERS = "Group:system:masters"
+ACCOUNTS_OF = "Group:system:serviceaccounts:"
+"""The group of one namespace's ServiceAccounts, before the namespace's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A subject of a binding. ``text`` is ``User:alice``, ``Group:dev`` or ``ServiceAccount:ns:name``."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.kind == "ServiceAccount":
+            return f"ServiceAccount:{self.namespace}:{self.name}"
+        return f"{self.kind}:{self.name}"
+
+    @property
+    def title(self) -> str:
+        if self.kind == "ServiceAccount":
+            return f"ServiceAccount {self.namespace}/{self.name}" if self.namespace else f"ServiceAccount {self.name}"
+        return f"{self.kind} {self.name}"
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The texts of the groups it is in whatever anyone binds; empty for a group."""
+        if self.kind == "ServiceAccount":
+            return ("Group:system:serviceaccounts", f"{ACCOUNTS_OF}{self.namespace}", "Group:system:authenticated")
+        if self.kind != "User":
+            return ()
+        if self.text == "User:system:anonymous":
+            return ("Group:system:unauthenticated",)
+        return ("Group:system:authenticated",)
+
+    @property
+    def is_everyone(self) -> bool:
+        """Whether it stands for anybody, everybody, or every ServiceAccount of a namespace."""
+        return self.text in ANONYMOUS or self.text in EVERYBODY or self.text.startswith(ACCOUNTS_OF)
+
+
+def subject_of(raw: Mapping[str, Any]) -> Subject:
+    """One entry of ``subjects``; a ServiceAccount spelled as a user is that ServiceAccount."""
+    kind, name = text(raw.get("kind")), text(raw.get("name"))
+    kind = _OPENSHIFT.get(kind, kind)
+    if kind == "User" and name.startswith("system:serviceaccount:") and name.count(":") == 3:
+        _, _, namespace, account = name.split(":")
+        return Subject("ServiceAccount", account, namespace)
+    return Subject(kind, name, text(raw.get("namespace")) if kind == "ServiceAccount" else "")
+
+
+def subjects_in(raw: object) -> Iterator[tuple[int, Subject]]:
+    """The subjects of a list with their positions."""
+    for index, item in enumerate(mappings(raw)):
+        yield index, subject_of(item)

@@ -1,0 +1,64 @@
+"""Rules match as the RBAC authorizer's do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iocaudit.core.rbac.rules import Rule, is_everything
+
+WORDS = st.sampled_from(["get", "create", "*", "pods", "pods/exec", "*/exec", "", "apps", "secrets"])
+RULES = st.builds(Rule, *(st.frozensets(WORDS, max_size=4) for _ in range(5)))
+
+
+def rule(verbs: str, groups: str, resources: str, names: str | None = None, urls: str | None = None) -> Rule:
+    parts = (verbs, groups, resources, names, urls)
+    return Rule(*(frozenset(part.split(",")) if part is not None else frozenset() for part in parts))
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "expected"),
+    [
+        (rule("get", "", "pods"), ("get", "", "pods"), True),
+        (rule("get", "", "pods"), ("get", "", "pods/exec"), False),
+        (rule("get", "", "*"), ("get", "", "pods/exec"), True),
+        (rule("get", "", "pods/*"), ("get", "", "pods/exec"), False),
+        (rule("get", "", "*/exec"), ("get", "", "pods/exec"), True),
+        (rule("get", "", "*/exec"), ("get", "", "pods"), False),
+        (rule("get", "apps", "*"), ("get", "", "pods"), False),
+        (rule("GET", "", "pods"), ("get", "", "pods"), False),
+        (rule("create", "", "pods", "one"), ("create", "", "pods"), False),
+        (rule("create", "", "pods/exec", "one"), ("create", "", "pods/exec"), True),
+        (rule("deletecollection", "", "pods", "one"), ("deletecollection", "", "pods"), False),
+        (rule("get", "", "pods", "one"), ("get", "", "pods"), True),
+    ],
+)
+def test_a_request_for_a_resource(held: Rule, asked: tuple[str, str, str], expected: bool) -> None:
+    assert held.allows(*asked) is expected
+
+
+def test_names() -> None:
+    held = rule("get", "", "secrets", "one,two")
+    assert held.allows("get", "", "secrets", "one")
+    assert not held.allows("get", "", "secrets", "three")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"), [("/healthz", True), ("/metrics/x", True), ("/metrics", False), ("/version", False)]
+)
+def test_urls(url: str, expected: bool) -> None:
+    assert rule("get", "", "", urls="/healthz,/metrics/*").allows_url("get", url) is expected
+    assert rule("get", "", "", urls="*").allows_url("get", url)
+
+
+@given(RULES)
+def test_the_canonical_spelling_names_the_rule(held: Rule) -> None:
+    again = Rule(
+        *(frozenset(sorted(part)) for part in (held.verbs, held.groups, held.resources, held.names, held.urls))
+    )
+    assert again.canonical == held.canonical
+    assert is_everything([held]) == held.is_everything
+
+
+@given(st.lists(RULES, max_size=4), RULES)
+def test_more_rules_never_give_less(held: list[Rule], more: Rule) -> None:
+    assert is_everything([*held, more]) or not is_everything(held)
