@@ -16,6 +16,7 @@ from iocaudit.core.kinds import Kind
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
+from iocaudit.serving.garbage import settle
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.listener import Listen, run, serve
@@ -36,13 +37,17 @@ async def _serve(options: WebhookOptions) -> None:
     owners = Client.connect(options.kubeconfig, options.context, timeout=1.0)
     registry = new_registry("webhook")
     metrics = AdmissionMetrics(registry)
+    for word, count in state.counts.items():
+        metrics.policies.labels(word).set_function(count)
     readiness = Readiness([str(kind) for kind in state.kinds])
     drain = Drain(readiness, grace=options.drain_seconds)
     drain.on_signals()
 
     def loaded(kind: Kind) -> None:
+        was_ready = readiness.ready
         readiness.set(str(kind), True)
-        metrics.policies.labels("invalid").set(len(state.invalid))
+        if readiness.ready and not was_ready:
+            settle()
 
     sink = loop_sink(state, asyncio.get_running_loop(), loaded)
     watches = [KindWatch(client, kind, sink) for kind in state.kinds]

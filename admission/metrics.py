@@ -1,5 +1,7 @@
 """What the webhook counts. Labels are bounded: kinds we don't know count as ``other``."""
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from iocaudit.engine.posture import Verdict
@@ -32,11 +34,13 @@ class AdmissionMetrics:
             registry=registry,
         )
         self.policies = Gauge("iocaudit_policies", "AuditPolicies by state.", ["state"], registry=registry)
+        # Looking a child up by its labels costs as much as a check; they are bounded, so each is looked up once.
+        self._verdict = cache(self.verdicts.labels)
 
     def count(self, review: Review, verdict: Verdict, seconds: float) -> None:
         kind = review.resource.kind.name if review.resource is not None and review.resource.kind else "other"
         word = "denied" if not verdict.allowed else "warned" if verdict.warnings else "allowed"
-        self.verdicts.labels(word, review.request.operation.value, kind).inc()
+        self._verdict(word, review.request.operation.value, kind).inc()
         self.latency.observe(seconds)
         for check in {found.check for found in verdict.denials}:
             self.denied_by.labels(check).inc()

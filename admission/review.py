@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from admission import wording
@@ -15,14 +14,6 @@ from iocaudit.engine.posture import Verdict, judge
 from iocaudit.sources.admission_review import API_VERSION, Review
 
 _NOTHING = Verdict(allowed=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The answer to send, and the verdict behind it for metrics and records."""
-
-    response: dict[str, Any]
-    verdict: Verdict
 
 
 def decide(review: Review, auditor: Auditor, deadline: Deadline, owner: Resource | None = None) -> Verdict:
@@ -55,19 +46,15 @@ def fetch_owner(review: Review, get: Get) -> Resource | None:
         return None
 
 
-def respond(review: Review, verdict: Verdict, *, never_deny: bool = False) -> Outcome:
+def respond(review: Review, verdict: Verdict) -> dict[str, Any]:
     """The AdmissionReview to answer with. A denial is ``allowed: false`` in an HTTP 200."""
-    response: dict[str, Any] = {"uid": review.uid, "allowed": verdict.allowed or never_deny}
-    said = wording.warnings(verdict)
+    response: dict[str, Any] = {"uid": review.uid, "allowed": verdict.allowed}
     if not verdict.allowed:
-        message = wording.denial(verdict)
-        if never_deny:
-            said = [line[: wording.LONGEST_WARNING] for line in message.splitlines()[: wording.MOST_WARNINGS]]
-        else:
-            response["status"] = {"code": 403, "reason": "Forbidden", "message": message}
+        response["status"] = {"code": 403, "reason": "Forbidden", "message": wording.denial(verdict)}
+    said = wording.warnings(verdict)
     if said:
         response["warnings"] = said
     annotations = wording.annotations(verdict)
     if annotations:
         response["auditAnnotations"] = annotations
-    return Outcome({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}, verdict)
+    return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}

@@ -43,6 +43,11 @@ class State:
         """Unusable policies by name, with the reason."""
         return dict(self._bad)
 
+    @property
+    def counts(self) -> dict[str, Callable[[], int]]:
+        """For a metric: the policies as they stand in the cluster, by whether they could be used."""
+        return {"invalid": lambda: len(self._bad), "valid": lambda: len(self._good.keys() - self._bad.keys())}
+
     def replace(self, kind: Kind, resources: list[Resource]) -> None:
         if kind is AUDIT_POLICY:
             names = {resource.name for resource in resources}

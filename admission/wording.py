@@ -3,15 +3,19 @@
 Source: apiserver's webhook dispatcher: only the first denial is shown, warnings share 4096 characters.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from iocaudit.core.report import Found
+from iocaudit.core.report import Fault, Found, Skipped
 from iocaudit.engine.posture import Verdict
 
 _MOST_DENIALS = 20
 _LONGEST_LINE = 600
 LONGEST_WARNING = 120
 MOST_WARNINGS = 30
+OBJECT = "object"
+"""Stands in an annotation where a part of the object could not be read, so that no check could judge it."""
+
+_Entry = Found | Fault | Skipped
 
 
 def _clip(text: str, limit: int) -> str:
@@ -27,7 +31,7 @@ def denial(verdict: Verdict) -> str:
     for fault in verdict.fault_denials[:_MOST_DENIALS]:
         lines.append(_clip(f"[fault] {fault.check} could not be evaluated: {fault.error}", _LONGEST_LINE))
     for skipped in verdict.incomplete_denials[:_MOST_DENIALS]:
-        lines.append(_clip(f"[incomplete] {skipped.check}: {skipped.reason}", _LONGEST_LINE))
+        lines.append(_clip(f"[incomplete] {_reason(skipped)}", _LONGEST_LINE))
     if len(lines) == 1:
         return lines[0]
     return f"{len(lines)} reasons:\n" + "\n".join(f"- {line}" for line in lines)
@@ -42,26 +46,31 @@ def warnings(verdict: Verdict) -> list[str]:
     """At most MOST_WARNINGS lines of at most LONGEST_WARNING characters, none twice."""
     said = [f"{found.check}: {found.message}" for found in verdict.warnings]
     said += [f"{fault.check} could not be evaluated: {fault.error}" for fault in verdict.faults]
-    said += [f"not evaluated: {entry.check}: {entry.reason}" for entry in verdict.skipped if entry.check]
+    said += [f"not evaluated: {_reason(entry)}" for entry in verdict.skipped]
+    if not said:
+        return said
     lines = list(dict.fromkeys(_clip(text, LONGEST_WARNING) for text in said))
     if len(lines) > MOST_WARNINGS:
         lines = [*lines[: MOST_WARNINGS - 1], f"iocaudit: {len(lines) - MOST_WARNINGS + 1} more warnings"]
     return lines
 
 
+def _reason(entry: Skipped) -> str:
+    return f"{entry.check}: {entry.reason}" if entry.check else entry.reason
+
+
 def annotations(verdict: Verdict) -> dict[str, str]:
     """Audit annotations: which checks said what; keys are qualified names without a slash."""
-    found = {
-        "denied": _ids(verdict.denials),
-        "warned": _ids(verdict.warnings),
-        "observed": _ids(verdict.observed),
-        "faults": ",".join(sorted({f.check for f in (*verdict.faults, *verdict.fault_denials)})),
-        "incomplete": ",".join(sorted({s.check for s in (*verdict.skipped, *verdict.incomplete_denials) if s.check})),
+    said: dict[str, Sequence[_Entry]] = {
+        "denied": verdict.denials,
+        "warned": verdict.warnings,
+        "observed": verdict.observed,
+        "faults": (*verdict.faults, *verdict.fault_denials),
+        "incomplete": (*verdict.skipped, *verdict.incomplete_denials),
+        **verdict.spared,
     }
-    for why, spared in verdict.spared.items():
-        found[why] = _ids(spared)
-    return {key: value for key, value in found.items() if value}
+    return {key: _ids(entries) for key, entries in said.items() if entries}
 
 
-def _ids(found: Sequence[Found] | Iterable[Found]) -> str:
-    return ",".join(sorted({one.check for one in found}))
+def _ids(entries: Sequence[_Entry]) -> str:
+    return ",".join(sorted({entry.check or OBJECT for entry in entries}))

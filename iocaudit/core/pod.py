@@ -19,6 +19,7 @@ _POD_LISTS = ("initContainers", "containers", "ephemeralContainers")
 _TEKTON_LISTS = ("steps", "sidecars")
 _ARGO_LISTS = ("initContainers", "sidecars")
 _ARGO_SINGLE = ("container", "script")
+_TITLES = {"initContainers": "init container", "ephemeralContainers": "ephemeral container"}
 
 
 class Problem(NamedTuple):
@@ -32,10 +33,10 @@ class Container:
     """A container of any list, seen with its pod's defaults.
 
     ``security_context`` is its own; ``effective(field)`` falls back on the pod's, as the kubelet does for the
-    fields that exist on both levels.
+    fields that exist on both levels. ``volume_mounts`` are the maps in the list of that name.
     """
 
-    __slots__ = ("image_text", "list_name", "name", "path", "pod", "raw", "security_context")
+    __slots__ = ("image_text", "list_name", "name", "path", "pod", "raw", "security_context", "volume_mounts")
 
     def __init__(self, pod: PodSpec, raw: dict[str, Any], list_name: str, path: str) -> None:
         self.pod = pod
@@ -46,12 +47,13 @@ class Container:
         self.image_text = text(raw.get("image"))
         context = raw.get("securityContext")
         self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
+        self.volume_mounts = mappings(raw.get("volumeMounts"))
 
     @property
     def title(self) -> str:
         """``container "app"``, ``init container "wait"``, ``ephemeral container "debug"``."""
-        prefix = {"initContainers": "init ", "ephemeralContainers": "ephemeral "}.get(self.list_name, "")
-        return f'{prefix}container "{self.name}"' if self.name else f"{prefix}container at {self.path}"
+        noun = _TITLES.get(self.list_name, "container")
+        return f'{noun} "{self.name}"' if self.name else f"{noun} at {self.path}"
 
     @property
     def is_init(self) -> bool:
@@ -70,10 +72,6 @@ class Container:
     def image(self) -> ImageReference | None:
         """The image as the runtime would resolve it; None where there is none or it is no valid reference."""
         return ImageReference.parse_or_none(self.image_text)
-
-    @property
-    def volume_mounts(self) -> list[dict[str, Any]]:
-        return mappings(self.raw.get("volumeMounts"))
 
     def effective(self, field: str) -> Any:
         """The container's own securityContext field, else the pod's; an explicit null counts as absent."""
@@ -101,7 +99,10 @@ class Container:
 
 
 class PodSpec:
-    """A pod, wherever it stands: ``spec`` at ``path`` of ``resource``, with the metadata it will carry."""
+    """A pod, wherever it stands: ``spec`` at ``path`` of ``resource``, with the metadata it will carry.
+
+    ``volumes`` are the maps in the list of that name.
+    """
 
     __slots__ = (
         "annotations",
@@ -113,6 +114,7 @@ class PodSpec:
         "resource",
         "security_context",
         "spec",
+        "volumes",
     )
 
     def __init__(
@@ -134,6 +136,7 @@ class PodSpec:
         self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
         if context is not None and not isinstance(context, dict):
             self.problems.append(Problem(f"{path}.securityContext", "a map"))
+        self.volumes = mappings(spec.get("volumes"))
         if not isinstance(spec.get("volumes", []) or [], list):
             self.problems.append(Problem(f"{path}.volumes", "a list"))
         self.containers: list[Container] = []
@@ -167,10 +170,6 @@ class PodSpec:
     @property
     def namespace(self) -> str | None:
         return self.resource.namespace
-
-    @property
-    def volumes(self) -> list[dict[str, Any]]:
-        return mappings(self.spec.get("volumes"))
 
     def volume_path(self, volume: Mapping[str, Any], index: int) -> str:
         """The path of a volume of ``volumes``: by name, else by position."""

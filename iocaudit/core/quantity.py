@@ -52,7 +52,7 @@ class Quantity:
 
     @property
     def is_zero(self) -> bool:
-        return self.value == 0
+        return not self.value
 
     @property
     def canonical(self) -> str:

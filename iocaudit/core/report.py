@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.resource import Origin, Ref, Resource
@@ -27,8 +28,7 @@ def finding_name(check: str, ref: Ref) -> str:
     return f"{check}-{finding_fingerprint(check, ref)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A hit of a check on a subject. ``severity`` is what holds under the policy in force."""
 
     check: str

@@ -79,6 +79,11 @@ class World:
 
     # -- asking -------------------------------------------------------------------------------------------
 
+    @property
+    def complete(self) -> bool:
+        """Whether no kind at all was marked as incomplete."""
+        return not self._incomplete
+
     def incomplete(self, kind: Kind) -> str | None:
         """Why the kind may hold more than is known here; None where it is complete."""
         return self._incomplete.get(kind)

@@ -7,18 +7,20 @@ notConfigured: nothing passes silently.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.errors import DeadlineExceeded
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.pod import PodSpec
 from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.request import Operation, Request
-from iocaudit.core.resource import Resource
+from iocaudit.core.resource import Origin, Ref, Resource
+from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet, Setting
@@ -40,6 +42,11 @@ class Deadline:
         return cls(time.monotonic() + seconds)
 
 
+def _no_clock() -> float:
+    """The clock of an audit that may take as long as it likes."""
+    return 0.0
+
+
 @cache
 def _default_fix(check: Check) -> str:
     return doc_of(check).fix
@@ -50,8 +57,9 @@ class _Step:
     """A check ready to run in one place: all that can be settled before the object is known."""
 
     check: Check
-    setting: Setting
-    given: Mapping[str, object]
+    needs: tuple[Kind, ...]
+    severity: Severity | None
+    run: Callable[..., Iterator[Hit | Skip]]
     wants_request: bool
 
 
@@ -110,7 +118,8 @@ class Auditor:
                 continue
             handed = {"world": self.world, "params": setting.params}
             given = {name: handed[name] for name in check.handed if name in handed}
-            steps.append(_Step(check, setting, given, "request" in check.handed))
+            run = partial(check.function, **given)
+            steps.append(_Step(check, check.needs, setting.severity, run, "request" in check.handed))
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         plan = self._plans[key] = _Plan(settings, tuple(steps), lacking)
@@ -130,53 +139,54 @@ class Auditor:
             return report
         plan = self._plan(kind, self.settings_for(resource), request.operation if request is not None else None)
         report.not_configured.update(plan.not_configured)
-        pods = resource.pods
-        for pod in pods:
-            for problem in pod.problems:
-                reason = f"{problem.path} is not {problem.expected}, so it was not audited"
-                report.skipped.append(Skipped(None, resource.ref, reason, resource.origin))
-        one = (resource,)
+        subjects: Sequence[PodSpec | Resource] = (resource,)
+        ref, origin = resource.ref, resource.origin
+        if kind.pods:
+            pods = subjects = resource.pods
+            for pod in pods:
+                for problem in pod.problems:
+                    reason = f"{problem.path} is not {problem.expected}, so it was not audited"
+                    report.skipped.append(Skipped(None, ref, reason, origin))
+        complete = self.world.complete
+        clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
+        # A hundred checks run here for each object: what can be settled before the loop is.
         for step in plan.steps:
-            check = step.check
-            if check.needs and (lacking := self._incomplete(check)):
-                report.skipped.append(Skipped(check.id, resource.ref, lacking, resource.origin))
+            if not complete and step.needs and (lacking := self._incomplete(step.needs)):
+                report.skipped.append(Skipped(step.check.id, ref, lacking, origin))
                 continue
-            if deadline is not None and deadline.clock() >= deadline.at:
-                report.faults.append(Fault(check.id, resource.ref, _LATE, resource.origin))
+            if clock() >= end:
+                report.faults.append(Fault(step.check.id, ref, _LATE, origin))
                 continue
-            given = {**step.given, "request": request} if step.wants_request else step.given
-            function = check.function
+            run = partial(step.run, request=request) if step.wants_request else step.run
             try:
-                for subject in pods if check.on_pods else one:
-                    for hit in function(subject, **given):
-                        self._note(report, step, resource, hit)
+                for subject in subjects:
+                    for hit in run(subject):
+                        if isinstance(hit, Hit):
+                            report.found.append(_found(step, hit, ref, origin))
+                        else:
+                            report.skipped.append(Skipped(step.check.id, ref, hit.reason, origin))
                         # Between hits too: an object of megabytes can have tens of thousands of them.
-                        if deadline is not None and deadline.clock() >= deadline.at:
+                        if clock() >= end:
                             raise DeadlineExceeded(_LATE)
             except DeadlineExceeded as error:
-                report.faults.append(Fault(check.id, resource.ref, str(error), resource.origin))
+                report.faults.append(Fault(step.check.id, ref, str(error), origin))
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = f"{type(error).__name__}: {error}"
-                report.faults.append(Fault(check.id, resource.ref, text, resource.origin))
+                report.faults.append(Fault(step.check.id, ref, text, origin))
         return report
 
-    def _incomplete(self, check: Check) -> str | None:
-        for kind in check.needs:
+    def _incomplete(self, needs: tuple[Kind, ...]) -> str | None:
+        for kind in needs:
             reason = self.world.incomplete(kind)
             if reason is not None:
                 return f"needs all {kind.plural} of the cluster: {reason}"
         return None
 
-    @staticmethod
-    def _note(report: Report, step: _Step, resource: Resource, hit: Hit | Skip) -> None:
-        check = step.check
-        if isinstance(hit, Skip):
-            report.skipped.append(Skipped(check.id, resource.ref, hit.reason, resource.origin))
-            return
-        severity = step.setting.severity or hit.severity or check.severity
-        report.found.append(
-            Found(check.id, severity, check.iocs, resource.ref, resource.origin, hit, _default_fix(check))
-        )
+
+def _found(step: _Step, hit: Hit, ref: Ref, origin: Origin) -> Found:
+    check = step.check
+    severity = step.severity or hit.severity or check.severity
+    return Found(check.id, severity, check.iocs, ref, origin, hit, _default_fix(check))
 
 
 def audit(subjects: Iterable[Resource], auditor: Auditor, *, deadline: Deadline | None = None) -> Report:

@@ -31,6 +31,13 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+_MODES = dict.fromkeys(Severity, Mode.AUDIT) | {
+    Severity.HIGH: Mode.WARN,
+    Severity.CRITICAL: Mode.DENY,
+}
+"""The mode that follows from a hit's severity where no policy names the check."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExemptSubject:
     """A user, group or ServiceAccount whose own requests are not denied."""
@@ -70,9 +77,7 @@ class Setting:
         """The mode for a hit of that severity: critical denies, high warns, the rest audits, unless named."""
         if self.mode is not None:
             return self.mode
-        if severity >= Severity.CRITICAL:
-            return Mode.DENY
-        return Mode.WARN if severity >= Severity.HIGH else Mode.AUDIT
+        return _MODES[severity]
 
     @property
     def may_deny(self) -> bool:
@@ -277,10 +282,13 @@ class PolicySet:
     catalogue: Catalogue
     policies: tuple[Policy, ...] = ()
     profile: str = "default"
+    selects_by_label: bool = field(init=False)
+    """Whether any policy looks at a namespace's labels, so that they matter."""
     _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
+        self.selects_by_label = any(policy.selects_by_label for policy in self.policies)
 
     @property
     def conflicts(self) -> dict[str, tuple[str, ...]]:
@@ -312,11 +320,6 @@ class PolicySet:
                 self._kept.clear()
             self._kept[place] = kept
         return kept
-
-    @property
-    def selects_by_label(self) -> bool:
-        """Whether any policy looks at a namespace's labels, so that they matter."""
-        return any(policy.selects_by_label for policy in self.policies)
 
     def _decide(self, check: Check, matching: Iterable[Policy]) -> Setting:
         defaults = check.strict_defaults if self.profile == "strict" else check.defaults

@@ -14,8 +14,8 @@ from iocaudit.engine.policy import Mode, Setting
 class Verdict:
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
-    ``observed`` are hits that neither deny nor warn. ``spared`` maps why a denial was turned into a warning
-    (``exempt``, ``existing``) to the hits it spared.
+    ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
+    (``exempt``, ``existing``, ``system``) to the hits it spared.
     """
 
     allowed: bool
@@ -29,12 +29,8 @@ class Verdict:
     spared: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
 
 
-def introduced(new: Report, old: Report | None) -> list[Found]:
-    """The hits of the new object that the old one does not have: check, path and evidence taken together."""
-    if old is None:
-        return list(new.found)
-    before = {found.same_hit for found in old.found}
-    return [found for found in new.found if found.same_hit not in before]
+_NOTHING = Verdict(allowed=True)
+_NO_HITS: frozenset[tuple[str, str, str]] = frozenset()
 
 
 def judge(
@@ -47,23 +43,26 @@ def judge(
 ) -> Verdict:
     """Judge a request by the audit of its object.
 
-    ``old`` is the audit of the object as it was (UPDATE). ``owner`` is the audit of the verified owner's stored
+    ``old`` is the audit of the object as it was (UPDATE): a hit that it has too, check, path and evidence taken
+    together, was not introduced and never denies. ``owner`` is the audit of the verified owner's stored
     template, for a pod that a controller makes: where the policy says ``existing: warn`` and every hit of the
     pod is already in it, nothing is denied, so that draining a node does not kill what ran before.
     """
+    if not (report.found or report.faults or report.skipped):
+        return _NOTHING
     denials: list[Found] = []
     warnings: list[Found] = []
     observed: list[Found] = []
     exempt: list[Found] = []
-    fresh = introduced(report, old)
     known = {_template_hit(found) for found in owner.found} if owner is not None else None
     template_only = known is not None and all(_template_hit(found) in known for found in report.found)
     existing: list[Found] = []
-    fresh_set = {found.same_hit for found in fresh}
-    for found in sorted(report.found, key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence)):
+    before = {found.same_hit for found in old.found} if old is not None else _NO_HITS
+    for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
-        if mode is Mode.DENY and found.same_hit in fresh_set:
+        introduced = not before or found.same_hit not in before
+        if mode is Mode.DENY and introduced:
             if any(subject.covers(request.username, request.groups) for subject in setting.exempt):
                 exempt.append(found)
                 warnings.append(found)
@@ -72,17 +71,17 @@ def judge(
                 warnings.append(found)
             else:
                 denials.append(found)
-        elif mode in (Mode.DENY, Mode.WARN) and found.same_hit in fresh_set:
+        elif mode in (Mode.DENY, Mode.WARN) and introduced:
             warnings.append(found)
         else:
             observed.append(found)
-    faults, fault_denials = _faults(report, settings, request)
-    skipped, incomplete = _skipped(report, settings, request)
+    faults, fault_denials = _faults(report, settings, request) if report.faults else ((), ())
+    skipped, incomplete = _skipped(report, settings, request) if report.skipped else ((), ())
     spared = {name: tuple(hits) for name, hits in (("exempt", exempt), ("existing", existing)) if hits}
     return Verdict(
         allowed=not (denials or fault_denials or incomplete),
-        denials=tuple(denials),
-        warnings=tuple(warnings),
+        denials=_worst_first(denials),
+        warnings=_worst_first(warnings),
         observed=tuple(observed),
         fault_denials=fault_denials,
         faults=faults,
@@ -90,6 +89,26 @@ def judge(
         skipped=skipped,
         spared=spared,
     )
+
+
+def spare(verdict: Verdict, why: str) -> Verdict:
+    """The same without its denials: they become warnings, and ``spared`` says why."""
+    if verdict.allowed:
+        return verdict
+    return Verdict(
+        allowed=True,
+        warnings=_worst_first([*verdict.denials, *verdict.warnings]),
+        observed=verdict.observed,
+        faults=(*verdict.faults, *verdict.fault_denials),
+        skipped=(*verdict.skipped, *verdict.incomplete_denials),
+        spared={**verdict.spared, why: verdict.denials} if verdict.denials else verdict.spared,
+    )
+
+
+def _worst_first(found: list[Found]) -> tuple[Found, ...]:
+    if len(found) > 1:
+        found.sort(key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence))
+    return tuple(found)
 
 
 def _denies(setting: Setting) -> bool:

@@ -4,6 +4,7 @@ The syntax is that of Go's ``time.ParseDuration``: a sign, then decimal numbers 
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from iocaudit.serving.errors import DurationError
@@ -48,6 +49,7 @@ def parse_go_duration(text: str) -> int:
     return -total if negative else total
 
 
+@lru_cache(maxsize=256)  # a caller asks for the same few timeouts again and again
 def deadline_from(query_string: bytes, default: float, margin: float = 0.25, *, maximum: float = 30.0) -> float:
     """Seconds that the work on one request may take, below the caller's ``?timeout=``.
 

@@ -43,6 +43,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
+        # Armed here, not where the request begins: headers that arrive whole, as nearly all do, need no timer.
+        if self._in_headers and self._header_timer is None:
+            self._arm()
         if not self._in_headers:
             # Bytes between requests (empty lines) begin none, but have ended the keep-alive timer.
             if self._header_timer is None and self.timeout_keep_alive_task is None and self.cycle.response_complete:
@@ -57,8 +60,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_headers = True
         self._header_bytes = 0
-        if self._header_timer is None:
-            self._arm()
 
     def on_headers_complete(self) -> None:
         self._in_headers = False

@@ -35,6 +35,12 @@ class Review:
     old: Resource | None
     kind_name: str
 
+    def forget_pods(self) -> None:
+        """Let both objects be freed as soon as the review is answered."""
+        for resource in (self.resource, self.old):
+            if resource is not None:
+                resource.forget_pods()
+
 
 def read_review(body: bytes) -> Review:
     """Read a request; raises ReviewError with the reason."""

@@ -194,4 +194,4 @@ def _placed(found: Found, document: Document, tables: dict[int, LineTable]) -> F
         table = tables[id(document)] = LineTable(document.text, document.text_line, document.line)
     item, place = found.origin.item, found.hit.place
     path = f"{item}.{place}" if item and place else item or place
-    return replace(found, origin=replace(found.origin, line=table.line(path)))
+    return found._replace(origin=replace(found.origin, line=table.line(path)))

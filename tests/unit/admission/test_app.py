@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from admission import wording
 from admission.app import ValidateApp, admission_app
@@ -43,10 +44,11 @@ def post(
     path: str = "/validate",
     content_type: str = "application/json",
     bounds: Bounds | None = None,
+    registry: CollectorRegistry | None = None,
 ) -> httpx.Response:
     async def send() -> httpx.Response:
         state = State(CATALOGUE)
-        validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(new_registry("test")))
+        validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(registry or new_registry("test")))
         app = admission_app(validate, bounds or Bounds(), lambda _reason: None)
         transport = httpx.ASGITransport(app=app)
         data = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -56,8 +58,10 @@ def post(
     return asyncio.run(send())
 
 
-def answered(body: dict[str, Any], path: str = "/validate") -> dict[str, Any]:
-    answer = post(body, path)
+def answered(
+    body: dict[str, Any], path: str = "/validate", registry: CollectorRegistry | None = None
+) -> dict[str, Any]:
+    answer = post(body, path, registry=registry)
     assert answer.status_code == 200
     found = answer.json()
     assert found["apiVersion"] == "admission.k8s.io/v1"
@@ -78,9 +82,31 @@ def test_a_denial_is_http_200_with_one_message(path: str) -> None:
 
 
 def test_the_system_webhook_never_denies() -> None:
-    response = answered(review(object=pod(PRIVILEGED, name="web")), "/validate/system")
+    registry = new_registry("test")
+    response = answered(review(object=pod(PRIVILEGED, name="web")), "/validate/system", registry)
     assert response["allowed"] is True
+    assert "status" not in response
     assert any("privileged-container" in warning for warning in response["warnings"])
+    assert response["auditAnnotations"]["system"] == "privileged-container"
+    assert "denied" not in response["auditAnnotations"], "it was allowed"
+    labels = {"operation": "CREATE", "kind": "Pod"}
+    name = "iocaudit_admission_verdicts_total"
+    assert registry.get_sample_value(name, {"verdict": "warned", **labels}) == 1
+    assert registry.get_sample_value(name, {"verdict": "denied", **labels}) is None
+    assert registry.get_sample_value("iocaudit_admission_denials_total", {"check": "privileged-container"}) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        ({"spec": {"containers": "x"}}, "spec.containers is not a list of containers"),
+        ({"spec": {"containers": [], "securityContext": []}}, "spec.securityContext is not a map"),
+    ],
+)
+def test_what_no_check_could_read_is_said_and_annotated(raw: dict[str, Any], said: str) -> None:
+    response = answered(review(object={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, **raw}))
+    assert response["warnings"] == [f"not evaluated: {said}, so it was not audited"]
+    assert response["auditAnnotations"]["incomplete"] == wording.OBJECT
 
 
 def test_generate_name_and_the_requests_namespace() -> None:

@@ -32,10 +32,10 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
     file = folder / "hostile.yaml"
     file.write_text(MANIFEST)
     scan = scan_files([str(file)], builtin_catalogue().select({"privileged-container"}), ScanOptions())
-    found = [replace(one, origin=replace(one.origin, file="hostile.yaml")) for one in scan.report.found]
+    found = [one._replace(origin=replace(one.origin, file="hostile.yaml")) for one in scan.report.found]
     errors = [UnreadableDocument("hostile.yaml", error.line, error.reason) for error in scan.errors]
     if name is not None:
-        found = [replace(one, subject=replace(one.subject, name=name)) for one in found]
+        found = [one._replace(subject=replace(one.subject, name=name)) for one in found]
     ref = Ref("", "v1", "Pod", "shop", found[0].subject.name)
     origin = found[0].origin
     report = Report(
