@@ -2,4 +2,5 @@
 
 from iocaudit.cli.main import main
 
-main()
+if __name__ == "__main__":  # a process of a scan imports this module again
+    main()

@@ -1,8 +1,6 @@
 """A baseline: hits that are known and left out, each by its fingerprint."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,8 +14,7 @@ class BaselineError(IocauditError):
     """The baseline file cannot be read or written; names the file and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(NamedTuple):
     """Entries hold ``fingerprint``, and for the reader ``check``, ``subject``, ``path`` and a ``reason``."""
 
     entries: tuple[dict[str, Any], ...]
@@ -48,10 +45,11 @@ class Baseline:
         )
 
 
-def read_baseline(path: Path) -> Baseline:
+def read_baseline(path: str) -> Baseline:
     """Read a baseline; BaselineError where the file is absent or not one."""
     try:
-        data = orjson.loads(path.read_bytes())
+        with open(path, "rb") as stream:
+            data = orjson.loads(stream.read())
     except OSError as error:
         raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from None
     except ValueError as error:
@@ -65,9 +63,10 @@ def read_baseline(path: Path) -> Baseline:
     return Baseline(tuple(entries))
 
 
-def write_baseline(path: Path, baseline: Baseline) -> None:
+def write_baseline(path: str, baseline: Baseline) -> None:
     data = orjson.dumps({"version": _VERSION, "hits": list(baseline.entries)}, option=orjson.OPT_INDENT_2)
     try:
-        path.write_bytes(data + b"\n")
+        with open(path, "wb") as stream:
+            stream.write(data + b"\n")
     except OSError as error:
         raise BaselineError(f"{path}: cannot write the baseline: {error.strerror}") from None

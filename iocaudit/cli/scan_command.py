@@ -2,12 +2,10 @@
 
 import gc
 import sys
-from pathlib import Path
 
 import click
 
-from iocaudit.cli.baseline import Baseline, read_baseline, write_baseline
-from iocaudit.cli.progress import reading_progress
+from iocaudit.cli.progress import scan_progress
 from iocaudit.cli.select import select_checks
 from iocaudit.core.check import Check
 from iocaudit.core.report import Report
@@ -34,10 +32,14 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
 @click.option("--skip", "skip", multiple=True, metavar="ID", help="Leave these checks out.")
 @click.option("-n", "--namespace", default="default", show_default=True, help="Where an unset namespace means.")
 @click.option("--baseline", metavar="FILE", help="Leave out the hits this file lists.")
-@click.option("--write-baseline", metavar="FILE", help="Write the hits found into this file and exit with 0.")
+@click.option(
+    "--write-baseline", "new_baseline", metavar="FILE", help="Write the hits found into this file and exit with 0."
+)
 @click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own.")
 @click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only.")
 @click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig.")
+@click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations.")
+@click.option("--jobs", type=click.IntRange(1, 64), help="Processes  [default: two for large inputs]")
 @click.option("--require-complete", is_flag=True, help="Exit with 3 if anything was skipped.")
 def command(
     paths: tuple[str, ...],
@@ -49,10 +51,12 @@ def command(
     skip: tuple[str, ...],
     namespace: str,
     baseline: str | None,
-    write_baseline: str | None,
+    new_baseline: str | None,
     each_file_alone: bool,
     cluster: bool,
     context: str | None,
+    render: bool,
+    jobs: int | None,
     require_complete: bool,
 ) -> int:
     """Audit the Kubernetes objects in files and folders, or on standard input (-).
@@ -64,6 +68,8 @@ def command(
         raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
     if context and not cluster:
         raise click.UsageError("--context goes with --cluster")
+    if render and (cluster or each_file_alone):
+        raise click.UsageError("--render goes with files, and not with --each-file-alone: a chart is many files")
     from iocaudit.sources.scan import ScanOptions, scan_files  # late: after usage is known good
 
     # One short run that frees nothing before its end: collecting cycles would cost a fifth of it.
@@ -74,14 +80,20 @@ def command(
         policy_files=policy_files,
         namespace=namespace,
         each_file_alone=each_file_alone,
+        render=render,
+        jobs=jobs,
     )
-    known = read_baseline(Path(baseline)) if baseline else None
+    known = None
+    if baseline:
+        from iocaudit.cli.baseline import read_baseline  # late: few scans have one
+
+        known = read_baseline(baseline)
     if cluster:
         from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
 
         scan = scan_cluster(catalogue, options, context=context)
     else:
-        with reading_progress() as progress:
+        with scan_progress() as progress:
             scan = scan_files(paths, catalogue, options, progress=progress)
     report = scan.report
     reading = ReadingSummary(
@@ -91,20 +103,17 @@ def command(
         other_kinds=scan.other_kinds,
         errors=[UnreadableDocument(error.file, error.line, error.reason) for error in scan.errors],
     )
-    if write_baseline:
-        count = _write_baseline(Path(write_baseline), report)
-        click.echo(f"{write_baseline}: {count} hits written", err=True)
+    if new_baseline:
+        from iocaudit.cli.baseline import Baseline, write_baseline
+
+        entries = Baseline.of(report)
+        write_baseline(new_baseline, entries)
+        click.echo(f"{new_baseline}: {len(entries.entries)} hits written", err=True)
         return 2 if reading.errors else 0
     if known is not None:
         report, reading.baselined = known.without(report)
     _print(output, report, reading, tuple(catalogue))
     return exit_code(report, reading, Severity.parse(fail_on), require_complete=require_complete)
-
-
-def _write_baseline(path: Path, report: Report) -> int:
-    baseline = Baseline.of(report)
-    write_baseline(path, baseline)
-    return len(baseline.entries)
 
 
 def exit_code(report: Report, reading: ReadingSummary, fail_on: Severity, *, require_complete: bool = False) -> int:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from fractions import Fraction
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -17,7 +20,7 @@ _GRAMMAR = re.compile(
 )
 _LONGEST = 100
 _NANO = 10**9
-_GREATEST = Fraction(2**63 - 1)
+_GREATEST = 2**63 - 1
 # Beyond these the value is rounded to 1n or capped anyway, so that no power of ten has to be spelled out.
 _EXPONENTS = range(-200, 201)
 
@@ -84,6 +87,8 @@ def _parse_kept(text: str) -> Quantity | str:
     if match is None:
         return "write a number with one of the suffixes n u m k M G T P E Ki Mi Gi Ti Pi Ei, or an exponent"
     sign, digits, binary, exponent, suffix = match.groups()
+    from fractions import Fraction  # late: it is dear to import, and many objects have no quantity
+
     value = Fraction(digits + "0" if digits.endswith(".") else digits)
     if binary:
         value *= 2 ** _BINARY[binary]
@@ -92,5 +97,5 @@ def _parse_kept(text: str) -> Quantity | str:
         power = max(min(power, _EXPONENTS[-1]), _EXPONENTS[0])
         value *= Fraction(10) ** power
     scaled = value * _NANO
-    value = min(Fraction(-(-scaled.numerator // scaled.denominator), _NANO), _GREATEST)
+    value = min(Fraction(-(-scaled.numerator // scaled.denominator), _NANO), Fraction(_GREATEST))
     return Quantity(-value if sign == "-" else value, text)

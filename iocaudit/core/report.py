@@ -1,6 +1,5 @@
 """What an audit says: hits with their subjects, what was not evaluated, what failed."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +14,9 @@ MOST_HITS = 50
 
 
 def _digest(*parts: str) -> str:
-    return hashlib.sha256("|".join((IDENTITY_VERSION, *parts)).encode()).hexdigest()[:16]
+    from hashlib import sha256  # late: it loads OpenSSL, and a table shows no fingerprints
+
+    return sha256("|".join((IDENTITY_VERSION, *parts)).encode()).hexdigest()[:16]
 
 
 def finding_fingerprint(check: str, ref: Ref) -> str:

@@ -7,9 +7,9 @@ nearest to the asking resource: the same file, then the same folder, then the ne
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from iocaudit.core.kinds import Kind
@@ -157,4 +157,5 @@ def _distance(origin: Origin, near: Origin) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def _folders(file: str) -> tuple[str, ...]:
-    return PurePosixPath(file).parent.parts
+    names = [name for name in posixpath.dirname(file).split("/") if name not in ("", ".")]
+    return ("/", *names) if file.startswith("/") else tuple(names)

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadableDocument:
+class UnreadableDocument(NamedTuple):
     """A document that could not be read. ``line`` counts from 1; ``reason`` says what to do."""
 
     file: str

@@ -2,91 +2,166 @@
 
 A document of a kind that nobody wants is not parsed at all (most bytes of real repositories are
 CustomResourceDefinitions), so a mistake inside one goes unnoticed; in doubt a document is parsed.
+One that may wait is handed over as text; ``read_later`` parses it when its turn has come.
 """
 
+import posixpath
 import re
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, read_json
-from iocaudit.sources.yaml_builder import AliasBudget, YamlError, build
+from iocaudit.sources.yaml_builder import AliasBudget, Built, YamlError, build
 from iocaudit.sources.yaml_text import sniff, split
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A map that says apiVersion and kind. ``line`` is where it starts; ``text`` holds it, from ``text_line`` on."""
+class Document(NamedTuple):
+    """A map that says apiVersion and kind. ``line`` is where it starts; ``text`` holds it, from ``text_line`` on.
+
+    ``value`` may be shared with documents of the same text: nobody may change it. ``places`` are as in Built.
+    """
 
     value: dict[str, Any]
     line: int
     text: str
     text_line: int
-    index: int
+    number: int
+    places: "array[int] | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Later(NamedTuple):
+    """A document that was not parsed yet; its kind is certain, and ``text`` starts on ``line``."""
+
+    text: str
+    line: int
+    number: int
+
+
+class Unreadable(NamedTuple):
     """A document, or a whole file, that cannot be read. ``line`` is None where there is none to name."""
 
     line: int | None
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OtherKind:
+class OtherKind(NamedTuple):
     """A Kubernetes document of a kind that was not wanted, and was not parsed."""
 
     api_version: str
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotKubernetes:
+class NotKubernetes(NamedTuple):
     """A document without apiVersion and kind."""
 
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
-    """Something that has to be rendered first, and the command that does it."""
+class Template(NamedTuple):
+    """Something that has to be rendered first, and the command that does it.
+
+    ``tool`` (``helm`` or ``kustomize``) and ``folder`` are what the command is made of.
+    """
 
     line: int
     reason: str
+    tool: str
+    folder: str
 
 
-Outcome = Document | Unreadable | OtherKind | NotKubernetes | Template
+Read = Document | Unreadable | NotKubernetes | Template
+Outcome = Read | OtherKind | Later
 Wanted = Callable[[str, str], bool]
+
+_MOST_CACHED = 4_000_000
+
+
+class TextCache:
+    """What was read from a text, for as long as that text is likely to come again.
+
+    Install variants and overlays repeat whole documents: of argo-cd's 1 MB that is parsed, 0.7 are repetitions.
+    Bounded by the characters of the texts, the oldest leaving first.
+    """
+
+    __slots__ = ("_kept", "_size")
+
+    def __init__(self) -> None:
+        self._kept: dict[str, list[Built]] = {}
+        self._size = 0
+
+    def build(self, text: str, budget: AliasBudget) -> Iterator[Built]:
+        """As ``yaml_builder.build``. A text with aliases is read each time: it has to pay from the budget."""
+        kept = self._kept.get(text)
+        if kept is not None:
+            yield from kept
+            return
+        built = []
+        left = budget.left
+        for one in build(text, budget):
+            built.append(one)
+            yield one
+        if budget.left != left or len(text) > _MOST_CACHED:
+            return
+        self._kept[text] = built
+        self._size += len(text)
+        while self._size > _MOST_CACHED:
+            oldest = next(iter(self._kept))
+            del self._kept[oldest]
+            self._size -= len(oldest)
+
 
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 _LINE_BOM = re.compile("^\ufeff", re.MULTILINE)
 
 
-def read_documents(data: bytes, name: str, wanted: Wanted) -> Iterator[Outcome]:
-    """Every document of a file, in order; ``wanted`` is asked with apiVersion and kind. Never raises on any input."""
+def _nothing(_version: str, _kind: str) -> bool:
+    return False
+
+
+def read_documents(
+    data: bytes, name: str, wanted: Wanted, *, may_wait: Wanted = _nothing, cache: TextCache | None = None
+) -> Iterator[Outcome]:
+    """Every document of a file, in order; ``wanted`` is asked with apiVersion and kind. Never raises on any input.
+
+    Of the wanted ones those for which ``may_wait`` says so come as Later, where their kind is certain unparsed.
+    """
     broken = 0
-    for outcome in _outcomes(data, name, wanted):
+    for outcome in _outcomes(data, name, wanted, may_wait, cache or TextCache()):
         yield outcome
         if isinstance(outcome, Unreadable):
             broken += 1
             if broken == MOST_BROKEN:
-                yield Unreadable(outcome.line, f"{broken} broken documents up to here: the rest is not read")
+                yield given_up(outcome.line)
                 return
 
 
-def _outcomes(data: bytes, name: str, wanted: Wanted) -> Iterator[Outcome]:
+def given_up(line: int | None) -> Unreadable:
+    """What is said of a file with more broken documents than anybody will read about."""
+    return Unreadable(line, f"{MOST_BROKEN} broken documents up to here: the rest is not read")
+
+
+def read_later(later: Later, name: str, budget: AliasBudget, cache: TextCache) -> Iterator[Read]:
+    """What a document that had to wait holds."""
+    try:
+        for built in cache.build(later.text, budget):
+            outcome = _classify(built, later.text, later.line, later.number, name)
+            if outcome is not None:
+                yield outcome
+    except YamlError as error:
+        yield _broken(error, later.text, later.line, name)
+
+
+def _outcomes(data: bytes, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCache) -> Iterator[Outcome]:
     decoded = _decode(data)
     if isinstance(decoded, Unreadable):
         yield decoded
         return
     start = decoded.lstrip()[:1] if decoded[:1].isspace() else decoded[:1]
     if start in ("{", "[") or name.endswith(".json"):
-        yield from _json(decoded, name, wanted)
+        yield from _json(decoded, name, wanted, cache)
     else:
-        yield from _yaml(decoded, name, wanted)
+        yield from _yaml(decoded, name, wanted, may_wait, cache)
 
 
 def _decode(data: bytes) -> str | Unreadable:
@@ -109,13 +184,15 @@ def _decode(data: bytes) -> str | Unreadable:
     return _LINE_BOM.sub("", text) if not text.isascii() and "\ufeff" in text else text
 
 
-def _yaml(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
+def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCache) -> Iterator[Outcome]:
     ascii_only = text.isascii()
     budget = AliasBudget()
     index = 0
     for chunk, line in split(text):
         certain = sniff(chunk)
-        if certain is not None and not _always_parsed(*certain) and not wanted(*certain):
+        if certain is not None and _always_parsed(*certain):
+            certain = None
+        if certain is not None and not wanted(*certain):
             yield OtherKind(*certain)
             index += 1
             continue
@@ -123,9 +200,13 @@ def _yaml(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
             yield _not_utf8(bad, line)
             index += 1
             continue
+        if certain is not None and may_wait(*certain):
+            yield Later(chunk, line, index)
+            index += 1
+            continue
         try:
-            for value, first in build(chunk, budget):
-                outcome = _classify(value, chunk, line, line + first - 1, index, name)
+            for built in cache.build(chunk, budget):
+                outcome = _classify(built, chunk, line, index, name)
                 if outcome is not None:
                     yield outcome
                 index += 1
@@ -134,12 +215,12 @@ def _yaml(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
             index += 1
 
 
-def _json(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
+def _json(text: str, name: str, wanted: Wanted, cache: TextCache) -> Iterator[Outcome]:
     """The documents of a file that looks like JSON, or those of the same file as YAML where that reads more."""
     texts = list(read_json(text))
     broken = sum(isinstance(one, BrokenJson) for one in texts)
     if broken:
-        as_yaml = list(_yaml(text, name, wanted))
+        as_yaml = list(_yaml(text, name, wanted, _nothing, cache))
         unreadable = sum(isinstance(outcome, Unreadable) for outcome in as_yaml)
         json_reads, yaml_reads = (len(texts) - broken, -broken), (len(as_yaml) - unreadable, -unreadable)
         if yaml_reads > json_reads or (yaml_reads == json_reads and not name.endswith(".json")):
@@ -148,26 +229,36 @@ def _json(text: str, name: str, wanted: Wanted) -> Iterator[Outcome]:
     for index, one in enumerate(texts):
         if isinstance(one, BrokenJson):
             yield Unreadable(one.line, f"not JSON: {one.reason}")
-        elif (outcome := _classify(one.value, one.text, one.line, one.line, index, name)) is not None:
+        elif (outcome := _classify(Built(one.value, 1, None), one.text, one.line, index, name)) is not None:
             yield outcome
 
 
 def _classify(
-    value: Any, text: str, text_line: int, line: int, index: int, name: str
+    built: Built, text: str, text_line: int, index: int, name: str
 ) -> Document | NotKubernetes | Template | None:
+    value = built.value
+    line = text_line + built.line - 1
     if value is None:
         return None
     if not isinstance(value, dict):
         return NotKubernetes(line)
     version, kind = value.get("apiVersion"), value.get("kind")
     if isinstance(version, str) and isinstance(kind, str) and not version.startswith(_KUSTOMIZE):
-        return Document(value, line, text, text_line, index)
-    path = PurePosixPath(name)
-    unnamed = version is None and (kind == "Kustomization" or (kind is None and path.name in _KUSTOMIZATIONS))
+        return Document(value, line, text, text_line, index, built.places)
+    folder, file = posixpath.split(name)
+    unnamed = version is None and (kind == "Kustomization" or (kind is None and file in _KUSTOMIZATIONS))
     if unnamed or (isinstance(version, str) and version.startswith(_KUSTOMIZE)):
-        folder = quote(str(path.parent))
-        return Template(line, f"a kustomization: render it with `kubectl kustomize {folder}` and scan that")
+        return _template(line, "a kustomization", "kustomize", folder or ".")
     return NotKubernetes(line)
+
+
+def _template(line: int, what: str, tool: str, folder: str) -> Template:
+    from shlex import quote  # late: few files are templates
+
+    # the tools take an argument that starts with a dash for an option
+    folder = f"./{folder}" if folder.startswith("-") else folder
+    command = f"helm template {quote(folder)}" if tool == "helm" else f"kubectl kustomize {quote(folder)}"
+    return Template(line, f"{what}: render it with `{command}` and scan that", tool, folder)
 
 
 def _always_parsed(api_version: str, kind: str) -> bool:
@@ -182,10 +273,18 @@ _KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomi
 def _broken(error: YamlError, chunk: str, line: int, name: str) -> Unreadable | Template:
     where = line + error.line - 1
     if "{{" in chunk:
-        path = PurePosixPath(name)
-        chart = next((parent.parent for parent in path.parents if parent.name == "templates"), path.parent)
-        return Template(where, f"a template: render it with `helm template {quote(str(chart))}` and scan that")
+        return _template(where, "a template", "helm", _chart(name))
     return Unreadable(where, f"not YAML: {error.reason}")
+
+
+def _chart(name: str) -> str:
+    """The folder that holds the nearest folder named ``templates`` above a file, else the file's own."""
+    own = folder = posixpath.dirname(name)
+    while folder and posixpath.basename(folder):
+        if posixpath.basename(folder) == "templates":
+            return posixpath.dirname(folder) or "."
+        folder = posixpath.dirname(folder)
+    return own or "."
 
 
 def _not_utf8(bad: re.Match[str], line: int) -> Unreadable:

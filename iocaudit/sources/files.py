@@ -1,9 +1,9 @@
 """Which files a command line names."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.sources.documents import Unreadable
@@ -45,13 +45,22 @@ def _walk(folder: str) -> Iterator[str]:
                 yield os.path.join(parent, name)
 
 
+def size_of(path: str) -> int | None:
+    """How many bytes a file has; None where it can be read only once, or not at all."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
 def read_bytes(path: str) -> bytes | Unreadable:
     """The bytes of one file (``-``: standard input), or why they cannot be had."""
     try:
         if path == "-":
             data = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
-            with Path(path).open("rb") as stream:
+            with open(path, "rb") as stream:
                 data = stream.read(MOST_BYTES + 1)
     except OSError as error:
         return Unreadable(None, f"cannot be read: {error.strerror}")

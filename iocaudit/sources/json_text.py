@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -13,8 +12,7 @@ MOST_BROKEN = 1000
 """After so many broken documents the rest of a file is given up, which is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonText:
+class JsonText(NamedTuple):
     """One value and the text it was read from, which starts on ``line``."""
 
     value: Any
@@ -22,8 +20,7 @@ class JsonText:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenJson:
+class BrokenJson(NamedTuple):
     """A text that is no JSON, and why."""
 
     line: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from yaml.events import (
     AliasEvent,
@@ -21,6 +21,9 @@ from iocaudit.core import paths
 from iocaudit.sources.yaml_builder import YamlError, parsing
 from iocaudit.sources.yaml_scalars import SPECIAL, ScalarError, key_of, plain
 
+if TYPE_CHECKING:
+    from iocaudit.sources.documents import Document
+
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
@@ -32,14 +35,30 @@ class LineTable:
     """The lines of one document, made only for a document that has hits.
 
     ``text`` starts on line ``text_line`` of its file; ``line`` is where the document's content starts, which
-    picks it where the text holds several.
+    picks it where the text holds several. ``root`` is the tree of the content where it is known already.
     """
 
-    def __init__(self, text: str, text_line: int, line: int) -> None:
+    def __init__(self, text: str, text_line: int, line: int, root: _Node = None) -> None:
         self._offset = text_line
         self._first = line - text_line
         self._named: dict[int, dict[str, tuple[int, _Node]]] = {}
-        self._root: _Node = None
+        self._root = root
+        if root is None:
+            self._parse(text)
+
+    @classmethod
+    def of(cls, document: Document) -> LineTable:
+        """The lines as the builder noted them; where it could not, the text is parsed again."""
+        root = None
+        if document.places is not None:
+            places = iter(document.places)
+            next(places)  # that of the document itself
+            root = _walk(document.value, places)
+            if next(places, None) is not None:
+                root = None  # a key occurs twice, so that its first place is left over
+        return cls(document.text, document.text_line, document.line, root)
+
+    def _parse(self, text: str) -> None:
         try:
             with parsing(_as_yaml(text)) as get:
                 while (event := get()).__class__ is not StreamEndEvent:
@@ -79,6 +98,15 @@ class LineTable:
             for item in node:
                 named.setdefault(_name(item[1]), item)
         return named.get(segment.text)
+
+
+def _walk(value: Any, places: Iterator[int]) -> _Node:
+    """The tree of a value, each line the next of ``places``."""
+    if value.__class__ is dict:
+        return {key: (next(places), _walk(child, places)) for key, child in value.items()}
+    if value.__class__ is list:
+        return [(next(places), _walk(child, places)) for child in value]
+    return value if value.__class__ is str else None
 
 
 def _name(node: _Node) -> str:

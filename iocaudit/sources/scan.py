@@ -2,67 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
-from iocaudit.core.errors import PolicyError
-from iocaudit.core.report import Found, Report, Skipped
-from iocaudit.core.resource import Origin, Resource
-from iocaudit.core.shape import items
+from iocaudit.core.report import Found, Report
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
-from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import API_VERSION, PolicySet, read_policies
-from iocaudit.sources.documents import (
-    Document,
-    NotKubernetes,
-    OtherKind,
-    Template,
-    Unreadable,
-    read_documents,
-)
-from iocaudit.sources.files import expand, read_bytes
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.policy import PolicySet
+from iocaudit.sources.documents import Document
+from iocaudit.sources.files import expand, size_of
 from iocaudit.sources.lines import LineTable
+from iocaudit.sources.policy_files import make_policies, read_policy_files
+from iocaudit.sources.progress import Progress, Silence
+from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, skipped_templates
+from iocaudit.sources.subjects import Subject, subjects
 
-MOST_LIST_DEPTH = 5
+__all__ = ["Scan", "ScanOptions", "Unread", "audit_documents", "load_policies", "scan_files"]
 
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """An input that could not be read: file, line if known, reason."""
-
-    file: str
-    line: int | None
-    reason: str
+WORTH_PROCESSES = 1_000_000
+"""From how many characters of documents on a second process saves more time than it costs."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScanOptions:
-    """What the command line says about a scan of files."""
+class ScanOptions(NamedTuple):
+    """What the command line says about a scan of files.
+
+    ``jobs`` None: a second process for large inputs. ``render``: run helm and kustomize on what has to be rendered.
+    """
 
     profile: str = "default"
     policy_files: tuple[str, ...] = ()
     namespace: str = "default"
     each_file_alone: bool = False
+    render: bool = False
+    jobs: int | None = None
+    most_waiting: int = MOST_WAITING
 
 
-@dataclass(slots=True)
-class Scan:
-    """What came in: counts, errors, and the report."""
+class Task:
+    """All that the audit of a part of the files needs; can be handed to another process."""
 
-    report: Report = field(default_factory=Report)
-    files: int = 0
-    documents: int = 0
-    not_kubernetes: int = 0
-    other_kinds: int = 0
-    errors: list[Unread] = field(default_factory=list)
+    def __init__(
+        self, catalogue: Catalogue, policies: list[dict[str, Any]], options: ScanOptions, reader: Reader
+    ) -> None:
+        self._catalogue = catalogue
+        self._raw_policies = policies
+        self._options = options
+        self._reader = reader
+        self._policies = make_policies(policies, catalogue, options.profile)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        ids = [check.id for check in self._catalogue]
+        return _task, (ids, self._raw_policies, self._options, self._reader)
+
+    def audit(self, part: Iterable[Waiting], progress: Progress) -> Scan:
+        """Audit what waits, in the world that the reader has filled."""
+        scan = Scan()
+        auditor = Auditor(self._catalogue, self._policies, self._reader.world)
+        for waiting in part:
+            progress.step(waiting.file)
+            _audit(self._reader.subjects_of(waiting, scan), auditor, scan)
+        return scan
+
+    def audit_alone(self, part: Iterable[str], progress: Progress) -> Scan:
+        """Read and audit each file in a world of its own."""
+        scan = Scan()
+        for file in part:
+            progress.step(file)
+            reader = Reader(self._catalogue, self._options.namespace, cache=self._reader.cache)
+            auditor = Auditor(self._catalogue, self._policies, reader.world)
+            _audit(reader.subjects_of(reader.read(file, scan), scan), auditor, scan)
+            skipped_templates(scan)
+        return scan
 
 
-@dataclass(slots=True)
-class _Loaded:
-    resource: Resource
-    document: Document
+def _task(ids: list[str], policies: list[dict[str, Any]], options: ScanOptions, reader: Reader) -> Task:
+    return Task(builtin_catalogue().select(ids), policies, options, reader)
 
 
 def scan_files(
@@ -70,128 +86,89 @@ def scan_files(
     catalogue: Catalogue,
     options: ScanOptions,
     *,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Scan:
-    """Audit every object of the given files. Raises InputError and PolicyError for what the user named wrongly."""
-    policies = load_policies(options, catalogue)
-    wanted = _wanted(catalogue)
+    """Audit every object of the given files. ``jobs`` other than 1 takes a part of the builtin catalogue.
+
+    Raises InputError and PolicyError for what the user named wrongly, WorkerError where a process died.
+    """
+    progress = progress or Silence()
+    reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting)
+    task = Task(catalogue, read_policy_files(options.policy_files), options, reader)
+    files = list(expand(paths))
     scan = Scan()
-    loaded: list[_Loaded] = []
-    for file in expand(paths):
-        if progress is not None:
-            progress(file)
-        if options.each_file_alone:
-            alone = list(_load(file, wanted, scan))
-            _audit(alone, catalogue, policies, options, scan)
-        else:
-            loaded += _load(file, wanted, scan)
-    if not options.each_file_alone:
-        _audit(loaded, catalogue, policies, options, scan)
-    scan.report = scan.report.sorted()
-    scan.errors.sort(key=lambda error: (error.file, error.line or 0, error.reason))
-    return scan
+    if options.each_file_alone:
+        progress.stage("auditing", len(files))
+        _in_parts(task.audit_alone, files, [size_of(file) for file in files], scan, options, progress)
+        return scan.sorted()
+    waiting: list[Waiting] = []
+    progress.stage("reading", len(files))
+    for file in files:
+        progress.step(file)
+        waiting.append(reader.read(file, scan))
+    if options.render and scan.templates:
+        from iocaudit.sources.render import render  # late: it runs other programs
+
+        waiting += render(scan, reader, progress)
+    skipped_templates(scan)
+    waiting = [one for one in waiting if one.entries or one.again is not None]
+    progress.stage("auditing", len(waiting))
+    _in_parts(task.audit, waiting, [one.weight for one in waiting], scan, options, progress)
+    return scan.sorted()
+
+
+def _in_parts(
+    audit: Callable[[list[Any], Progress], Scan],
+    items: list[Any],
+    weights: list[int | None],
+    scan: Scan,
+    options: ScanOptions,
+    progress: Progress,
+) -> None:
+    """Audit all items, in further processes where that pays or was asked for, and add the outcome to ``scan``."""
+    if options.jobs != 1 and len(items) > 1 and None not in weights:
+        known = [weight or 0 for weight in weights]
+        if options.jobs is not None or sum(known) >= WORTH_PROCESSES:
+            from iocaudit.sources.workers import in_processes, share, usable_cpus  # late: few scans are that large
+
+            jobs = options.jobs or min(2, usable_cpus())
+            for part in in_processes(audit, share(items, known, jobs), progress):
+                scan.extend(part)
+            return
+    scan.extend(audit(items, progress))
 
 
 def audit_documents(documents: Iterable[Document], name: str, catalogue: Catalogue, policies: PolicySet) -> Report:
     """Audit documents that were read already, as one file and a world of their own."""
     scan = Scan()
-    loaded = [entry for document in documents for entry in _resources(document, name)]
-    _audit(loaded, catalogue, policies, ScanOptions(), scan)
+    loaded = [subject for document in documents for subject in subjects(document, name)]
+    world = World()
+    for subject in loaded:
+        world.add(subject.resource)
+    _audit(loaded, Auditor(catalogue, policies, world), scan)
     return scan.report.sorted()
 
 
 def load_policies(options: ScanOptions, catalogue: Catalogue) -> PolicySet:
     """The AuditPolicies of ``--policy``; raises PolicyError naming the file."""
-    raws: list[dict[str, Any]] = []
-    for file in options.policy_files:
-        data = read_bytes(file)
-        if isinstance(data, Unreadable):
-            raise PolicyError(f"{file}: {data.reason}")
-        before = len(raws)
-        for outcome in read_documents(data, file, lambda _version, _kind: True):
-            if isinstance(outcome, Unreadable | Template):
-                raise PolicyError(f"{file}:{outcome.line or 1}: {outcome.reason}")
-            if isinstance(outcome, Document) and outcome.value["apiVersion"] == API_VERSION:
-                if outcome.value["kind"] != "AuditPolicy":
-                    raise PolicyError(f"{file}:{outcome.line}: {outcome.value['kind']} is no AuditPolicy")
-                raws.append(outcome.value)
-        if len(raws) == before:
-            raise PolicyError(f"{file}: holds no AuditPolicy of {API_VERSION}")
-    policies = read_policies(raws, catalogue, profile=options.profile)
-    for policy in policies.policies:
-        if policy.unknown_ids:
-            raise PolicyError(f"AuditPolicy {policy.name}: unknown checks: {', '.join(policy.unknown_ids)}")
-    return policies
+    return make_policies(read_policy_files(options.policy_files), catalogue, options.profile)
 
 
-def _wanted(catalogue: Catalogue) -> Callable[[str, str], bool]:
-    names = {kind.name for kind in catalogue.kinds} | {"Kustomization", "AdmissionReview"}
-    return lambda _version, kind: kind in names
-
-
-def _load(file: str, wanted: Callable[[str, str], bool], scan: Scan) -> Iterator[_Loaded]:
-    scan.files += 1
-    name = "<stdin>" if file == "-" else file
-    data = read_bytes(file)
-    if isinstance(data, Unreadable):
-        scan.errors.append(Unread(name, data.line, data.reason))
-        return
-    for outcome in read_documents(data, name, wanted):
-        if isinstance(outcome, Unreadable):
-            scan.errors.append(Unread(name, outcome.line, outcome.reason))
-            continue
-        scan.documents += 1
-        if isinstance(outcome, OtherKind):
-            scan.other_kinds += 1
-        elif isinstance(outcome, NotKubernetes):
-            scan.not_kubernetes += 1
-        elif isinstance(outcome, Template):
-            origin = Origin("file", name, outcome.line)
-            scan.report.skipped.append(Skipped(None, None, outcome.reason, origin))
-        else:
-            yield from _resources(outcome, name)
-
-
-def _resources(document: Document, name: str) -> Iterator[_Loaded]:
-    origin = Origin("file", name, document.line, document.index)
-    for raw, item in _exploded(document.value, "", 0):
-        yield _Loaded(Resource(raw, replace(origin, item=item) if item else origin), document)
-
-
-def _exploded(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[dict[str, Any], str]]:
-    """The objects inside a List; a typed list (PodList) gives its items their kind, as the API does."""
-    kind = value["kind"]
-    if not (kind.endswith("List") and isinstance(value.get("items"), list)) or depth >= MOST_LIST_DEPTH:
-        yield value, path
-        return
-    for index, item in enumerate(items(value["items"])):
-        if not isinstance(item, dict):
-            continue
-        if kind != "List":
-            item = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")} | item
-        if isinstance(item.get("kind"), str) and isinstance(item.get("apiVersion"), str):
-            yield from _exploded(item, f"{path}{'.' if path else ''}items[{index}]", depth + 1)
-
-
-def _audit(loaded: list[_Loaded], catalogue: Catalogue, policies: PolicySet, options: ScanOptions, scan: Scan) -> None:
-    world = World(default_namespace=options.namespace)
-    for entry in loaded:
-        world.add(entry.resource)
-    auditor = Auditor(catalogue, policies, world)
-    tables: dict[int, LineTable] = {}
-    for entry in loaded:
-        report = auditor.audit(entry.resource)
-        if report.found:
-            report.found = [_placed(found, entry.document, tables) for found in report.found]
+def _audit(found: Iterable[Subject], auditor: Auditor, scan: Scan) -> None:
+    table: LineTable | None = None
+    document: Document | None = None
+    for subject in found:
+        report = auditor.audit(subject.resource)
+        if report.found and subject.resource.origin.line is not None:
+            if table is None or subject.document is not document:
+                document = subject.document
+                table = LineTable.of(document)
+            report.found = [_placed(hit, table) for hit in report.found]
         scan.report.extend(report)
 
 
-def _placed(found: Found, document: Document, tables: dict[int, LineTable]) -> Found:
+def _placed(found: Found, table: LineTable) -> Found:
     """The same hit with the line its path stands on."""
-    table = tables.get(id(document))
-    if table is None:
-        tables.clear()  # documents come one after another: one table at a time bounds the memory
-        table = tables[id(document)] = LineTable(document.text, document.text_line, document.line)
     item, place = found.origin.item, found.hit.place
     path = f"{item}.{place}" if item and place else item or place
     return found._replace(origin=replace(found.origin, line=table.line(path)))

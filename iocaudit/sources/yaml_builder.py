@@ -4,9 +4,9 @@ The rules are those of sigs.k8s.io/yaml (go-yaml v2): of keys that occur twice t
 the order of the text, keys become strings, what JSON cannot hold is an error.
 """
 
+from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from yaml._yaml import CParser
@@ -38,27 +38,44 @@ class YamlError(ValueError):
         self.reason = reason
 
 
-@dataclass(slots=True)
 class AliasBudget:
     """How many more nodes aliases may stand for; one budget serves all documents of a file."""
 
-    left: int = MOST_ALIASED
+    __slots__ = ("left",)
+
+    def __init__(self, left: int = MOST_ALIASED) -> None:
+        self.left = left
 
 
-@dataclass(slots=True)
 class _Anchored:
     """What an anchor names; ``size`` counts its nodes with aliases expanded and is 0 while it is being read."""
 
+    __slots__ = ("height", "size", "value")
+
+    def __init__(self, value: Any, size: int = 0) -> None:
+        self.value = value
+        self.size = size
+        self.height = 0
+
+
+class Built(NamedTuple):
+    """One document. ``line``, counted from 1, is where its content starts.
+
+    ``places`` holds the line, counted from 0, of the content and then of every map key and list item in the order
+    of the text: that is the order of a walk over ``value``, unless a key occurs twice. It is None where
+    aliases or merges make value and text differ.
+    """
+
     value: Any
-    size: int = 0
-    height: int = 0
+    line: int
+    places: "array[int] | None"
 
 
 _MERGE_KEY = object()
 
 
-def build(text: str, budget: AliasBudget | None = None) -> Iterator[tuple[Any, int]]:
-    """The value and first line of each document of a YAML stream; raises YamlError at the first mistake."""
+def build(text: str, budget: AliasBudget | None = None) -> Iterator[Built]:
+    """Each document of a YAML stream; raises YamlError at the first mistake."""
     budget = budget or AliasBudget()
     with parsing(text) as get:
         while (event := get()).__class__ is not StreamEndEvent:
@@ -88,9 +105,11 @@ class parsing:
             raise YamlError(before.count(b"\n") + 1, f"a character YAML does not allow: {error.reason}") from None
 
 
-def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
+def _document(get: Callable[[], Any], budget: AliasBudget) -> Built:
     """Read the events of one document, whose start has just been read."""
     special = SPECIAL
+    places: list[int] = []
+    straight = True  # the text holds what the value holds, in the same order
     stack: list[tuple[Any, Any, _Anchored | None, int]] = []
     anchors: dict[str, _Anchored] = {}
     roots: list[Any] = []
@@ -111,12 +130,14 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
             if event.tag is not None:
                 if value == "<<" and (event.tag == MERGE or event.implicit[0]) and is_map and key is None:
                     key = _MERGE_KEY
+                    straight = False
                     continue
                 value = _checked(event, tagged, event.tag, value)
             elif value[:1] in special and event.implicit[0]:
                 value = plain(value)
             elif value == "<<" and is_map and key is None and event.implicit[0]:
                 key = _MERGE_KEY
+                straight = False
                 continue
             if event.anchor is not None:
                 anchors[event.anchor] = _Anchored(value, 1)
@@ -129,6 +150,7 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
             value = {} if kind is MappingStartEvent else []
             if not is_map:
                 filled.append(value)
+                places.append(event.start_mark.line)
             elif key is not _MERGE_KEY:
                 filled[key] = value
                 key = None
@@ -164,9 +186,11 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
             count += named.size
             height = max(height, named.height)
             value = named.value
+            straight = False
         else:  # the document's end
-            return (roots[0] if roots else None), first_line or 1
+            return Built(roots[0] if roots else None, first_line or 1, array("I", places) if straight else None)
         if is_map and key is None:
+            places.append(event.start_mark.line)
             key = value if value.__class__ is str else _checked(event, key_of, value)
             continue
         if value.__class__ is float:
@@ -175,6 +199,7 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> tuple[Any, int]:
             if filled is roots:
                 first_line = event.start_mark.line + 1
             filled.append(value)
+            places.append(event.start_mark.line)
         elif key is _MERGE_KEY:
             if value.__class__ is not dict:
                 raise YamlError(event.start_mark.line + 1, _NO_MERGE)

@@ -108,3 +108,32 @@ def test_every_leaf_is_found_in_yaml_and_in_json(tree: dict[str, Any], start: in
         lines = text.splitlines()
         for path, marker in leaves.items():
             assert marker in lines[table.line(path) - start]
+
+
+@given(st.dictionaries(KEYS, TREES, min_size=1, max_size=4), st.booleans())
+def test_the_places_that_were_noted_are_those_of_the_text(tree: dict[str, Any], flow: bool) -> None:
+    leaves: dict[str, str] = {}
+    value = _numbered(tree, "", leaves)
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "X"} | value, default_flow_style=flow, width=20)
+    for document in read_documents(f"# c\n---\n{text}".encode(), "a.yaml", lambda _v, _k: True):
+        assert isinstance(document, Document)
+        assert document.places is not None
+        noted = LineTable.of(document)
+        parsed = LineTable(document.text, document.text_line, document.line)
+        assert [noted.line(path) for path in leaves] == [parsed.line(path) for path in leaves]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "spec:\n  a: 1\n  a:\n    x: [1, 2]\n  a: 2\n  b: 3\n",
+        "spec: &s\n  b: 1\nother: *s\n",
+        "spec:\n  <<: {b: 1}\n  c: 1\n",
+        "a: [1, [2, {c: 1}], 3]\nspec:\n  b: 1\n",
+    ],
+)
+def test_what_the_places_cannot_say_is_read_from_the_text(text: str) -> None:
+    (document,) = read_documents(f"apiVersion: v1\nkind: Pod\n{text}".encode(), "a.yaml", lambda _v, _k: True)
+    assert isinstance(document, Document)
+    parsed = LineTable(document.text, 1, 1)
+    assert LineTable.of(document).line("spec.b") == parsed.line("spec.b") > 1

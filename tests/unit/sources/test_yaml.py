@@ -13,7 +13,7 @@ from iocaudit.sources.yaml_builder import MOST_DEPTH, AliasBudget, YamlError, bu
 
 
 def read(text: str) -> Any:
-    (value, _), *rest = build(text)
+    (value, *_), *rest = build(text)
     assert not rest
     return value
 
@@ -30,7 +30,7 @@ def test_yaml_is_read_as_kubernetes_does(text: str, made: str | None) -> None:
         with pytest.raises(YamlError):
             next(build(text))
     else:
-        value = next((value for value, _ in build(text)), None)
+        value = next((value for value, *_ in build(text)), None)
         assert json.dumps(value, sort_keys=True) == made
 
 
@@ -143,14 +143,14 @@ def test_without_quirks_it_agrees_with_pyyaml(lines: list[str]) -> None:
             with pytest.raises(YamlError):
                 list(build(text))
         return
-    assert next((value for value, _ in build(text)), None) == theirs
+    assert next((value for value, *_ in build(text)), None) == theirs
 
 
 @given(st.text(max_size=200))
 def test_no_text_makes_it_raise_anything_else(text: str) -> None:
     lines: list[int] = []
     try:
-        for value, line in build(text):
+        for value, line, _ in build(text):
             lines.append(line)
             json.dumps(value)
     except YamlError as error:

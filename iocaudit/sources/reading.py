@@ -1,0 +1,249 @@
+"""Read files into a world and into what is yet to be audited, within bounds.
+
+An object can be audited only once everything that checks look up is known. Objects that may be looked up go into
+the world and stay; a document of any other kind waits as unparsed text, or, where all the texts that wait would
+be too much, is read again from its file when its turn has come. So memory holds the world, one file, and
+``MOST_WAITING`` characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
+from iocaudit.core.report import Report, Skipped
+from iocaudit.core.resource import Origin, Resource
+from iocaudit.core.world import World
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.sources.documents import (
+    Document,
+    Later,
+    NotKubernetes,
+    OtherKind,
+    Read,
+    Template,
+    TextCache,
+    Unreadable,
+    given_up,
+    read_documents,
+    read_later,
+)
+from iocaudit.sources.files import read_bytes, size_of
+from iocaudit.sources.json_text import MOST_BROKEN
+from iocaudit.sources.subjects import Subject, subjects
+from iocaudit.sources.yaml_builder import AliasBudget
+
+MOST_WAITING = 64 * 1024 * 1024
+"""How many characters of text wait in memory for their audit."""
+_PARSED = 10
+"""How many times larger than its text a document is once it is parsed."""
+
+
+class Unread(NamedTuple):
+    """An input that could not be read: file, line if known, reason."""
+
+    file: str
+    line: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class Scan:
+    """What came in: counts, errors, and the report."""
+
+    report: Report = field(default_factory=Report)
+    files: int = 0
+    documents: int = 0
+    not_kubernetes: int = 0
+    other_kinds: int = 0
+    errors: list[Unread] = field(default_factory=list)
+    templates: list[tuple[str, Template]] = field(default_factory=list)
+
+    def extend(self, other: Scan) -> None:
+        self.report.extend(other.report)
+        self.files += other.files
+        self.documents += other.documents
+        self.not_kubernetes += other.not_kubernetes
+        self.other_kinds += other.other_kinds
+        self.errors += other.errors
+        self.templates += other.templates
+
+    def sorted(self) -> Scan:
+        """The same, in an order that does not depend on who read what when."""
+        self.report = self.report.sorted()
+        self.errors.sort(key=lambda error: (error.file, error.line or 0, error.reason))
+        return self
+
+
+@dataclass(slots=True)
+class Waiting:
+    """What is yet to be audited of one file, in the order of its documents.
+
+    ``again`` is the checksum of the file's bytes where those that may wait have to be read from it once more.
+    ``weight`` is about how much work it is, in characters. Without ``lines`` the text is not that of the file,
+    but what was rendered from it.
+    """
+
+    file: str
+    entries: list[Subject | Later] = field(default_factory=list)
+    again: int | None = None
+    weight: int = 0
+    lines: bool = True
+
+    def subjects(self, document: Document) -> Iterator[Subject]:
+        """The objects of one of its documents."""
+        return subjects(document, self.file, lines=self.lines)
+
+    def note(self, outcome: Read | OtherKind, scan: Scan) -> None:
+        """Count a document that holds nothing to audit, and say so where it should have."""
+        if isinstance(outcome, Unreadable) and not self.lines:
+            outcome = Unreadable(None, f"rendered, line {outcome.line or 1}: {outcome.reason}")
+        note(outcome, self.file, scan)
+
+
+class Reader:
+    """Reads files for a catalogue. ``wanted`` kinds are parsed, those that checks look up go into the world."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        default_namespace: str,
+        *,
+        most_waiting: int = MOST_WAITING,
+        cache: TextCache | None = None,
+    ) -> None:
+        self.world = World(default_namespace=default_namespace)
+        self.cache = cache or TextCache()
+        self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.world_kinds))
+        self._order: list[Resource] = []
+        self._left = most_waiting
+        self._names = {kind.name for kind in catalogue.kinds} | {"Namespace", "Kustomization", "AdmissionReview"}
+        self._looked_up = {kind.name for kind in self._kept}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process: kinds are compared by identity, so that it has to look them up anew."""
+        state = {name: value for name, value in vars(self).items() if name not in ("world", "cache", "_kept")}
+        kept = [kind.key for kind in self._kept]
+        order = [(resource.raw, resource.origin) for resource in self._order]
+        return {**state, "_kept": kept, "_order": order, "_namespace": self.world.default_namespace}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.world = World(default_namespace=state.pop("_namespace"))
+        self.cache = TextCache()
+        vars(self).update(state)
+        self._kept = frozenset(KINDS[key] for key in state["_kept"])
+        self._order = [Resource(raw, origin) for raw, origin in state["_order"]]
+        for resource in self._order:
+            self.world.add(resource)
+
+    def _wanted(self, _version: str, kind: str) -> bool:
+        return kind in self._names
+
+    def _may_wait(self, _version: str, kind: str) -> bool:
+        return kind not in self._looked_up
+
+    def read(self, file: str, scan: Scan) -> Waiting:
+        """Read a file: count, note what is unreadable, fill the world, return what has to be audited."""
+        scan.files += 1
+        data = read_bytes(file)
+        if isinstance(data, Unreadable):
+            note(data, name_of(file), scan)
+            return Waiting(name_of(file))
+        return self.take(data, name_of(file), scan, may_read_again=True)
+
+    def take(self, data: bytes, name: str, scan: Scan, *, may_read_again: bool = False, lines: bool = True) -> Waiting:
+        """The same for bytes that were read already."""
+        waiting = Waiting(name, lines=lines)
+        size = 0
+        for outcome in read_documents(data, waiting.file, self._wanted, may_wait=self._may_wait, cache=self.cache):
+            if isinstance(outcome, Later):
+                waiting.entries.append(outcome)
+                size += len(outcome.text)
+                waiting.weight += len(outcome.text)
+            elif isinstance(outcome, Document):
+                scan.documents += 1
+                waiting.weight += len(outcome.text) // 2
+                for subject in waiting.subjects(outcome):
+                    waiting.entries.append(subject)
+                    if subject.resource.kind in self._kept:
+                        self.world.add(subject.resource)
+                        self._order.append(subject.resource)
+                    else:
+                        size += _PARSED * len(outcome.text)
+            else:
+                waiting.note(outcome, scan)
+        if size > self._left and may_read_again and size_of(name) is not None:
+            waiting.again = crc32(data)
+            waiting.entries = [entry for entry in waiting.entries if not self._may_go(entry)]
+        else:
+            self._left -= size
+        return waiting
+
+    def _may_go(self, entry: Subject | Later) -> bool:
+        return isinstance(entry, Later) or entry.resource.kind not in self._kept
+
+    def subjects_of(self, waiting: Waiting, scan: Scan) -> Iterator[Subject]:
+        """Every object of a file that is to be audited; what turns out to be unreadable is noted."""
+        budget = AliasBudget()
+        broken = 0
+        for entry in self._entries_of(waiting, scan):
+            if isinstance(entry, Subject):
+                yield entry
+                continue
+            for outcome in read_later(entry, waiting.file, budget, self.cache):
+                if isinstance(outcome, Document):
+                    scan.documents += 1
+                    yield from waiting.subjects(outcome)
+                    continue
+                waiting.note(outcome, scan)
+                if isinstance(outcome, Unreadable):
+                    broken += 1
+                    if broken == MOST_BROKEN:
+                        waiting.note(given_up(outcome.line), scan)
+                        return
+
+    def _entries_of(self, waiting: Waiting, scan: Scan) -> Iterator[Subject | Later]:
+        yield from waiting.entries
+        if waiting.again is None:
+            return
+        data = read_bytes(waiting.file)
+        if isinstance(data, Unreadable):
+            waiting.note(data, scan)
+            return
+        if crc32(data) != waiting.again:
+            waiting.note(Unreadable(None, "was changed while it was being read: scan again"), scan)
+            return
+        for outcome in read_documents(data, waiting.file, self._wanted, may_wait=self._may_wait, cache=self.cache):
+            if isinstance(outcome, Later):
+                yield outcome
+            elif isinstance(outcome, Document):
+                yield from (found for found in waiting.subjects(outcome) if self._may_go(found))
+
+
+def name_of(file: str) -> str:
+    """What a file is called in reports."""
+    return "<stdin>" if file == "-" else file
+
+
+def note(outcome: Read | OtherKind, name: str, scan: Scan) -> None:
+    """Count a document that holds nothing to audit, and say so where it should have."""
+    if isinstance(outcome, Unreadable):
+        scan.errors.append(Unread(name, outcome.line, outcome.reason))
+        return
+    scan.documents += 1
+    if isinstance(outcome, OtherKind):
+        scan.other_kinds += 1
+    elif isinstance(outcome, NotKubernetes):
+        scan.not_kubernetes += 1
+    elif isinstance(outcome, Template):
+        scan.templates.append((name, outcome))
+
+
+def skipped_templates(scan: Scan) -> None:
+    """Say of every template that was found that it was not audited, and how to render it."""
+    for name, template in scan.templates:
+        scan.report.skipped.append(Skipped(None, None, template.reason, Origin("file", name, template.line)))
+    scan.templates = []

@@ -1,0 +1,48 @@
+"""The objects inside documents: one of its own, or the items of a List."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from iocaudit.core.resource import Origin, Resource
+from iocaudit.core.shape import items
+from iocaudit.sources.documents import Document
+
+MOST_LIST_DEPTH = 5
+
+
+class Subject(NamedTuple):
+    """An object to audit and the document that holds it."""
+
+    resource: Resource
+    document: Document
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A kind is compared by identity, so that another process has to look it up anew.
+        return _subject, (self.resource.raw, self.resource.origin, self.document)
+
+
+def _subject(raw: dict[str, Any], origin: Origin, document: Document) -> Subject:
+    return Subject(Resource(raw, origin), document)
+
+
+def subjects(document: Document, name: str, *, lines: bool = True) -> Iterator[Subject]:
+    """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``."""
+    origin = Origin("file", name, document.line if lines else None, document.number)
+    for raw, item in _exploded(document.value, "", 0):
+        yield _subject(raw, replace(origin, item=item) if item else origin, document)
+
+
+def _exploded(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects inside a List; a typed list (PodList) gives its items their kind, as the API does."""
+    kind = value["kind"]
+    if not (kind.endswith("List") and isinstance(value.get("items"), list)) or depth >= MOST_LIST_DEPTH:
+        yield value, path
+        return
+    for index, item in enumerate(items(value["items"])):
+        if not isinstance(item, dict):
+            continue
+        if kind != "List":
+            item = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")} | item
+        if isinstance(item.get("kind"), str) and isinstance(item.get("apiVersion"), str):
+            yield from _exploded(item, f"{path}{'.' if path else ''}items[{index}]", depth + 1)
