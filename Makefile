@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help venv lint unit cluster test test-cases gen demo bench lock clean
+.PHONY: help venv lint unit packaging cluster test test-cases gen demo bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -17,14 +17,19 @@ $(VENV)/ready: pyproject.toml requirements.lock
 
 venv: $(VENV)/ready ## the virtual environment, from the lock file
 
-lint: $(VENV)/ready ## style, types, layers
+lint: $(VENV)/ready ## style, types, layers, Dockerfile
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint --failure-threshold style Dockerfile
 
 unit: $(VENV)/ready ## the fast tests
 	$(BIN)/pytest -q tests/unit
+
+packaging: $(VENV)/ready ## the wheel, the source archive and the image's layers, made and used
+	$(BIN)/python -m devcluster.binaries
+	$(BIN)/pytest -q tests/packaging
 
 cluster: $(VENV)/ready ## the tests against a real control plane
 	$(BIN)/python -m devcluster.binaries
@@ -32,7 +37,7 @@ cluster: $(VENV)/ready ## the tests against a real control plane
 
 test: $(VENV)/ready lint ## everything that needs only the clone
 	$(BIN)/python -m devcluster.binaries
-	$(BIN)/pytest -q tests/unit tests/cluster
+	$(BIN)/pytest -q tests/unit tests/packaging tests/cluster
 
 test-cases: $(VENV)/ready ## the labelled cases and the real manifests (IOCAUDIT_CASES, IOCAUDIT_REALWORLD)
 	$(BIN)/pytest -q tests/acceptance
