@@ -7,6 +7,7 @@ from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
 from iocaudit.core.wording import clip
@@ -183,3 +184,75 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 f"adds capability {clip(written)}, which is not in the allowed list",
                 name,
             )
+
+
+_DROP_SINCE = 22
+# What runtimes grant where nothing is said: dropping each of them leaves as little as dropping ALL.
+_GRANTED = frozenset(_BASELINE) | {"NET_RAW"}
+# What the runtimes grant beyond need and attackers like best: raw packets forge those of other pods.
+_NET_RAW = "NET_RAW"
+
+
+@check(
+    "capabilities-not-dropped",
+    severity=Severity.LOW,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    profile="strict",
+    controls={"cis-1.12": "5.2.9", "pss": "restricted/capabilities_restricted", "attack": "T1611", "owasp": "K01"},
+    parameters=(
+        string_list("requiredDrop", "capabilities that must be dropped; dropping ALL covers each", default=("ALL",)),
+        string_list(
+            "allowedAdd", "capabilities that may be added back; ALL allows every one", default=("NET_BIND_SERVICE",)
+        ),
+        PSS_VERSION,
+    ),
+)
+def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """A container keeps capabilities that it does not need.
+
+    A runtime grants about a dozen by default, among them NET_RAW, with which a pod forges the packets of its
+    neighbours. Few programs need any: drop ALL, and add back NET_BIND_SERVICE where a port below 1024 is
+    opened. Dropping each of those by name does as well. Windows pods are left out.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}
+
+    Fix: Set `securityContext.capabilities.drop: [ALL]` on each container.
+
+    Sources: Kubernetes Pod Security Standards, restricted, Capabilities; CIS Kubernetes Benchmark 1.12, 5.2.9.
+    """
+    if pod.is_windows or minor_version(params) < _DROP_SINCE:
+        return
+    required = [capability(name) for name in params["requiredDrop"]]
+    allowed = _spellings(tuple(params["allowedAdd"]))
+    for container in pod.containers:
+        dropped = {capability(name) for name in strings(lookup(container.security_context, "capabilities", "drop"))}
+        if dropped >= _GRANTED:
+            dropped.add("ALL")
+        missing = [] if "ALL" in dropped else [name for name in required if name not in dropped]
+        if missing:
+            raw = ", not even NET_RAW" if "ALL" in missing and _NET_RAW not in dropped else ""
+            yield container.hit(
+                "securityContext.capabilities.drop", f"does not drop {', '.join(missing)}{raw}", ",".join(missing)
+            )
+        added = {} if allowed is None else {capability(n): n for n in _added(container) if n not in allowed}
+        for name, written in added.items():
+            yield container.hit("securityContext.capabilities.add", f"adds capability {clip(written)}", name)

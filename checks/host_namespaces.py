@@ -128,3 +128,43 @@ def host_ipc(pod: PodSpec) -> Iterator[Hit]:
     """
     if pod.spec.get("hostIPC") is True:
         yield pod.hit("hostIPC", "shares the node's IPC namespace (hostIPC: true)", "true")
+
+
+@check(
+    "shared-process-namespace",
+    severity=Severity.LOW,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="pods",
+    looks_at=PODS,
+    profile="strict",
+    controls={"attack": "T1611", "owasp": "K01"},
+)
+def shared_process_namespace(pod: PodSpec) -> Iterator[Hit]:
+    """The containers of a pod see each other's processes.
+
+    With `shareProcessNamespace` one compromised container reads the environment and the files of the others
+    through /proc and may signal or trace their processes.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          shareProcessNamespace: true
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Remove `shareProcessNamespace: true`; let a container signal another through a shared file or port.
+
+    Sources: Kubernetes documentation, Share Process Namespace between Containers in a Pod.
+    """
+    if pod.spec.get("shareProcessNamespace") is True:
+        yield pod.hit("shareProcessNamespace", "shares one process namespace among its containers", "true")

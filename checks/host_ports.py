@@ -45,7 +45,8 @@ def host_port(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A container opens a port on the node.
 
     The port is reachable on every address of the node, past Services and often past NetworkPolicies. Under
-    hostNetwork the API server fills hostPort in from containerPort; such a port counts under host-network only.
+    hostNetwork the API server fills hostPort in from containerPort; such a port counts under host-network only,
+    unless the policy sets ranges: those bound it too.
     A `hostIP` narrows the port to one address of the node; it is named and flagged all the same.
 
     Bad:
@@ -80,7 +81,7 @@ def host_port(pod: PodSpec, params: Params) -> Iterator[Hit]:
             number = integer(port.get("hostPort"))
             if not number or any(low <= number <= high for low, high in ranges):
                 continue
-            if pod.host_network and number == integer(port.get("containerPort")):
+            if pod.host_network and not ranges and number == integer(port.get("containerPort")):
                 continue
             where = f"{number}/{text(port.get('protocol')) or 'TCP'}"
             address = text(port.get("hostIP"))

@@ -61,7 +61,7 @@ def _uses(pod: PodSpec) -> Iterator[_Use]:
             _PATTERNS,
             "registries, path prefixes, images and globs that images may come from; not needed where denied is set",
             required=True,
-            unless="denied",
+            unless=("denied",),
         ),
         Parameter(
             "denied",

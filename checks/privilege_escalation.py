@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
-from iocaudit.core.check import check
+from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.severity import IoC, Severity
+
+_SINCE = 8
 
 
 @check(
@@ -21,8 +24,9 @@ from iocaudit.core.severity import IoC, Severity
         "attack": "T1068",
         "owasp": "K01",
     },
+    parameters=(PSS_VERSION,),
 )
-def privilege_escalation_allowed(pod: PodSpec) -> Iterator[Hit]:
+def privilege_escalation_allowed(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A container does not forbid privilege escalation.
 
     Unless `allowPrivilegeEscalation` is false, a process may become root through a setuid program or file
@@ -51,7 +55,7 @@ def privilege_escalation_allowed(pod: PodSpec) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, restricted, Privilege Escalation.
     """
-    if pod.is_windows:
+    if pod.is_windows or minor_version(params) < _SINCE:
         return
     for container in pod.containers:
         value = container.security_context.get("allowPrivilegeEscalation")

@@ -7,6 +7,7 @@ from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.pss import PSS_VERSION, has_own_users
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mapping, text
 
@@ -31,6 +32,7 @@ _WINDOWS_ADMINISTRATORS = frozenset(
             default=False,
             strict=True,
         ),
+        PSS_VERSION,
     ),
 )
 def runs_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
@@ -67,7 +69,7 @@ def runs_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, restricted, Running as Non-root user.
     """
-    if pod.spec.get("hostUsers") is False:
+    if has_own_users(pod, params):
         return
     inherits_user = inherits_name = not pod.containers
     for container in pod.containers:
@@ -120,8 +122,9 @@ def _groups(pod: PodSpec) -> Iterator[Hit]:
     group="pods",
     looks_at=PODS,
     controls={**_CONTROLS, "pss": "restricted/runAsNonRoot"},
+    parameters=(PSS_VERSION,),
 )
-def may_run_as_root(pod: PodSpec) -> Iterator[Hit]:
+def may_run_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """Nothing keeps a container from running as root.
 
     Without `runAsNonRoot: true` or a user other than 0 the image decides, and most images say root. What
@@ -150,7 +153,7 @@ def may_run_as_root(pod: PodSpec) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, restricted, Running as Non-root.
     """
-    if pod.spec.get("hostUsers") is False:
+    if has_own_users(pod, params):
         return
     for container in pod.containers:
         non_root = container.effective("runAsNonRoot")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
-from iocaudit.core.kinds import CONNECTIONS
+from iocaudit.core.kinds import CONNECTIONS, POD
+from iocaudit.core.pod import PodSpec
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -83,3 +84,71 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
         shown = clip(shlex.join(command) or ", ".join(ports) or path)
         message += f", {field} {shown}"
     yield Hit(field, message, f"{request.subresource or verb} by {request.username}")
+
+
+@check(
+    "ephemeral-container-added",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.USER_ACTIVITY,),
+    group="session",
+    looks_at=(POD,),
+    operations=(Operation.UPDATE,),
+    admission_only=True,
+    controls={"attack": "T1609", "ms": "MS-TA9006", "owasp": "K02"},
+)
+def ephemeral_container_added(pod: PodSpec, request: Request) -> Iterator[Hit]:
+    """Somebody puts a further container into a running pod.
+
+    An ephemeral container, as `kubectl debug` makes it, joins the pod's network and may join its processes: it
+    reads what the pod holds, with tools of its own. The container itself is judged by every check on
+    containers; this one says that it happened, and who did it.
+
+    Bad:
+
+        apiVersion: admission.k8s.io/v1
+        kind: AdmissionReview
+        request:
+          uid: 6f1c8a52-6f0f-4f5c-9a35-0d3a3f6f0005
+          operation: UPDATE
+          kind: {group: "", version: v1, kind: Pod}
+          resource: {group: "", version: v1, resource: pods}
+          subResource: ephemeralcontainers
+          namespace: shop
+          name: web
+          userInfo: {username: alice}
+          object:
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: web, namespace: shop}
+            spec:
+              containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+              ephemeralContainers: [{name: debug, image: "hooli.com/tools:1", targetContainerName: app}]
+
+    Good:
+
+        apiVersion: admission.k8s.io/v1
+        kind: AdmissionReview
+        request:
+          uid: 6f1c8a52-6f0f-4f5c-9a35-0d3a3f6f0006
+          operation: UPDATE
+          kind: {group: "", version: v1, kind: Pod}
+          resource: {group: "", version: v1, resource: pods}
+          namespace: shop
+          name: web
+          userInfo: {username: alice}
+          object:
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: web, namespace: shop}
+            spec: {containers: [{name: app, image: "hooli.com/shop/web:1.5"}]}
+
+    Fix: Grant pods/ephemeralcontainers to few, and for a time.
+
+    Sources: Kubernetes documentation, Ephemeral Containers; Falco's default rules, EphemeralContainers Created.
+    """
+    if request.subresource != "ephemeralcontainers":
+        return
+    for container in pod.containers:
+        if container.is_ephemeral:
+            image = clip(container.image_text)
+            yield container.hit("", f"with image {image} is added by {clip(request.username)}", container.image_text)

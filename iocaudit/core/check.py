@@ -1,7 +1,8 @@
 """How a check is declared, and what follows from the declaration.
 
 A check is a pure generator of Hits. Its parameters say what it is handed, by name: the first is the subject
-(a PodSpec where it looks at pods, else a Resource), then any of ``world``, ``params`` and ``request``.
+(``pod``: each PodSpec of the object; any other name: the Resource itself), then any of ``world``, ``params`` and
+``request``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from iocaudit.core.errors import CatalogueError
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import CONNECTIONS, PODS, SECRET, Kind
+from iocaudit.core.kinds import CONNECTIONS, DAEMON_SET, PODS, SECRET, Kind
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
@@ -30,7 +31,7 @@ class Parameter:
 
     ``schema`` is a JSON schema of its value, ``default`` what holds when no policy sets it, ``strict`` what
     holds instead under profile strict where it differs. A ``required`` parameter has no default: without it
-    the check is notConfigured, unless the parameter that ``unless`` names is set.
+    the check is notConfigured, unless one of the parameters that ``unless`` names is set.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Parameter:
     default: Any = None
     required: bool = False
     strict: Any = None
-    unless: str = ""
+    unless: tuple[str, ...] = ()
 
 
 def string_list(name: str, description: str, *, default: Iterable[str] = (), required: bool = False) -> Parameter:
@@ -47,6 +48,14 @@ def string_list(name: str, description: str, *, default: Iterable[str] = (), req
     schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000}
     return Parameter(name, schema, description, None if required else list(default), required)
 
+
+EXEMPT_IMAGES = Parameter(
+    "exemptImages",
+    {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 500}, "maxItems": 1000},
+    "images whose containers this check leaves out: hosts, path prefixes, images and globs, as in untrusted-registry",
+    default=[],
+)
+"""Every check on pods has it: the engine hands such a check its pods without these containers."""
 
 Params = Mapping[str, Any]
 
@@ -94,7 +103,7 @@ class Check:
         return tuple(
             p.name
             for p in self.parameters
-            if p.required and not params.get(p.name) and not (p.unless and params.get(p.unless))
+            if p.required and not params.get(p.name) and not any(params.get(other) for other in p.unless)
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit | Skip]:
@@ -142,7 +151,8 @@ def check(
             raise broken(f"profile must be one of {', '.join(_PROFILES)}")
         if SECRET in (*needs, *uses, *looks_at):
             raise broken("needing Secrets is refused: no check may read them from a cluster")
-        if not audit_only and any(kind in PODS for kind in (*needs, *uses)):
+        # DaemonSets are few; of the others a webhook could not hold all.
+        if not audit_only and any(kind in PODS and kind is not DAEMON_SET for kind in (*needs, *uses)):
             raise broken("it needs Pods, so it must be declared audit_only")
         if audit_only and admission_only:
             raise broken("audit_only and admission_only exclude each other")
@@ -165,9 +175,10 @@ def check(
             raise broken("it declares needs but does not take the world")
         if parameters and "params" not in handed:
             raise broken("it declares parameters but does not take params")
-        on_pods = all(kind.pods for kind in looks_at)
-        if not on_pods and any(kind.pods for kind in looks_at):
-            raise broken("it looks at kinds with pods and without: split it, or take Resources of one sort")
+        on_pods = names[0] == "pod"
+        if on_pods and not all(kind.pods for kind in looks_at):
+            raise broken("it takes a pod but looks at kinds that hold none: take the resource")
+        parameters_of = (*parameters, EXEMPT_IMAGES) if on_pods else parameters
         return Check(
             id=check_id,
             severity=severity,
@@ -178,7 +189,7 @@ def check(
             uses=uses,
             controls=dict(controls or {}),
             profile=profile,
-            parameters=parameters,
+            parameters=parameters_of,
             operations=frozenset(operations),
             audit_only=audit_only,
             admission_only=admission_only,
@@ -187,8 +198,10 @@ def check(
             on_pods=on_pods,
             handed=handed,
             worst=max(severity, worst or severity),
-            defaults={p.name: p.default for p in parameters if not p.required},
-            strict_defaults={p.name: p.default if p.strict is None else p.strict for p in parameters if not p.required},
+            defaults={p.name: p.default for p in parameters_of if not p.required},
+            strict_defaults={
+                p.name: p.default if p.strict is None else p.strict for p in parameters_of if not p.required
+            },
         )
 
     return declare

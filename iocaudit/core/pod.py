@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core import paths
 from iocaudit.core.hit import Hit
-from iocaudit.core.image import ImageReference
+from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.kinds import PodAt
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import mapping, mappings, text
@@ -166,6 +167,15 @@ class PodSpec:
         mounts = raw.get("volumeMounts")
         if mounts is not None and not isinstance(mounts, list):
             self.problems.append(Problem(f"{path}.volumeMounts", "a list"))
+
+    def without(self, exempt: ImagePatterns) -> PodSpec:
+        """The same pod as if the containers of these images were not in it."""
+        left = [c for c in self.containers if (image := c.image) is None or not exempt.cover(image)]
+        if len(left) == len(self.containers):
+            return self
+        pod = copy(self)
+        pod.containers = left
+        return pod
 
     @property
     def namespace(self) -> str | None:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
-from iocaudit.core.check import Check
+from iocaudit.core.check import EXEMPT_IMAGES, Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.errors import DeadlineExceeded
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.report import Fault, Found, Report, Skipped
@@ -61,6 +62,17 @@ class _Step:
     severity: Severity | None
     run: Callable[..., Iterator[Hit | Skip]]
     wants_request: bool
+    whole: bool
+    """Whether it takes an object that holds pods as a whole."""
+    exempt: ImagePatterns | None
+    """The images whose containers the check must not see."""
+
+    def choose(self, subjects: Sequence[PodSpec | Resource], resource: Resource) -> Sequence[PodSpec | Resource]:
+        """What the check is handed of an object, in place of its pods."""
+        exempt = self.exempt
+        if self.whole or exempt is None:
+            return (resource,)
+        return [one.without(exempt) if isinstance(one, PodSpec) else one for one in subjects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +131,10 @@ class Auditor:
             handed = {"world": self.world, "params": setting.params}
             given = {name: handed[name] for name in check.handed if name in handed}
             run = partial(check.function, **given)
-            steps.append(_Step(check, check.needs, setting.severity, run, "request" in check.handed))
+            images = setting.params.get(EXEMPT_IMAGES.name) if check.on_pods else None
+            exempt = ImagePatterns.of(tuple(images)) if images else None
+            whole = bool(kind.pods) and not check.on_pods
+            steps.append(_Step(check, check.needs, setting.severity, run, "request" in check.handed, whole, exempt))
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         plan = self._plans[key] = _Plan(settings, tuple(steps), lacking)
@@ -159,7 +174,7 @@ class Auditor:
                 continue
             run = partial(step.run, request=request) if step.wants_request else step.run
             try:
-                for subject in subjects:
+                for subject in step.choose(subjects, resource) if step.whole or step.exempt else subjects:
                     for hit in run(subject):
                         if isinstance(hit, Hit):
                             report.found.append(_found(step, hit, ref, origin))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from iocaudit.sources.scan import audit_documents
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 CATALOGUE = builtin_catalogue()
-SLUGS: dict[str, list[str]] = tomllib.loads((HERE / "slugs.toml").read_text())["slugs"]
-PARAMETERS: dict[str, str] = tomllib.loads((HERE / "slugs.toml").read_text())["parameters"]
+_DATA = tomllib.loads((HERE / "slugs.toml").read_text())
+SLUGS: dict[str, list[str]] = _DATA["slugs"]
+PARAMETERS: dict[str, str] = _DATA["parameters"]
+TIERS = ("core", "derived", "strict", "config")
 EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("rows", {})
 REALWORLD_EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("realworld", {})
 # Groups whose policies and routes are not read yet: their rows wait for the checks that read them.
@@ -45,11 +48,22 @@ class Row:
     @property
     def in_scope(self) -> bool:
         return (
-            self.raw["tier"] in ("core", "derived")
+            self.raw["tier"] in TIERS
             and self.raw["check"] in SLUGS
             and self.raw["input"] == "manifest"
             and not any(group in self.raw["manifest"] for group in _LATER)
+            and not self.unmapped
         )
+
+    @property
+    def unmapped(self) -> list[str]:
+        """The parameters of a config row that slugs.toml maps to none of its checks."""
+        if self.raw["tier"] != "config":
+            return []
+        ids = SLUGS.get(self.raw["check"], [])
+        return [
+            name for name in self.raw["params"] if all(mapped(self.raw["check"], check, name) is None for check in ids)
+        ]
 
 
 def rows() -> list[Row]:
@@ -66,16 +80,51 @@ def report_of(row: Row) -> Report:
     return audit_documents(documents, "case.yaml", CATALOGUE, policies_for(row))
 
 
+def mapped(slug: str, check: str, name: str) -> str | None:
+    """Which parameter of a check a row's parameter is: empty where it says nothing, None where it is none."""
+    for key in (f"{slug}/{check}.{name}", f"{check}.{name}", f"*.{name}"):
+        if key in PARAMETERS:
+            return PARAMETERS[key]
+    return None
+
+
+def _give(given: dict[str, Any], target: str, value: Any) -> None:
+    """Put a value where a mapping says: ``a``, ``a.field``, ``a[].field`` (a list of one map), ``a|field``."""
+    if "|" in target:
+        name, _, field = target.partition("|")
+        given[name] = [item[field] for item in value]
+    elif "[]." in target:
+        name, _, field = target.partition("[].")
+        given.setdefault(name, [{}])[0][field] = value
+    elif "." in target:
+        name, _, field = target.partition(".")
+        given.setdefault(name, {})[field] = value
+    else:
+        given[target] = value
+
+
 def policies_for(row: Row) -> PolicySet:
-    """The row's parameters as a policy: PARAMETERS says which parameter of which check each one is."""
-    rules = []
-    for name, value in row.raw["params"].items():
-        for check in SLUGS.get(row.raw["check"], []):
-            parameter = PARAMETERS.get(f"{check}.{name}")
-            if parameter is not None:
-                rules.append({"ids": [check], "parameters": {parameter: value}})
+    """The row's parameters as a policy; ``off`` switches the check off where the value is true."""
+    rules: list[dict[str, Any]] = []
+    slug = row.raw["check"]
+    for check in SLUGS.get(slug, []):
+        known = {parameter.name for parameter in CATALOGUE.find(check).parameters}  # type: ignore[union-attr]
+        given: dict[str, Any] = {}
+        off = False
+        for name, value in row.raw["params"].items():
+            target = mapped(slug, check, name) or ""
+            if target == "off":
+                off = bool(value)
+            elif re.split(r"[.|[]", target)[0] in known:
+                _give(given, target, value)
+        if off:
+            rules.append({"ids": [check], "mode": "off"})
+        elif given:
+            rules.append({"ids": [check], "parameters": given})
     raw = {"metadata": {"name": "case"}, "spec": {"checks": rules}}
-    return read_policies([raw], CATALOGUE, profile="strict")
+    # The baseline of the Pod Security Standards is what profile default holds, in a few checks not what strict does.
+    profile = "default" if row.raw["params"].get("pss_level") == "baseline" else "strict"
+    return read_policies([raw], CATALOGUE, profile=profile)
 
 
 def hits(row: Row, report: Report) -> Iterator[Found]:

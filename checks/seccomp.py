@@ -1,0 +1,181 @@
+"""Containers without the filter on system calls that a runtime brings."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from iocaudit.core.check import Parameter, Params, check, string_list
+from iocaudit.core.hit import Hit
+from iocaudit.core.image import glob
+from iocaudit.core.kinds import PODS
+from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Profile
+from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import mapping, text
+from iocaudit.core.wording import clip
+
+_POD_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
+_CONTAINER_ANNOTATION = "container.seccomp.security.alpha.kubernetes.io/"
+_UNSET = "not configured"
+_RESTRICTED_SINCE = 19
+_ANNOTATIONS_UNTIL = 27
+_CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01"}
+
+
+class _Set(NamedTuple):
+    """A profile and where it was read."""
+
+    path: str
+    profile: Profile
+
+
+def _field(context: object, path: str) -> _Set | None:
+    raw = mapping(mapping(context).get("seccompProfile"))
+    kind = text(raw.get("type"))
+    return _Set(f"{path}.securityContext.seccompProfile.type", Profile.of(kind, raw)) if kind else None
+
+
+def _annotation(pod: PodSpec, key: str) -> _Set | None:
+    value = pod.annotations.get(key)
+    if not isinstance(value, str) or not value:
+        return None
+    return _Set(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
+
+
+def _effective(container: Container) -> _Set | None:
+    """The container's own field, else its annotation, else the pod's field, else the pod's annotation."""
+    pod = container.pod
+    return (
+        _field(container.raw.get("securityContext"), container.path)
+        or _annotation(pod, _CONTAINER_ANNOTATION + container.name)
+        or _field(pod.spec.get("securityContext"), pod.path)
+        or _annotation(pod, _POD_ANNOTATION)
+    )
+
+
+def _allowed(profile: Profile, profiles: tuple[str, ...], files: tuple[str, ...]) -> bool:
+    """Whether a policy's lists allow it: ``RuntimeDefault``, ``Localhost`` (its file in ``files``), ``localhost/x``."""
+    for entry in profiles:
+        wanted = Profile.from_annotation(entry)
+        if wanted.kind != profile.kind:
+            continue
+        if profile.kind != LOCALHOST or glob(wanted.file or "*", profile.file):
+            return (
+                profile.kind != LOCALHOST
+                or bool(wanted.file)
+                or not files
+                or any(glob(pattern, profile.file) for pattern in files)
+            )
+    return False
+
+
+@check(
+    "seccomp-unconfined",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "pss": "baseline/seccompProfile_baseline"},
+    parameters=(
+        string_list(
+            "allowedProfiles",
+            "profiles that may be set: RuntimeDefault, Localhost, localhost/FILE, Unconfined",
+            default=(RUNTIME_DEFAULT, LOCALHOST),
+        ),
+        string_list("allowedLocalhostFiles", "files that Localhost may name, `*` for any run; all where it is empty"),
+    ),
+)
+def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """A container runs without any filter on system calls.
+
+    With `Unconfined` every system call of the kernel is within reach of a compromised process, and most kernel
+    exploits start from one that the runtime's own profile refuses. What counts is the container's field, else
+    the pod's; the annotations of Kubernetes before 1.27 are read where no field is set.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          securityContext: {seccompProfile: {type: Unconfined}}
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          securityContext: {seccompProfile: {type: RuntimeDefault}}
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Set `seccompProfile.type: RuntimeDefault`, or `Localhost` with a profile made for the program.
+
+    Sources: Kubernetes Pod Security Standards, baseline, Seccomp; CIS Kubernetes Benchmark 1.12, 5.6.2.
+    """
+    profiles, files = tuple(params["allowedProfiles"]), tuple(params["allowedLocalhostFiles"])
+    # The pod's own field is judged even where every container has another: the next one added would inherit it.
+    whole = _field(pod.spec.get("securityContext"), pod.path)
+    found = [whole, *(_effective(container) for container in pod.containers)]
+    seen = {one.path: one.profile for one in found if one is not None}
+    for path, profile in seen.items():
+        if not _allowed(profile, profiles, files):
+            yield Hit(path, f"sets the seccomp profile {clip(str(profile))}, which is not allowed", str(profile))
+
+
+@check(
+    "seccomp-missing",
+    severity=Severity.LOW,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="pods",
+    looks_at=PODS,
+    controls={**_CONTROLS, "pss": "restricted/seccompProfile_restricted"},
+    profile="strict",
+    parameters=(
+        Parameter(
+            "allowedProfiles",
+            {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000},
+            "as for seccomp-unconfined; with `not configured` in it a container may go without",
+            default=[],
+        ),
+        PSS_VERSION,
+    ),
+)
+def seccomp_missing(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """A container sets no seccomp profile.
+
+    Unless the kubelet runs with `seccompDefault`, no profile means Unconfined: every system call is allowed. The
+    annotations have no effect since Kubernetes 1.27; they count where the policy names an older version, or
+    lists their values (`runtime/default`). Windows pods are left out.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            securityContext: {seccompProfile: {type: RuntimeDefault}}
+
+    Fix: Set `securityContext.seccompProfile.type: RuntimeDefault` on the pod.
+
+    Sources: Kubernetes Pod Security Standards, restricted, Seccomp.
+    """
+    if pod.is_windows or _UNSET in params["allowedProfiles"] or minor_version(params) < _RESTRICTED_SINCE:
+        return
+    annotated = minor_version(params) < _ANNOTATIONS_UNTIL or any("/" in entry for entry in params["allowedProfiles"])
+    for container in pod.containers:
+        found = _effective(container)
+        if found is None or (not annotated and ".annotations[" in found.path):
+            yield container.hit("securityContext.seccompProfile", "sets no seccomp profile", "unset")

@@ -1,0 +1,43 @@
+"""Security profiles of seccomp and AppArmor, by field or by the annotation that came before it.
+
+Source: the API reference of SeccompProfile and AppArmorProfile; the annotation values `runtime/default`,
+`docker/default`, `localhost/<name>` and `unconfined` of Kubernetes before 1.27 (seccomp) and 1.30 (AppArmor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from iocaudit.core.shape import text
+
+RUNTIME_DEFAULT, LOCALHOST, UNCONFINED = "RuntimeDefault", "Localhost", "Unconfined"
+_BY_ANNOTATION = {
+    "runtime/default": RUNTIME_DEFAULT,
+    "docker/default": RUNTIME_DEFAULT,
+    "unconfined": UNCONFINED,
+    "localhost": LOCALHOST,
+}
+
+
+class Profile(NamedTuple):
+    """``kind`` is the API's word, or what stands there where the API has none; ``file`` is Localhost's profile."""
+
+    kind: str
+    file: str = ""
+
+    @staticmethod
+    def of(kind: str, raw: Mapping[str, Any]) -> Profile:
+        """From the field's ``type``; ``raw`` holds ``localhostProfile``."""
+        return Profile(kind, text(raw.get("localhostProfile")) if kind == LOCALHOST else "")
+
+    @staticmethod
+    def from_annotation(value: str) -> Profile:
+        """From an annotation's value, or from a policy's entry in either spelling."""
+        head, slash, file = value.partition("/")
+        if slash and head.lower() == "localhost":
+            return Profile(LOCALHOST, file)
+        return Profile(_BY_ANNOTATION.get(value, value))
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.file}" if self.file else self.kind

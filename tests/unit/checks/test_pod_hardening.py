@@ -1,0 +1,92 @@
+"""Capabilities kept, root filesystems, handlers, and images a policy exempts."""
+
+import pytest
+
+from tests.unit.checks.judge import container, evidence, judge, places, pod
+
+_GRANTED = [
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("drop", "parameters", "expected"),
+    [
+        ([], {}, ["ALL"]),
+        (["ALL"], {}, []),
+        (["all"], {}, []),
+        (["NET_RAW"], {}, ["ALL"]),
+        (_GRANTED, {}, []),
+        (_GRANTED[1:], {}, ["ALL"]),
+        (["CAP_NET_RAW"], {"requiredDrop": ["NET_RAW"]}, []),
+        (["CHOWN"], {"requiredDrop": ["NET_RAW", "CHOWN"]}, ["NET_RAW"]),
+    ],
+)
+def test_what_must_be_dropped(drop: list[str], parameters: dict[str, object], expected: list[str]) -> None:
+    subject = pod(container(securityContext={"capabilities": {"drop": drop}}))
+    assert evidence(judge("capabilities-not-dropped", subject, parameters=parameters)) == expected
+
+
+def test_net_raw_is_told_apart() -> None:
+    (found,) = judge("capabilities-not-dropped", pod())
+    assert "not even NET_RAW" in found.message
+    (found,) = judge(
+        "capabilities-not-dropped", pod(container(securityContext={"capabilities": {"drop": ["NET_RAW"]}}))
+    )
+    assert "NET_RAW" not in found.hit.message
+
+
+def test_only_what_is_allowed_may_be_added_back() -> None:
+    context = {"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "CHOWN"]}}
+    assert evidence(judge("capabilities-not-dropped", pod(container(securityContext=context)))) == ["CHOWN"]
+
+
+def test_probes_and_hooks_may_name_no_host() -> None:
+    subject = pod(
+        container(
+            livenessProbe={"httpGet": {"host": "127.0.0.1", "port": 80}},
+            readinessProbe={"tcpSocket": {"host": "", "port": 80}},
+            lifecycle={"preStop": {"tcpSocket": {"host": "db", "port": 1}}},
+        ),
+        initContainers=[container(name="side", restartPolicy="Always", startupProbe={"tcpSocket": {"host": "x"}})],
+    )
+    assert evidence(judge("host-probe-target", subject)) == ["x", "127.0.0.1", "db"]
+    assert judge("host-probe-target", subject, parameters={"pssVersion": "v1.33"}) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["ps"], ["ps"]),
+        (["/bin/ls", "/"], ["ls"]),
+        (["sh", "-c", "ps aux | grep web"], ["ps"]),
+        (["sh", "-c", "curl -sf http://x.example/ok"], ["curl"]),
+        (["sh", "-c", 'echo "unbalanced'], []),
+        (["/app/health"], []),
+        (["test", "-f", "/tmp/ok"], []),
+    ],
+)
+def test_commands_in_handlers(command: list[str], expected: list[str]) -> None:
+    subject = pod(container(livenessProbe={"exec": {"command": command}}))
+    assert evidence(judge("exec-in-probe", subject)) == expected
+
+
+@pytest.mark.parametrize("value", [None, False, "true"])
+def test_a_root_filesystem_is_read_only_or_not(value: object) -> None:
+    subject = pod(container(securityContext={"readOnlyRootFilesystem": value}))
+    assert places(judge("writable-root-filesystem", subject)) == [
+        'spec.containers["app"].securityContext.readOnlyRootFilesystem'
+    ]
+
+
+def test_a_policy_exempts_images_from_any_check_on_pods() -> None:
+    subject = pod(container(), container(name="tool", image="tools.example/team/debug:1"))
+    found = judge("writable-root-filesystem", subject, parameters={"exemptImages": ["tools.example/"]})
+    assert places(found) == ['spec.containers["app"].securityContext.readOnlyRootFilesystem']
+    assert judge("writable-root-filesystem", subject, parameters={"exemptImages": ["*"]}) == []
+
+
+def test_an_image_nobody_can_read_is_never_exempt() -> None:
+    subject = pod(container(image="Not A Reference"))
+    assert len(judge("writable-root-filesystem", subject, parameters={"exemptImages": ["*"]})) == 1

@@ -1,0 +1,109 @@
+"""seccomp, AppArmor and SELinux: fields, annotations, both levels, every container list."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.checks.judge import Json, container, cron_job, evidence, judge, places, pod
+
+UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
+DEFAULT = {"seccompProfile": {"type": "RuntimeDefault"}}
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
+SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
+
+
+@pytest.mark.parametrize("where", ["containers", "initContainers", "ephemeralContainers"])
+def test_every_container_list_is_judged(where: str) -> None:
+    bad: list[Json] = [container(securityContext={**UNCONFINED, "appArmorProfile": {"type": "Unconfined"}})]
+    lists: Json = {where: bad}
+    subject = pod(**lists) if where != "containers" else pod(*bad)
+    for check, field in (("seccomp-unconfined", "seccompProfile"), ("apparmor-unconfined", "appArmorProfile")):
+        assert places(judge(check, subject)) == [f'spec.{where}["app"].securityContext.{field}.type']
+
+
+def test_the_pods_own_field_is_judged_though_every_container_has_another() -> None:
+    subject = pod(container(securityContext=DEFAULT), securityContext=UNCONFINED)
+    assert places(judge("seccomp-unconfined", subject)) == ["spec.securityContext.seccompProfile.type"]
+
+
+def test_a_field_beats_its_annotation() -> None:
+    annotations = {f"{SECCOMP}app": "unconfined"}
+    assert judge("seccomp-unconfined", pod(metadata={"annotations": annotations}))
+    subject = pod(container(securityContext=DEFAULT), metadata={"annotations": annotations})
+    assert judge("seccomp-unconfined", subject) == []
+
+
+def test_annotations_set_no_seccomp_profile_since_1_27() -> None:
+    subject = pod(metadata={"annotations": {f"{SECCOMP}app": "runtime/default"}})
+    assert evidence(judge("seccomp-missing", subject)) == ["unset"]
+    assert judge("seccomp-missing", subject, parameters={"pssVersion": "1.26"}) == []
+    assert judge("seccomp-missing", subject, parameters={"allowedProfiles": ["runtime/default"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "allowed", "files", "hits"),
+    [
+        ({"type": "Localhost", "localhostProfile": "a.json"}, ["Localhost"], [], 0),
+        ({"type": "Localhost", "localhostProfile": "a.json"}, ["Localhost"], ["a.json"], 0),
+        ({"type": "Localhost", "localhostProfile": "b.json"}, ["Localhost"], ["a.json"], 1),
+        ({"type": "Localhost", "localhostProfile": "b.json"}, ["localhost/a.json"], [], 1),
+        ({"type": "Localhost", "localhostProfile": "b.json"}, ["localhost/*"], [], 0),
+        ({"type": "RuntimeDefault"}, ["docker/default"], [], 0),
+        ({"type": "RuntimeDefault"}, ["Localhost"], [], 1),
+        ({"type": "Nonsense"}, ["RuntimeDefault"], [], 1),
+    ],
+)
+def test_the_policys_lists(profile: dict[str, str], allowed: list[str], files: list[str], hits: int) -> None:
+    subject = pod(container(securityContext={"seccompProfile": profile}))
+    parameters = {"allowedProfiles": allowed, "allowedLocalhostFiles": files}
+    assert len(judge("seccomp-unconfined", subject, parameters=parameters)) == hits
+
+
+def test_a_missing_profile_may_be_allowed_and_windows_has_none() -> None:
+    assert len(judge("seccomp-missing", pod())) == 1
+    assert judge("seccomp-missing", pod(), parameters={"allowedProfiles": ["not configured"]}) == []
+    assert judge("seccomp-missing", pod(), parameters={"pssVersion": "v1.18"}) == []
+    assert judge("seccomp-missing", pod(os={"name": "windows"})) == []
+    assert judge("apparmor-missing", pod(os={"name": "windows"})) == []
+
+
+def test_an_apparmor_annotation_may_name_nobody() -> None:
+    subject = pod(metadata={"annotations": {f"{APPARMOR}app": "runtime/default", f"{APPARMOR}gone": "runtime/default"}})
+    found = judge("apparmor-missing", subject)
+    assert evidence(found) == ["gone"]
+    assert "applies to nothing" in found[0].message
+
+
+def test_the_template_of_a_cron_job_is_judged() -> None:
+    found = judge("apparmor-missing", cron_job(pod()["spec"]))
+    assert places(found) == ['spec.jobTemplate.spec.template.spec.containers["app"].securityContext.appArmorProfile']
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({"type": "spc_t"}, ["type"]),
+        ({"type": "container_t", "level": "s0:c1"}, []),
+        ({"user": "system_u", "role": "system_r"}, ["user", "role"]),
+        ({"type": ""}, []),
+        ({"type": 3}, []),
+    ],
+)
+def test_selinux_options(options: dict[str, Any], fields: list[str]) -> None:
+    context = {"seLinuxOptions": options}
+    for subject, path in (
+        (pod(securityContext=context), "spec"),
+        (pod(container(securityContext=context)), 'spec.containers["app"]'),
+    ):
+        expected = [f"{path}.securityContext.seLinuxOptions.{field}" for field in fields]
+        assert places(judge("selinux-custom", subject)) == expected
+
+
+def test_selinux_types_follow_the_version_and_the_policy() -> None:
+    subject = pod(securityContext={"seLinuxOptions": {"type": "container_engine_t"}})
+    assert judge("selinux-custom", subject) == []
+    assert len(judge("selinux-custom", subject, parameters={"pssVersion": "1.30"})) == 1
+    allowed = {"allowed": [{"type": "container_engine_t", "user": "u"}]}
+    assert judge("selinux-custom", subject, parameters=allowed) == []
+    other = pod(securityContext={"seLinuxOptions": {"type": "container_engine_t", "user": "v"}})
+    assert len(judge("selinux-custom", other, parameters=allowed)) == 1

@@ -1,0 +1,62 @@
+"""Ids: low ones, ranges of a policy, user namespaces by version."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.checks.judge import container, evidence, judge, places, pod
+
+
+def test_low_uid_judges_what_holds_for_each_container() -> None:
+    subject = pod(
+        container(),
+        container(name="own", securityContext={"runAsUser": 20000, "runAsGroup": 5}),
+        securityContext={"runAsUser": 9999},
+    )
+    found = judge("low-uid", subject)
+    assert places(found) == ["spec.securityContext.runAsUser", 'spec.containers["own"].securityContext.runAsGroup']
+    assert evidence(found) == ["9999", "5"]
+    assert evidence(judge("low-uid", pod())) == ["unset"]
+    assert judge("low-uid", pod(securityContext={"runAsUser": 500}), parameters={"minimum": 500}) == []
+    assert judge("low-uid", pod(os={"name": "windows"})) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "context", "hits"),
+    [
+        ({"rule": "MustRunAs", "ranges": [{"min": 5, "max": 9}]}, {}, 1),
+        ({"rule": "MustRunAs", "ranges": [{"min": 5, "max": 9}]}, {"runAsUser": 5}, 0),
+        ({"rule": "MustRunAs", "ranges": [{"min": 5, "max": 9}]}, {"runAsUser": 10}, 1),
+        ({"rule": "MustRunAs", "ranges": []}, {"runAsUser": 5}, 1),
+        ({"rule": "MayRunAs", "ranges": [{"min": 5, "max": 9}]}, {}, 0),
+        ({"rule": "MayRunAs", "ranges": [{"min": 5, "max": 9}]}, {"runAsUser": 4}, 1),
+        ({"rule": "MustRunAsNonRoot"}, {"runAsUser": 0}, 1),
+        ({"rule": "MustRunAsNonRoot"}, {"runAsUser": 7}, 0),
+        ({"rule": "RunAsAny"}, {"runAsUser": 0}, 0),
+        ({"ranges": [{"min": 5, "max": 9}]}, {"runAsUser": 0}, 0),
+    ],
+)
+def test_rules_of_users(rule: dict[str, Any], context: dict[str, Any], hits: int) -> None:
+    for subject in (pod(securityContext=context), pod(container(securityContext=context))):
+        assert len(judge("id-out-of-range", subject, parameters={"runAsUser": rule})) == hits
+
+
+def test_rules_of_groups() -> None:
+    rule = {"rule": "MayRunAs", "ranges": [{"min": 100, "max": 200}]}
+    subject = pod(securityContext={"fsGroup": 5, "supplementalGroups": [150, 7]})
+    found = judge("id-out-of-range", subject, parameters={"fsGroup": rule, "supplementalGroups": rule})
+    assert evidence(found) == ["5", "7"]
+
+
+def test_a_user_namespace_counts_from_1_35_on() -> None:
+    subject = pod(hostUsers=False, securityContext={"runAsUser": 0})
+    for check in ("runs-as-root", "may-run-as-root"):
+        assert judge(check, subject) == []
+        assert len(judge(check, subject, parameters={"pssVersion": "v1.34"})) == 1
+
+
+def test_an_unmasked_proc_in_a_user_namespace() -> None:
+    subject = pod(container(securityContext={"procMount": "Unmasked"}), hostUsers=False)
+    assert judge("unmasked-proc", subject, profile="default") == []
+    assert len(judge("unmasked-proc", subject)) == 1
+    assert len(judge("unmasked-proc", subject, profile="default", parameters={"pssVersion": "1.34"})) == 1
