@@ -81,7 +81,7 @@ def test_an_incomplete_world_is_said() -> None:
 
 def test_what_lacks_a_parameter_is_not_configured() -> None:
     report = auditor(builtin_catalogue()).audit(pod())
-    assert report.not_configured == {"untrusted-registry": ("trusted",)}
+    assert report.not_configured["untrusted-registry"] == ("trusted",)
 
 
 def test_a_malformed_part_is_skipped_with_its_path() -> None:
