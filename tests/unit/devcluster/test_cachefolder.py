@@ -68,6 +68,8 @@ def test_a_killed_builder_neither_blocks_nor_leaves_a_result(tmp_path: Path) -> 
     assert not target.exists()
     build_slowly(target, runs, tmp_path / "said-again")
     assert len(runs.read_text(encoding="utf-8").split()) == 2
+    # What the killed one had written is gone as well: a program half compiled is a hundred megabytes.
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "program", "runs", "said-again"}
 
 
 def test_a_failing_builder_leaves_nothing(tmp_path: Path) -> None:
