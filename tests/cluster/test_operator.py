@@ -308,6 +308,8 @@ def test_manifests_install_and_their_rights_suffice(eventually: Eventually, tmp_
     with ControlPlane() as cluster:
         cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
         cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        # Pod security, the quota and the priority class let all of our pods in.
+        eventually(lambda: len(items(cluster, "pods", "-niocaudit")) == 4, "two pods of each process", seconds=30)
         account = cluster.serviceaccount_kubeconfig("iocaudit", "iocaudit-operator")
         apply(cluster, binding("mallory-rules"))
         folder, log = tmp_path / "certificates", tmp_path / "operator.log"
