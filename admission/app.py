@@ -26,7 +26,8 @@ _PATH = "/validate"
 _BELOW = "/validate/"
 _NEVER_DENIES = "/system"
 
-Judged = Callable[[Review, Verdict], None]
+Denied = Callable[[Review, Verdict], None]
+"""Told of each request that was really denied: no dry run, and by the webhook that denies."""
 
 
 class ValidateApp:
@@ -38,12 +39,12 @@ class ValidateApp:
         metrics: AdmissionMetrics,
         *,
         get: Get | None = None,
-        judged: Judged | None = None,
+        denied: Denied | None = None,
     ) -> None:
         self._auditor = auditor
         self._metrics = metrics
         self._get = get
-        self._judged = judged
+        self._denied = denied
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,8 +76,6 @@ class ValidateApp:
         if scope["path"].endswith(_NEVER_DENIES):
             verdict = spare(verdict, "system")
         self._metrics.count(review, verdict, time.perf_counter() - started)
-        if self._judged is not None and not review.request.dry_run:
-            self._judged(review, verdict)
         payload = orjson.dumps(respond(review, verdict))
         await send(
             {
@@ -86,6 +85,9 @@ class ValidateApp:
             }
         )
         await send({"type": "http.response.body", "body": payload})
+        # Once the answer is on its way, so that nothing of this can be in its way.
+        if self._denied is not None and not verdict.allowed and not review.request.dry_run:
+            self._denied(review, verdict)
 
 
 async def _whole(receive: Receive) -> bytes:

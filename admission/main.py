@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import secrets
+import socket
 import time
 from functools import partial
 
 from admission.app import ValidateApp, admission_app
+from admission.attempts import Attempts
 from admission.metrics import AdmissionMetrics
 from admission.options import WebhookOptions
+from admission.reporter import AttemptMetrics, Operator, Reporter
 from admission.state import State, loop_sink
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.watch import KindWatch
@@ -57,17 +63,36 @@ async def _serve(options: WebhookOptions) -> None:
     source = CertificateSource.from_folder(
         options.certificates, client_ca=options.client_ca, metrics=CertificateMetrics(registry)
     )
-    app = ValidateApp(lambda: state.auditor, metrics, get=owners.get)
-    await serve(
-        [
-            Listen(
-                "admission", admission_app(app, Bounds(), LimitMetrics(registry)), options.host, options.port, source
-            ),
-            Listen("health", health_app(readiness), options.host, options.health_port),
-            Listen("metrics", metrics_app(registry), options.host, options.metrics_port),
-        ],
-        drain,
+    reporter = _reporter(options.attempts_url, source, AttemptMetrics(registry)) if options.attempts_url else None
+    app = ValidateApp(
+        lambda: state.auditor, metrics, get=owners.get, denied=reporter.denied if reporter is not None else None
     )
+    try:
+        await serve(
+            [
+                Listen(
+                    "admission",
+                    admission_app(app, Bounds(), LimitMetrics(registry)),
+                    options.host,
+                    options.port,
+                    source,
+                ),
+                Listen("health", health_app(readiness), options.host, options.health_port),
+                Listen("metrics", metrics_app(registry), options.host, options.metrics_port),
+            ],
+            drain,
+            background=[reporter.run] if reporter is not None else [],
+        )
+    finally:
+        if reporter is not None:
+            await reporter.finish()
+
+
+def _reporter(url: str, source: CertificateSource, metrics: AttemptMetrics) -> Reporter:
+    # Never the same name twice: a replica numbers its posts from 1.
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
+    replica = f"{host[:100]}-{secrets.token_hex(4)}"
+    return Reporter(Attempts(replica, overflowed=metrics.overflowed.inc), Operator(url, source).send, metrics)
 
 
 def _seconds_since(watch: KindWatch) -> float:

@@ -18,3 +18,5 @@ class WebhookOptions:
     context: str | None = None
     drain_seconds: float = 10.0
     profile: str = "default"
+    attempts_url: str | None = None
+    """``https://host:port`` of the operator's receiver of denied attempts; without it none are posted."""

@@ -36,11 +36,14 @@ def is_made_by_controller(resource: Resource, request: Request) -> bool:
     )
 
 
+def controller_reference(resource: Resource) -> Json | None:
+    """The ownerReference that names the controller, as claimed."""
+    return next((r for r in mappings(resource.metadata.get("ownerReferences")) if r.get("controller") is True), None)
+
+
 def stored_owner(resource: Resource, get: Get) -> Resource | None:
     """The owner as the API server has it, if its uid and selector agree; raises what ``get`` raises."""
-    reference = next(
-        (r for r in mappings(resource.metadata.get("ownerReferences")) if r.get("controller") is True), None
-    )
+    reference = controller_reference(resource)
     if reference is None:
         return None
     kind = _OWNERS.get(text(reference.get("kind")))

@@ -70,7 +70,11 @@ class Demo:
         self.folder = folder
         self.certificates = folder / "certificates"
         self.certificates.mkdir(parents=True)
-        self.webhook = LocalWebhook(cluster, folder / "webhook", certificates=self.certificates)
+        self.attempts_port = free_port()
+        attempts_url = f"https://127.0.0.1:{self.attempts_port}"
+        self.webhook = LocalWebhook(
+            cluster, folder / "webhook", certificates=self.certificates, attempts_url=attempts_url
+        )
         processes = folder / "operator"
         processes.mkdir(parents=True)
         self.operator = Supervisor(processes)
@@ -109,6 +113,8 @@ class Demo:
             f"--health-port={free_port()}",
             "--metrics-host=127.0.0.1",
             f"--metrics-port={free_port()}",
+            "--attempts-host=127.0.0.1",
+            f"--attempts-port={self.attempts_port}",
             f"--webhook-url={self.webhook.url}",
             f"--certificate-folder={self.certificates}",
         ]
@@ -139,6 +145,10 @@ class Demo:
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory"}],
         }
         self.expect_denied(binding)
+        say("What was denied is on record: who tried what")
+        self.wait(lambda: self.listed().count("Denied") >= 2, "the denied attempts in namespace shop")
+        self.wait(lambda: "Denied" in self.quiet("get", "clusteriocfindings"), "the denied binding's finding")
+        self.kubectl("get", "iocfindings,clusteriocfindings", "-A", "--field-selector=finding.state=Denied")
 
     def findings(self) -> None:
         say("What was there before")

@@ -33,8 +33,18 @@ def free_port() -> int:
 class LocalWebhook:
     """``iocaudit webhook`` with a certificate of its own; ``register`` points the API server at it."""
 
-    def __init__(self, cluster: ControlPlane, folder: Path, *, certificates: Path | None = None) -> None:
-        """``certificates`` is a folder somebody else fills; without it we issue our own."""
+    def __init__(
+        self,
+        cluster: ControlPlane,
+        folder: Path,
+        *,
+        certificates: Path | None = None,
+        attempts_url: str | None = None,
+    ) -> None:
+        """``certificates`` is a folder somebody else fills; without it we issue our own.
+
+        ``attempts_url`` is where an operator takes denied attempts, under those certificates.
+        """
         self.cluster = cluster
         self.folder = folder
         self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
@@ -43,6 +53,7 @@ class LocalWebhook:
         processes.mkdir(parents=True)
         self._supervisor = Supervisor(processes)
         self.ca_bundle = b""
+        self.attempts_url = attempts_url
         self.certificates = certificates or folder / "certificates"
         if certificates is None:
             self._issue()
@@ -70,6 +81,7 @@ class LocalWebhook:
             f"--certificates={self.certificates}",
             f"--kubeconfig={self.cluster.kubeconfig}",
             "--drain-seconds=1",
+            *([f"--attempts-url={self.attempts_url}"] if self.attempts_url else []),
         ]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
         self._supervisor.start("webhook", command, self.log, environment)

@@ -13,6 +13,7 @@ import yaml
 from iocaudit.core.errors import IocauditError
 
 _OPERATOR = "base/operator.yaml"
+_ADMISSION = "base/admission.yaml"
 _SERVICE = "base/services.yaml"
 
 
@@ -52,7 +53,7 @@ def folder() -> Traversable:
 def _texts(*, unmanaged: bool) -> Iterator[str]:
     for name in yaml.safe_load(_read("kustomization.yaml"))["resources"]:
         text = _read(name)
-        yield _unmanaged(text) if unmanaged and name == _OPERATOR else text
+        yield _unmanaged(name, text) if unmanaged and name in (_OPERATOR, _ADMISSION) else text
 
 
 def _read(name: str) -> str:
@@ -64,10 +65,18 @@ def _yaml(document: dict[str, Any]) -> str:
     return yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False)
 
 
-def _unmanaged(text: str) -> str:
-    """The operator's Deployment, told to leave the configuration alone: else it would overwrite it."""
+def _unmanaged(name: str, text: str) -> str:
+    """A Deployment for those who manage configuration and certificates themselves.
+
+    The operator is told to leave the configuration alone, or it would overwrite it. It then has no certificate to
+    receive denied attempts with, so the webhook is not told to post any.
+    """
     deployment = yaml.safe_load(text)
-    deployment["spec"]["template"]["spec"]["containers"][0]["args"].append("--no-manage-webhook")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    if name == _OPERATOR:
+        container["args"].append("--no-manage-webhook")
+    else:
+        container["args"] = [arg for arg in container["args"] if not arg.startswith("--attempts-url=")]
     return _yaml(deployment)
 
 
@@ -100,7 +109,7 @@ def _static_webhook(bundle: bytes) -> dict[str, Any]:
     from iocaudit.engine.policy import PolicySet
 
     catalogue = builtin_catalogue()
-    service = yaml.safe_load(_read(_SERVICE))
+    (service, *_others) = yaml.safe_load_all(_read(_SERVICE))
     metadata = service["metadata"]
     target = Target(metadata["namespace"], metadata["name"], port=service["spec"]["ports"][0]["port"])
     return configuration(catalogue, PolicySet(catalogue), target, bundle)

@@ -17,6 +17,8 @@ import click
 @click.option("--health-port", default=8081, show_default=True)
 @click.option("--metrics-host", default="")
 @click.option("--metrics-port", default=9090, show_default=True)
+@click.option("--attempts-host", default="", help="Where webhook replicas post denied attempts.")
+@click.option("--attempts-port", default=8444, show_default=True)
 @click.option(
     "--manage-webhook/--no-manage-webhook",
     default=True,
@@ -28,7 +30,8 @@ import click
 @click.option(
     "--certificate-folder",
     type=click.Path(path_type=Path),
-    help="Write the webhook's certificate into this folder too (outside a cluster).",
+    help="Write the webhook's certificate into this folder too (outside a cluster). With --no-manage-webhook: take "
+    "it from there (tls.crt, tls.key, ca.crt) to receive denied attempts; ca.crt must sign for nobody else.",
 )
 @click.option(
     "--exclude-namespace", "excluded", multiple=True, help="Leave out of the deny webhook: the network plugin's."
@@ -44,6 +47,8 @@ def command(
     health_port: int,
     metrics_host: str,
     metrics_port: int,
+    attempts_host: str,
+    attempts_port: int,
     manage_webhook: bool,
     webhook_service: str,
     webhook_url: str | None,
@@ -66,6 +71,8 @@ def command(
             health_port=health_port,
             metrics_host=metrics_host,
             metrics_port=metrics_port,
+            attempts_host=attempts_host,
+            attempts_port=attempts_port,
             manage_webhook=manage_webhook,
             webhook_service=webhook_service,
             webhook_url=webhook_url,

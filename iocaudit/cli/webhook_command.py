@@ -21,6 +21,7 @@ import click
 @click.option("--context")
 @click.option("--drain-seconds", default=10.0, show_default=True)
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
+@click.option("--attempts-url", metavar="URL", help="Post denied attempts to the operator there: https://HOST:PORT.")
 def command(
     certificates: Path,
     host: str,
@@ -32,6 +33,7 @@ def command(
     context: str | None,
     drain_seconds: float,
     profile: str,
+    attempts_url: str | None,
 ) -> int:
     """Run the validating admission webhook."""
     from admission.main import main
@@ -49,6 +51,7 @@ def command(
             context=context,
             drain_seconds=drain_seconds,
             profile=profile,
+            attempts_url=attempts_url,
         )
     )
     return 0

@@ -103,12 +103,14 @@ def wanted(key: Key, content: Json, before: Stored | None, now: datetime) -> Wri
 
 
 def unwanted(found: Iterable[Stored], now: datetime, retention: timedelta) -> list[Write]:
-    """What becomes of posture findings that no longer hold, and of evidence that is past its retention."""
+    """What becomes of posture findings that no longer hold; evidence is not touched, whatever its age."""
     writes = []
     for one in found:
-        if one.type == POSTURE and one.state != RESOLVED:
+        if one.type != POSTURE:
+            continue
+        if one.state != RESOLVED:
             writes.append(Write(Action.RESOLVE, one.key, None, one))
-        elif one.state == RESOLVED and _older(one.resolved_at, now, retention):
+        elif _older(one.resolved_at, now, retention):
             writes.append(Write(Action.REMOVE, one.key, None, one))
     return writes
 

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.lease import Lease, LeaseLostError
+from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.events import Watches
+from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
+from iocaudit.controller.receiver import receive
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.resources import AUDIT_POLICY
-from iocaudit.controller.sweep import Cluster
+from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.webhook_configuration import Target
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.shape import mapping, text
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
-from iocaudit.serving.metrics import metrics_app, new_registry
+from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics, metrics_app, new_registry
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +61,18 @@ class Operator:
         publisher = Publisher(self.client, catalogue, retention=options.retention)
         self.cluster = Cluster(self.client, catalogue, publisher, Policies(catalogue, options.profile))
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
-        self.watches = Watches(self.client, self._watched, self.worker.receive, self.worker.request_sweep)
+        self.watches = Watches(self.client, self._watched, self._receive, self.worker.request_sweep)
+        self.ledger = Ledger(
+            self.client,
+            {check.id: check.title for check in catalogue},
+            AttemptMetrics(self.registry),
+            retention=options.retention,
+        )
+        self._temporary = tempfile.TemporaryDirectory(prefix="iocaudit-") if options.manage_webhook else None
         self.registration = self._registration() if options.manage_webhook else None
         self.readiness = Readiness(["started"])
         self.leading = False
+        self._told: float | None = None
 
     def _may_write(self) -> None:
         """Asked before every write: nothing is written once the Lease is lost or handed back."""
@@ -75,7 +89,7 @@ class Operator:
             self.client,
             options.namespace,
             Names.of(*names, f"iocaudit-operator.{options.namespace}.svc"),
-            folder=options.certificate_folder,
+            folder=self.certificate_folder,
         )
         return Registration(
             self.client,
@@ -86,9 +100,20 @@ class Operator:
             exclude=options.exclude_namespaces,
         )
 
+    @property
+    def certificate_folder(self) -> Path | None:
+        """Where the certificate of the receiver of denied attempts lies; None where nobody gave or issues one."""
+        if self.options.certificate_folder is not None or self._temporary is None:
+            return self.options.certificate_folder
+        return Path(self._temporary.name)
+
     def _turned(self) -> None:
         self.metrics.update(self.cluster, self.worker, self.watches, self.registration)
         self.watches.refresh()
+        world, swept_at = self.cluster.world, self.cluster.swept_at
+        if swept_at != self._told and world.incomplete(NAMESPACE) is None:
+            self._told = swept_at
+            self.ledger.namespaces({found.name: found.uid for found in world.all(NAMESPACE)})
 
     def stuck(self) -> str | None:
         """Why the process should be restarted, if it should."""
@@ -102,6 +127,7 @@ class Operator:
         lease = self.lease
         self.readiness.set("started", True)
         parts: list[asyncio.Future[None]] = []
+        receiver: asyncio.Future[None] | None = None
         try:
             if not await _in_thread("lease", lambda: lease.acquire(self._stop)):
                 return
@@ -113,6 +139,10 @@ class Operator:
                 asyncio.ensure_future(_in_thread("worker", lambda: self.worker.run(self._stop))),
                 asyncio.ensure_future(_in_thread("watches", self._watch)),
             ]
+            parts.append(asyncio.ensure_future(_in_thread("attempts", lambda: self.ledger.run(self._stop))))
+            if (folder := self.certificate_folder) is not None:
+                receiver = asyncio.ensure_future(self._receive_attempts(folder))
+                parts.append(receiver)
             if (registration := self.registration) is not None:
                 parts.append(asyncio.ensure_future(_in_thread("webhook", lambda: registration.run(self._stop))))
             done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -120,10 +150,24 @@ class Operator:
                 part.result()
         finally:
             self._stop.set()
+            if receiver is not None:
+                receiver.cancel()
             if parts:
                 # Long enough to hand the Lease back, so that the next leader need not wait for it to run out.
                 await asyncio.wait(parts, timeout=2.0)
             self.metrics.leader.set(0)
+
+    async def _receive_attempts(self, folder: Path) -> None:
+        options = self.options
+        limits, certificates = LimitMetrics(self.registry), CertificateMetrics(self.registry)
+        await receive(self.ledger, folder, options.attempts_host, options.attempts_port, limits, certificates)
+
+    def _receive(self, change: Change, listed: bool) -> None:
+        if change.kind is NAMESPACE and not change.deleted:
+            metadata = mapping(change.raw.get("metadata"))
+            dying = bool(metadata.get("deletionTimestamp"))
+            self.ledger.namespace(text(metadata.get("name")), text(metadata.get("uid")), dying=dying)
+        self.worker.receive(change, listed)
 
     def _watch(self) -> None:
         # The first sweep reads everything; watches that begin before it would only repeat it.

@@ -19,6 +19,7 @@ class OperatorOptions:
 
     ``webhook_url`` registers the webhook by URL (a local control plane), else it is registered by
     ``webhook_service``. ``manage_webhook`` False leaves certificates and the webhook configuration alone.
+    ``attempts_*`` is where the webhook's replicas post denied attempts.
     """
 
     kubeconfig: Path | None = None
@@ -41,7 +42,11 @@ class OperatorOptions:
     webhook_url: str | None = None
     webhook_port: int = 443
     certificate_folder: Path | None = None
-    """Where the serving certificate is also written as files, for processes outside a cluster."""
+    """Where the serving certificate is also written as files, for processes outside a cluster.
+
+    With ``manage_webhook`` False somebody else writes tls.crt, tls.key and ca.crt there; without it denied attempts
+    are not received then.
+    """
     exclude_namespaces: tuple[str, ...] = ()
     """Further namespaces the deny webhook leaves out: the network plugin's."""
     log_level: str = "info"

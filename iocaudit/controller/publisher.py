@@ -53,9 +53,15 @@ class Publisher:
         self.failed: Counter[str] = Counter()
 
     def load(self) -> None:
-        """Read all of our findings back. Where that fails in the middle, what was known before still holds."""
+        """Read our posture findings back; the others are evidence, which the ledger keeps.
+
+        Where that fails in the middle, what was known before still holds.
+        """
         fresh = {
-            one.key: one for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for one in map(stored, self._client.each(kind))
+            one.key: one
+            for kind in (IOC_FINDING, CLUSTER_IOC_FINDING)
+            for one in map(stored, self._client.each(kind))
+            if one.type == POSTURE
         }
         self._stored.clear()
         self._scopes.clear()
@@ -102,7 +108,7 @@ class Publisher:
             if write is not None:
                 writes.append(write)
         rest = [self._stored[key] for key in self._scopes.get(scope, {}) if key not in keys]
-        writes += unwanted((one for one in rest if one.type != POSTURE or sure(one)), now, self._retention)
+        writes += unwanted((one for one in rest if sure(one)), now, self._retention)
         for one in writes:
             self.write(one)
 

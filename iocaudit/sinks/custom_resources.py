@@ -19,6 +19,8 @@ SEVERITY_LABEL = "iocaudit.io/severity"
 STATE_LABEL = "iocaudit.io/state"
 
 OPEN, WAIVED, RESOLVED = "Open", "Waived", "Resolved"
+DENIED = "Denied"
+"""The state of a denied attempt, for good: it happened."""
 POSTURE, DENIED_ATTEMPT = "posture", "denied-attempt"
 
 TIMES = ("firstSeen", "lastChanged", "resolvedAt")

@@ -39,7 +39,7 @@ from iocaudit.controller.main import main
 from iocaudit.controller.options import OperatorOptions
 main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", lease_duration=3.0,
      health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=0,
-     webhook_url=sys.argv[2], certificate_folder=Path(sys.argv[3])))
+     attempts_host="127.0.0.1", attempts_port=0, webhook_url=sys.argv[2], certificate_folder=Path(sys.argv[3])))
 """
 
 WEBHOOK = """

@@ -147,10 +147,14 @@ def test_ports_agree() -> None:
         "health": webhook.health_port,
         "metrics": webhook.metrics_port,
     }
-    assert ports("iocaudit-operator") == {"health": operator.health_port, "metrics": operator.metrics_port}
+    assert ports("iocaudit-operator") == {
+        "health": operator.health_port,
+        "metrics": operator.metrics_port,
+        "attempts": operator.attempts_port,
+    }
     for name in PROCESSES:
-        (ingress,) = one("NetworkPolicy", name)["spec"]["ingress"]
-        assert {port["port"] for port in ingress["ports"]} == set(ports(name).values())
+        ingress = one("NetworkPolicy", name)["spec"]["ingress"]
+        assert {port["port"] for rule in ingress for port in rule["ports"]} == set(ports(name).values())
         container = pod(name)["spec"]["containers"][0]
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             assert container[probe]["httpGet"]["port"] == "health"
@@ -161,6 +165,26 @@ def test_ports_agree() -> None:
     (knock,) = [rule for rule in egress if webhook.port in {port["port"] for port in rule["ports"]}]
     selected = knock["to"][0]["podSelector"]["matchLabels"].items()
     assert selected <= pod("iocaudit-admission")["metadata"]["labels"].items()
+
+
+def test_webhook_posts_denied_attempts_to_the_operator_and_nobody_else_can() -> None:
+    context = webhook_command.make_context("webhook", pod("iocaudit-admission")["spec"]["containers"][0]["args"][1:])
+    service = one("Service", "iocaudit-operator")
+    (port,) = service["spec"]["ports"]
+    metadata = service["metadata"]
+    # A name that the operator puts into the certificate.
+    assert context.params["attempts_url"] == f"https://{metadata['name']}.{metadata['namespace']}.svc:{port['port']}"
+    assert port["targetPort"] == "attempts"
+    number = ports("iocaudit-operator")["attempts"]
+    webhook, operator = one("NetworkPolicy", "iocaudit-admission"), one("NetworkPolicy", "iocaudit-operator")
+
+    def rule(rules: list[Json]) -> Json:
+        (found,) = [rule for rule in rules if number in {port["port"] for port in rule["ports"]}]
+        return found
+
+    assert rule(operator["spec"]["ingress"])["from"] == [{"podSelector": webhook["spec"]["podSelector"]}]
+    assert rule(webhook["spec"]["egress"])["to"] == [{"podSelector": operator["spec"]["podSelector"]}]
+    assert service["spec"]["selector"] == operator["spec"]["podSelector"]["matchLabels"]
 
 
 def test_webhook_gets_the_operators_certificate_and_time_to_drain() -> None:
@@ -298,6 +322,12 @@ def test_static_webhook_is_the_operators_own_and_the_operator_leaves_it_alone(tm
         assert (called["namespace"], called["name"], called["port"]) == (service["namespace"], service["name"], 443)
     (operator,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", "iocaudit-operator")]
     assert operator["spec"]["template"]["spec"]["containers"][0]["args"] == ["operator", "--no-manage-webhook"]
+    (webhook,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", "iocaudit-admission")]
+    # Without a certificate that both know, the operator takes no posts.
+    assert webhook["spec"]["template"]["spec"]["containers"][0]["args"] == [
+        "webhook",
+        "--certificates=/etc/iocaudit/tls",
+    ]
 
 
 def test_a_bundle_that_is_none_is_refused(tmp_path: Path) -> None:

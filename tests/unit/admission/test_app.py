@@ -15,8 +15,10 @@ from admission.app import ValidateApp, admission_app
 from admission.metrics import AdmissionMetrics
 from admission.state import State
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.posture import Verdict
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
+from iocaudit.sources.admission_review import Review
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED = {"name": "app", "image": "a.io/b:1", "securityContext": {"privileged": True}}
@@ -214,3 +216,32 @@ def test_any_object_of_a_known_kind_is_answered_without_a_fault(
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_fail(body: bytes) -> None:
     assert post(body).status_code == 400
+
+
+def denied_at(path: str, **request: Any) -> list[str]:
+    """The names of what was counted as denied."""
+    told: list[str] = []
+
+    async def send() -> None:
+        state = State(CATALOGUE)
+
+        def denied(review: Review, _verdict: Verdict) -> None:
+            assert review.resource is not None
+            told.append(review.resource.name)
+
+        validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(new_registry("test")), denied=denied)
+        transport = httpx.ASGITransport(app=admission_app(validate, Bounds(), lambda _reason: None))
+        async with httpx.AsyncClient(transport=transport, base_url="https://webhook") as client:
+            body = orjson.dumps(review(**request))
+            assert (await client.post(path, content=body, headers={"content-type": "application/json"})).is_success
+
+    asyncio.run(send())
+    return told
+
+
+def test_only_a_real_denial_is_counted() -> None:
+    bad = pod(PRIVILEGED, name="bad")
+    assert denied_at("/validate", object=bad) == ["bad"]
+    assert denied_at("/validate", object=bad, dryRun=True) == []
+    assert denied_at("/validate/system", object=bad) == []
+    assert denied_at("/validate", object=pod(name="good")) == []

@@ -1,0 +1,190 @@
+"""Posts denied attempts to the operator, beside the reviews and never in their way.
+
+A post is sent again until the operator says that it is stored; only then the next one is made. So nothing is lost
+or doubled while the operator is away or changes. A replica that is killed loses what it had not posted: at most
+one interval where the operator is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import logging
+import random
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from admission.attempts import Attempts
+from iocaudit.core.errors import IocauditError
+from iocaudit.engine.posture import Verdict
+from iocaudit.serving.certificate_source import CertificateSource
+from iocaudit.serving.errors import CertificateError
+from iocaudit.sources.admission_review import Review
+from iocaudit.sources.attempt_post import Post, to_bytes
+
+_log = logging.getLogger(__name__)
+
+INTERVAL = 2.0
+HEARTBEAT = 30.0
+"""Seconds after which a replica with nothing to say posts all the same, so that a killed one is missed."""
+FAREWELL = 5.0
+_TIMEOUT = 5.0
+_FIRST_RETRY, _LONGEST_RETRY = 0.25, 10.0
+
+
+class AttemptsUrlError(IocauditError):
+    """The operator's URL cannot be used."""
+
+
+class AttemptMetrics:
+    """What becomes of denied attempts in this replica."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str) -> Counter:
+            return Counter(f"iocaudit_admission_attempts_{name}", text, registry=registry)
+
+        self.counted = counter("counted", "Denials counted, one for each check of a denied request.")
+        self.posted = counter("posted", "Denials that the operator has stored.")
+        self.overflowed = counter("overflowed", "Denials counted as other, because the map was full.")
+        self.failures = counter("post_failures", "Posts that failed and are sent again.")
+        self.lost = counter("lost", "Denials that could not be posted before the process ended.")
+        self.waiting = Gauge(
+            "iocaudit_admission_attempts_waiting", "Denials counted and not known to be stored.", registry=registry
+        )
+
+
+Send = Callable[[bytes], int]
+"""Sends a body and returns the HTTP status; raises OSError, HTTPException or CertificateError."""
+
+
+class Operator:
+    """One kept connection to the operator, with the webhook's certificate as identity; not for two threads."""
+
+    def __init__(self, url: str, source: CertificateSource, *, timeout: float = _TIMEOUT) -> None:
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise AttemptsUrlError(f"{url!r}: {error}") from None
+        if parts.scheme != "https" or not host or parts.path not in ("", "/") or parts.query:
+            raise AttemptsUrlError(f"{url!r}: give https://HOST:PORT of the operator's receiver, without a path")
+        self._host, self._port = host, port or 443
+        self._source, self._timeout = source, timeout
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def send(self, body: bytes) -> int:
+        """A new connection after every failure: the Service may then lead to another pod, the leader."""
+        if self._connection is None:
+            # The files as they are now: trust and identity follow a rotation.
+            context = self._source.client_context()
+            self._connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=self._timeout, context=context
+            )
+        try:
+            self._connection.request("POST", "/attempts", body, {"Content-Type": "application/json"})
+            answer = self._connection.getresponse()
+            answer.read(4096)
+        except BaseException:
+            self.close()
+            raise
+        if answer.status not in (200, 202) or answer.will_close:
+            self.close()
+        return answer.status
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Reporter:
+    """`denied` counts, `run` posts until cancelled, `finish` posts what is left."""
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        send: Send,
+        metrics: AttemptMetrics,
+        *,
+        interval: float = INTERVAL,
+        heartbeat: float = HEARTBEAT,
+        first_retry: float = _FIRST_RETRY,
+    ) -> None:
+        self._attempts, self._send, self._metrics = attempts, send, metrics
+        self._interval, self._heartbeat, self._first_retry = interval, heartbeat, first_retry
+        self._retry = first_retry
+        self._said = ""
+        self._call: asyncio.Future[int] | None = None
+        metrics.waiting.set_function(lambda: attempts.waiting)
+
+    def denied(self, review: Review, verdict: Verdict) -> None:
+        """Count a denied request; nothing here waits."""
+        self._metrics.counted.inc(self._attempts.count(review, verdict))
+
+    async def run(self) -> None:
+        """Post every interval; what fails is sent again, at growing distances."""
+        spoke = 0.0
+        while True:
+            await asyncio.sleep(self._interval)
+            if self._attempts.is_empty and not self._attempts.posting and time.monotonic() - spoke < self._heartbeat:
+                continue
+            while not await self._post(self._attempts.next_post()):
+                await asyncio.sleep(self._wait())
+            spoke = time.monotonic()
+
+    async def finish(self, seconds: float = FAREWELL) -> None:
+        """Post all that is left, and say that nothing follows. What stays behind is counted and said."""
+        if self._attempts.is_new:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                if self._call is not None:
+                    # The thread of a cancelled `run` still has the connection.
+                    await asyncio.wait([self._call])
+                last = False
+                while not last:
+                    post = self._attempts.next_post(last=True)
+                    last = post.last
+                    while not await self._post(post):
+                        await asyncio.sleep(min(self._wait(), 0.5))
+        except TimeoutError:
+            left = self._attempts.waiting
+            self._metrics.lost.inc(left)
+            _log.warning("the operator could not be told of %d denied attempts before the end", left)
+
+    async def _post(self, post: Post) -> bool:
+        """Whether the operator says that it has stored the post."""
+        # Out of the event loop, TLS and all; shielded, because a thread cannot be cancelled.
+        self._call = asyncio.ensure_future(asyncio.to_thread(lambda: self._send(to_bytes(post))))
+        try:
+            status = await asyncio.shield(self._call)
+        except (OSError, http.client.HTTPException, CertificateError) as error:
+            self._failed(f"{type(error).__name__}: {error}")
+            return False
+        if status == 200:
+            self._metrics.posted.inc(self._attempts.stored(post.number))
+            self._retry, self._said = self._first_retry, ""
+            return True
+        if status == 400:
+            # It will never be taken, however often it is sent: a fault of ours, which must not stop the next one.
+            lost = self._attempts.stored(post.number)
+            self._metrics.lost.inc(lost)
+            _log.error("the operator refused a post of denied attempts as invalid; %d are lost", lost)
+            return True
+        if status != 202:  # 202: taken, and asked for again until it is stored
+            self._failed(f"HTTP {status}")
+        return False
+
+    def _failed(self, reason: str) -> None:
+        self._metrics.failures.inc()
+        if not self._said:
+            _log.warning("denied attempts are not posted yet: %s", reason)
+        self._said = reason
+
+    def _wait(self) -> float:
+        wait = self._retry
+        self._retry = min(self._retry * 2, _LONGEST_RETRY)
+        return wait * random.uniform(0.7, 1.3)

@@ -1,0 +1,87 @@
+"""Where the webhook's replicas post denied attempts: HTTPS, for those alone.
+
+Who may post: whoever shows a certificate of our own authority (TLS 1.3, `CertificateSource` with ``client_ca``).
+That authority signs one certificate, the webhook's, whose key lies in a Secret that only operator and webhook
+read; so its holder is the webhook, or could pass for it before the API server anyway. A ServiceAccount's token
+with an audience would prove no more, would need the cluster-wide right to create TokenReviews, and would make
+counting denials depend on the API server just when it is in trouble.
+
+Only the leader listens: it is the one that has the certificate and that writes. A standby refuses the connection,
+so that a replica that met it through the Service tries again at once and meets the leader. It stays Ready all the
+same: were readiness leadership, a rolling update would wait for ever for a new pod to become ready.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+from iocaudit.controller.ledger import Answer, Ledger
+from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
+from iocaudit.serving.certificate_source import CertificateSource
+from iocaudit.serving.drain import Drain
+from iocaudit.serving.errors import CertificateError, ListenError
+from iocaudit.serving.health import Readiness
+from iocaudit.serving.limits import Bounds, Limits
+from iocaudit.serving.listener import Listen, Listeners
+from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics
+from iocaudit.sources.attempt_post import PostError, read_post
+
+_log = logging.getLogger(__name__)
+
+PATH = "/attempts"
+BOUNDS = Bounds(max_buffered=24 * 1024 * 1024, max_concurrent=2, max_queued=64)
+_STATUS = {Answer.STORED: 200, Answer.WAITING: 202, Answer.BUSY: 503}
+_RETRY = 5.0
+
+
+def attempts_app(ledger: Ledger) -> AsgiApp:
+    """``POST /attempts``: 200 stored, 202 taken (ask again), 503 not taken (send again), 400 with the reason."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] != PATH or scope["method"] != "POST":
+            await answer(send, 404, f"not found: POST to {PATH}\n")
+            return
+        body = (await receive())["body"]
+        try:
+            # Off the event loop: a full post takes a while to read, and probes are answered on it.
+            post = await asyncio.to_thread(read_post, body)
+        except PostError as error:
+            await answer(send, 400, f"{error}\n")
+            return
+        found = await asyncio.to_thread(ledger.accept, post)
+        await answer(send, _STATUS[found], found.value + "\n")
+
+    return app
+
+
+async def receive(
+    ledger: Ledger,
+    folder: Path,
+    host: str,
+    port: int,
+    limits: LimitMetrics,
+    certificates: CertificateMetrics,
+) -> None:
+    """Listen until cancelled; begun again where there is no certificate yet, or the port is taken.
+
+    ``folder`` holds tls.crt, tls.key and ca.crt. What audits the cluster must not end because nobody can post.
+    """
+    source = CertificateSource.from_folder(folder, client_ca=folder / "ca.crt", name="attempts", metrics=certificates)
+    drain = Drain(Readiness([]), grace=0.0, finish=1.0)
+    app = Limits(attempts_app(ledger), BOUNDS, limits)
+    while True:
+        listeners = Listeners([Listen("attempts", app, host, port, source)], drain)
+        try:
+            await listeners.start()
+        except (CertificateError, ListenError) as error:
+            _log.error("denied attempts cannot be received yet: %s", error)
+            await asyncio.sleep(_RETRY)
+            continue
+        try:
+            await listeners.failed()
+        finally:
+            await listeners.stop(force=True)

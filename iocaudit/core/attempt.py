@@ -1,0 +1,77 @@
+"""A denied attempt: somebody asked for something that a check denied. Counted, never repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from iocaudit.core.severity import IoC, Severity
+
+IDENTITY_VERSION = "v1"
+MOST_KEYS = 4096
+"""How many different attempts are told apart at a time, in a webhook replica and in the cluster."""
+OTHER_KIND, OTHER_NAME = "Other", "other"
+
+
+class Attempt(NamedTuple):
+    """What makes two denied requests the same attempt.
+
+    ``namespace`` is None for cluster scope. ``name`` is the owner's for a pod that one of the cluster's
+    controllers makes (``group`` and ``kind`` are the owner's then), else ``metadata.generateName`` where the
+    name was made from it, else the name: a controller that tries again is one attempt.
+    """
+
+    check: str
+    group: str
+    kind: str
+    namespace: str | None
+    name: str
+    user: str
+
+    @property
+    def finding(self) -> str:
+        """The name of its finding's custom resource; never that of a posture finding."""
+        return f"{self.check}-denied-{digest(self.check, *self[1:])}"
+
+    @property
+    def is_other(self) -> bool:
+        return (self.group, self.kind, self.namespace, self.name) == ("", OTHER_KIND, None, OTHER_NAME)
+
+
+def other(check: str) -> Attempt:
+    """What counts all the attempts against a check that there was no room to tell apart."""
+    return Attempt(check, "", OTHER_KIND, None, OTHER_NAME, "")
+
+
+def digest(*parts: str | None) -> str:
+    """16 hex digits that name these parts and nothing else: a user's name may hold any character."""
+    text = json.dumps([IDENTITY_VERSION, "denied-attempt", *parts], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often an attempt was denied, from when to when (Unix seconds), and what the last denial said."""
+
+    count: int
+    first: float
+    last: float
+    severity: Severity
+    iocs: tuple[IoC, ...]
+    message: str
+    fix: str
+
+    def plus(self, more: Tally) -> Tally:
+        """Both together; the words of the later one, the worse severity."""
+        late = more if more.last >= self.last else self
+        return Tally(
+            self.count + more.count,
+            min(self.first, more.first),
+            max(self.last, more.last),
+            max(self.severity, more.severity),
+            late.iocs,
+            late.message,
+            late.fix,
+        )

@@ -1,0 +1,164 @@
+"""Denied attempts as the bodies of findings: counted up in place, and copied when their namespace goes.
+
+Each finding remembers the last post of each webhook replica that is in its count, in the same object and so in
+the same write. That makes counting idempotent whoever does it: a post that comes again, after a restart, to
+another leader or to two at a time, is counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from iocaudit.core.attempt import Attempt, Tally, digest
+from iocaudit.core.severity import Severity
+from iocaudit.core.shape import Json, integer, mapping, mappings, text
+from iocaudit.sinks.custom_resources import DENIED, DENIED_ATTEMPT, cut, finding_body, rank
+from iocaudit.sinks.escape import visible
+
+MOST_REPLICAS = 32
+"""Replicas a finding remembers; the one that has been silent for longest is forgotten first."""
+
+
+class Delta(NamedTuple):
+    """What one post says about one attempt."""
+
+    replica: str
+    number: int
+    tally: Tally
+
+
+def attempt_of(body: Mapping[str, Any]) -> Attempt:
+    """The attempt that a stored finding is about."""
+    finding = mapping(body.get("finding"))
+    subject = mapping(finding.get("subject"))
+    return Attempt(
+        text(finding.get("check")),
+        text(subject.get("group")),
+        text(subject.get("kind")),
+        text(subject.get("namespace")) or None,
+        text(subject.get("name")),
+        text(finding.get("user")),
+    )
+
+
+def marks(body: Mapping[str, Any]) -> dict[str, int]:
+    """The number of each replica's last post that is in the count; the longest silent first."""
+    return {
+        text(one.get("name")): integer(one.get("number")) or 0
+        for one in mappings(mapping(body.get("finding")).get("replicas"))
+    }
+
+
+def fresh(deltas: Iterable[Delta], body: Mapping[str, Any]) -> list[Delta]:
+    """The deltas that a finding's count does not hold yet, by number."""
+    known = marks(body)
+    left = sorted(deltas, key=lambda delta: delta.number)
+    return [delta for delta in left if delta.number > known.get(delta.replica, 0)]
+
+
+def empty(namespace: str | None, attempt: Attempt, title: str) -> Json:
+    """The finding of an attempt that was counted never; `counted` makes it one that can be stored."""
+    subject: Json = {"group": attempt.group, "kind": attempt.kind, "name": attempt.name}
+    if attempt.namespace is not None:
+        subject["namespace"] = attempt.namespace
+    content = {
+        "check": attempt.check,
+        "title": cut(title, 256),
+        "severity": Severity.LOW.label,
+        "target": _target(attempt, namespace),
+        "subject": subject,
+        "state": DENIED,
+        "type": DENIED_ATTEMPT,
+        "hitCount": 0,
+        "count": 0,
+        "user": attempt.user,
+        "replicas": [],
+    }
+    return finding_body(namespace, attempt.finding, content)
+
+
+def counted(body: Mapping[str, Any], deltas: Iterable[Delta]) -> Json:
+    """The finding with these deltas in its count, each at most once; the same content where it holds them all."""
+    new = fresh(deltas, body)
+    finding = dict(mapping(body.get("finding")))
+    if new:
+        said = new[0].tally
+        for delta in new[1:]:
+            said = said.plus(delta.tally)
+        known = marks(body)
+        for delta in new:
+            known.pop(delta.replica, None)
+            known[delta.replica] = delta.number
+        count = (integer(finding.get("count")) or 0) + said.count
+        before = _severity(finding) if finding.get("count") else said.severity
+        worst = max(before, said.severity)
+        finding |= {
+            "severity": worst.label,
+            "rank": rank(worst),
+            "iocs": sorted(int(ioc) for ioc in said.iocs),
+            "ioc": ",".join(str(int(ioc)) for ioc in sorted(said.iocs)),
+            "message": cut(visible(_message(attempt_of(body), count, said.message)), 2048),
+            "fix": cut(visible(said.fix), 2048),
+            "count": count,
+            "firstSeen": _earlier(text(finding.get("firstSeen")), said.first),
+            "lastSeen": _later(text(finding.get("lastSeen")), said.last),
+            "replicas": [{"name": name, "number": number} for name, number in known.items()][-MOST_REPLICAS:],
+        }
+    return _rebuilt(body, finding)
+
+
+def copied(body: Mapping[str, Any]) -> Json:
+    """A namespaced finding as a ClusterIocFinding that names the namespace.
+
+    The copy is named after the very object (its uid), so that copying it twice makes one, and what happened in two
+    namespaces of one name stays apart.
+    """
+    metadata, finding = mapping(body.get("metadata")), dict(mapping(body.get("finding")))
+    subject = mapping(finding.get("subject"))
+    namespace = text(subject.get("namespace")) or text(metadata.get("namespace"))
+    finding["target"] = cut(f"{text(subject.get('kind'))}/{namespace}/{text(subject.get('name'))}", 512)
+    which = digest(text(metadata.get("name")), namespace, text(metadata.get("uid")))
+    return finding_body(None, f"{text(finding.get('check'))}-denied-{which}", finding)
+
+
+def _rebuilt(body: Mapping[str, Any], finding: Json) -> Json:
+    metadata = mapping(body.get("metadata"))
+    fresh_body = finding_body(text(metadata.get("namespace")) or None, text(metadata.get("name")), finding)
+    version = text(metadata.get("resourceVersion"))
+    if version:
+        fresh_body["metadata"]["resourceVersion"] = version
+    return fresh_body
+
+
+def _target(attempt: Attempt, namespace: str | None) -> str:
+    where = f"{attempt.namespace}/" if attempt.namespace is not None and namespace is None else ""
+    return cut(f"{attempt.kind}/{where}{attempt.name}", 512)
+
+
+def _message(attempt: Attempt, count: int, said: str) -> str:
+    if attempt.is_other:
+        return f"{count} more denied requests that there was no room to tell apart; the last: {said}"
+    times = "once" if count == 1 else f"{count} times"
+    return f"{attempt.user or 'somebody'} was denied {times}: {said}"
+
+
+def _severity(finding: Json) -> Severity:
+    try:
+        return Severity.parse(text(finding.get("severity")))
+    except ValueError:
+        return Severity.LOW
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _earlier(known: str, seconds: float) -> str:
+    found = _stamp(seconds)
+    return min(known, found) if known else found
+
+
+def _later(known: str, seconds: float) -> str:
+    return max(known, _stamp(seconds))
