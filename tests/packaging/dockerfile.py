@@ -16,6 +16,8 @@ from pathlib import Path
 from tests.packaging.root import Root
 
 ROOT = Path(__file__).parents[2]
+# What the manifests set, too; test_image.py holds the Dockerfile to it.
+USER = (65532, 65532)
 # As in the official Python images.
 _PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 

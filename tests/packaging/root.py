@@ -14,7 +14,8 @@ import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,34 @@ class Root:
         ``user`` (uid, gid) is left out where the tests don't run as root: then their user, who is not root
         either, stands for it.
         """
+        command = self._command(argv, environment, folder, user, read_only)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600)
+        assert done.returncode == code, f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    @contextmanager
+    def running(
+        self, argv: Sequence[str], log: Path, *, environment: Mapping[str, str], folder: str, user: tuple[int, int]
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that stays, the root read-only; whatever a test does, it is ended with it."""
+        with log.open("wb") as output:
+            command = self._command(argv, environment, folder, user, read_only=True)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+    def _command(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        folder: str,
+        user: tuple[int, int] | None,
+        read_only: bool,
+    ) -> list[str]:
         privileged = os.getuid() == 0
         how = {
             "root": str(self.path),
@@ -94,12 +123,9 @@ class Root:
             "read_only": read_only,
             "devices": _DEVICES,
         }
-        # Mounts of its own, which end with the process.
+        # Mounts of its own, which end with the process; the process becomes argv, under the same id.
         command = ["unshare", "--mount", *([] if privileged else ["--map-root-user"])]
-        command += ["--", sys.executable, "-I", "-c", _ENTER, json.dumps(how)]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600)
-        assert done.returncode == code, f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return [*command, "--", sys.executable, "-I", "-c", _ENTER, json.dumps(how)]
 
 
 def python_root(path: Path) -> Root:

@@ -16,29 +16,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.packaging.dockerfile import ROOT, Stage, build, context, instructions
-from tests.packaging.root import python_root
+from tests.packaging.dockerfile import ROOT, USER, Stage, context, instructions
 
 LOCK = ROOT / "requirements.lock"
-# What the manifests set: 65532, numbered. See test_runs_as_the_manifests_say.
-USER = (65532, 65532)
 BAD_POD = """\
 apiVersion: v1
 kind: Pod
 metadata: {name: bad}
 spec: {containers: [{name: app, image: "app:1", securityContext: {privileged: true}}]}
 """
-
-
-@pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> list[Stage]:
-    folder = tmp_path_factory.mktemp("image")
-    return build(python_root(folder / "base"), folder)
-
-
-@pytest.fixture(scope="module")
-def image(stages: list[Stage]) -> Stage:
-    return stages[-1]
 
 
 def start(image: Stage, *argv: str, text: str = "", code: int = 0) -> str:
