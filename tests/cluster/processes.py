@@ -1,0 +1,131 @@
+"""The product's programs as processes of their own beside a real control plane, and the objects they look at."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from devcluster.controlplane import ControlPlane
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+CRDS = MANIFESTS / "crds"
+Json = dict[str, Any]
+Eventually = Callable[..., None]
+
+START = """
+import sys
+from pathlib import Path
+from iocaudit.controller.main import main
+from iocaudit.controller.options import OperatorOptions
+main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", period=float(sys.argv[2]),
+     lease_duration=3.0, health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=0,
+     manage_webhook=False))
+"""
+
+START_WITH_WEBHOOK = """
+import sys
+from pathlib import Path
+from iocaudit.controller.main import main
+from iocaudit.controller.options import OperatorOptions
+main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", lease_duration=3.0,
+     health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=0,
+     attempts_host="127.0.0.1", attempts_port=0, webhook_url=sys.argv[2], certificate_folder=Path(sys.argv[3])))
+"""
+
+WEBHOOK = """
+import sys
+from pathlib import Path
+from admission.main import main
+from admission.options import WebhookOptions
+main(WebhookOptions(certificates=Path(sys.argv[3]), kubeconfig=Path(sys.argv[1]), host="127.0.0.1",
+     port=int(sys.argv[2].rpartition(":")[2]), health_port=0, metrics_port=0, drain_seconds=0.0))
+"""
+
+
+@contextlib.contextmanager
+def program(start: str, log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs one; whatever a test does, it is ended with it."""
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, "-c", start, *map(str, arguments)], stderr=output, stdout=output)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+
+
+def operator(
+    cluster: ControlPlane, log: Path, period: float = 600.0
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """The operator without anything to do with the webhook."""
+    return program(START, log, cluster.kubeconfig, period)
+
+
+def apply(cluster: ControlPlane, *objects: Json) -> None:
+    cluster.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+def deployment(namespace: str, *, privileged: bool, replicas: int = 1) -> Json:
+    container = {"name": "app", "image": "hooli.com/shop/web:1.4", "securityContext": {"privileged": privileged}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": namespace},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}},
+        },
+    }
+
+
+def pod(namespace: str, name: str, **spec: Any) -> Json:
+    container = {"name": "app", "image": "hooli.com/shop/web:1.4"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"containers": [container], **spec},
+    }
+
+
+def binding(name: str) -> Json:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"}],
+    }
+
+
+def items(cluster: ControlPlane, kind: str, *arguments: str) -> list[Json]:
+    found: list[Json] = json.loads(cluster.kubectl("get", kind, "-o", "json", *arguments).stdout)["items"]
+    return found
+
+
+def states(cluster: ControlPlane, namespace: str | None, check: str) -> dict[str, str]:
+    """Target to state of the findings of a check."""
+    place = ("iocfindings", f"-n{namespace}") if namespace else ("clusteriocfindings",)
+    found = items(cluster, *place)
+    return {f["finding"]["target"]: f["finding"]["state"] for f in found if f["finding"]["check"] == check}
+
+
+def versions(cluster: ControlPlane) -> dict[tuple[str, str], str]:
+    """The resourceVersion of everything that is ours."""
+    return {
+        (item["kind"], item["metadata"]["uid"]): item["metadata"]["resourceVersion"]
+        for kind in ("iocfindings", "clusteriocfindings", "auditreports", "clusterauditreports")
+        for item in items(cluster, kind, "-A")
+    }
