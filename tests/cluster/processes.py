@@ -7,6 +7,8 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +36,10 @@ from pathlib import Path
 from iocaudit.controller.main import main
 from iocaudit.controller.options import OperatorOptions
 main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", lease_duration=3.0,
-     health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=0,
+     health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=int((sys.argv + ["0"])[4]),
      attempts_host="127.0.0.1", attempts_port=0, webhook_url=sys.argv[2], certificate_folder=Path(sys.argv[3])))
 """
+"""Kubeconfig, URL, folder for the certificates, and the port of the metrics (any free one without it)."""
 
 WEBHOOK = """
 import sys
@@ -44,8 +47,10 @@ from pathlib import Path
 from admission.main import main
 from admission.options import WebhookOptions
 main(WebhookOptions(certificates=Path(sys.argv[3]), kubeconfig=Path(sys.argv[1]), host="127.0.0.1",
-     port=int(sys.argv[2].rpartition(":")[2]), health_port=0, metrics_port=0, drain_seconds=0.0))
+     port=int(sys.argv[2].rpartition(":")[2]), health_port=0, metrics_port=int((sys.argv + ["0"])[4]),
+     drain_seconds=0.0))
 """
+"""The same arguments."""
 
 
 @contextlib.contextmanager
@@ -63,6 +68,39 @@ def program(start: str, log: Path, *arguments: object) -> Iterator[subprocess.Po
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(5)
+
+
+@contextlib.contextmanager
+def kept_running(start: str, log: Path, *arguments: object) -> Iterator[list[int]]:
+    """Runs a program and starts it again whenever it exits, as the kubelet would; gives its process ids so far."""
+    done, pids = threading.Event(), list[int]()
+
+    def keep() -> None:
+        while not done.is_set():
+            with program(start, log, *arguments) as process:
+                pids.append(process.pid)
+                while process.poll() is None and not done.wait(0.1):
+                    pass
+            done.wait(1.0)
+
+    thread = threading.Thread(target=keep, daemon=True)
+    thread.start()
+    try:
+        yield pids
+    finally:
+        done.set()
+        thread.join(30)
+
+
+def metric(port: int, name: str) -> float | None:
+    """The value of a metric, written as it is exposed, labels included; None where it is not there (yet)."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return None
+    found = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == name]
+    return float(found[0]) if found else None
 
 
 def operator(

@@ -1,10 +1,12 @@
 """The CRDs on a real API server: they install, they are structural, and they refuse what a schema can refuse."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import KubectlError
@@ -33,6 +35,40 @@ def test_install_structural_and_small(crds: ControlPlane) -> None:
         assert "NonStructuralSchema" not in {c["type"] for c in crd["status"]["conditions"]}
         assert crd["spec"]["names"]["categories"] == ["ioc"]
         assert len(json.dumps(crd["spec"])) < 100_000
+
+
+def loose_ends(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Every field of a schema that has no description or no bound."""
+    kind = schema.get("type")
+    inner = path.endswith(("[]", "{}")) or path in ("", ".metadata")
+    if not inner and not schema.get("description"):
+        yield f"{path}: no description"
+    if kind == "array":
+        if "maxItems" not in schema:
+            yield f"{path}: no maxItems"
+        yield from loose_ends(schema["items"], f"{path}[]")
+    if (
+        kind == "string"
+        and not {"maxLength", "enum", "format"} & schema.keys()
+        and path not in (".apiVersion", ".kind")
+    ):
+        yield f"{path}: no maxLength"
+    if kind == "integer" and "minimum" not in schema:
+        yield f"{path}: no minimum"
+    if kind == "object" and path != ".metadata":
+        values = schema.get("additionalProperties")
+        if (values or schema.get("x-kubernetes-preserve-unknown-fields")) and "maxProperties" not in schema:
+            yield f"{path}: no maxProperties"
+        if isinstance(values, dict):
+            yield from loose_ends(values, f"{path}{{}}")
+        for name, field in schema.get("properties", {}).items():
+            yield from loose_ends(field, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("file", sorted(CRDS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_field_is_described_and_bounded(file: Path) -> None:
+    for version in yaml.safe_load(file.read_text())["spec"]["versions"]:
+        assert list(loose_ends(version["schema"]["openAPIV3Schema"])) == []
 
 
 def policy(spec: dict[str, Any]) -> str:
@@ -69,6 +105,47 @@ def policy(spec: dict[str, Any]) -> str:
                 "match": {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
             },
             "values are given with In and NotIn",
+        ),
+        (
+            {
+                "checks": [{"ids": ["host-pid"]}],
+                "match": {"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}},
+            },
+            'Unsupported value: "Is"',
+        ),
+        ({"checks": [{"ids": ["host-pid"], "severity": "fatal"}]}, 'Unsupported value: "fatal"'),
+        ({"checks": [{"ids": ["host-pid"]}], "priority": 1_000_001}, "less than or equal to 1000000"),
+        ({"checks": [{"ids": ["host-pid"]}], "priority": -1_000_001}, "greater than or equal to -1000000"),
+        ({"checks": [{"ids": ["host-pid"]}], "priority": 1.5}, "must be of type integer"),
+        ({"checks": [{"ids": [""]}]}, "should match"),
+        ({"checks": [{"ids": []}]}, "names no check"),
+        ({"checks": [{"ids": ["host-pid", "host-pid"]}]}, "Duplicate value"),
+        ({"checks": [{"ids": ["a" * 64]}]}, "may not be more than 63"),
+        ({"checks": [{"profiles": ["lax"]}]}, 'Unsupported value: "lax"'),
+        ({"checks": [{"ids": ["host-pid"]}] * 129}, "must have at most 128 items"),
+        ({"checks": "host-pid"}, "must be of type array"),
+        ({"checks": [{"ids": ["host-port"], "parameters": ["allowed"]}]}, "must be of type object"),
+        (
+            {"checks": [{"ids": ["host-port"], "parameters": {f"p{number}": 1 for number in range(33)}}]},
+            "must have at most 32 items",
+        ),
+        ({"checks": [{"ids": ["host-pid"]}], "match": {"namespaces": [""]}}, "should be at least 1 chars long"),
+        ({"checks": [{"ids": ["host-pid"]}], "match": {"namespaces": ["Shop"]}}, "should match"),
+        ({"checks": [{"ids": ["host-pid"]}], "match": {"clusterScoped": "yes"}}, "must be of type boolean"),
+        ({"checks": [{"ids": ["host-pid"]}], "onFault": "warn"}, 'Unsupported value: "warn"'),
+        ({"checks": [{"ids": ["host-pid"]}], "onIncomplete": "allow"}, 'Unsupported value: "allow"'),
+        ({"checks": [{"ids": ["host-pid"]}], "existing": "off"}, 'Unsupported value: "off"'),
+        (
+            {
+                "checks": [{"ids": ["host-pid"]}],
+                "exemptSubjects": [{"kind": "User", "name": "ci", "namespace": "build"}],
+            },
+            "a User or Group has none",
+        ),
+        ({"checks": [{"ids": ["host-pid"]}], "exemptSubjects": [{"kind": "Group", "name": ""}]}, "at least 1 chars"),
+        (
+            {"checks": [{"ids": ["host-pid"]}], "exemptSubjects": [{"kind": "Everyone", "name": "x"}]},
+            "Unsupported value",
         ),
     ],
 )
