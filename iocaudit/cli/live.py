@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.errors import ForbiddenError, NotFoundError
+from iocaudit.cluster.discovery import Served, discover
+from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.report import Skipped
 from iocaudit.core.resource import CLUSTER, Resource
@@ -21,28 +22,31 @@ def scan_cluster(
     scan = Scan()
     world = World(default_namespace=options.namespace)
     auditor = Auditor(catalogue, load_policies(options, catalogue), world)
-    for kind in dict.fromkeys((NAMESPACE, *catalogue.world_kinds)):
-        _load(client, kind, world)
-    for kind in catalogue.audited_kinds:
+    served = discover(client)
+    for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
+        _load(client, kind, world, served)
+    for kind in served.present(catalogue.audited_kinds):
+        seen: set[str] = set()
         try:
-            for page in client.pages(kind):
-                for raw in page.items:
-                    scan.report.extend(auditor.audit(Resource(raw, CLUSTER, kind=kind)))
-        except NotFoundError:
-            continue  # not served here: there are none
-        except ForbiddenError as error:
+            for raw in client.each(kind):
+                resource = Resource(raw, CLUSTER, kind=kind)
+                if resource.uid not in seen:
+                    seen.add(resource.uid)
+                    scan.report.extend(auditor.audit(resource))
+        except ApiError as error:
+            if isinstance(error, NotFoundError) and not served.only_as(kind):
+                continue  # removed meanwhile: there are none
             scan.report.skipped.append(Skipped(None, None, f"{kind.plural} were not audited: {error}"))
     scan.documents = scan.report.audited
     scan.report = scan.report.sorted()
     return scan
 
 
-def _load(client: Client, kind: Kind, world: World) -> None:
+def _load(client: Client, kind: Kind, world: World, served: Served) -> None:
     try:
         items, _ = client.list_all(kind)
-    except NotFoundError:
-        return
-    except ForbiddenError as error:
-        world.mark_incomplete(kind, str(error))
+    except ApiError as error:
+        if not isinstance(error, NotFoundError) or served.only_as(kind):
+            world.mark_incomplete(kind, str(error))
         return
     world.replace(kind, (Resource(raw, CLUSTER, kind=kind) for raw in items))
