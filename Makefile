@@ -58,4 +58,4 @@ lock: ## refresh requirements.lock from pyproject.toml
 	rm -rf $(VENV)-lock
 
 clean: ## remove what the targets made in this folder
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-lock build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

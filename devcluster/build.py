@@ -63,7 +63,7 @@ def compile_tools(names: Iterable[str], progress: Progress) -> dict[str, Path]:
     missing = [name for name in wanted if not _is_program(folder / name)]
     if missing:
         progress.note(
-            f"compiling {', '.join(missing)} (once, into {folder}; about 8 minutes on two cores for all four)"
+            f"compiling {', '.join(missing)} (once, into {folder}; about 6 minutes on two cores for all four)"
         )
         _compile_missing(missing, tools, folder, progress)
     return {name: folder / name for name in wanted}
