@@ -148,7 +148,13 @@ class Demo:
         say("What was denied is on record: who tried what")
         self.wait(lambda: self.listed().count("Denied") >= 2, "the denied attempts in namespace shop")
         self.wait(lambda: "Denied" in self.quiet("get", "clusteriocfindings"), "the denied binding's finding")
-        self.kubectl("get", "iocfindings,clusteriocfindings", "-A", "--field-selector=finding.state=Denied")
+        shown = {"NAMESPACE": "metadata.namespace"} | {
+            name: f"finding.{field}"
+            for name, field in (("USER", "user"), ("TARGET", "target"), ("CHECK", "check"), ("COUNT", "count"))
+        }
+        columns = ",".join(f"{name}:.{path}" for name, path in shown.items())
+        denied = "--field-selector=finding.state=Denied"
+        self.kubectl("get", "iocfindings,clusteriocfindings", "-A", denied, "-o", f"custom-columns={columns}")
 
     def findings(self) -> None:
         say("What was there before")

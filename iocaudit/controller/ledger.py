@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -138,7 +138,10 @@ class Ledger:
         """Queue what of a post is not stored yet; the attempts that have to be written for it."""
         sorted_out: dict[Attempt, Tally] = {}
         new = Counter(attempt.namespace for attempt in self._pending if attempt not in self._places)
-        for attempt, tally in post.attempts.items():
+        now = self._clock().timestamp()
+        for attempt, said in post.attempts.items():
+            # A clock that runs ahead must not keep evidence for ever.
+            tally = replace(said, first=min(said.first, now), last=min(said.last, now))
             target = attempt
             if not (attempt in self._places or attempt in self._pending or attempt.is_other):
                 here = self._in_namespace[attempt.namespace] + new[attempt.namespace]

@@ -32,9 +32,9 @@ class Installed:
         self.account = cluster.serviceaccount_kubeconfig("iocaudit", "iocaudit-operator")
         url = f"https://127.0.0.1:{self.port}"
         self.webhook = LocalWebhook(cluster, folder / "webhook", certificates=self.certificates, attempts_url=url)
-        self.operator: subprocess.Popen[bytes] | None = None
+        self.operators: list[subprocess.Popen[bytes]] = []
 
-    def start_operator(self) -> None:
+    def start_operator(self) -> subprocess.Popen[bytes]:
         command = [
             *(sys.executable, "-m", "iocaudit.cli", "operator", f"--kubeconfig={self.account}"),
             *("--health-host=127.0.0.1", "--health-port=0", "--metrics-host=127.0.0.1", "--metrics-port=0"),
@@ -42,26 +42,25 @@ class Installed:
             f"--certificate-folder={self.certificates}",
         ]
         with self.log.open("ab") as output:
-            self.operator = subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 stdout=output,
                 stderr=output,
                 cwd=MANIFESTS.parent,
                 env={**os.environ, "POD_NAMESPACE": "iocaudit"},
             )
-
-    def kill_operator(self) -> None:
-        assert self.operator is not None
-        self.operator.kill()
-        self.operator.wait(10)
+        self.operators.append(process)
+        return process
 
     def close(self) -> None:
-        if self.operator is not None and self.operator.poll() is None:
-            self.operator.send_signal(signal.SIGTERM)
-            try:
-                self.operator.wait(15)
-            except subprocess.TimeoutExpired:
-                self.kill_operator()
+        for process in self.operators:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(10)
         self.webhook.close()
 
     def apply(self, body: Json, *arguments: str) -> bool:
@@ -160,16 +159,23 @@ def test_a_cluster_scoped_one_is_a_cluster_finding_and_reports_count_neither(
     assert all("privileged-container" not in report["report"]["checks"] for report in reports)
 
 
-def test_a_killed_operator_loses_and_doubles_nothing(installed: Installed, eventually: Eventually) -> None:
+def test_a_killed_leader_loses_and_doubles_nothing_and_the_standby_takes_over(
+    installed: Installed, eventually: Eventually
+) -> None:
+    (first,) = installed.operators
+    # On the same port, which works because a standby does not listen.
+    standby = installed.start_operator()
     names = [f"burst-{n}" for n in range(8)]
     for name in names:
         installed.denied(name)
-    # In the middle of writing, and while there is nobody to post to.
+    # In the middle of writing, and then while there is nobody to post to.
     eventually(lambda: installed.counted("Pod/burst-0") == 1, "the first of them", seconds=15)
-    installed.kill_operator()
+    assert standby.poll() is None
+    assert "cannot be received" not in installed.log.read_text()
+    first.kill()
+    first.wait(10)
     for name in names:
         installed.denied(name, "shop", 2)
-    installed.start_operator()
     eventually(
         lambda: all(installed.counted(f"Pod/{name}") == 3 for name in names),
         "all of them, by the next leader",

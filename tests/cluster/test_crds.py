@@ -169,3 +169,47 @@ def test_valid_policy_gets_defaults(crds: ControlPlane) -> None:
     stored = json.loads(answer.stdout)["spec"]
     assert (stored["onFault"], stored["onIncomplete"], stored["existing"]) == ("deny", "warn", "warn")
     assert stored["checks"][0]["parameters"] == {"trusted": ["hooli.com/"]}
+
+
+def denied_attempt(**change: Any) -> str:
+    finding = {
+        "check": "host-pid",
+        "severity": "high",
+        "rank": 2,
+        "subject": {"kind": "Pod", "name": "web", "namespace": "default"},
+        "state": "Denied",
+        "type": "denied-attempt",
+        "hitCount": 0,
+        "count": 1,
+        "user": "eve",
+        "firstSeen": "2026-01-02T03:04:05Z",
+        "lastSeen": "2026-01-02T03:04:05Z",
+    } | change
+    body = {
+        "apiVersion": "iocaudit.io/v1alpha1",
+        "kind": "IocFinding",
+        "metadata": {"name": "under-test", "namespace": "default"},
+        "finding": {key: value for key, value in finding.items() if value is not None},
+    }
+    return json.dumps(body)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"state": "Open"}, "a denied attempt, and nothing else, has the state Denied"),
+        ({"type": "posture"}, "a denied attempt, and nothing else, has the state Denied"),
+        ({"count": None}, "carries its count, its user and when it was last seen"),
+        ({"user": None}, "carries its count, its user and when it was last seen"),
+        ({"lastSeen": None}, "carries its count, its user and when it was last seen"),
+        ({"replicas": [{"name": "a", "number": 0}]}, "greater than or equal to 1"),
+    ],
+)
+def test_a_denied_attempt_has_to_be_whole(crds: ControlPlane, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(KubectlError) as error:
+        crds.kubectl("apply", "--dry-run=server", "-f", "-", input=denied_attempt(**change))
+    assert said in str(error.value)
+
+
+def test_a_whole_denied_attempt_is_taken(crds: ControlPlane) -> None:
+    assert "created" in crds.kubectl("apply", "--dry-run=server", "-f", "-", input=denied_attempt()).stdout
