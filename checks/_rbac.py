@@ -48,6 +48,8 @@ class Reach:
 
 
 Judge = Callable[[Reach], Severity]
+Only = Callable[[Rule, str | None], bool]
+"""Whether a rule counts, where it holds in a namespace (None: the whole cluster)."""
 
 
 def listed(values: Sequence[str] | frozenset[str]) -> str:
@@ -82,8 +84,30 @@ def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]
                 yield binding, bound
 
 
+def once(*several: Iterator[Hit | Skip]) -> Iterator[Hit | Skip]:
+    """The hits of several rounds, the first of each path and evidence only: put the worst round first."""
+    seen: set[tuple[str, str]] = set()
+    for one in several:
+        for hit in one:
+            key = (hit.path, hit.evidence) if isinstance(hit, Hit) else ("", hit.reason)
+            if key not in seen:
+                seen.add(key)
+                yield hit
+
+
+def names_resources(rule: Rule, _namespace: str | None) -> bool:
+    """Whether a rule names its resources: what `*` takes in besides is wildcard-rule's business."""
+    return "*" not in rule.resources
+
+
 def grants(
-    resource: Resource, world: World, powers: Sequence[Power], judge: Judge, *, everything: bool = False
+    resource: Resource,
+    world: World,
+    powers: Sequence[Power],
+    judge: Judge,
+    *,
+    everything: bool = False,
+    only: Only | None = None,
 ) -> Iterator[Hit | Skip]:
     """The hits of ``powers`` on a role's rules or on a binding's subjects.
 
@@ -94,7 +118,7 @@ def grants(
     if resource.kind in ROLES:
         namespace = world.namespace_of(resource)
         for index, rule in own_rules(resource):
-            if not everything and rule.is_everything:
+            if (not everything and rule.is_everything) or (only is not None and not only(rule, namespace)):
                 continue
             texts = [text for power in powers for text in power.granted(rule, clusterwide=namespace is None)]
             if texts:
@@ -105,11 +129,11 @@ def grants(
     for binding, bound in bound_in(resource, world):
         if not everything and is_everything(bound.rules):
             continue
-        yield from _granted(binding, bound, powers, judge, world)
+        yield from _granted(binding, bound, powers, judge, only, world)
 
 
 def _granted(
-    binding: Binding, bound: Bound, powers: Sequence[Power], judge: Judge, world: World
+    binding: Binding, bound: Bound, powers: Sequence[Power], judge: Judge, only: Only | None, world: World
 ) -> Iterator[Hit | Skip]:
     worst: Severity | None = None
     texts: list[str] = []
@@ -117,6 +141,8 @@ def _granted(
     if binding.selector is not None:
         namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
     for rule in bound.rules:
+        if only is not None and not only(rule, namespace):
+            continue
         found = [t for power in powers for t in power.granted(rule, clusterwide=binding.is_clusterwide)]
         if not found:
             continue

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, ROLES, grants, listed, own_rules, rule_hit
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, ROLES, grants, listed, once, own_rules, rule_hit
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CLUSTER_ROLE
@@ -104,5 +104,7 @@ def escalation_verb(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes documentation, RBAC good practices; CIS Kubernetes Benchmark 1.12, 5.1.8.
     """
-    yield from grants(resource, world, (ESCALATE, IMPERSONATE), lambda _: Severity.CRITICAL)
-    yield from grants(resource, world, (CONSTRAINED,), lambda _: Severity.HIGH)
+    yield from once(
+        grants(resource, world, (ESCALATE, IMPERSONATE), lambda _: Severity.CRITICAL),
+        grants(resource, world, (CONSTRAINED,), lambda _: Severity.HIGH),
+    )

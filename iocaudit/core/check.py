@@ -71,6 +71,7 @@ class Check:
     looks_at: tuple[Kind, ...]
     needs: tuple[Kind, ...]
     uses: tuple[Kind, ...]
+    in_files: tuple[Kind, ...]
     controls: Mapping[str, str]
     profile: str
     parameters: tuple[Parameter, ...]
@@ -119,6 +120,7 @@ def check(
     looks_at: tuple[Kind, ...],
     needs: tuple[Kind, ...] = (),
     uses: tuple[Kind, ...] = (),
+    in_files: tuple[Kind, ...] = (),
     controls: Mapping[str, str] | None = None,
     profile: str = "default",
     parameters: tuple[Parameter, ...] = (),
@@ -132,6 +134,7 @@ def check(
 
     ``needs`` are kinds it looks up in the World; where one is incomplete there, the engine says Skipped.
     ``uses`` are kinds it looks up too, but whose absence costs only a part of it: it yields Skip itself.
+    ``in_files`` are kinds it looks up where files hold them, and never asks a cluster for (Secrets, say).
     ``audit_only`` checks never run at admission, ``admission_only`` ones only there (they get the request).
     ``worst`` is the highest severity a single hit may carry where that is above ``severity``.
     ``operations`` are those for which the webhook calls it. Raises CatalogueError on a broken declaration.
@@ -171,7 +174,7 @@ def check(
                 raise broken(f"unknown parameter {name!r} (known: {', '.join(_HANDED)})")
         if "request" in handed and not admission_only:
             raise broken("it takes the request, so it must be declared admission_only")
-        if (needs or uses) and "world" not in handed:
+        if (needs or uses or in_files) and "world" not in handed:
             raise broken("it declares needs but does not take the world")
         if parameters and "params" not in handed:
             raise broken("it declares parameters but does not take params")
@@ -187,6 +190,7 @@ def check(
             looks_at=looks_at,
             needs=needs,
             uses=uses,
+            in_files=in_files,
             controls=dict(controls or {}),
             profile=profile,
             parameters=parameters_of,

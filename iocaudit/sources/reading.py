@@ -117,7 +117,7 @@ class Reader:
     ) -> None:
         self.world = World(default_namespace=default_namespace)
         self.cache = cache or TextCache()
-        self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.world_kinds))
+        self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.file_world_kinds))
         self._order: list[Resource] = []
         self._left = most_waiting
         self._names = {kind.name for kind in catalogue.kinds} | {"Namespace", "Kustomization", "AdmissionReview"}

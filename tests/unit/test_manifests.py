@@ -296,7 +296,7 @@ def test_generate_has_nothing_to_write_and_writes_what_is_missing(tmp_path: Path
     assert rights.read_bytes() == (MANIFESTS / "base/rbac.yaml").read_bytes()
     text = readme.read_text(encoding="utf-8")
     assert text.endswith("|\n<!-- checks:end -->\nkept\n")
-    assert "old" not in text
+    assert "\nold\n" not in text
     assert all(f"| `{check.id}` |" in text for check in CATALOGUE)
 
 

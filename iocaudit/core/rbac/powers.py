@@ -17,7 +17,8 @@ _CERTIFICATES = "certificates.k8s.io"
 _MODIFY = ("create", "update", "patch")
 _HTTP = ("get", "create", "update", "patch", "delete")
 _SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet")
-_SIGNER_NAMES = frozenset({"kubernetes.io/*", "kubernetes.io/legacy-unknown", *_SIGNERS})
+SIGNER_NAMES = frozenset({"kubernetes.io/*", "kubernetes.io/legacy-unknown", *_SIGNERS})
+"""Names by which a rule on signers takes in those whose certificates the API server accepts from clients."""
 
 Resource = tuple[str, str]
 """Group and plural, the latter with its subresource."""
@@ -78,7 +79,7 @@ def _extras(rule: Rule, clusterwide: bool) -> Iterator[str]:
 def _signing(rule: Rule, clusterwide: bool) -> Iterator[str]:
     if clusterwide and rule.covers(_CERTIFICATES, "signers"):
         for verb in ("approve", "sign"):
-            if rule.allows_verb(verb) and (not rule.names or rule.names & _SIGNER_NAMES):
+            if rule.allows_verb(verb) and (not rule.names or rule.names & SIGNER_NAMES):
                 yield f"{verb} signers"
 
 
@@ -234,7 +235,7 @@ POWERS: tuple[Power, ...] = (
     LOGS,
 )
 """Every power there is a check for."""
-_EVERYWHERE_CRITICAL = (SECRETS, TOKENS)
+_CRITICAL_UNLESS_NAMED = (SECRETS, TOKENS)
 
 
 @lru_cache(maxsize=8192)
@@ -246,11 +247,12 @@ def powers_of(rule: Rule, *, clusterwide: bool) -> dict[Power, tuple[str, ...]]:
 def critical_powers(rule: Rule, namespace: str | None) -> dict[Power, tuple[str, ...]]:
     """The powers of a rule that amount to the cluster, bound in a namespace (None: cluster-wide).
 
-    Secrets and tokens amount to it where those of kube-system are among them.
+    Of namespaces only kube-system amounts to it, whose ServiceAccounts, Secrets and tokens hold the rest.
     """
+    if namespace not in (None, "kube-system"):
+        return {}
     found = powers_of(rule, clusterwide=namespace is None)
-    wide = namespace in (None, "kube-system")
-    return {p: t for p, t in found.items() if p.critical or (wide and p in _EVERYWHERE_CRITICAL and not rule.names)}
+    return {p: t for p, t in found.items() if p.critical or (p in _CRITICAL_UNLESS_NAMED and not rule.names)}
 
 
 def is_dangerous(rule: Rule, *, clusterwide: bool) -> bool:

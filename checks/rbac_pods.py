@@ -1,0 +1,128 @@
+"""Grants that lead into pods, or to what pods can reach."""
+
+from collections.abc import Iterator
+
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, grants
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.rbac.powers import EXEC, VOLUMES, WORKLOADS_CREATED
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.world import World
+
+
+@check(
+    "workload-creation",
+    severity=Severity.HIGH,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="rbac",
+    looks_at=GRANTS,
+    uses=LOOKED_UP,
+    controls=CONTROLS | {"cis-1.12": "5.1.4"},
+)
+def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    """Somebody may run pods.
+
+    Whoever can create or change a pod, or anything that makes pods, chooses its ServiceAccount, its image and its
+    volumes: he holds the rights of every ServiceAccount of the namespace, reads its Secrets, and where Pod Security
+    does not forbid it, owns the node. The kinds of Argo, Knative, Tekton, Kubeflow and the like count.
+
+    Bad:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: Role
+        metadata: {name: ci, namespace: shop}
+        rules:
+        - {apiGroups: [apps], resources: [deployments], verbs: [create, patch]}
+
+    Good:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: Role
+        metadata: {name: ci, namespace: shop}
+        rules:
+        - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch]}
+
+    Fix: Let a pipeline of reviewed manifests create workloads; give others what reads or scales them.
+
+    Sources: Kubernetes, RBAC good practices, workload creation; CIS Kubernetes Benchmark 1.12, 5.1.4.
+    """
+    yield from grants(resource, world, (WORKLOADS_CREATED,), lambda _: Severity.HIGH, everything=True)
+
+
+@check(
+    "exec-permission",
+    severity=Severity.HIGH,
+    iocs=(IoC.USER_ACTIVITY,),
+    group="rbac",
+    looks_at=GRANTS,
+    uses=LOOKED_UP,
+    controls=CONTROLS | {"attack": "T1609", "ms": "MS-TA9006"},
+)
+def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    """Somebody may open sessions into pods.
+
+    A session (`pods/exec`, `attach`, `portforward`, `proxy`, an ephemeral container) runs as the pod: with its
+    ServiceAccount's token, its Secrets and its network, past every review. `get` sufficed before Kubernetes 1.35,
+    `create` does now. Bindings of such a role are flagged for each subject, that of Kubernetes' own admin or edit in
+    one namespace as medium.
+
+    Bad:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: Role
+        metadata: {name: debug, namespace: shop}
+        rules:
+        - {apiGroups: [""], resources: [pods, pods/exec], verbs: [get, create]}
+
+    Good:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: Role
+        metadata: {name: debug, namespace: shop}
+        rules:
+        - {apiGroups: [""], resources: [pods, pods/log], verbs: [get, list, watch]}
+
+    Fix: Remove the subresource; give logs and metrics, and open sessions through a break-glass role.
+
+    Sources: Kubernetes, RBAC good practices; Kubernetes 1.35 release notes; MITRE ATT&CK T1609.
+    """
+    yield from grants(resource, world, (EXEC,), lambda _: Severity.HIGH, everything=True)
+
+
+@check(
+    "persistent-volume-creation",
+    severity=Severity.HIGH,
+    iocs=(IoC.FILESYSTEM_CHANGE,),
+    group="rbac",
+    looks_at=GRANTS,
+    uses=LOOKED_UP,
+    controls=CONTROLS | {"cis-1.12": "5.1.9"},
+)
+def persistent_volume_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    """Somebody may create PersistentVolumes.
+
+    A PersistentVolume may name any path of a node's files; bound by a claim it is mounted by a pod to which Pod
+    Security sees nothing wrong.
+
+    Bad:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: ClusterRole
+        metadata: {name: storage}
+        rules:
+        - {apiGroups: [""], resources: [persistentvolumes], verbs: [create, get]}
+
+    Good:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: ClusterRole
+        metadata: {name: storage}
+        rules:
+        - {apiGroups: [""], resources: [persistentvolumeclaims], verbs: [create, get]}
+
+    Fix: Let claims be served by a StorageClass; keep volumes to the provisioner.
+
+    Sources: Kubernetes, RBAC good practices, persistent volume creation; CIS Kubernetes Benchmark 1.12, 5.1.9.
+    """
+    yield from grants(resource, world, (VOLUMES,), lambda _: Severity.HIGH)

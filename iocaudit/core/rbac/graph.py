@@ -1,0 +1,131 @@
+"""Every binding of a world by whom it names, and what an identity holds through them.
+
+The index follows from bindings alone. Roles are resolved as they are asked for, so that a changed role touches
+only what is bound to it, and what aggregates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from iocaudit.core.rbac.bindings import BINDINGS, Binding, Bound, bindings_in, resolve
+from iocaudit.core.rbac.defaults import default_bindings
+from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
+from iocaudit.core.resource import Resource
+from iocaudit.core.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A binding that gives an identity something, through ``subject`` (itself or a group it is in)."""
+
+    binding: Binding
+    bound: Bound
+    subject: Subject
+
+
+class RbacGraph:
+    """The bindings of a world. Make one by ``graph_of``."""
+
+    def __init__(self, bindings: tuple[Binding, ...], default_namespace: str) -> None:
+        self.bindings = bindings
+        self.by_subject: dict[str, list[tuple[Binding, Subject]]] = {}
+        self.accounts: dict[str, dict[str, Subject]] = {}
+        """Namespace to name to each ServiceAccount that a binding names."""
+        self.group_namespaces: set[str] = set()
+        """The namespaces whose ServiceAccounts some binding names as a group."""
+        for binding in bindings:
+            for named in binding.named:
+                subject = named.subject
+                if subject.kind == "ServiceAccount":
+                    if not subject.namespace:
+                        subject = Subject(subject.kind, subject.name, binding.namespace or default_namespace)
+                    self.accounts.setdefault(subject.namespace, {})[subject.name] = subject
+                elif subject.text.startswith(ACCOUNTS_OF):
+                    self.group_namespaces.add(subject.text.removeprefix(ACCOUNTS_OF))
+                self.by_subject.setdefault(subject.text, []).append((binding, subject))
+
+    def naming(self, subject: Subject, *, groups: bool = True) -> Iterator[tuple[Binding, Subject]]:
+        """The bindings that name it, and those that name a group it is in."""
+        yield from self.by_subject.get(subject.text, ())
+        if groups:
+            for group in subject.groups:
+                yield from self.by_subject.get(group, ())
+
+    def held(self, subject: Subject, world: World, *, groups: bool = True) -> Iterator[Held]:
+        """What an identity is given, binding by binding."""
+        for binding, through in self.naming(subject, groups=groups):
+            yield Held(binding, resolve(binding, world), through)
+
+
+def graph_of(world: World, *, near: Resource | None = None) -> RbacGraph:
+    """The graph of a world, kept until a binding changes.
+
+    The bindings every cluster has take part where the world holds none of their name: files leave them out.
+    """
+
+    def build() -> RbacGraph:
+        found: list[Binding] = []
+        present: set[tuple[str, str | None, str]] = set()
+        for kind in BINDINGS:
+            for resource in world.all(kind, near=near):
+                present.add((kind.name, resource.namespace, resource.name))
+                found += bindings_in(resource, world)
+        for resource in default_bindings():
+            if (resource.kind_name, resource.namespace, resource.name) not in present:
+                found += bindings_in(resource, world)
+        return RbacGraph(tuple(found), world.default_namespace)
+
+    return world.memo("rbac-graph", BINDINGS, build, near=near)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Somebody who can do something: ``namespace`` None means in the whole cluster."""
+
+    subject: Subject
+    binding: Binding
+    role: str
+    names: frozenset[str]
+
+
+def who_can(world: World, allows: Verb, namespace: str | None) -> tuple[list[Grant], list[str]]:
+    """Every subject that is given a request in a namespace (None: in the whole cluster), and what is not known.
+
+    Only the bindings that were read count, not those that every cluster has beside them.
+    """
+    found: list[Grant] = []
+    problems: dict[str, None] = {}
+    for binding in graph_of(world).bindings:
+        if binding.resource.origin.source == "default" or not binding.named:
+            continue
+        if not binding.is_clusterwide and (namespace is None or not binding.holds_in(namespace, world)):
+            continue
+        bound = resolve(binding, world)
+        if bound.problem is not None:
+            problems[bound.problem] = None
+        rules = [rule for rule in bound.rules if allows.given_by(rule, clusterwide=binding.is_clusterwide)]
+        if rules:
+            whole = any(not rule.names for rule in rules)
+            names = frozenset[str]() if whole else frozenset().union(*(rule.names for rule in rules))
+            found += [Grant(named.subject, binding, bound.role, names) for named in binding.named]
+    return found, list(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A request: a verb on a resource of a group (perhaps one object), or on a URL outside the resources."""
+
+    verb: str
+    group: str = ""
+    resource: str = ""
+    url: str = ""
+    name: str | None = None
+
+    def given_by(self, rule: Rule, *, clusterwide: bool) -> bool:
+        """Whether a rule allows it. URLs stand outside namespaces."""
+        if self.url:
+            return clusterwide and rule.allows_url(self.verb, self.url)
+        return rule.allows(self.verb, self.group, self.resource, self.name)

@@ -1,0 +1,174 @@
+"""What pods hold through their ServiceAccounts, and who shares these."""
+
+import pytest
+
+from iocaudit.core.kinds import CLUSTER_ROLE_BINDING, DEPLOYMENT, ROLE_BINDING, SERVICE_ACCOUNT
+from iocaudit.core.resource import Resource
+from tests.unit.checks.rbac_objects import aggregate, binding, objects, role, rule, run, severities
+
+POWER, TOKEN, SHARED = "workload-holds-power", "token-automounted", "shared-service-account"
+CRITICAL = [
+    rule("*", "*", "*"),
+    rule("bind", "clusterroles", "rbac.authorization.k8s.io"),
+    rule("impersonate", "users"),
+    rule("get", "nodes/proxy"),
+    rule("approve", "signers", "certificates.k8s.io"),
+    rule("patch", "mutatingwebhookconfigurations", "admissionregistration.k8s.io"),
+    rule("list", "secrets"),
+    rule("create", "serviceaccounts/token"),
+]
+
+
+def pod(account: str = "web", extra: str = "", namespace: str = "shop") -> Resource:
+    (found,) = objects(
+        f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: p, namespace: {namespace}}}
+spec: {{serviceAccountName: {account}, containers: [{{name: a, image: b}}]{extra}}}
+"""
+    )
+    return found
+
+
+def account(name: str = "web", extra: str = "") -> Resource:
+    (found,) = objects(f"{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}, namespace: shop}}{extra}}}")
+    return found
+
+
+@pytest.mark.parametrize("given", CRITICAL, ids=str)
+@pytest.mark.parametrize(
+    "who", ["ServiceAccount:shop/web", "Group:system:serviceaccounts:shop", "Group:system:serviceaccounts"]
+)
+def test_critical_grants_bound_in_the_whole_cluster(given: dict[str, object], who: str) -> None:
+    world = [role("r", given), binding("b", "r", who)]
+    assert severities(run(POWER, pod(), *world)) == ["high"]
+    assert not run(POWER, pod("other", namespace="else"), *world).found or who == "Group:system:serviceaccounts"
+
+
+def test_by_aggregation_and_in_every_workload_kind() -> None:
+    world = [aggregate("r", {"to": "r"}), role("part", CRITICAL[0], labels={"to": "r"})]
+    world.append(binding("b", "r", "ServiceAccount:shop/web"))
+    cron = objects(
+        """
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: c, namespace: shop}
+spec: {jobTemplate: {spec: {template: {spec: {serviceAccount: web, containers: []}}}}}
+"""
+    )[0]
+    (found,) = run(POWER, cron, *world).found
+    assert found.hit.path == "spec.jobTemplate.spec.template.spec.serviceAccountName"
+    assert "ServiceAccount shop/web" in found.message
+
+
+def test_in_one_namespace_only_kube_system_amounts_to_the_cluster() -> None:
+    secrets = role("r", rule("get", "secrets"))
+    for namespace, hits in (("shop", 0), ("kube-system", 1)):
+        bound = binding("b", "r", "ServiceAccount:shop/web", namespace=namespace)
+        assert len(run(POWER, pod(), secrets, bound).found) == hits
+        everything = binding("b", "cluster-admin", "ServiceAccount:shop/web", namespace=namespace)
+        assert len(run(POWER, pod(), everything).found) == hits
+
+
+def test_a_controllers_account_of_the_cluster_itself() -> None:
+    assert severities(run(POWER, pod("clusterrole-aggregation-controller", namespace="kube-system"))) == ["high"]
+    assert not run(POWER, pod("coredns", namespace="kube-system")).found
+
+
+def test_without_a_token_there_is_no_power() -> None:
+    bound = binding("b", "cluster-admin", "ServiceAccount:shop/web")
+    off = ", automountServiceAccountToken: false"
+    assert not run(POWER, pod(extra=off), bound).found
+    assert not run(POWER, pod(), bound, account(extra=off)).found
+    projected = off + ", volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: token}}]}}]"
+    assert run(POWER, pod(extra=projected), bound).found
+    vault = projected.replace("{path: token}", "{path: token, audience: vault}")
+    assert not run(POWER, pod(extra=vault), bound).found
+
+
+def test_what_is_not_known_is_skipped() -> None:
+    assert run(POWER, pod(), incomplete=(CLUSTER_ROLE_BINDING,)).skipped
+    assert run(POWER, pod(), binding("b", "gone", "ServiceAccount:shop/web")).skipped
+    bound = binding("b", "cluster-admin", "ServiceAccount:shop/web")
+    report = run(POWER, pod(), bound, incomplete=(SERVICE_ACCOUNT,))
+    assert not report.found
+    assert report.skipped
+
+
+@pytest.mark.parametrize(
+    ("in_pod", "in_account", "expected"),
+    [("", "", 1), ("true", "", 1), ("false", "", 0), ("", "false", 0), ("true", "false", 1), ("false", "true", 0)],
+)
+def test_whether_the_token_is_mounted(in_pod: str, in_account: str, expected: int) -> None:
+    def field(value: str) -> str:
+        return f", automountServiceAccountToken: {value}" if value else ""
+
+    report = run(TOKEN, pod(extra=field(in_pod)), account(extra=field(in_account)), profile="strict")
+    assert severities(report) == ["low"] * expected
+    assert not run(TOKEN, pod(extra=field(in_pod)), account(extra=field(in_account))).found
+
+
+def test_the_default_account_with_rights() -> None:
+    bound = binding("b", "view", "ServiceAccount:shop/default", namespace="shop")
+    assert severities(run(TOKEN, pod("default"), bound)) == ["high"]
+    assert severities(run(TOKEN, pod("default"), bound, profile="strict")) == ["high"]
+    everyone = binding("b", "view", "Group:system:serviceaccounts:shop", namespace="shop")
+    assert severities(run(TOKEN, pod("default"), everyone)) == ["high"]
+    assert not run(TOKEN, pod("default"), binding("b", "view", "ServiceAccount:else/default")).found
+    assert run(TOKEN, pod("default"), incomplete=(ROLE_BINDING,)).skipped
+    assert not run(TOKEN, pod("web"), incomplete=(ROLE_BINDING,)).skipped
+    assert severities(run(SHARED, bound)) == ["medium"]
+    assert not run(SHARED, binding("b", "view", "ServiceAccount:shop/web", namespace="shop")).found
+
+
+def workload(name: str, labels: str, kind: str = "Deployment", extra: str = "") -> Resource:
+    (found,) = objects(
+        f"""
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: {name}, namespace: shop{extra}}}
+spec: {{template: {{metadata: {{labels: {{{labels}}}}}, spec: {{serviceAccountName: web, containers: []}}}}}}
+"""
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("labels", "hits"),
+    [
+        (("app: a", "app: b"), 1),
+        (("app: a", "app: a"), 0),
+        (("app: a, app.kubernetes.io/part-of: x", "app: b, app.kubernetes.io/part-of: x"), 0),
+        (("app: a", "app: a, k8s-app: b", "k8s-app: b"), 0),
+        (("", ""), 1),
+        (("app: a",), 0),
+    ],
+)
+def test_unrelated_workloads(labels: tuple[str, ...], hits: int) -> None:
+    users = [workload(f"w{index}", text) for index, text in enumerate(labels)]
+    assert len(run(SHARED, account(), *users).found) == hits
+    assert not run(SHARED, account("other"), *users).found
+    assert not run(SHARED, account("default"), *users).found
+
+
+def test_a_controllers_own_objects_do_not_count() -> None:
+    owned = ", ownerReferences: [{apiVersion: v1, kind: X, name: x, uid: u, controller: true}]"
+    assert not run(SHARED, account(), workload("a", "app: a"), workload("b", "app: b", extra=owned)).found
+
+
+def test_a_lasting_token_in_a_file() -> None:
+    (secret,) = objects(
+        """
+apiVersion: v1
+kind: Secret
+metadata: {name: t, namespace: shop, annotations: {kubernetes.io/service-account.name: web}}
+type: kubernetes.io/service-account-token
+"""
+    )
+    assert severities(run(SHARED, account(), secret)) == ["medium"]
+    assert not run(SHARED, account("other"), secret).found
+
+
+def test_an_incomplete_kind_of_workload_is_said() -> None:
+    assert run(SHARED, account(), incomplete=(DEPLOYMENT,)).skipped
