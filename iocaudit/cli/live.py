@@ -1,5 +1,6 @@
 """``iocaudit scan --cluster``: audit a live cluster, read-only, page by page."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from iocaudit.cluster.client import Client
@@ -40,6 +41,16 @@ def scan_cluster(
     scan.documents = scan.report.audited
     scan.report = scan.report.sorted()
     return scan
+
+
+def read_world(kinds: Iterable[Kind], *, context: str | None = None, kubeconfig: Path | None = None) -> World:
+    """The objects of these kinds in a live cluster; a kind that may not be read is incomplete."""
+    client = Client.connect(kubeconfig, context)
+    world = World()
+    served = discover(client)
+    for kind in served.present(dict.fromkeys(kinds)):
+        _load(client, kind, world, served)
+    return world
 
 
 def _load(client: Client, kind: Kind, world: World, served: Served) -> None:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "scan": ("scan_command", "Audit manifests in files and folders, or a live cluster."),
     "checks": ("checks_command", "List the checks."),
     "explain": ("explain_command", "Explain one check."),
+    "rbac": ("rbac_command", "Ask who may do what, and how somebody gets to cluster-admin."),
     "webhook": ("webhook_command", "Run the validating admission webhook."),
     "operator": ("operator_command", "Run the operator."),
     "manifests": ("manifests_command", "Print what installs the auditor in a cluster."),

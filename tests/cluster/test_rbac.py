@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,6 +121,29 @@ def test_a_default_role_edited_to_hold_more_is_found(cluster: ControlPlane) -> N
         ("escalation-verb", f"ClusterRole {name}"),
         ("escalation-verb", f"ClusterRoleBinding {name}"),
     } <= found
+
+
+def test_questions_about_a_live_cluster(cluster: ControlPlane) -> None:
+    cluster.kubectl("create", "namespace", "asked")
+    cluster.kubectl("create", "role", "deploy", "-nasked", "--verb=create", "--resource=deployments.apps")
+    cluster.kubectl("create", "rolebinding", "ci", "-nasked", "--role=deploy", "--user=carol")
+    cluster.kubectl(
+        "create", "clusterrolebinding", "asked", "--clusterrole=cluster-admin", "--serviceaccount=asked:bot"
+    )
+
+    def rbac(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "iocaudit.cli", "rbac", *arguments, "--cluster"]
+        environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    found = rbac("who-can", "create", "deployments", "-n", "asked", "-o", "json")
+    assert found.returncode == 0, found.stderr
+    who = {grant["subject"]["name"] for grant in json.loads(found.stdout)["grants"]}
+    assert {"carol", "bot", "system:masters"} <= who
+    path = rbac("path", "carol", "--require-complete")
+    assert path.returncode == 1, path.stderr
+    assert path.stdout.splitlines()[0].startswith("1. User carol runs a pod as ServiceAccount asked/bot")
+    assert rbac("path", "nobody", "--require-complete").returncode == 0
 
 
 # Verb, resource, group, name: asked of the API server's authorizer and of our rules.

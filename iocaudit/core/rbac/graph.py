@@ -82,39 +82,6 @@ def graph_of(world: World, *, near: Resource | None = None) -> RbacGraph:
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """Somebody who can do something: ``namespace`` None means in the whole cluster."""
-
-    subject: Subject
-    binding: Binding
-    role: str
-    names: frozenset[str]
-
-
-def who_can(world: World, allows: Verb, namespace: str | None) -> tuple[list[Grant], list[str]]:
-    """Every subject that is given a request in a namespace (None: in the whole cluster), and what is not known.
-
-    Only the bindings that were read count, not those that every cluster has beside them.
-    """
-    found: list[Grant] = []
-    problems: dict[str, None] = {}
-    for binding in graph_of(world).bindings:
-        if binding.resource.origin.source == "default" or not binding.named:
-            continue
-        if not binding.is_clusterwide and (namespace is None or not binding.holds_in(namespace, world)):
-            continue
-        bound = resolve(binding, world)
-        if bound.problem is not None:
-            problems[bound.problem] = None
-        rules = [rule for rule in bound.rules if allows.given_by(rule, clusterwide=binding.is_clusterwide)]
-        if rules:
-            whole = any(not rule.names for rule in rules)
-            names = frozenset[str]() if whole else frozenset().union(*(rule.names for rule in rules))
-            found += [Grant(named.subject, binding, bound.role, names) for named in binding.named]
-    return found, list(problems)
-
-
-@dataclass(frozen=True, slots=True)
 class Verb:
     """A request: a verb on a resource of a group (perhaps one object), or on a URL outside the resources."""
 
@@ -129,3 +96,40 @@ class Verb:
         if self.url:
             return clusterwide and rule.allows_url(self.verb, self.url)
         return rule.allows(self.verb, self.group, self.resource, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Somebody who can do something, by a binding; ``names`` are the only objects with which he can, if any."""
+
+    subject: Subject
+    binding: Binding
+    role: str
+    names: frozenset[str]
+
+
+def who_can(
+    world: World, asked: Verb, namespace: str | None = None, *, scoped: bool = True
+) -> tuple[list[Grant], list[str]]:
+    """Every subject that is given a request, and what could not be judged.
+
+    ``namespace`` None: in any. ``scoped`` False: for what stands outside namespaces, which no RoleBinding gives.
+    Only the bindings that were read count, not those that every cluster has beside them.
+    """
+    found: list[Grant] = []
+    problems: dict[str, None] = {}
+    for binding in graph_of(world).bindings:
+        if binding.resource.origin.source == "default" or not binding.named:
+            continue
+        narrow = not binding.is_clusterwide
+        if narrow and (not scoped or (namespace is not None and not binding.holds_in(namespace, world))):
+            continue
+        bound = resolve(binding, world)
+        if bound.problem is not None:
+            problems[bound.problem] = None
+        rules = [rule for rule in bound.rules if asked.given_by(rule, clusterwide=not narrow)]
+        if rules:
+            names = {name for rule in rules for name in rule.names}
+            only = frozenset(names) if all(rule.names for rule in rules) else frozenset[str]()
+            found += [Grant(named.subject, binding, bound.role, only) for named in binding.named]
+    return found, list(problems)

@@ -1,0 +1,257 @@
+"""``iocaudit rbac``: who may do something, and how somebody gets to cluster-admin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from iocaudit.core.kinds import KINDS, SECRET, Kind
+from iocaudit.core.rbac.bindings import Binding
+from iocaudit.core.rbac.defaults import default_cluster_roles
+from iocaudit.core.rbac.escalation import Outcome, way_to_cluster_admin
+from iocaudit.core.rbac.graph import Grant, Verb, who_can
+from iocaudit.core.rbac.powers import POWERS
+from iocaudit.core.rbac.rules import rules_of
+from iocaudit.core.rbac.subjects import Subject, subject_of
+from iocaudit.core.world import World
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.sinks.escape import visible
+
+Json = dict[str, Any]
+_CHECKS = ("shared-service-account", "workload-holds-power")
+"""The checks that look up all that the questions here are about."""
+
+
+@click.group("rbac")
+def command() -> None:
+    """Ask who may do what, in files or in a live cluster."""
+
+
+def _options(function: Any) -> Any:
+    for option in reversed(
+        (
+            click.argument("paths", nargs=-1, metavar="PATH... | -"),
+            click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True),
+            click.option("--cluster", is_flag=True, help="Ask about a live cluster, read-only."),
+            click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig."),
+            click.option("--require-complete", is_flag=True, help="Exit with 3 if something could not be judged."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("who-can")
+@click.argument("verb")
+@click.argument("resource")
+@click.option("-n", "--namespace", metavar="NS", help="Only who can in this namespace.")
+@click.option("--name", metavar="NAME", help="Only who can with the object of this name.")
+@_options
+def who_can_command(
+    verb: str,
+    resource: str,
+    namespace: str | None,
+    name: str | None,
+    paths: tuple[str, ...],
+    output: str,
+    cluster: bool,
+    context: str | None,
+    require_complete: bool,
+) -> int:
+    """Who may VERB a RESOURCE: pods, pods/exec, deployments.apps, deployments.apps/scale, or a /url.
+
+    Exit code: 2 wrong usage or an unreadable document; 3 with --require-complete if a role is not known; 0 otherwise.
+    """
+    asked = _asked(verb, resource, name)
+    world, unreadable = _world(paths, cluster, context)
+    grants, problems = who_can(world, asked, namespace, scoped=_is_namespaced(asked))
+    grants.sort(key=lambda grant: (grant.subject.title, _scope(grant.binding), str(grant.binding.resource.ref)))
+    if output == "json":
+        question = {"verb": verb, "resource": resource, "namespace": namespace, "name": name}
+        found = [_grant(grant) for grant in grants]
+        click.echo(json.dumps({**question, "grants": found, "notKnown": problems}, indent=2))
+    else:
+        rows = [(g.subject.title, _scope(g.binding), _title(g.binding), g.role, _names(g.names)) for g in grants]
+        _table(("SUBJECT", "NAMESPACE", "BINDING", "ROLE", "ONLY"), sorted(set(rows)))
+        if not grants:
+            click.echo(visible(f"nobody among what was read can {verb} {resource}"))
+        _notes(problems)
+    return 2 if unreadable else 3 if require_complete and problems else 0
+
+
+@command.command("path")
+@click.argument("subject")
+@_options
+def path_command(
+    subject: str, paths: tuple[str, ...], output: str, cluster: bool, context: str | None, require_complete: bool
+) -> int:
+    """How SUBJECT gets to cluster-admin, step by step.
+
+    SUBJECT is User:NAME, Group:NAME, ServiceAccount:NAMESPACE:NAME, system:serviceaccount:NAMESPACE:NAME or the name
+    of a user. Exit code: 2 wrong usage or an unreadable document; 1 there is a way; 3 with --require-complete if a
+    role is not known; 0 otherwise.
+    """
+    start = _subject(subject)
+    world, unreadable = _world(paths, cluster, context)
+    outcome = way_to_cluster_admin(start, world)
+    if output == "json":
+        click.echo(json.dumps(_outcome(start, outcome), indent=2))
+    else:
+        for number, step in enumerate(outcome.steps, 1):
+            target = f" {step.to.title}" if step.to is not None else ""
+            by = f"  [{_title(step.binding)}, {step.role}]" if step.binding is not None else ""
+            click.echo(visible(f"{number}. {step.subject.title} {step.how}{target}{by}"))
+        if not outcome.steps:
+            click.echo(visible(f"no way found from {start.title} to cluster-admin"))
+        _notes(outcome.problems)
+    if unreadable:
+        return 2
+    return 1 if outcome.steps else 3 if require_complete and outcome.problems else 0
+
+
+def _world(paths: tuple[str, ...], cluster: bool, context: str | None) -> tuple[World, bool]:
+    """What the question is about, and whether a document of it could not be read (which is said)."""
+    if cluster == bool(paths):
+        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+    if context and not cluster:
+        raise click.UsageError("--context goes with --cluster")
+    catalogue = builtin_catalogue().select(_CHECKS)
+    if cluster:
+        from iocaudit.cli.live import read_world  # late: it imports the Kubernetes client
+
+        return read_world([kind for kind in catalogue.file_world_kinds if kind is not SECRET], context=context), False
+    from iocaudit.sources.files import expand  # late: after usage is known good
+    from iocaudit.sources.reading import Reader, Scan, skipped_templates
+
+    reader, scan = Reader(catalogue, "default"), Scan()
+    for file in expand(paths):
+        reader.read(file, scan)
+    skipped_templates(scan)
+    for error in scan.errors:
+        click.echo(visible(f"{error.file}:{error.line or 1}: {error.reason}"), err=True)
+    for skipped in scan.report.skipped:
+        where = skipped.origin.file if skipped.origin is not None else ""
+        click.echo(visible(f"{where}: {skipped.reason}"), err=True)
+    return reader.world, bool(scan.errors)
+
+
+def _asked(verb: str, resource: str, name: str | None) -> Verb:
+    if resource.startswith("/"):
+        return Verb(verb, url=resource)
+    whole, slash, subresource = resource.partition("/")
+    plural, dot, group = whole.partition(".")
+    if not dot:
+        groups = _groups().get(plural)
+        if groups is None:
+            raise click.UsageError(f"the group of {plural!r} is not known: write it as {plural}.GROUP")
+        group = groups
+    return Verb(verb, group, plural + slash + subresource, name=name)
+
+
+def _groups() -> dict[str, str]:
+    """Plural to group, of the kinds we know and those that a cluster's own roles name; the core group first."""
+    found: dict[str, set[str]] = {}
+    for kind in KINDS.values():
+        found.setdefault(kind.plural, set()).add(kind.group)
+    for role in default_cluster_roles():
+        for rule in rules_of(role):
+            for resource in rule.resources:
+                found.setdefault(resource.partition("/")[0], set()).update(rule.groups - {"*"})
+    return {name: min(groups, key=_built_in_first) for name, groups in found.items() if groups}
+
+
+def _built_in_first(group: str) -> tuple[bool, bool, bool, str]:
+    built_in = "." not in group or group.endswith(".k8s.io")
+    return (bool(group), not built_in, group == "extensions", group)
+
+
+def _is_namespaced(asked: Verb) -> bool:
+    outside = {pair for power in POWERS for target in power.targets if not target.scoped for pair in target.resources}
+    outside |= {(kind.group, kind.plural) for kind in KINDS.values() if not kind.namespaced and not _is_space(kind)}
+    whole = (asked.group, asked.resource.partition("/")[0])
+    return not asked.url and whole not in outside and (asked.group, asked.resource) not in outside
+
+
+def _is_space(kind: Kind) -> bool:
+    """A Namespace counts as being in itself: a RoleBinding there gives rights on it."""
+    return kind.name == "Namespace"
+
+
+def _subject(words: str) -> Subject:
+    kind, _, name = words.partition(":")
+    if kind == "ServiceAccount":
+        namespace, _, account = name.replace("/", ":", 1).partition(":")
+        if not (namespace and account):
+            raise click.UsageError(f"{words!r}: write ServiceAccount:NAMESPACE:NAME")
+        return Subject(kind, account, namespace)
+    if kind in ("User", "Group") and name:
+        return subject_of({"kind": kind, "name": name})
+    return subject_of({"kind": "User", "name": words})
+
+
+def _scope(binding: Binding) -> str:
+    if binding.selector is not None:
+        return "(by labels)"
+    return binding.namespace if binding.namespace is not None else "*"
+
+
+def _title(binding: Binding | None) -> str:
+    if binding is None:
+        return ""
+    built_in = " (every cluster's)" if binding.resource.origin.source == "default" else ""
+    return f"{binding.resource.ref}{built_in}"
+
+
+def _names(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _identity(subject: Subject) -> Json:
+    return {"kind": subject.kind, "namespace": subject.namespace or None, "name": subject.name}
+
+
+def _by(binding: Binding | None, role: str) -> Json:
+    if binding is None:
+        return {"binding": None, "role": None}
+    ref, origin = binding.resource.ref, binding.resource.origin
+    where = {"kind": ref.kind, "namespace": ref.namespace, "name": ref.name, "source": origin.source}
+    return {"binding": where | {"file": origin.file, "line": origin.line}, "role": role}
+
+
+def _grant(grant: Grant) -> Json:
+    found = {"subject": _identity(grant.subject), "namespace": grant.binding.namespace}
+    return {**found, **_by(grant.binding, grant.role), "names": sorted(grant.names)}
+
+
+def _outcome(start: Subject, outcome: Outcome) -> Json:
+    steps = [
+        {
+            "subject": _identity(step.subject),
+            "how": step.how,
+            "to": _identity(step.to) if step.to is not None else None,
+            **_by(step.binding, step.role),
+        }
+        for step in outcome.steps
+    ]
+    found = {"subject": _identity(start), "clusterAdmin": bool(steps), "steps": steps}
+    return {**found, "notKnown": list(outcome.problems)}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Columns padded to their widest value; a column that is empty throughout is left out."""
+    shown = [tuple(visible(cell) for cell in row) for row in rows]
+    if not shown:
+        return
+    keep = [index for index in range(len(header)) if any(row[index] for row in shown)]
+    lines = [[row[index] for index in keep] for row in (tuple(header), *shown)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(keep))]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _notes(problems: Iterable[str]) -> None:
+    for problem in problems:
+        click.echo(visible(f"not judged: {problem}"), err=True)
