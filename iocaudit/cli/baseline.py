@@ -40,7 +40,7 @@ class Baseline(NamedTuple):
         known = {entry["fingerprint"] for entry in self.entries}
         kept = [found for found in report.found if found.fingerprint not in known]
         return (
-            Report(kept, report.skipped, report.faults, report.not_configured, report.audited),
+            Report(kept, report.skipped, report.faults, report.not_configured, report.audited, report.waived),
             len(report.found) - len(kept),
         )
 

@@ -12,7 +12,8 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.sources.scan import Scan, ScanOptions, load_policies
+from iocaudit.sources.policy_files import acceptor, make_policies, make_waivers, now_if_needed, read_policy_files
+from iocaudit.sources.scan import Scan, ScanOptions
 
 
 def scan_cluster(
@@ -22,7 +23,10 @@ def scan_cluster(
     client = Client.connect(kubeconfig, context)
     scan = Scan()
     world = World(default_namespace=options.namespace)
-    auditor = Auditor(catalogue, load_policies(options, catalogue), world)
+    raws = read_policy_files(options.policy_files)
+    now = now_if_needed(raws)
+    waivers = make_waivers(raws, catalogue, now)
+    auditor = Auditor(catalogue, make_policies(raws, catalogue, options.profile), world, acceptor(waivers, now))
     served = discover(client)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
         _load(client, kind, world, served)
@@ -40,6 +44,8 @@ def scan_cluster(
             scan.report.skipped.append(Skipped(None, None, f"{kind.plural} were not audited: {error}"))
     scan.documents = scan.report.audited
     scan.report = scan.report.sorted()
+    if waivers is not None and now is not None:
+        scan.notes = waivers.notes((one.waiver for one in scan.report.waived), now)
     return scan
 
 

@@ -20,7 +20,13 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
 @click.argument("paths", nargs=-1, metavar="PATH... | -")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", show_default=True)
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
-@click.option("--policy", "policy_files", multiple=True, metavar="FILE", help="AuditPolicy objects, as in a cluster.")
+@click.option(
+    "--policy",
+    "policy_files",
+    multiple=True,
+    metavar="FILE",
+    help="AuditPolicy and IocWaiver objects, as in a cluster.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice([severity.label for severity in Severity]),
@@ -102,6 +108,7 @@ def command(
         not_kubernetes=scan.not_kubernetes,
         other_kinds=scan.other_kinds,
         errors=[UnreadableDocument(error.file, error.line, error.reason) for error in scan.errors],
+        notes=scan.notes,
     )
     if new_baseline:
         from iocaudit.cli.baseline import Baseline, write_baseline

@@ -85,6 +85,15 @@ class Fault:
     origin: Origin | None = None
 
 
+class Waived(NamedTuple):
+    """A hit that a waiver covers: an accepted risk, said but not counted. ``expires`` is RFC 3339."""
+
+    found: Found
+    waiver: str
+    reason: str
+    expires: str
+
+
 @dataclass(slots=True)
 class Report:
     """The outcome of one audit. ``not_configured`` maps a check to the parameters it lacks."""
@@ -94,9 +103,11 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     not_configured: dict[str, tuple[str, ...]] = field(default_factory=dict)
     audited: int = 0
+    waived: list[Waived] = field(default_factory=list)
 
     def extend(self, other: "Report") -> None:
         self.found += other.found
+        self.waived += other.waived
         self.skipped += other.skipped
         self.faults += other.faults
         self.not_configured |= other.not_configured
@@ -110,6 +121,7 @@ class Report:
             sorted(self.faults, key=lambda f: (_origin(f.origin), str(f.subject), f.check, f.error)),
             dict(sorted(self.not_configured.items())),
             self.audited,
+            sorted(self.waived, key=lambda w: _order_found(w.found)),
         )
 
 

@@ -18,7 +18,7 @@ from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.pod import PodSpec
-from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import Severity
@@ -27,6 +27,8 @@ from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet, Setting
 
 Clock = Callable[[], float]
+Accept = Callable[[Found, str | None, Resource], Waived | None]
+"""Says of a hit on a resource at home in a namespace (None: in cluster scope) whether a waiver covers it."""
 _MOST_PLANS = 10_000
 _LATE = "the audit ran out of time"
 
@@ -87,10 +89,12 @@ class _Plan:
 class Auditor:
     """Audits resources one by one under a policy; a door keeps one as long as its policies hold."""
 
-    def __init__(self, catalogue: Catalogue, policies: PolicySet, world: World) -> None:
+    def __init__(self, catalogue: Catalogue, policies: PolicySet, world: World, accept: Accept | None = None) -> None:
+        """``accept`` is asked of each hit whether a waiver covers it, and which."""
         self.catalogue = catalogue
         self.policies = policies
         self.world = world
+        self._accept = accept
         self._plans: dict[tuple[Kind, int, Operation | None], _Plan] = {}
 
     def settings_for(self, resource: Resource) -> dict[str, Setting]:
@@ -188,7 +192,19 @@ class Auditor:
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = f"{type(error).__name__}: {error}"
                 report.faults.append(Fault(step.check.id, ref, text, origin))
+        if self._accept is not None and report.found:
+            self._waive(report, resource, self._accept)
         return report
+
+    def _waive(self, report: Report, resource: Resource, accept: Accept) -> None:
+        home, kept = self.home_of(resource), []
+        for found in report.found:
+            waived = accept(found, home, resource)
+            if waived is None:
+                kept.append(found)
+            else:
+                report.waived.append(waived)
+        report.found = kept
 
     def _incomplete(self, needs: tuple[Kind, ...]) -> str | None:
         for kind in needs:

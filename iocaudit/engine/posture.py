@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Request
 from iocaudit.engine.policy import Mode, Setting
 
@@ -14,6 +14,7 @@ from iocaudit.engine.policy import Mode, Setting
 class Verdict:
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
+    ``waived`` are hits that a waiver covers.
     ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
     (``exempt``, ``existing``, ``system``) to the hits it spared.
     """
@@ -27,6 +28,7 @@ class Verdict:
     incomplete_denials: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     spared: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+    waived: tuple[Waived, ...] = ()
 
 
 _NOTHING = Verdict(allowed=True)
@@ -49,7 +51,7 @@ def judge(
     pod is already in it, nothing is denied, so that draining a node does not kill what ran before.
     """
     if not (report.found or report.faults or report.skipped):
-        return _NOTHING
+        return Verdict(allowed=True, waived=tuple(report.waived)) if report.waived else _NOTHING
     denials: list[Found] = []
     warnings: list[Found] = []
     observed: list[Found] = []
@@ -88,6 +90,7 @@ def judge(
         incomplete_denials=incomplete,
         skipped=skipped,
         spared=spared,
+        waived=tuple(report.waived),
     )
 
 
@@ -102,6 +105,7 @@ def spare(verdict: Verdict, why: str) -> Verdict:
         faults=(*verdict.faults, *verdict.fault_denials),
         skipped=(*verdict.skipped, *verdict.incomplete_denials),
         spared={**verdict.spared, why: verdict.denials} if verdict.denials else verdict.spared,
+        waived=verdict.waived,
     )
 
 

@@ -38,6 +38,12 @@ def render(report: Report, reading: ReadingSummary) -> str:
     for fault in report.faults:
         file = fault.origin.file if fault.origin else None
         lines.append(_line("error", f"iocaudit fault {fault.check}", f"{fault.subject}: {fault.error}", file, None))
+    for waived in report.waived:
+        found = waived.found
+        why = f"{found.message} (by {waived.waiver} until {waived.expires}: {waived.reason})"
+        lines.append(_line("notice", f"iocaudit waived {found.check}", why, found.origin.file, found.origin.line))
+    for note in reading.notes:
+        lines.append(_line("notice", "iocaudit", note, None, None))
     for skipped in report.skipped:
         file = skipped.origin.file if skipped.origin else None
         title = f"iocaudit skipped {skipped.check or ''}".strip()

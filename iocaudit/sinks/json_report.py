@@ -45,12 +45,17 @@ def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
     """The whole report as plain data."""
     return {
         "findings": [finding_json(found) for found in report.found],
+        "waived": [
+            {**finding_json(one.found), "waiver": one.waiver, "reason": one.reason, "expires": one.expires}
+            for one in report.waived
+        ],
         "skipped": [_not_evaluated(entry, entry.reason) for entry in report.skipped],
         "notConfigured": [
             {"check": check, "parameters": list(missing)} for check, missing in report.not_configured.items()
         ],
         "faults": [_not_evaluated(entry, entry.error) for entry in report.faults],
         "errors": [{"file": error.file, "line": error.line, "reason": error.reason} for error in reading.errors],
+        "notes": list(reading.notes),
         "summary": summary_of(report, reading),
     }
 

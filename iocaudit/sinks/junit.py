@@ -24,6 +24,11 @@ def render(report: Report, reading: ReadingSummary) -> str:
         origin = skipped.origin
         case = _case(suite, skipped.check or "audit", str(skipped.subject or ""), origin.file if origin else None, None)
         ElementTree.SubElement(case, "skipped", message=xml_text(skipped.reason))
+    for waived in report.waived:
+        found = waived.found
+        case = _case(suite, found.check, str(found.subject), found.origin.file, found.origin.line)
+        why = f"waived by {waived.waiver} until {waived.expires}: {waived.reason}"
+        ElementTree.SubElement(case, "skipped", message=xml_text(why))
     failures, errors = len(report.found), len(report.faults) + len(reading.errors)
     tests = len(suite)
     if not tests:
@@ -33,7 +38,7 @@ def render(report: Report, reading: ReadingSummary) -> str:
         "tests": str(tests),
         "failures": str(failures),
         "errors": str(errors),
-        "skipped": str(len(report.skipped)),
+        "skipped": str(len(report.skipped) + len(report.waived)),
     }
     suite.attrib.update(counts)
     root = ElementTree.Element("testsuites", {"name": "iocaudit", **counts})

@@ -9,7 +9,7 @@ import orjson
 from iocaudit import __version__
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
-from iocaudit.core.report import Found, Report
+from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.summary import ReadingSummary
@@ -56,7 +56,10 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
                     }
                 ],
                 "columnKind": "unicodeCodePoints",
-                "results": [_result(found, index) for found in report.found],
+                "results": [
+                    *(_result(found, index) for found in report.found),
+                    *(_waived(waived, index) for waived in report.waived),
+                ],
             }
         ],
     }
@@ -119,6 +122,15 @@ def _result(found: Found, index: dict[str, int]) -> dict[str, Any]:
             "iocauditFinding/v1": found.finding_fingerprint,
         },
         "properties": {"severity": found.severity.label, "path": visible(found.hit.place)},
+    }
+
+
+def _waived(waived: Waived, index: dict[str, int]) -> dict[str, Any]:
+    """A result that services show as dismissed, with who accepted it and why."""
+    why = visible(f"waiver {waived.waiver} until {waived.expires}: {waived.reason}")
+    return {
+        **_result(waived.found, index),
+        "suppressions": [{"kind": "external", "status": "accepted", "justification": why}],
     }
 
 

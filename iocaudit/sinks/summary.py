@@ -29,6 +29,8 @@ class ReadingSummary:
     other_kinds: int = 0
     errors: list[UnreadableDocument] = field(default_factory=list)
     baselined: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What is to be said beside the report, such as waivers that waived nothing."""
 
 
 def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
         "unreadable": len(reading.errors),
         "findings": len(report.found),
         "baselined": reading.baselined,
+        "waived": len(report.waived),
         "bySeverity": {severity.label: by_severity[severity] for severity in reversed(Severity)},
         "byCheck": dict(sorted(by_check.items())),
         "skipped": len(report.skipped),

@@ -78,6 +78,14 @@ def _tail(report: Report, reading: ReadingSummary) -> list[str]:
         lines.append(visible(f"skipped: {where + ': ' if where else ''}{name}{subject}{skipped.reason}"))
     if len(report.skipped) > _MOST_SKIPPED:
         lines.append(f"skipped: {len(report.skipped) - _MOST_SKIPPED} more (all are in -o json)")
+    for waived in report.waived[:_MOST_SKIPPED]:
+        found = waived.found
+        where = _where(found.origin.file, found.origin.line)
+        why = f"by {waived.waiver} until {waived.expires}: {waived.reason}"
+        lines.append(visible(f"waived: {where + ': ' if where else ''}{found.check}: {found.message} ({why})"))
+    if len(report.waived) > _MOST_SKIPPED:
+        lines.append(f"waived: {len(report.waived) - _MOST_SKIPPED} more (all are in -o json)")
+    lines += [visible(f"note: {note}") for note in reading.notes]
     for check, missing in report.not_configured.items():
         names = ", ".join(missing)
         lines.append(f"not configured: {check} did not run: a policy has to set its parameter {names}")
@@ -88,6 +96,8 @@ def _tail(report: Report, reading: ReadingSummary) -> list[str]:
     lines.append(
         f"{len(report.found)} findings ({', '.join(counts)}) in {report.audited} objects of "
         f"{reading.files} files; {len(report.skipped)} skipped, {len(report.faults)} faults, "
-        f"{len(reading.errors)} unreadable" + (f", {reading.baselined} in the baseline" if reading.baselined else "")
+        f"{len(reading.errors)} unreadable"
+        + (f", {len(report.waived)} waived" if report.waived else "")
+        + (f", {reading.baselined} in the baseline" if reading.baselined else "")
     )
     return lines

@@ -61,6 +61,8 @@ class Scan:
     other_kinds: int = 0
     errors: list[Unread] = field(default_factory=list)
     templates: list[tuple[str, Template]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is to be said beside the report, of waivers that waived nothing."""
 
     def extend(self, other: Scan) -> None:
         self.report.extend(other.report)

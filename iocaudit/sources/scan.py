@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core.report import Found, Report
 from iocaudit.core.world import World
@@ -14,10 +14,13 @@ from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.documents import Document
 from iocaudit.sources.files import expand, size_of
 from iocaudit.sources.lines import LineTable
-from iocaudit.sources.policy_files import make_policies, read_policy_files
+from iocaudit.sources.policy_files import acceptor, make_policies, make_waivers, now_if_needed, read_policy_files
 from iocaudit.sources.progress import Progress, Silence
 from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, skipped_templates
 from iocaudit.sources.subjects import Subject, subjects
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Scan", "ScanOptions", "Unread", "audit_documents", "load_policies", "scan_files"]
 
@@ -44,22 +47,38 @@ class Task:
     """All that the audit of a part of the files needs; can be handed to another process."""
 
     def __init__(
-        self, catalogue: Catalogue, policies: list[dict[str, Any]], options: ScanOptions, reader: Reader
+        self,
+        catalogue: Catalogue,
+        policies: list[dict[str, Any]],
+        options: ScanOptions,
+        reader: Reader,
+        now: datetime | None,
     ) -> None:
         self._catalogue = catalogue
         self._raw_policies = policies
         self._options = options
         self._reader = reader
+        self._now = now
         self._policies = make_policies(policies, catalogue, options.profile)
+        self.waivers = make_waivers(policies, catalogue, now)
 
     def __reduce__(self) -> tuple[Any, ...]:
         ids = [check.id for check in self._catalogue]
-        return _task, (ids, self._raw_policies, self._options, self._reader)
+        return _task, (ids, self._raw_policies, self._options, self._reader, self._now)
+
+    def _auditor(self, world: World) -> Auditor:
+        return Auditor(self._catalogue, self._policies, world, acceptor(self.waivers, self._now))
+
+    def note(self, scan: Scan) -> Scan:
+        """Say of the waivers that waived nothing why."""
+        if self.waivers is not None and self._now is not None:
+            scan.notes = self.waivers.notes((one.waiver for one in scan.report.waived), self._now)
+        return scan
 
     def audit(self, part: Iterable[Waiting], progress: Progress) -> Scan:
         """Audit what waits, in the world that the reader has filled."""
         scan = Scan()
-        auditor = Auditor(self._catalogue, self._policies, self._reader.world)
+        auditor = self._auditor(self._reader.world)
         for waiting in part:
             progress.step(waiting.file)
             _audit(self._reader.subjects_of(waiting, scan), auditor, scan)
@@ -71,14 +90,16 @@ class Task:
         for file in part:
             progress.step(file)
             reader = Reader(self._catalogue, self._options.namespace, cache=self._reader.cache)
-            auditor = Auditor(self._catalogue, self._policies, reader.world)
+            auditor = self._auditor(reader.world)
             _audit(reader.subjects_of(reader.read(file, scan), scan), auditor, scan)
             skipped_templates(scan)
         return scan
 
 
-def _task(ids: list[str], policies: list[dict[str, Any]], options: ScanOptions, reader: Reader) -> Task:
-    return Task(builtin_catalogue().select(ids), policies, options, reader)
+def _task(
+    ids: list[str], policies: list[dict[str, Any]], options: ScanOptions, reader: Reader, now: datetime | None
+) -> Task:
+    return Task(builtin_catalogue().select(ids), policies, options, reader, now)
 
 
 def scan_files(
@@ -94,13 +115,14 @@ def scan_files(
     """
     progress = progress or Silence()
     reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting)
-    task = Task(catalogue, read_policy_files(options.policy_files), options, reader)
+    policies = read_policy_files(options.policy_files)
+    task = Task(catalogue, policies, options, reader, now_if_needed(policies))
     files = list(expand(paths))
     scan = Scan()
     if options.each_file_alone:
         progress.stage("auditing", len(files))
         _in_parts(task.audit_alone, files, [size_of(file) for file in files], scan, options, progress)
-        return scan.sorted()
+        return task.note(scan.sorted())
     waiting: list[Waiting] = []
     progress.stage("reading", len(files))
     for file in files:
@@ -114,7 +136,7 @@ def scan_files(
     waiting = [one for one in waiting if one.entries or one.again is not None]
     progress.stage("auditing", len(waiting))
     _in_parts(task.audit, waiting, [one.weight for one in waiting], scan, options, progress)
-    return scan.sorted()
+    return task.note(scan.sorted())
 
 
 def _in_parts(
@@ -159,11 +181,12 @@ def _audit(found: Iterable[Subject], auditor: Auditor, scan: Scan) -> None:
     document: Document | None = None
     for subject in found:
         report = auditor.audit(subject.resource)
-        if report.found and subject.resource.origin.line is not None:
+        if (report.found or report.waived) and subject.resource.origin.line is not None:
             if table is None or subject.document is not document:
                 document = subject.document
                 table = LineTable.of(document)
             report.found = [_placed(hit, table) for hit in report.found]
+            report.waived = [one._replace(found=_placed(one.found, table)) for one in report.waived]
         scan.report.extend(report)
 
 

@@ -28,6 +28,7 @@ def test_install_structural_and_small(crds: ControlPlane) -> None:
         "IocFinding",
         "ClusterIocFinding",
         "AuditPolicy",
+        "IocWaiver",
         "AuditReport",
         "ClusterAuditReport",
     }
@@ -213,3 +214,59 @@ def test_a_denied_attempt_has_to_be_whole(crds: ControlPlane, change: dict[str, 
 
 def test_a_whole_denied_attempt_is_taken(crds: ControlPlane) -> None:
     assert "created" in crds.kubectl("apply", "--dry-run=server", "-f", "-", input=denied_attempt()).stdout
+
+
+def waiver(name: str, **spec: Any) -> str:
+    base = {
+        "checks": ["privileged-container"],
+        "namespaces": ["shop"],
+        "owner": "team-shop",
+        "reason": "until v2 is out",
+        "expires": "2099-01-01T00:00:00Z",
+    }
+    body = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "IocWaiver", "metadata": {"name": name}}
+    return json.dumps({**body, "spec": {**base, **spec}})
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"checks": []}, "should have at least 1 item"),
+        ({"checks": ["*"]}, "should match"),
+        ({"namespaces": ["*"]}, "should match"),
+        ({"namespaces": ["?-*"]}, "should match"),
+        ({"names": ["**"]}, "should match"),
+        ({"namespaces": []}, "name at least one namespace, or set clusterScope"),
+        ({"owner": ""}, "spec.owner"),
+        ({"expires": "tomorrow"}, "must be of type date-time"),
+        ({"expires": None}, "spec.expires: Required value"),
+    ],
+)
+def test_invalid_waiver_is_refused(crds: ControlPlane, spec: dict[str, Any], said: str) -> None:
+    with pytest.raises(KubectlError) as refused:
+        crds.kubectl("create", "--dry-run=server", "-f", "-", input=waiver("under-test", **spec))
+    assert said in str(refused.value)
+
+
+def test_a_waiver_may_be_shortened_and_nothing_else_of_what_it_covers(crds: ControlPlane) -> None:
+    crds.kubectl("create", "-f", "-", input=waiver("edited", kinds=["Pod"]))
+    try:
+        shorter: dict[str, Any] = {"kinds": ["Pod"], "expires": "2098-01-01T00:00:00Z"}
+        crds.kubectl("apply", "-f", "-", input=waiver("edited", **shorter))
+        crds.kubectl("apply", "-f", "-", input=waiver("edited", **shorter, reason="more words"))
+        for change in (
+            {"expires": "2098-01-01T00:00:01Z"},
+            {"checks": ["privileged-container", "host-pid"]},
+            {"namespaces": ["shop", "shop-2"]},
+            {"clusterScope": True},
+            {"kinds": ["Pod", "Job"]},
+            {"names": ["web"]},
+            {"labels": {"matchLabels": {"a": "b"}}},
+            {"images": ["hooli.com/"]},
+            {"allowNew": True},
+        ):
+            with pytest.raises(KubectlError) as refused:
+                crds.kubectl("apply", "-f", "-", input=waiver("edited", **{**shorter, **change}))
+            assert "make a new waiver" in str(refused.value), change
+    finally:
+        crds.kubectl("delete", "iocwaiver", "edited")

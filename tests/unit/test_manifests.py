@@ -64,7 +64,7 @@ def scan(*args: str, text: str | None = None) -> Result:
 
 def test_prints_every_manifest_once_definitions_first() -> None:
     kinds = [document["kind"] for document in printed()]
-    assert kinds[:6] == ["CustomResourceDefinition"] * 5 + ["Namespace"]
+    assert kinds[:7] == ["CustomResourceDefinition"] * 6 + ["Namespace"]
     kustomization = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text(encoding="utf-8"))
     # The command prints the files as they are: a patch here would make it differ from `kubectl apply -k`.
     assert set(kustomization) == {"apiVersion", "kind", "resources"}

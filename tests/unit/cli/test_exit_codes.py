@@ -73,6 +73,29 @@ def test_a_baseline_leaves_out_what_it_lists(tmp_path: Path) -> None:
     assert (done.returncode, "in the baseline" in done.stdout) == (0, True)
 
 
+def test_a_waiver_is_said_and_does_not_count(tmp_path: Path) -> None:
+    waiver = tmp_path / "waiver.yaml"
+    template = """\
+apiVersion: iocaudit.io/v1alpha1
+kind: IocWaiver
+metadata: {name: legacy}
+spec: {checks: [privileged-container], namespaces: [default], owner: us, reason: old, expires: %s}
+"""
+    waiver.write_text(template % "2999-01-01T00:00:00Z")
+    done = iocaudit("scan", "-", "--policy", str(waiver), stdin=BAD)
+    assert done.returncode == 0
+    assert 'waived: <stdin>:4: privileged-container: Pod a: container "c" runs privileged' in done.stdout
+    assert "(by legacy until 2999-01-01T00:00:00Z: old)" in done.stdout
+    waiver.write_text(template % "2020-01-01T00:00:00Z")
+    done = iocaudit("scan", "-", "--policy", str(waiver), stdin=BAD)
+    assert done.returncode == 1
+    assert "note: waiver legacy: expired at 2020-01-01T00:00:00Z" in done.stdout
+    waiver.write_text(template.replace("[default]", "['*']") % "2999-01-01T00:00:00Z")
+    done = iocaudit("scan", "-", "--policy", str(waiver), stdin=BAD)
+    assert done.returncode == 2
+    assert "spec.namespaces[0]: '*' means everything" in done.stderr
+
+
 def test_checks_and_explain_print() -> None:
     listed = iocaudit("checks").stdout.split()[0]
     done = iocaudit("explain", listed)

@@ -1,0 +1,281 @@
+"""Accepted risks: IocWaiver read and asked whether it covers a hit.
+
+A waiver covers a hit alone or not at all: two of which each covers a part never add up. What it was made for is
+recorded by fingerprint, so that nobody inside a namespace can widen it afterwards.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from iocaudit.core.errors import IocauditError
+from iocaudit.core.image import ImagePatterns, ImageReference
+from iocaudit.core.label_selector import selects
+from iocaudit.core.report import Found, Waived
+from iocaudit.core.resource import Ref, Resource
+from iocaudit.core.shape import items, mapping, strings, text
+from iocaudit.engine.audit import Accept
+from iocaudit.engine.catalogue import Catalogue
+
+LONGEST = timedelta(days=90)
+"""How long a waiver may hold where the operator and the webhook are not told otherwise."""
+MOST_COVERED = 1000
+"""How many fingerprints a waiver's status lists; beyond, hits are not covered."""
+
+
+class WaiverError(IocauditError):
+    """An IocWaiver cannot be used; names the waiver, the field and the reason."""
+
+
+class WaiverState(StrEnum):
+    ACTIVE = "Active"
+    EXPIRED = "Expired"
+    INERT = "Inert"
+    REFUSED = "Refused"
+
+
+class Context(NamedTuple):
+    """What a waiver may narrow itself by, beyond the hit: labels of the object, images behind the hit."""
+
+    labels: Mapping[str, Any] = {}
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """An IocWaiver that has been read. ``covered`` None: whatever it matches, new hits included."""
+
+    name: str
+    checks: frozenset[str]
+    namespaces: tuple[str, ...]
+    cluster_scope: bool
+    kinds: frozenset[str]
+    names: tuple[str, ...]
+    labels: Mapping[str, Any] | None
+    images: tuple[str, ...]
+    owner: str
+    reason: str
+    ticket: str
+    expires: datetime
+    since: datetime
+    covered: frozenset[str] | None
+
+    def refusal(self, longest: timedelta | None) -> str | None:
+        """Why it holds nowhere, however it reads; None where it may hold."""
+        if longest is not None and self.expires - self.since > longest:
+            return (
+                f"it would hold for {_days(self.expires - self.since)}, longer than the {_days(longest)} that are "
+                f"allowed: let it expire by {moment(self.since + longest)}"
+            )
+        return None
+
+    def holds(self, now: datetime, longest: timedelta | None) -> bool:
+        return now < self.expires and self.refusal(longest) is None
+
+    def matches(self, check: str, subject: Ref, home: str | None, context: Context) -> bool:
+        """Whether a hit on an object at home in a namespace (None: cluster scope) is of those it speaks of."""
+        return (
+            check in self.checks
+            and self._in_place(home)
+            and (not self.kinds or subject.kind in self.kinds or f"{subject.kind}.{subject.group}" in self.kinds)
+            and (not self.names or any(fnmatch.fnmatchcase(subject.name, pattern) for pattern in self.names))
+            and (self.labels is None or selects(self.labels, context.labels))
+            and (not self.images or self._of_images(context.images))
+        )
+
+    def _in_place(self, home: str | None) -> bool:
+        if home is None:
+            return self.cluster_scope
+        return any(fnmatch.fnmatchcase(home, pattern) for pattern in self.namespaces)
+
+    def _of_images(self, images: Sequence[str]) -> bool:
+        """Every image behind the hit is one of those named: a pod-level hit is that of all of its containers."""
+        wanted = ImagePatterns.of(self.images)
+        read = [ImageReference.parse_or_none(image) for image in images]
+        return bool(read) and all(image is not None and wanted.cover(image) for image in read)
+
+    def covers(self, fingerprint: str) -> bool:
+        """Whether a hit that it matches is one it was made for."""
+        return self.covered is None or fingerprint in self.covered
+
+
+class Waivers:
+    """Every waiver that can be read, asked hit by hit. ``longest`` is how long one may hold; None: for ever."""
+
+    def __init__(self, waivers: Iterable[Waiver] = (), longest: timedelta | None = LONGEST) -> None:
+        self.all = tuple(sorted(waivers, key=lambda waiver: waiver.name))
+        self.longest = longest
+        self._by_check: dict[str, list[Waiver]] = {}
+        for waiver in self.all:
+            for check in waiver.checks:
+                self._by_check.setdefault(check, []).append(waiver)
+
+    def __bool__(self) -> bool:
+        return bool(self.all)
+
+    def speaks_of(self, check: str) -> bool:
+        """Whether any waiver names the check: if not, nothing else about a hit needs to be known."""
+        return check in self._by_check
+
+    def covering(self, found: Found, home: str | None, context: Context, now: datetime) -> Waiver | None:
+        """The first by name that covers this hit, by itself, now."""
+        for waiver in self._by_check.get(found.check, ()):
+            if (
+                waiver.holds(now, self.longest)
+                and waiver.matches(found.check, found.subject, home, context)
+                and waiver.covers(found.fingerprint)
+            ):
+                return waiver
+        return None
+
+    def acceptor(self, clock: Callable[[], datetime]) -> Accept | None:
+        """What an Auditor asks of each hit; None where there is no waiver at all."""
+        if not self.all:
+            return None
+
+        def accept(found: Found, home: str | None, resource: Resource) -> Waived | None:
+            if not self.speaks_of(found.check):
+                return None
+            waiver = self.covering(found, home, context_of(resource, found.hit.path), clock())
+            return None if waiver is None else Waived(found, waiver.name, waiver.reason, moment(waiver.expires))
+
+        return accept
+
+    def notes(self, used: Iterable[str], now: datetime) -> list[str]:
+        """What is to be said of waivers that waived nothing: expired, or for nothing that is there."""
+        waived = set(used)
+        return [
+            f"waiver {waiver.name}: "
+            + (
+                f"expired at {moment(waiver.expires)}, so that what it covered counts again"
+                if now >= waiver.expires
+                else "covers nothing that was audited"
+            )
+            for waiver in self.all
+            if waiver.name not in waived
+        ]
+
+    def next_expiry(self, now: datetime) -> datetime | None:
+        """When the next of them ends."""
+        return min((waiver.expires for waiver in self.all if waiver.expires > now), default=None)
+
+
+def context_of(resource: Resource, path: str) -> Context:
+    """What a waiver may narrow itself by, for a hit at ``path`` of an object."""
+    for pod in resource.pods:
+        for container in pod.containers:
+            if path == container.path or path.startswith((f"{container.path}.", f"{container.path}[")):
+                return Context(resource.labels, (container.image_text,))
+        if path == pod.path or path.startswith((f"{pod.path}.", f"{pod.path}[", f"{pod.metadata_path}.")):
+            return Context(resource.labels, tuple(container.image_text for container in pod.containers))
+    return Context(resource.labels)
+
+
+def read_waiver(raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, now: datetime) -> Waiver:
+    """Read an IocWaiver; raises WaiverError naming the waiver, the field and what is wrong with it.
+
+    ``stored``: it is in a cluster, so that without a record in its status it covers nothing yet (but with
+    ``allowNew``). In a file without a status it covers all that it matches: the file itself is the record.
+    """
+    name = text(mapping(raw.get("metadata")).get("name")) or "(unnamed)"
+
+    def bad(where: str, reason: str) -> WaiverError:
+        return WaiverError(f"IocWaiver {name}: {where}: {reason}")
+
+    spec = raw.get("spec")
+    if not isinstance(spec, dict):
+        raise bad("spec", "must be a map")
+    checks = set()
+    for index, given in enumerate(items(spec.get("checks"))):
+        check = catalogue.find(given) if isinstance(given, str) else None
+        if check is None:
+            raise bad(f"spec.checks[{index}]", f"there is no check {given!r}; `iocaudit checks` lists them")
+        checks.add(check.id)
+    if not checks:
+        raise bad("spec.checks", "name at least one check")
+    namespaces = _patterns(spec, "namespaces", bad)
+    cluster_scope = spec.get("clusterScope") is True
+    if not namespaces and not cluster_scope:
+        raise bad("spec.namespaces", "name at least one namespace, or set clusterScope: true")
+    labels = spec.get("labels")
+    if labels is not None and not isinstance(labels, dict):
+        raise bad("spec.labels", "must be a label selector")
+    images = _list(spec, "images", bad)
+    try:
+        ImagePatterns.of(images)
+    except ValueError as error:
+        raise bad("spec.images", str(error)) from None
+    status = mapping(raw.get("status"))
+    known = mapping(status.get("covered")).get("fingerprints")
+    covered: frozenset[str] | None = frozenset(strings(known))
+    if spec.get("allowNew") is True or (not stored and known is None):
+        covered = None
+    created = text(mapping(raw.get("metadata")).get("creationTimestamp"))
+    return Waiver(
+        name=name,
+        checks=frozenset(checks),
+        namespaces=namespaces,
+        cluster_scope=cluster_scope,
+        kinds=frozenset(_list(spec, "kinds", bad)),
+        names=_patterns(spec, "names", bad),
+        labels=labels,
+        images=images,
+        owner=_required(spec, "owner", bad),
+        reason=_required(spec, "reason", bad),
+        ticket=text(spec.get("ticket")),
+        expires=_time(spec.get("expires"), bad, "spec.expires"),
+        since=min(now, _time(created, bad, "metadata.creationTimestamp")) if created else now,
+        covered=covered,
+    )
+
+
+def _patterns(spec: Mapping[str, Any], field: str, bad: Any) -> tuple[str, ...]:
+    """Globs of which each names something: one that matches every name is refused."""
+    patterns = _list(spec, field, bad)
+    for index, pattern in enumerate(patterns):
+        if not any(character.isalnum() for character in pattern):
+            raise bad(f"spec.{field}[{index}]", f"{pattern!r} means everything: name what it is for")
+    return patterns
+
+
+def _list(spec: Mapping[str, Any], field: str, bad: Any) -> tuple[str, ...]:
+    """A list of strings; anything else is refused, since read as absent it would narrow nothing."""
+    value = spec.get(field)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise bad(f"spec.{field}", "must be a list of strings")
+    return tuple(value)
+
+
+def _required(spec: Mapping[str, Any], field: str, bad: Any) -> str:
+    value = text(spec.get(field)).strip()
+    if not value:
+        raise bad(f"spec.{field}", "must not be empty")
+    return value
+
+
+def _time(value: object, bad: Any, where: str) -> datetime:
+    # YAML's own timestamps never get here: the reader keeps them as text, as Kubernetes does.
+    try:
+        moment = datetime.fromisoformat(text(value))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise bad(where, f"{value!r} is no time such as 2027-01-31T00:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def moment(when: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _days(span: timedelta) -> str:
+    days = span.total_seconds() / 86400
+    return f"{days:.0f} days" if days == int(days) else f"{days:.1f} days"

@@ -1,0 +1,196 @@
+"""Waivers: what they cover, alone; what nobody inside a namespace can make of them; when they end."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iocaudit.core.report import Report
+from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.waivers import Waiver, WaiverError, Waivers, context_of, read_waiver
+
+CATALOGUE = builtin_catalogue()
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+Json = dict[str, Any]
+
+
+def raw(name: str = "legacy", *, status: Json | None = None, **spec: Any) -> Json:
+    base = {
+        "checks": ["privileged-container"],
+        "namespaces": ["shop"],
+        "owner": "team-shop",
+        "reason": "until v2 is out",
+        "expires": "2026-12-24T00:00:00Z",
+    }
+    metadata = {"name": name, "creationTimestamp": "2026-11-20T00:00:00Z"}
+    return {"metadata": metadata, "spec": {**base, **spec}, **({"status": status} if status else {})}
+
+
+def waiver(name: str = "legacy", *, stored: bool = False, status: Json | None = None, **spec: Any) -> Waiver:
+    return read_waiver(raw(name, status=status, **spec), CATALOGUE, stored=stored, now=NOW)
+
+
+def pod(namespace: str = "shop", name: str = "web", image: str = "hooli.com/web:1", **metadata: Any) -> Resource:
+    containers = [
+        {"name": "app", "image": image, "securityContext": {"privileged": True}},
+        {"name": "side", "image": "hooli.com/side:1", "securityContext": {"privileged": True}},
+    ]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, **metadata},
+        "spec": {"hostPID": True, "containers": containers},
+    }
+    return Resource(body, CLUSTER)
+
+
+def audit(resource: Resource, *waivers: Waiver, now: datetime = NOW, longest: timedelta | None = None) -> Report:
+    accept = Waivers(waivers, longest).acceptor(lambda: now)
+    catalogue = CATALOGUE.select({"privileged-container", "host-pid"})
+    return Auditor(catalogue, PolicySet(catalogue), World(), accept).audit(resource)
+
+
+def left(*args: Any, **kwargs: Any) -> list[str]:
+    """The paths of the privileged containers that still count."""
+    found = audit(*args, **kwargs).found
+    return [one.hit.path.split('"')[1] for one in found if one.check == "privileged-container"]
+
+
+def test_a_waived_hit_is_said_and_does_not_count() -> None:
+    report = audit(pod(), waiver())
+    assert [found.check for found in report.found] == ["host-pid"]
+    assert {(w.found.check, w.waiver, w.reason, w.expires) for w in report.waived} == {
+        ("privileged-container", "legacy", "until v2 is out", "2026-12-24T00:00:00Z")
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, []),
+        ({"namespaces": ["shop-*"]}, ["app", "side"]),
+        ({"namespaces": ["sh?p"]}, []),
+        ({"namespaces": [], "clusterScope": True}, ["app", "side"]),
+        ({"kinds": ["Pod"]}, []),
+        ({"kinds": ["Deployment"]}, ["app", "side"]),
+        ({"names": ["web*"]}, []),
+        ({"names": ["db"]}, ["app", "side"]),
+        ({"labels": {"matchLabels": {"tier": "old"}}}, ["app", "side"]),
+        ({"labels": {"matchLabels": {"app": "web"}}}, []),
+        ({"images": ["hooli.com/web"]}, ["side"]),
+        ({"images": ["hooli.com/"]}, []),
+        ({"images": ["hooli.com.evil.io/"]}, ["app", "side"]),
+        ({"checks": ["host-pid"]}, ["app", "side"]),
+    ],
+)
+def test_what_narrows_it(spec: Json, expected: list[str]) -> None:
+    assert left(pod(labels={"app": "web"}), waiver(**spec)) == expected
+
+
+def test_a_hit_of_the_whole_pod_needs_every_image() -> None:
+    spec: Json = {"checks": ["host-pid"], "images": ["hooli.com/web"]}
+    assert "host-pid" in {found.check for found in audit(pod(), waiver(**spec)).found}
+    wider: Json = {**spec, "images": ["hooli.com/web", "hooli.com/side"]}
+    assert "host-pid" not in {found.check for found in audit(pod(), waiver(**wider)).found}
+    assert context_of(pod(), "spec.hostPID").images == ("hooli.com/web:1", "hooli.com/side:1")
+
+
+def test_two_waivers_never_add_up() -> None:
+    one = waiver("one", images=["hooli.com/web"], names=["other"])
+    two = waiver("two", namespaces=["elsewhere"])
+    three = waiver("three", checks=["host-pid"], images=["hooli.com/web"])
+    four = waiver("four", checks=["host-pid"], images=["hooli.com/side"])
+    report = audit(pod(), one, two, three, four)
+    assert sorted(found.check for found in report.found) == ["host-pid", "privileged-container", "privileged-container"]
+
+
+def test_a_stored_waiver_covers_what_was_recorded_and_nothing_new() -> None:
+    fingerprints = [found.fingerprint for found in audit(pod()).found if "app" in found.hit.path]
+    assert left(pod(), waiver(stored=True)) == ["app", "side"]
+    status = {"covered": {"count": 1, "fingerprints": fingerprints}}
+    assert left(pod(), waiver(stored=True, status=status)) == ["side"]
+    assert left(pod(name="another"), waiver(stored=True, status=status)) == ["app", "side"]
+    assert left(pod(name="another"), waiver(stored=True, status=status, allowNew=True)) == []
+
+
+def test_a_file_without_a_status_is_its_own_record() -> None:
+    assert left(pod(), waiver()) == []
+    assert left(pod(), waiver(status={"covered": {"count": 0, "fingerprints": []}})) == ["app", "side"]
+
+
+def test_it_ends_by_itself_at_the_second() -> None:
+    end = datetime(2026, 12, 24, tzinfo=UTC)
+    assert left(pod(), waiver(), now=end - timedelta(seconds=1)) == []
+    assert left(pod(), waiver(), now=end) == ["app", "side"]
+    assert Waivers([waiver()]).next_expiry(NOW) == end
+    assert Waivers([waiver()]).next_expiry(end) is None
+
+
+def test_longer_than_allowed_holds_nowhere() -> None:
+    longest = timedelta(days=30)
+    assert left(pod(), waiver(), longest=longest) == ["app", "side"]
+    assert "34 days" in str(waiver().refusal(longest))
+    assert left(pod(), waiver(expires="2026-12-20T00:00:00Z"), longest=longest) == []
+
+
+def test_a_birthday_in_the_future_gives_no_longer_life() -> None:
+    body = raw(expires="2030-01-01T00:00:00Z")
+    body["metadata"]["creationTimestamp"] = "2029-12-31T00:00:00Z"
+    assert read_waiver(body, CATALOGUE, stored=True, now=NOW).refusal(timedelta(days=90)) is not None
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"checks": []}, "spec.checks: name at least one check"),
+        ({"checks": ["no-such"]}, "spec.checks[0]: there is no check 'no-such'"),
+        ({"checks": ["*"]}, "spec.checks[0]"),
+        ({"namespaces": []}, "spec.namespaces: name at least one namespace"),
+        ({"namespaces": ["*"]}, "spec.namespaces[0]: '*' means everything"),
+        ({"namespaces": ["?*-"]}, "means everything"),
+        ({"names": ["**"]}, "spec.names[0]"),
+        ({"owner": " "}, "spec.owner: must not be empty"),
+        ({"reason": None}, "spec.reason"),
+        ({"expires": None}, "spec.expires"),
+        ({"expires": "tomorrow"}, "is no time such as"),
+        ({"expires": "2026-12-24T00:00:00"}, "is no time such as"),
+        ({"labels": ["a"]}, "spec.labels: must be a label selector"),
+        ({"images": ["/"]}, "spec.images"),
+    ],
+)
+def test_what_is_refused_names_waiver_and_field(spec: Json, said: str) -> None:
+    with pytest.raises(WaiverError) as refused:
+        waiver(**spec)
+    assert str(refused.value).startswith("IocWaiver legacy: ")
+    assert said in str(refused.value)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.text(max_size=8) | st.integers(), lambda v: st.lists(v, max_size=3)))
+def test_wrong_types_are_refused_or_mean_less(value: Any) -> None:
+    """Whatever stands in a field that narrows: only nothing at all narrows nothing."""
+    for field in ("kinds", "names", "images"):
+        try:
+            narrowed = waiver(**{field: value})
+        except WaiverError:
+            continue
+        assert value in (None, []) or left(pod(), narrowed) == ["app", "side"]
+    for field in ("checks", "namespaces", "owner", "reason"):
+        try:
+            read = waiver(**{field: value})
+        except WaiverError:
+            continue
+        assert value, read
+
+
+def test_notes_say_why_a_waiver_waives_nothing() -> None:
+    waivers = Waivers([waiver("idle"), waiver("over", expires="2026-11-23T00:00:00Z"), waiver("used")])
+    assert waivers.notes(["used"], NOW) == [
+        "waiver idle: covers nothing that was audited",
+        "waiver over: expired at 2026-11-23T00:00:00Z, so that what it covered counts again",
+    ]
