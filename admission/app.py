@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import orjson
 from fastapi import FastAPI
@@ -26,8 +28,12 @@ _PATH = "/validate"
 _BELOW = "/validate/"
 _NEVER_DENIES = "/system"
 
+T = TypeVar("T")
+LARGE = 64 * 1024
+"""Bytes from which a review is judged in a thread of its own: below, it takes a few milliseconds at most."""
 Denied = Callable[[Review, Verdict], None]
 """Told of each request that was really denied: no dry run, and by the webhook that denies."""
+Hold = Callable[[], AbstractContextManager[None]]
 
 
 class ValidateApp:
@@ -40,11 +46,15 @@ class ValidateApp:
         *,
         get: Get | None = None,
         denied: Denied | None = None,
+        hold: Hold = nullcontext,
     ) -> None:
+        """``hold`` keeps the auditor's world from changing while it is entered."""
         self._auditor = auditor
         self._metrics = metrics
         self._get = get
         self._denied = denied
+        self._hold = hold
+        self._large = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,19 +69,26 @@ class ValidateApp:
         body = await _whole(receive)
         started = time.perf_counter()
         deadline = Deadline.within(deadline_from(scope.get("query_string", b""), DEFAULT_TIMEOUT))
-        try:
+        aside = len(body) >= LARGE
+
+        def judge() -> tuple[Review, Verdict]:
             review = read_review(body)
+            return review, decide(review, self._auditor(), deadline)
+
+        try:
+            review, verdict = await self._aside(judge) if aside else judge()
         except ReviewError as error:
             self._metrics.malformed.inc()
             await answer(send, 400, f"{error}\n")
             return
-        auditor = self._auditor()
-        verdict = decide(review, auditor, deadline)
         if not verdict.allowed and self._get is not None and may_be_spared(review):
-            # Only the call to the API server leaves the event loop: the world changes on it, never beside it.
             owner = await asyncio.to_thread(fetch_owner, review, self._get)
             if owner is not None:
-                verdict = decide(review, auditor, deadline, owner)
+
+                def judge_again() -> Verdict:
+                    return decide(review, self._auditor(), deadline, owner)
+
+                verdict = await self._aside(judge_again) if aside else judge_again()
         review.forget_pods()
         if scope["path"].endswith(_NEVER_DENIES):
             verdict = spare(verdict, "system")
@@ -88,6 +105,12 @@ class ValidateApp:
         # Once the answer is on its way, so that nothing of this can be in its way.
         if self._denied is not None and not verdict.allowed and not review.request.dry_run:
             self._denied(review, verdict)
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        """Work in a thread, one at a time, so that others are answered meanwhile; the world stays as it is."""
+        async with self._large:
+            with self._hold():
+                return await asyncio.to_thread(work)
 
 
 async def _whole(receive: Receive) -> bytes:

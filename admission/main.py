@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import socket
-import time
+import sys
 from functools import partial
 
 from admission.app import ValidateApp, admission_app
@@ -17,7 +17,7 @@ from admission.options import WebhookOptions
 from admission.reporter import AttemptMetrics, Operator, Reporter
 from admission.state import State, loop_sink
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.watch import KindWatch
+from iocaudit.cluster.watch import Watches
 from iocaudit.core.kinds import Kind
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.serving.certificate_source import CertificateSource
@@ -29,10 +29,14 @@ from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
 from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics, metrics_app, new_registry
 
+_SWITCH_SECONDS = 0.0005
+
 
 def main(options: WebhookOptions) -> None:
     """Serve until told to stop. Raises our own errors for what cannot be used at start."""
     configure_logging()
+    # A large review is judged in a thread: the event loop gets its turn this much later at most (5 ms by default).
+    sys.setswitchinterval(_SWITCH_SECONDS)
     run(_serve(options))
 
 
@@ -49,23 +53,27 @@ async def _serve(options: WebhookOptions) -> None:
     drain = Drain(readiness, grace=options.drain_seconds)
     drain.on_signals()
 
-    def loaded(kind: Kind) -> None:
+    def loaded(kind: Kind, lacking: str | None) -> None:
         was_ready = readiness.ready
-        readiness.set(str(kind), True)
+        readiness.set(str(kind), lacking is None, lacking or "")
         if readiness.ready and not was_ready:
             settle()
 
     sink = loop_sink(state, asyncio.get_running_loop(), loaded)
-    watches = [KindWatch(client, kind, sink) for kind in state.kinds]
-    for watch in watches:
-        metrics.stale.labels(str(watch.kind)).set_function(partial(_seconds_since, watch))
-        watch.start()
+    watches = Watches(client, state.kinds, sink, metrics.watch_failed)
+    for kind in watches.kinds:
+        metrics.stale.labels(str(kind)).set_function(partial(watches.seconds_since_contact, kind))
+    watches.start()
     source = CertificateSource.from_folder(
         options.certificates, client_ca=options.client_ca, metrics=CertificateMetrics(registry)
     )
     reporter = _reporter(options.attempts_url, source, AttemptMetrics(registry)) if options.attempts_url else None
     app = ValidateApp(
-        lambda: state.auditor, metrics, get=owners.get, denied=reporter.denied if reporter is not None else None
+        lambda: state.auditor,
+        metrics,
+        get=owners.get,
+        denied=reporter.denied if reporter is not None else None,
+        hold=state.hold,
     )
     try:
         await serve(
@@ -93,7 +101,3 @@ def _reporter(url: str, source: CertificateSource, metrics: AttemptMetrics) -> R
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
     replica = f"{host[:100]}-{secrets.token_hex(4)}"
     return Reporter(Attempts(replica, overflowed=metrics.overflowed.inc), Operator(url, source).send, metrics)
-
-
-def _seconds_since(watch: KindWatch) -> float:
-    return time.monotonic() - watch.last_contact

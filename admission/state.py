@@ -1,13 +1,16 @@
 """What the webhook knows of the cluster: the world the checks look into, and the policies in force.
 
-Changes come from watching threads and are applied in the event loop, so that a review never sees half of one.
+Changes come from watching threads and are applied in the event loop, so that a review never sees half of one,
+and wait while a large review is judged in a thread of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from iocaudit.cluster.watch import Sink
 from iocaudit.core.errors import PolicyError
@@ -29,9 +32,32 @@ class State:
         self.catalogue = catalogue
         self.profile = profile
         self.world = World()
+        self._held = 0
+        self._waiting: list[Callable[[], None]] = []
         self._good: dict[str, Policy] = {}
         self._bad: dict[str, str] = {}
         self.auditor = Auditor(catalogue, PolicySet(catalogue, (), profile), self.world)
+
+    def change(self, apply: Callable[[], None]) -> None:
+        """Apply a change now, or as soon as nothing holds the state; to be called in the event loop."""
+        if self._held:
+            self._waiting.append(apply)
+        else:
+            apply()
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let nothing change meanwhile: an audit in another thread reads the world without locks."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held:
+                waiting, self._waiting = self._waiting, []
+                loop = asyncio.get_running_loop()
+                for apply in waiting:  # each by itself, in their order, ahead of whoever waits to hold it next
+                    loop.call_soon(self.change, apply)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -83,32 +109,52 @@ class State:
             self._bad[resource.name] = str(error)
             _log.warning("%s; %s", error, "its last good version stays" if resource.name in self._good else "ignored")
 
+    def incomplete(self, kind: Kind, reason: str) -> bool:
+        """Note that a kind cannot be known whole; whether the webhook may answer all the same.
+
+        Checks that need the kind say Skipped, as ``onIncomplete`` has it. Policies, and the namespaces whose
+        labels they select by, decide what is denied at all: without those the defaults would rule unnoticed.
+        What was loaded of them before stays in force.
+        """
+        if kind is AUDIT_POLICY:
+            return False
+        self.world.mark_incomplete(kind, reason)
+        return kind is not NAMESPACE
+
     def _use(self) -> None:
         policies = PolicySet(self.catalogue, tuple(self._good.values()), self.profile)
         self.auditor = Auditor(self.catalogue, policies, self.world)
 
 
-def loop_sink(state: State, loop: asyncio.AbstractEventLoop, loaded: Callable[[Kind], None]) -> Sink:
-    """A sink that hands every change to the event loop; ``loaded`` is told each kind's first full list."""
+Loaded = Callable[[Kind, str | None], None]
+
+
+def loop_sink(state: State, loop: asyncio.AbstractEventLoop, loaded: Loaded) -> Sink:
+    """A sink that hands every change to the event loop.
+
+    ``loaded`` is told of each kind whether the webhook may answer as to it: None, or the reason why not.
+    """
+
+    def hand_over(apply: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(state.change, apply)
 
     def replace(kind: Kind, resources: list[Resource]) -> None:
         def apply() -> None:
             state.replace(kind, resources)
-            loaded(kind)
+            loaded(kind, None)
 
-        loop.call_soon_threadsafe(apply)
+        hand_over(apply)
 
     def incomplete(kind: Kind, reason: str) -> None:
         def apply() -> None:
-            state.world.mark_incomplete(kind, reason)
-            loaded(kind)
+            loaded(kind, None if state.incomplete(kind, reason) else reason)
 
-        loop.call_soon_threadsafe(apply)
+        hand_over(apply)
 
     def put(resource: Resource) -> None:
-        loop.call_soon_threadsafe(state.put, resource)
+        hand_over(partial(state.put, resource))
 
     def remove(resource: Resource) -> None:
-        loop.call_soon_threadsafe(state.remove, resource)
+        hand_over(partial(state.remove, resource))
 
     return Sink(replace, put, remove, incomplete)

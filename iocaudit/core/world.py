@@ -74,6 +74,8 @@ class World:
             self.put(resource)
 
     def mark_incomplete(self, kind: Kind, reason: str) -> None:
+        if self._incomplete.get(kind) == reason:
+            return
         self._incomplete[kind] = reason
         self._versions[kind] = self._versions.get(kind, 0) + 1
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from admission import wording
-from admission.app import ValidateApp, admission_app
+from admission.app import LARGE, ValidateApp, admission_app
 from admission.metrics import AdmissionMetrics
 from admission.state import State
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -180,6 +180,38 @@ def test_warnings_stay_within_the_api_servers_rules() -> None:
     assert all(len(warning) <= wording.LONGEST_WARNING for warning in response["warnings"])
     assert sum(map(len, response["warnings"])) <= 4096
     assert len(set(response["warnings"])) == len(response["warnings"])
+
+
+def test_small_reviews_are_answered_while_a_large_one_is_judged() -> None:
+    """Thousands of containers take a second or more; in the event loop they would hold up everybody."""
+    many = [{"name": f"c{n}", "image": "a.io/b", "securityContext": {"privileged": True}} for n in range(20_000)]
+    large = orjson.dumps(review(uid="large", object=pod(*many, name="large")))
+    small = orjson.dumps(review(uid="small", object=pod(PRIVILEGED, name="web")))
+    assert len(large) > LARGE > len(small)
+
+    async def run() -> tuple[httpx.Response, int]:
+        state = State(CATALOGUE)
+        validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(new_registry("test")), hold=state.hold)
+        app = admission_app(validate, Bounds(), lambda _reason: None)
+        headers = {"content-type": "application/json"}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://webhook") as client:
+            first = asyncio.create_task(client.post("/validate?timeout=30s", content=large, headers=headers))
+            await asyncio.sleep(0)
+            answered = 0
+            while not first.done():
+                response = await client.post("/validate", content=small, headers=headers)
+                assert response.json()["response"]["allowed"] is False
+                answered += 1
+                await asyncio.sleep(0.001)  # this client and this app alone never let the event loop turn
+            return first.result(), answered
+
+    response, answered = asyncio.run(run())
+    assert response.status_code == 200
+    said = response.json()["response"]
+    assert said["uid"] == "large"
+    assert "privileged-container" in said["status"]["message"]
+    assert "and 19980 more" in said["status"]["message"]
+    assert answered >= 10, "they did not wait for it"
 
 
 JSON = st.recursive(
