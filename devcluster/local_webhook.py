@@ -40,11 +40,15 @@ class LocalWebhook:
         *,
         certificates: Path | None = None,
         attempts_url: str | None = None,
+        client_ca: Path | None = None,
+        drain_seconds: int = 1,
     ) -> None:
-        """``certificates`` is a folder somebody else fills; without it we issue our own.
+        """``certificates`` is a folder somebody else fills, who sets ``ca_bundle`` too; without it we issue our own.
 
-        ``attempts_url`` is where an operator takes denied attempts, under those certificates.
+        ``attempts_url`` is where an operator takes denied attempts, under those certificates. With ``client_ca``
+        only clients with a certificate under it are let in.
         """
+        self._more = [f"--drain-seconds={drain_seconds}", *([f"--client-ca={client_ca}"] if client_ca else [])]
         self.cluster = cluster
         self.folder = folder
         self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
@@ -80,13 +84,13 @@ class LocalWebhook:
             f"--metrics-port={self.metrics_port}",
             f"--certificates={self.certificates}",
             f"--kubeconfig={self.cluster.kubeconfig}",
-            "--drain-seconds=1",
+            *self._more,
             *([f"--attempts-url={self.attempts_url}"] if self.attempts_url else []),
         ]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
         self._supervisor.start("webhook", command, self.log, environment)
         deadline = time.monotonic() + 30
-        while not self._ready():
+        while not self.ready:
             if time.monotonic() > deadline:
                 raise ControlPlaneError(f"the webhook is not ready: {self.log.read_text()[-2000:]}")
             time.sleep(0.1)
@@ -95,7 +99,9 @@ class LocalWebhook:
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
 
-    def _ready(self) -> bool:
+    @property
+    def ready(self) -> bool:
+        """What a kubelet's probe would say."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=1):
                 return True
@@ -107,15 +113,15 @@ class LocalWebhook:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=2) as answer:
             return str(answer.read().decode())
 
-    def configuration(self, policies: PolicySet | None = None) -> dict[str, Any]:
-        """The configuration of the built-in catalogue for this webhook's URL."""
+    def configuration(self, policies: PolicySet | None = None, url: str | None = None) -> dict[str, Any]:
+        """The configuration of the built-in catalogue for this webhook's URL, or that of what stands before it."""
         catalogue = builtin_catalogue()
-        target = Target("iocaudit", "", url=self.url)
+        target = Target("iocaudit", "", url=url or self.url)
         return configuration(catalogue, policies or PolicySet(catalogue), target, self.ca_bundle)
 
-    def register(self, policies: PolicySet | None = None) -> None:
+    def register(self, policies: PolicySet | None = None, url: str | None = None) -> None:
         """Write the ValidatingWebhookConfiguration."""
-        body = orjson.dumps(self.configuration(policies)).decode()
+        body = orjson.dumps(self.configuration(policies, url)).decode()
         self.cluster.kubectl("apply", "-f", "-", input=body)
 
     def unregister(self) -> None:
