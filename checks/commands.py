@@ -10,12 +10,9 @@ from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup
 
-_EXECS = (
-    "livenessProbe",
-    "readinessProbe",
-    "startupProbe",
-    "lifecycle.postStart",
-    "lifecycle.preStop",
+_EXECS = tuple(
+    (path, (*path.split("."), "exec", "command"))
+    for path in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop")
 )
 
 
@@ -83,8 +80,8 @@ def _argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
         script = container.raw.get(field)
         if isinstance(script, str):
             yield field, ["sh", script]
-    for path in _EXECS:
-        argv = commands_of(lookup(container.raw, *path.split("."), "exec", "command"))
+    for path, place in _EXECS:
+        argv = commands_of(lookup(container.raw, *place))
         if argv:
             yield f"{path}.exec.command", argv
 

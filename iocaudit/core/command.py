@@ -121,6 +121,7 @@ def _suspicions(joined: str) -> tuple[Suspicion, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=4096)
 def is_miner(word: str) -> bool:
     """Whether a program or the last part of an image's name is one that mines."""
     return PurePosixPath(word).name.lower().removesuffix(".exe") in MINERS

@@ -1,14 +1,17 @@
 """The webhook behind a real API server, over TLS."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from admission import wording
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
+from iocaudit.engine.catalogue import builtin_catalogue
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +157,109 @@ def test_a_session_is_seen_and_counted(cluster: ControlPlane, webhook: LocalWebh
     assert apply(cluster, pod("target"))[0]
     cluster.kubectl("exec", "-n", "shop", "target", "--", "true", check=False)
     assert 'kind="PodExecOptions",operation="CONNECT"' in webhook.metrics()
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        ("PodExecOptions", "/api/v1/namespaces/shop/pods/target/exec?command=true&stdout=true"),
+        ("PodAttachOptions", "/api/v1/namespaces/shop/pods/target/attach?stdout=true"),
+        ("PodPortForwardOptions", "/api/v1/namespaces/shop/pods/target/portforward?ports=80"),
+        ("PodProxyOptions", "/api/v1/namespaces/shop/pods/target/proxy/"),
+        ("ServiceProxyOptions", "/api/v1/namespaces/shop/services/target/proxy/"),
+        ("NodeProxyOptions", "/api/v1/nodes/target/proxy/"),
+    ],
+)
+def test_every_connection_that_a_check_looks_at_arrives(
+    cluster: ControlPlane, webhook: LocalWebhook, kind: str, path: str
+) -> None:
+    assert apply(cluster, pod("target"))[0]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "target", "namespace": "shop"},
+        "spec": {"ports": [{"port": 80}]},
+    }
+    assert apply(cluster, json.dumps(service))[0]
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "target"}}
+    assert apply(cluster, json.dumps(node))[0]
+    before = answers(webhook, kind, "CONNECT")
+    # What is on the other end does not answer, as there is no kubelet: the webhook is asked before that.
+    cluster.kubectl("get", "--raw", path, check=False)
+    expected = any(known.name == kind for check in builtin_catalogue() for known in check.looks_at)
+    assert answers(webhook, kind, "CONNECT") == before + expected
+
+
+def answers(webhook: LocalWebhook, kind: str, operation: str) -> int:
+    """How many requests of that kind were answered, whatever the answer."""
+    found = re.findall(
+        rf'^iocaudit_admission_verdicts_total{{kind="{kind}",operation="{operation}",\S* (\S+)$',
+        webhook.metrics(),
+        re.MULTILINE,
+    )
+    return sum(int(float(value)) for value in found)
+
+
+def test_a_name_that_the_api_server_makes_up_is_named_by_its_prefix(cluster: ControlPlane) -> None:
+    body = json.loads(pod("x", PRIVILEGED))
+    body["metadata"] = {"generateName": "load-", "namespace": "shop"}
+    result = cluster.kubectl("create", "-f", "-", input=json.dumps(body), check=False)
+    assert result.returncode != 0
+    assert "Pod shop/load-" in result.stderr
+
+
+def test_a_resize_is_judged(cluster: ControlPlane, webhook: LocalWebhook) -> None:
+    assert apply(cluster, pod("resized", {"resources": {"requests": {"cpu": "1"}}}))[0]
+    before = answers(webhook, "Pod", "UPDATE")
+    change = {"spec": {"containers": [{"name": "app", "resources": {"requests": {"cpu": "2"}}}]}}
+    cluster.kubectl("patch", "pod", "resized", "-n", "shop", "--subresource=resize", "-p", json.dumps(change))
+    assert answers(webhook, "Pod", "UPDATE") > before
+
+
+def test_what_was_bad_before_can_be_deleted(cluster: ControlPlane, webhook: LocalWebhook) -> None:
+    webhook.unregister()
+    for _ in range(100):
+        if apply(cluster, pod("legacy", PRIVILEGED))[0]:
+            break
+    else:
+        pytest.fail("the webhook is still called")
+    webhook.register()
+    for _ in range(100):
+        if not apply(cluster, pod("probe", PRIVILEGED), "--dry-run=server")[0]:
+            break
+    else:
+        pytest.fail("the webhook is not called")
+    assert cluster.kubectl("label", "pod", "legacy", "-n", "shop", "a=b", check=False).returncode == 0
+    result = cluster.kubectl("delete", "pod", "legacy", "-n", "shop", "--grace-period=0", "--force", check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_many_warnings_are_shown_whole_and_said_to_be_more(cluster: ControlPlane) -> None:
+    body = json.loads(pod("warned"))
+    body["spec"]["containers"] = [
+        {"name": f"c{n}", "image": "hooli.com/shop/web:1.4", "securityContext": {"runAsUser": 0}} for n in range(60)
+    ]
+    accepted, said = apply(cluster, json.dumps(body), "--dry-run=server")
+    assert accepted
+    shown = [line.removeprefix("Warning: ") for line in said.splitlines() if line.startswith("Warning: ")]
+    assert len(shown) == wording.MOST_WARNINGS
+    assert "more warnings" in shown[-1]
+    assert all(len(line) <= wording.LONGEST_WARNING for line in shown)
+
+
+def test_what_was_found_stands_in_the_audit_log(cluster: ControlPlane, eventually: Callable[..., None]) -> None:
+    apply(cluster, pod("audited", PRIVILEGED))
+    key = "deny.iocaudit.io/denied"
+
+    def annotated() -> bool:
+        events = (json.loads(line) for line in cluster.audit_log.read_text().splitlines())
+        return any(
+            event.get("objectRef", {}).get("name") == "audited"
+            and "privileged-container" in event.get("annotations", {}).get(key, "")
+            for event in events
+        )
+
+    eventually(annotated, f"an audit event with the annotation {key}")
 
 
 def test_it_goes_on_answering_while_the_api_server_was_away(cluster: ControlPlane, webhook: LocalWebhook) -> None:
