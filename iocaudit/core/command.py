@@ -121,10 +121,9 @@ def _suspicions(joined: str) -> tuple[Suspicion, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=4096)
 def is_miner(word: str) -> bool:
     """Whether a program or the last part of an image's name is one that mines."""
-    return PurePosixPath(word).name.lower().removesuffix(".exe") in MINERS
+    return word.rstrip("/").rpartition("/")[2].lower().removesuffix(".exe") in MINERS
 
 
 def _programs(argv: Sequence[str]) -> Iterator[str]:
