@@ -12,11 +12,13 @@ import yaml
 from click.testing import CliRunner, Result
 
 from admission.options import WebhookOptions
+from admission.reporter import AttemptMetrics as AdmissionAttempts
 from devcluster.generate import generate, with_checks
 from iocaudit import __version__
 from iocaudit.cli.manifests_command import command as manifests_command
 from iocaudit.cli.scan_command import command as scan_command
 from iocaudit.cli.webhook_command import command as webhook_command
+from iocaudit.controller.attempt_metrics import AttemptMetrics as OperatorAttempts
 from iocaudit.controller.certificates import SERVING_SECRET
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
@@ -265,6 +267,8 @@ def test_alerts_ask_for_figures_that_the_processes_give() -> None:
     webhook, operator = new_registry("webhook"), new_registry("operator")
     CertificateMetrics(webhook).expiry.labels("serving").set(0)
     OperatorMetrics(operator)
+    AdmissionAttempts(webhook)
+    OperatorAttempts(operator)
     names = {sample.name for registry in (webhook, operator) for f in registry.collect() for sample in f.samples}
     text = (MANIFESTS / "monitoring/prometheus-rule.yaml").read_text(encoding="utf-8")
     asked = {
