@@ -18,7 +18,7 @@ from iocaudit.core.rbac.bindings import (
     resolve,
 )
 from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
-from iocaudit.core.rbac.powers import Power
+from iocaudit.core.rbac.powers import Power, powers_of
 from iocaudit.core.rbac.rules import Rule, is_everything, rules_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import Severity
@@ -120,7 +120,8 @@ def grants(
         for index, rule in own_rules(resource):
             if (not everything and rule.is_everything) or (only is not None and not only(rule, namespace)):
                 continue
-            texts = [text for power in powers for text in power.granted(rule, clusterwide=namespace is None)]
+            found = powers_of(rule, clusterwide=namespace is None)
+            texts = [text for power in powers for text in found.get(power, ())]
             if texts:
                 reach = Reach(False, namespace, bool(rule.names))
                 named = f" named {listed(rule.names)}" if rule.names else ""
@@ -143,7 +144,8 @@ def _granted(
     for rule in bound.rules:
         if only is not None and not only(rule, namespace):
             continue
-        found = [t for power in powers for t in power.granted(rule, clusterwide=binding.is_clusterwide)]
+        amounts = powers_of(rule, clusterwide=binding.is_clusterwide)
+        found = [text for power in powers for text in amounts.get(power, ())]
         if not found:
             continue
         texts += found

@@ -19,7 +19,7 @@ from iocaudit.core.kinds import (
 )
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS
-from iocaudit.core.rbac.graph import Held, graph_of
+from iocaudit.core.rbac.graph import Held, graph_of, is_nearest
 from iocaudit.core.rbac.powers import critical_powers
 from iocaudit.core.rbac.rules import is_everything
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
@@ -100,9 +100,8 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     Sources: Kubernetes, RBAC good practices; CIS Kubernetes Benchmark 1.12, 5.1.1.
     """
     account = account_of(pod, world)
-    graph = graph_of(world, near=pod.resource)
     mount = None
-    for held in graph.held(account, world):
+    for held in graph_of(world).held(account, world, near=pod.resource):
         amounts = critical_grants(held, world)
         if not amounts and held.bound.problem is None:
             continue
@@ -196,12 +195,13 @@ def token_automounted(pod: PodSpec, world: World, params: Params) -> Iterator[Hi
 
 def _default_granted(account: Subject, world: World, pod: PodSpec) -> list[str]:
     """The bindings that name a ServiceAccount, or the group of its namespace."""
-    graph = graph_of(world, near=pod.resource)
+    graph = graph_of(world)
     group = Subject("Group", ACCOUNTS_OF.removeprefix("Group:") + account.namespace)
     return [
         f"{binding.resource.kind_name} {binding.resource.name}"
         for one in (account, group)
         for binding, _ in graph.naming(one, groups=False)
+        if is_nearest(binding, world, pod.resource)
     ]
 
 

@@ -8,7 +8,7 @@ nearest to the asking resource: the same file, then the same folder, then the ne
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -100,6 +100,12 @@ class World:
         """Every object of a kind, in any namespace; of variants the one nearest to ``near``."""
         spaces = self._kinds.get(kind, {})
         return [pick(variants, near) for named in spaces.values() for variants in named.values() if variants]
+
+    def every(self, kind: Kind) -> Iterator[Resource]:
+        """Every object of a kind, all its variants among them."""
+        for named in self._kinds.get(kind, {}).values():
+            for variants in named.values():
+                yield from variants
 
     def of(self, kind: Kind, namespace: str | None, *, near: Resource | None = None) -> list[Resource]:
         """Every object of a kind in one namespace (None: cluster scope)."""

@@ -54,14 +54,25 @@ class RbacGraph:
             for group in subject.groups:
                 yield from self.by_subject.get(group, ())
 
-    def held(self, subject: Subject, world: World, *, groups: bool = True) -> Iterator[Held]:
-        """What an identity is given, binding by binding."""
+    def held(
+        self, subject: Subject, world: World, *, groups: bool = True, near: Resource | None = None
+    ) -> Iterator[Held]:
+        """What an identity is given, binding by binding; of variants the one nearest to ``near``, or each."""
         for binding, through in self.naming(subject, groups=groups):
-            yield Held(binding, resolve(binding, world), through)
+            if near is None or is_nearest(binding, world, near):
+                yield Held(binding, resolve(binding, world), through)
 
 
-def graph_of(world: World, *, near: Resource | None = None) -> RbacGraph:
-    """The graph of a world, kept until a binding changes.
+def is_nearest(binding: Binding, world: World, near: Resource) -> bool:
+    """Whether of the variants of a binding's object this one counts for another object."""
+    resource = binding.resource
+    if resource.kind is None or resource.origin.source == "default":
+        return True
+    return world.get(resource.kind, world.namespace_of(resource), resource.name, near=near) is resource
+
+
+def graph_of(world: World) -> RbacGraph:
+    """The graph of a world, every variant of its bindings in it, kept until a binding changes.
 
     The bindings every cluster has take part where the world holds none of their name: files leave them out.
     """
@@ -70,7 +81,7 @@ def graph_of(world: World, *, near: Resource | None = None) -> RbacGraph:
         found: list[Binding] = []
         present: set[tuple[str, str | None, str]] = set()
         for kind in BINDINGS:
-            for resource in world.all(kind, near=near):
+            for resource in world.every(kind):
                 present.add((kind.name, resource.namespace, resource.name))
                 found += bindings_in(resource, world)
         for resource in default_bindings():
@@ -78,7 +89,7 @@ def graph_of(world: World, *, near: Resource | None = None) -> RbacGraph:
                 found += bindings_in(resource, world)
         return RbacGraph(tuple(found), world.default_namespace)
 
-    return world.memo("rbac-graph", BINDINGS, build, near=near)
+    return world.memo("rbac-graph", BINDINGS, build)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from iocaudit.core.kinds import CLUSTER_ROLE, NAMESPACE
 from iocaudit.core.rbac.bindings import bindings_in, resolve
 from iocaudit.core.rbac.graph import Verb, graph_of, who_can
 from iocaudit.core.rbac.subjects import Subject
-from iocaudit.core.resource import Resource
+from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.world import World
 from tests.unit.checks.rbac_objects import aggregate, binding, objects, role, rule
 
@@ -116,3 +116,18 @@ def test_who_can() -> None:
     grants, problems = who_can(world, get, "shop")
     assert len(problems) == 1
     assert next(grant for grant in grants if grant.subject.name == "named").names == {"one"}
+
+
+def test_of_variants_the_nearest_counts() -> None:
+    def at(file: str, resource: Resource) -> Resource:
+        return Resource(resource.raw, Origin("file", file))
+
+    world = World()
+    world.add(at("base/b.yaml", binding("b", "view", "ServiceAccount:shop/web")))
+    world.add(at("prod/b.yaml", binding("b", "edit", "ServiceAccount:shop/web")))
+    for folder, expected in (("base", ["ClusterRole view"]), ("prod", ["ClusterRole edit"])):
+        (pod,) = objects("{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: shop}, spec: {}}")
+        found = graph_of(world).held(WEB, world, near=at(f"{folder}/pod.yaml", pod))
+        assert [one.bound.role for one in found if one.binding.resource.origin.source == "file"] == expected
+    both = [one.bound.role for one in graph_of(world).held(WEB, world)]
+    assert {"ClusterRole view", "ClusterRole edit"} <= set(both)
