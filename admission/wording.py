@@ -5,7 +5,7 @@ Source: apiserver's webhook dispatcher: only the first denial is shown, warnings
 
 from collections.abc import Sequence
 
-from iocaudit.core.report import Fault, Found, Skipped
+from iocaudit.core.report import Fault, Found, Skipped, by_reason
 from iocaudit.engine.posture import Verdict
 
 _MOST_DENIALS = 20
@@ -46,7 +46,8 @@ def warnings(verdict: Verdict) -> list[str]:
     """At most MOST_WARNINGS lines of at most LONGEST_WARNING characters, none twice."""
     said = [f"{found.check}: {found.message}" for found in verdict.warnings]
     said += [f"{fault.check} could not be evaluated: {fault.error}" for fault in verdict.faults]
-    said += [f"not evaluated: {_reason(entry)}" for entry in verdict.skipped]
+    for checks, entry in by_reason(verdict.skipped):
+        said.append(f"not evaluated: {checks + ': ' if checks else ''}{entry.reason}")
     if not said:
         return said
     lines = list(dict.fromkeys(_clip(text, LONGEST_WARNING) for text in said))

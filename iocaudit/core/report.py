@@ -75,6 +75,19 @@ class Skipped:
     origin: Origin | None = None
 
 
+def by_reason(skipped: Iterable[Skipped]) -> list[tuple[str, Skipped]]:
+    """What was skipped, once for each object and reason, with the checks that say so: ``a-check and 3 more``.
+
+    One unknown role is the reason of every check on its binding: a person wants to read it once.
+    """
+    found: dict[tuple[Ref | None, Origin | None, str], tuple[list[str], Skipped]] = {}
+    for one in skipped:
+        ids, _ = found.setdefault((one.subject, one.origin, one.reason), ([], one))
+        if one.check:
+            ids.append(one.check)
+    return [(f"{ids[0]} and {len(ids) - 1} more" if ids[1:] else "".join(ids), one) for ids, one in found.values()]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A check that raised or ran out of time on a subject: never a silent pass."""

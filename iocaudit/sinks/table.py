@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TextIO
 
-from iocaudit.core.report import Report
+from iocaudit.core.report import Report, by_reason
 from iocaudit.core.severity import Severity
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.summary import ReadingSummary
@@ -71,13 +71,14 @@ def _tail(report: Report, reading: ReadingSummary) -> list[str]:
     lines = [visible(f"error: {error}") for error in reading.errors]
     for fault in report.faults:
         lines.append(visible(f"fault: {fault.check}: {fault.subject}: {fault.error}"))
-    for skipped in report.skipped[:_MOST_SKIPPED]:
+    merged = by_reason(report.skipped)
+    for checks, skipped in merged[:_MOST_SKIPPED]:
         subject = f"{skipped.subject}: " if skipped.subject else ""
-        name = f"{skipped.check}: " if skipped.check else ""
+        name = f"{checks}: " if checks else ""
         where = _where(skipped.origin.file, skipped.origin.line) if skipped.origin else ""
         lines.append(visible(f"skipped: {where + ': ' if where else ''}{name}{subject}{skipped.reason}"))
-    if len(report.skipped) > _MOST_SKIPPED:
-        lines.append(f"skipped: {len(report.skipped) - _MOST_SKIPPED} more (all are in -o json)")
+    if len(merged) > _MOST_SKIPPED:
+        lines.append(f"skipped: {len(merged) - _MOST_SKIPPED} more (all are in -o json)")
     for waived in report.waived[:_MOST_SKIPPED]:
         found = waived.found
         where = _where(found.origin.file, found.origin.line)
