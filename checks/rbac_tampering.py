@@ -116,16 +116,16 @@ def configmap_tampering(resource: Resource, world: World, params: Params) -> Ite
     Bad:
 
         apiVersion: rbac.authorization.k8s.io/v1
-        kind: Role
-        metadata: {name: dns, namespace: kube-system}
+        kind: ClusterRole
+        metadata: {name: dns}
         rules:
         - {apiGroups: [""], resources: [configmaps], resourceNames: [coredns], verbs: [patch]}
 
     Good:
 
         apiVersion: rbac.authorization.k8s.io/v1
-        kind: Role
-        metadata: {name: dns, namespace: kube-system}
+        kind: ClusterRole
+        metadata: {name: dns}
         rules:
         - {apiGroups: [""], resources: [configmaps], resourceNames: [coredns], verbs: [get]}
 
