@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.rate_limit import parents
+from iocaudit.core.rate_limit.attachment import TARGETS
 from iocaudit.core.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
 from iocaudit.core.rate_limit.values import number
 from iocaudit.core.resource import Resource
@@ -25,7 +25,7 @@ _CEILING = Parameter(
     iocs=(IoC.INBOUND_TRAFFIC,),
     group="network",
     looks_at=LIMITS,
-    uses=(*LOOKED_UP, *parents.LOOKED_UP),
+    uses=(*LOOKED_UP, *TARGETS),
     controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
     parameters=(_CEILING,),
 )

@@ -6,72 +6,104 @@ policy targets objects of its own namespace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from iocaudit.core.kinds import Kind
+from iocaudit.core import paths
+from iocaudit.core.hit import Skip
+from iocaudit.core.kinds import SERVICE, Kind
+from iocaudit.core.kinds.gateway_api import (
+    EXPERIMENTAL_LISTENER_SET,
+    GATEWAY,
+    GROUP,
+    GRPC_ROUTE,
+    HTTP_ROUTE,
+    LISTENER_SET,
+)
+from iocaudit.core.kinds.gateways import LINKERD_SERVER
 from iocaudit.core.label_selector import selects
+from iocaudit.core.rate_limit.verdict import Problem, absent
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
-_Target = tuple[str, str, str, str]
+_TARGETS: dict[tuple[str, str], Kind] = {
+    (kind.group, kind.name): kind
+    for kind in (
+        GATEWAY,
+        LISTENER_SET,
+        EXPERIMENTAL_LISTENER_SET,
+        HTTP_ROUTE,
+        GRPC_ROUTE,
+        SERVICE,
+        LINKERD_SERVER,
+    )
+}
+TARGETS: tuple[Kind, ...] = tuple(_TARGETS.values())
+"""The kinds that a policy may target and that we can look up."""
+
 _Place = tuple[str, str, str]
+_Selecting = list[tuple[Resource, dict[str, Any]]]
+_NOTHING: Mapping[str, Sequence[Resource]] = {}
 
 
-class Attached(NamedTuple):
-    """A policy on an object; ``section`` is the listener or rule it is limited to, empty for the whole."""
+class Target(NamedTuple):
+    """What a policy is attached to."""
 
-    policy: Resource
-    section: str
+    group: str
+    kind: str
+    namespace: str
+    name: str
 
 
 @dataclass(slots=True)
 class _Index:
-    named: dict[_Target, list[Attached]] = field(default_factory=dict)
-    labelled: dict[tuple[_Place, str, str], list[tuple[Resource, dict[str, Any]]]] = field(default_factory=dict)
-    selecting: dict[_Place, list[tuple[Resource, dict[str, Any]]]] = field(default_factory=dict)
+    """Policies by target and section, and by one label they select by; each list has the oldest first."""
+
+    named: dict[Target, dict[str, list[Resource]]] = field(default_factory=dict)
+    labelled: dict[tuple[_Place, str, str], _Selecting] = field(default_factory=dict)
+    selecting: dict[_Place, _Selecting] = field(default_factory=dict)
 
 
-def attached(
-    policies: Kind,
-    world: World,
-    group: str,
-    kind: str,
-    namespace: str,
-    name: str,
-    target: Resource | None,
-    near: Resource,
-) -> list[Attached]:
-    """The policies on one object, the oldest first, as gateways settle conflicts; ``target`` is it, where known."""
-    index = world.memo(("attached", policies), (policies,), lambda: _build(policies, world, near), near=near)
-    found = list(index.named.get((namespace, group, kind, name), ()))
-    if target is not None and (index.labelled or index.selecting):
-        found += _selected(index, (namespace, group, kind), target)
-    return sorted(found, key=lambda one: _age(one.policy)) if len(found) > 1 else found
+def attached(policies: Kind, world: World, target: Target, near: Resource) -> Mapping[str, Sequence[Resource]]:
+    """The policies that name an object: by the listener or rule they are limited to, ``""`` for the whole of it.
+
+    The oldest come first, as gateways settle conflicts. Policies that select by labels are not among them.
+    """
+    return _index(policies, world, near).named.get(target, _NOTHING)
 
 
-def _selected(index: _Index, place: _Place, target: Resource) -> Iterator[Attached]:
+def oldest_selecting(policies: Kind, world: World, target: Resource, near: Resource) -> Resource | None:
+    """The oldest policy that selects an object by its labels."""
+    index = _index(policies, world, near)
+    if not (index.labelled or index.selecting):
+        return None
+    kind = target.kind_name
+    place = (world.namespace_of(target) or "", target.group, kind)
     labels = target.labels
-    candidates = list(index.selecting.get(place, ()))
-    for label, value in labels.items():
-        if isinstance(value, str):
-            candidates += index.labelled.get((place, label, value), ())
-    for policy, selector in candidates:
-        if selects(selector, labels):
-            yield Attached(policy, "")
+    lists = [index.selecting.get(place, [])]
+    lists += [
+        index.labelled.get((place, label, value), []) for label, value in labels.items() if isinstance(value, str)
+    ]
+    firsts = (next((policy for policy, selector in one if selects(selector, labels)), None) for one in lists)
+    return min((policy for policy in firsts if policy is not None), key=age, default=None)
+
+
+def _index(policies: Kind, world: World, near: Resource) -> _Index:
+    return world.memo(("attached", policies), (policies,), lambda: _build(policies, world, near), near=near)
 
 
 def _build(policies: Kind, world: World, near: Resource) -> _Index:
     index = _Index()
-    for policy in world.all(policies, near=near):
+    for policy in sorted(world.all(policies, near=near), key=age):
         namespace = world.namespace_of(policy) or ""
         for ref in targets(policy):
-            key = (namespace, text(ref.get("group")), text(ref.get("kind")), text(ref.get("name")))
-            index.named.setdefault(key, []).append(Attached(policy, text(ref.get("sectionName"))))
+            key = Target(text(ref.get("group")), text(ref.get("kind")), namespace, text(ref.get("name")))
+            index.named.setdefault(key, {}).setdefault(text(ref.get("sectionName")), []).append(policy)
         for selector in mappings(lookup(policy.raw, "spec", "targetSelectors")):
-            place = (namespace, text(selector.get("group")) or "gateway.networking.k8s.io", text(selector.get("kind")))
+            place = (namespace, text(selector.get("group")) or GROUP, text(selector.get("kind")))
             # One of its labels is enough to find it by; selects() then looks at all of them.
             for label, value in mapping(selector.get("matchLabels")).items():
                 if isinstance(value, str):
@@ -88,5 +120,38 @@ def targets(policy: Resource) -> list[dict[str, Any]]:
     return [*([one] if isinstance(one, dict) else ()), *mappings(lookup(policy.raw, "spec", "targetRefs"))]
 
 
-def _age(policy: Resource) -> tuple[str, str, str]:
+def age(policy: Resource) -> tuple[str, str, str]:
+    """The order in which gateways let one of two policies on one object win."""
     return (text(policy.metadata.get("creationTimestamp")), policy.namespace or "", policy.name)
+
+
+def dangling(policy: Resource, world: World) -> Iterator[Problem | Skip]:
+    """The targets that are not there. A target of a kind that is not known here is left alone."""
+    namespace = world.namespace_of(policy) or ""
+    for ref in targets(policy):
+        kind = _TARGETS.get((text(ref.get("group")), text(ref.get("kind"))))
+        name = text(ref.get("name"))
+        if kind is None or world.get(kind, namespace, name, near=policy) is not None:
+            continue
+        lacking = absent(world, kind)
+        label = f"{kind.name} {namespace}/{clip(name)}"
+        if lacking.unknown:
+            yield Skip(f"whether {label} is there can't be told: {lacking.unknown}")
+        else:
+            field = "targetRef" if isinstance(lookup(policy.raw, "spec", "targetRef"), dict) else "targetRefs"
+            yield Problem(
+                f"spec.{field}" + paths.key(name), f"names {label}, which is not there", f"{kind.name}/{name}"
+            )
+    for index, selector in enumerate(mappings(lookup(policy.raw, "spec", "targetSelectors"))):
+        group = text(selector.get("group")) or GROUP
+        kind = _TARGETS.get((group, text(selector.get("kind"))))
+        if kind is None or lookup(selector, "namespaces") is not None:
+            continue
+        if any(selects(selector, one.labels) for one in world.of(kind, namespace, near=policy)):
+            continue
+        lacking = absent(world, kind)
+        if lacking.unknown:
+            yield Skip(f"whether its selector matches any {kind.name} can't be told: {lacking.unknown}")
+        else:
+            said = f"matches no {kind.name} of namespace {namespace}"
+            yield Problem("spec.targetSelectors", said, str(index), at=f"spec.targetSelectors[{index}]")

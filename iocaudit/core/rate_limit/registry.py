@@ -1,12 +1,41 @@
 """The gateways that are known, and what follows from them."""
 
 from iocaudit.core.kinds import Kind
+from iocaudit.core.rate_limit.apisix import APISIX
+from iocaudit.core.rate_limit.cilium import CILIUM
+from iocaudit.core.rate_limit.clouds import ALB, GKE
+from iocaudit.core.rate_limit.contour import CONTOUR
+from iocaudit.core.rate_limit.envoy_gateway import ENVOY_GATEWAY
 from iocaudit.core.rate_limit.gateway import Gateway
+from iocaudit.core.rate_limit.haproxy import HAPROXY_INGRESS, HAPROXY_TECHNOLOGIES
 from iocaudit.core.rate_limit.ingress_nginx import INGRESS_NGINX
+from iocaudit.core.rate_limit.istio import ISTIO
+from iocaudit.core.rate_limit.kong import KONG
+from iocaudit.core.rate_limit.kuadrant import KUADRANT
+from iocaudit.core.rate_limit.linkerd import LINKERD
+from iocaudit.core.rate_limit.nginx_fabric import NGINX_FABRIC
 from iocaudit.core.rate_limit.nginx_inc import NGINX_INC
 from iocaudit.core.rate_limit.traefik import TRAEFIK
 
-GATEWAYS: tuple[Gateway, ...] = (INGRESS_NGINX, NGINX_INC, TRAEFIK)
+GATEWAYS: tuple[Gateway, ...] = (
+    INGRESS_NGINX,
+    NGINX_INC,
+    TRAEFIK,
+    KONG,
+    HAPROXY_TECHNOLOGIES,
+    HAPROXY_INGRESS,
+    CONTOUR,
+    ISTIO,
+    ENVOY_GATEWAY,
+    NGINX_FABRIC,
+    APISIX,
+    CILIUM,
+    LINKERD,
+    ALB,
+    GKE,
+    KUADRANT,
+)
+"""In the order in which they are named where several are meant."""
 
 LOOKED_UP: tuple[Kind, ...] = tuple(dict.fromkeys(kind for gateway in GATEWAYS for kind in gateway.looks_up))
 """Every kind that some gateway looks up beyond the route."""

@@ -1,0 +1,172 @@
+"""APISIX: plugins of a route, of a plugin configuration it names, or of everything.
+
+Source: APISIX ingress controller, API of apisix.apache.org/v2 (ApisixRoute, ApisixPluginConfig, ApisixGlobalRule)
+and v1alpha1 (PluginConfig, for the Gateway API), schemas of the plugins limit-req, limit-count and limit-conn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from iocaudit.core import paths
+from iocaudit.core.hit import Skip
+from iocaudit.core.kinds import INGRESS, Kind
+from iocaudit.core.kinds.gateways import (
+    APISIX_GATEWAY_PLUGIN_CONFIG,
+    APISIX_GLOBAL_RULE,
+    APISIX_PLUGIN_CONFIG,
+    APISIX_ROUTE,
+)
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.values import number, per_second, positive
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, any_of, unknown
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.wording import clip
+from iocaudit.core.world import World
+
+_CONFIG_NAME = "k8s.apisix.apache.org/plugin-config-name"
+_NUMBERS = {"limit-req": "rate", "limit-count": "count", "limit-conn": "conn"}
+
+
+def _limit_of(plugins: object) -> Limit:
+    return any_of(_plugin(plugin) for plugin in mappings(plugins))
+
+
+def _plugin(plugin: dict[str, Any]) -> Limit:
+    field = _NUMBERS.get(text(plugin.get("name")))
+    if field is None or plugin.get("enable") is False:
+        return OPEN
+    config = mapping(plugin.get("config"))
+    if positive(config.get(field)):
+        return LIMITED
+    return unknown(f"the configuration of plugin {plugin['name']} is in a Secret") if plugin.get("secretRef") else OPEN
+
+
+def _global(world: World, near: Resource) -> Limit:
+    def build() -> Limit:
+        return any_of(
+            _limit_of(lookup(rule.raw, "spec", "plugins")) for rule in world.all(APISIX_GLOBAL_RULE, near=near)
+        )
+
+    found = world.memo("apisix global rules", (APISIX_GLOBAL_RULE,), build, near=near)
+    return found if found.effective or found.unknown else absent(world, APISIX_GLOBAL_RULE)
+
+
+def _named(kind: Kind, namespace: str | None, name: str, owner: Resource, world: World) -> Limit:
+    if not name:
+        return OPEN
+    found = world.get(kind, namespace, name, near=owner)
+    return _limit_of(lookup(found.raw, "spec", "plugins")) if found is not None else absent(world, kind)
+
+
+def _config_of(route: dict[str, Any], owner: Resource, world: World) -> tuple[str | None, str]:
+    namespace = text(route.get("plugin_config_namespace")) or world.namespace_of(owner)
+    return namespace, text(route.get("plugin_config_name"))
+
+
+def _routes(resource: Resource, world: World) -> Iterator[Part]:
+    for index, route in enumerate(mappings(lookup(resource.raw, "spec", "http"))):
+        namespace, config = _config_of(route, resource, world)
+        limit = any_of(
+            (
+                _limit_of(route.get("plugins")),
+                _named(APISIX_PLUGIN_CONFIG, namespace, config, resource, world),
+                _global(world, resource),
+            )
+        )
+        name = text(route.get("name"))
+        yield Part("spec.http" + paths.key(name), f"route {clip(name) or index}", limit, name, f"spec.http[{index}]")
+
+
+def _ingress(ingress: Resource, world: World) -> Limit:
+    name = text(ingress.annotations.get(_CONFIG_NAME))
+    own = _named(APISIX_PLUGIN_CONFIG, world.namespace_of(ingress), name, ingress, world)
+    return any_of((own, _global(world, ingress)))
+
+
+def _rule(rule: Rule, world: World) -> Limit:
+    own = (
+        _named(APISIX_GATEWAY_PLUGIN_CONFIG, rule.namespace, name, rule.route, world)
+        for group, kind, name in rule.extensions()
+        if (group, kind) == ("apisix.apache.org", "PluginConfig")
+    )
+    return any_of((*own, _global(world, rule.route)))
+
+
+# -- limits that do nothing -------------------------------------------------------------------------------
+
+
+def _plugin_problems(path: str, plugins: object, ceiling: float) -> Iterator[Problem | Skip]:
+    for plugin in mappings(plugins):
+        name = text(plugin.get("name"))
+        field = _NUMBERS.get(name)
+        if field is None:
+            continue
+        place = path + paths.key(name)
+        config = mapping(plugin.get("config"))
+        if plugin.get("enable") is False:
+            yield Problem(f"{place}.enable", "is false", "false")
+        elif _plugin(plugin).unknown:
+            yield Skip(_plugin(plugin).unknown)
+        elif not positive(config.get(field)):
+            yield Problem(f"{place}.config.{field}", "is no number above 0", "unset")
+        else:
+            yield from _too_high(f"{place}.config.{field}", name, config, field, ceiling)
+
+
+def _too_high(path: str, name: str, config: Any, field: str, ceiling: float) -> Iterator[Problem]:
+    window = {"limit-req": 1.0, "limit-count": number(config.get("time_window"))}.get(name)
+    rate = (number(config.get(field)) or 0.0) / window if window else 0.0
+    if rate > ceiling:
+        yield Problem(path, f"allows {per_second(rate)}, more than {ceiling:g}, which limits nobody", f"{rate:g}")
+
+
+def _route_problems(resource: Resource, world: World, ceiling: float) -> Problems:
+    for route in mappings(lookup(resource.raw, "spec", "http")):
+        path = "spec.http" + paths.key(text(route.get("name")))
+        yield from _plugin_problems(f"{path}.plugins", route.get("plugins"), ceiling)
+        namespace, name = _config_of(route, resource, world)
+        yield from _dangling(f"{path}.plugin_config_name", namespace, name, resource, world)
+
+
+def _config_problems(config: Resource, world: World, ceiling: float) -> Problems:
+    yield from _plugin_problems("spec.plugins", lookup(config.raw, "spec", "plugins"), ceiling)
+
+
+def _ingress_problems(ingress: Resource, world: World, ceiling: float) -> Problems:
+    name = text(ingress.annotations.get(_CONFIG_NAME))
+    path = "metadata.annotations" + paths.key(_CONFIG_NAME)
+    yield from _dangling(path, world.namespace_of(ingress), name, ingress, world)
+
+
+def _dangling(path: str, namespace: str | None, name: str, owner: Resource, world: World) -> Problems:
+    if not name or world.get(APISIX_PLUGIN_CONFIG, namespace, name, near=owner) is not None:
+        return
+    lacking = absent(world, APISIX_PLUGIN_CONFIG)
+    if lacking.unknown:
+        yield Skip(f"whether ApisixPluginConfig {clip(name)} is there can't be told: {lacking.unknown}")
+    else:
+        yield Problem(path, f"names ApisixPluginConfig {namespace}/{clip(name)}, which is not there", name)
+
+
+APISIX = Gateway(
+    name="APISIX",
+    wants="plugin limit-req, limit-count or limit-conn on the route, in its ApisixPluginConfig or an ApisixGlobalRule",
+    looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG),
+    ingress_controllers=("apisix.apache.org/apisix-ingress-controller",),
+    class_names=("apisix",),
+    gateway_controllers=("apisix.apache.org/apisix-ingress-controller",),
+    ingress=_ingress,
+    rule=_rule,
+    routes={APISIX_ROUTE: _routes},
+    limits={
+        APISIX_ROUTE: _route_problems,
+        APISIX_PLUGIN_CONFIG: _config_problems,
+        APISIX_GLOBAL_RULE: _config_problems,
+        APISIX_GATEWAY_PLUGIN_CONFIG: _config_problems,
+        INGRESS: _ingress_problems,
+    },
+)

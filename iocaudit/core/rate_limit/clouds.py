@@ -1,0 +1,117 @@
+"""Load balancers of clouds, whose limits are rules of a firewall outside the cluster: unknown where one is named.
+
+Sources: AWS Load Balancer Controller, Ingress annotations and IngressClassParams (WAFv2, WAF Classic); GKE,
+BackendConfig and GCPBackendPolicy (Google Cloud Armor).
+"""
+
+import json
+
+from iocaudit.core.kinds import INGRESS_CLASS, SERVICE
+from iocaudit.core.kinds.gateways import ALB_CLASS_PARAMS, GKE_BACKEND_CONFIG, GKE_BACKEND_POLICY
+from iocaudit.core.rate_limit.attachment import Target, attached
+from iocaudit.core.rate_limit.backends import services
+from iocaudit.core.rate_limit.gateway import Gateway
+from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, absent, all_of, unknown
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping, text
+from iocaudit.core.wording import clip
+from iocaudit.core.world import World
+
+_ALB = "alb.ingress.kubernetes.io/"
+_ALB_FIREWALLS = (f"{_ALB}wafv2-acl-arn", f"{_ALB}wafv2-acl-name", f"{_ALB}waf-acl-id", f"{_ALB}web-acl-id")
+_ALB_PARAMS = ("wafv2AclArn", "wafv2AclName")
+_BACKEND_CONFIG = ("cloud.google.com/backend-config", "beta.cloud.google.com/backend-config")
+
+
+def _alb_ingress(ingress: Resource, world: World) -> Limit:
+    for name in _ALB_FIREWALLS:
+        value = text(ingress.annotations.get(name))
+        if value and value != "none":
+            return _firewall(f"web ACL {value}")
+    class_name = text(lookup(ingress.raw, "spec", "ingressClassName"))
+    found = world.get(INGRESS_CLASS, None, class_name, near=ingress)
+    params = text(lookup(found.raw, "spec", "parameters", "name")) if found is not None else ""
+    if not params:
+        return OPEN
+    configured = world.get(ALB_CLASS_PARAMS, None, params, near=ingress)
+    if configured is None:
+        return absent(world, ALB_CLASS_PARAMS)
+    for field in _ALB_PARAMS:
+        if value := text(lookup(configured.raw, "spec", field)):
+            return _firewall(f"web ACL {value}")
+    return OPEN
+
+
+def _firewall(what: str) -> Limit:
+    return unknown(f"whether {clip(what)} has a rule that limits the rate is not in the cluster")
+
+
+def _gke_ingress(ingress: Resource, world: World) -> Limit:
+    return all_of(_gke_service(service, world) for service in services(ingress, world))
+
+
+def _gke_service(service: Resource | None, world: World) -> Limit:
+    if service is None:
+        return absent(world, SERVICE)
+    for name in _backend_configs(service):
+        config = world.get(GKE_BACKEND_CONFIG, world.namespace_of(service), name, near=service)
+        if config is None:
+            lacking = absent(world, GKE_BACKEND_CONFIG)
+            if lacking.unknown:
+                return lacking
+        elif policy := text(lookup(config.raw, "spec", "securityPolicy", "name")):
+            return _firewall(f"Cloud Armor policy {policy}")
+    return OPEN
+
+
+def _backend_configs(service: Resource) -> list[str]:
+    """The names in ``{"default": …}`` or ``{"ports": {"http": …}}``."""
+    value = next((text(service.annotations[name]) for name in _BACKEND_CONFIG if name in service.annotations), "")
+    if len(value) > 10_000:
+        return []
+    try:
+        parsed = json.loads(value) if value else None
+    except (ValueError, RecursionError):
+        return []
+    names = [lookup(parsed, "default"), *mapping(lookup(parsed, "ports")).values()]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _gke_rule(rule: Rule, world: World) -> Limit:
+    return all_of(_gke_target(namespace, name, rule, world) for namespace, name in rule.services())
+
+
+def _gke_target(namespace: str, name: str, rule: Rule, world: World) -> Limit:
+    target = Target("", "Service", namespace, name)
+
+    def build() -> str:
+        found = attached(GKE_BACKEND_POLICY, world, target, rule.route)
+        names = (
+            text(lookup(policy.raw, "spec", "default", "securityPolicy"))
+            for policies in found.values()
+            for policy in policies
+        )
+        return next((name for name in names if name), "")
+
+    policy = world.memo(("gke", target), (GKE_BACKEND_POLICY,), build, near=rule.route)
+    return _firewall(f"Cloud Armor policy {policy}") if policy else absent(world, GKE_BACKEND_POLICY)
+
+
+ALB = Gateway(
+    name="AWS Load Balancer Controller",
+    wants=f"annotation {_ALB}wafv2-acl-arn with a web ACL that has a rate-based rule",
+    looks_up=(ALB_CLASS_PARAMS,),
+    ingress_controllers=("ingress.k8s.aws/alb",),
+    class_names=("alb",),
+    ingress=_alb_ingress,
+)
+GKE = Gateway(
+    name="GKE",
+    wants="a Cloud Armor policy with a throttle rule, by BackendConfig or GCPBackendPolicy",
+    looks_up=(SERVICE, GKE_BACKEND_CONFIG, GKE_BACKEND_POLICY),
+    class_names=("gce", "gce-internal"),
+    gateway_controllers=("networking.gke.io/gateway",),
+    ingress=_gke_ingress,
+    rule=_gke_rule,
+)

@@ -1,0 +1,128 @@
+"""Envoy Gateway: BackendTrafficPolicy on a route, one of its rules, a listener, a ListenerSet or a Gateway.
+
+Source: Envoy Gateway, API of BackendTrafficPolicy: the most specific policy replaces the wider ones whole, unless
+its ``mergeType`` merges them; of two at one place the older holds. A rule in shadow mode counts and never refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from iocaudit.core.kinds.gateway_api import EXPERIMENTAL_LISTENER_SET, GATEWAY, GROUP
+from iocaudit.core.kinds.gateways import BACKEND_TRAFFIC_POLICY
+from iocaudit.core.rate_limit.attachment import Target, age, attached, dangling, oldest_selecting
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.parents import Parent, Rule
+from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mappings, text
+from iocaudit.core.world import World
+
+
+def _rule(rule: Rule, world: World) -> Limit:
+    """Limited if it is by every listener that the route enters by."""
+    route = rule.route
+    on_route = _on(Target(GROUP, route.kind_name, rule.namespace, route.name), route, route, world)
+    closest = [on_route.get(rule.name) if rule.name else None, on_route.get("")]
+    limit = all_of(
+        _decided([*closest, *_on_parent(rule.parent, section, route, world)]) for section in _sections(rule.parent)
+    )
+    return limit if limit.effective else absent(world, BACKEND_TRAFFIC_POLICY)
+
+
+def _sections(parent: Parent) -> list[str]:
+    """The listeners a route enters by: the one it names, else each of the Gateway's."""
+    if parent.section or parent.listener_set is not None or parent.gateway is None:
+        return [parent.section]
+    names = [text(one.get("name")) for one in mappings(lookup(parent.gateway.raw, "spec", "listeners"))]
+    return [name for name in names if name] or [""]
+
+
+def _on(target: Target, known: Resource | None, near: Resource, world: World) -> dict[str, Resource]:
+    """The policy that holds on an object, by section: the oldest."""
+    named = attached(BACKEND_TRAFFIC_POLICY, world, target, near)
+    found = {section: policies[0] for section, policies in named.items()}
+    selecting = oldest_selecting(BACKEND_TRAFFIC_POLICY, world, known, near) if known is not None else None
+    if selecting is not None:
+        found[""] = min((one for one in (found.get(""), selecting) if one is not None), key=age)
+    return found
+
+
+def _on_parent(parent: Parent, section: str, near: Resource, world: World) -> Iterator[Resource | None]:
+    places: list[tuple[Target, Resource | None]] = []
+    if parent.listener_set is not None:
+        kind, namespace, name = parent.listener_set
+        group = EXPERIMENTAL_LISTENER_SET.group if kind == EXPERIMENTAL_LISTENER_SET.name else GROUP
+        places.append((Target(group, kind, namespace, name), None))
+    gateway = parent.gateway
+    if gateway is not None:
+        places.append((Target(GROUP, "Gateway", world.namespace_of(gateway) or "", gateway.name), gateway))
+    elif parent.listener_set is None:
+        places.append((Target(GROUP, "Gateway", parent.namespace, parent.name), None))
+    for at, (target, known) in enumerate(places):
+        found = _on_gateway(target, known, near, world)
+        # The section of a route is a listener of what it names: of the ListenerSet, where it names one.
+        if at == 0 and section:
+            yield found.get(section)
+        yield found.get("")
+
+
+def _on_gateway(target: Target, known: Resource | None, near: Resource, world: World) -> dict[str, Resource]:
+    """As ``_on``, kept for all the routes of a Gateway."""
+    kinds = (BACKEND_TRAFFIC_POLICY, GATEWAY)
+    return world.memo(("envoy gateway", target), kinds, lambda: _on(target, known, near, world), near=near)
+
+
+def _decided(levels: Iterable[Resource | None]) -> Limit:
+    """What the most specific policy says, or what it is merged into."""
+    for policy in levels:
+        if policy is None:
+            continue
+        limit = lookup(policy.raw, "spec", "rateLimit")
+        if isinstance(limit, dict):
+            return LIMITED if any(_enforced(one) for _, one in _rules(limit)) else OPEN
+        if text(lookup(policy.raw, "spec", "mergeType")) not in ("StrategicMerge", "JSONMerge"):
+            return OPEN
+    return OPEN
+
+
+def _rules(limit: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for scope in ("global", "local"):
+        for index, rule in enumerate(mappings(lookup(limit, scope, "rules"))):
+            yield f"spec.rateLimit.{scope}.rules[{index}]", rule
+
+
+def _enforced(rule: dict[str, Any]) -> bool:
+    return number(lookup(rule, "limit", "requests")) is not None and rule.get("shadowMode") is not True
+
+
+def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
+    limit = lookup(policy.raw, "spec", "rateLimit")
+    if not isinstance(limit, dict):
+        return
+    rules = list(_rules(limit))
+    if not rules:
+        yield Problem("spec.rateLimit", "has no rules")
+    for path, rule in rules:
+        requests = number(lookup(rule, "limit", "requests"))
+        unit = UNITS.get(text(lookup(rule, "limit", "unit")).lower())
+        if requests is None:
+            yield Problem(f"{path}.limit.requests", f"is {shown(lookup(rule, 'limit', 'requests'))}", "unset")
+        elif unit is not None and requests / unit > ceiling:
+            said = f"allows {per_second(requests / unit)}, more than {ceiling:g}, which limits nobody"
+            yield Problem(f"{path}.limit.requests", said, shown(requests))
+        if rule.get("shadowMode") is True:
+            yield Problem(f"{path}.shadowMode", "is true: requests over the limit are only counted", "true")
+    yield from dangling(policy, world)
+
+
+ENVOY_GATEWAY = Gateway(
+    name="Envoy Gateway",
+    wants="a BackendTrafficPolicy with rateLimit on the route, its listener or its Gateway",
+    looks_up=(BACKEND_TRAFFIC_POLICY, GATEWAY),
+    gateway_controllers=("gateway.envoyproxy.io/gatewayclass-controller",),
+    rule=_rule,
+    limits={BACKEND_TRAFFIC_POLICY: _problems},
+)

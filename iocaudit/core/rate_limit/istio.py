@@ -1,0 +1,184 @@
+"""Istio: EnvoyFilters on the gateway's workload, for VirtualServices, the Gateway API and Ingresses.
+
+Source: Istio documentation, "Enabling rate limits using Envoy", EnvoyFilter (workloadSelector, targetRefs, root
+namespace), Gateway (selector), VirtualService (gateways), labels of gateways made for the Gateway API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from iocaudit.core.hit import Skip
+from iocaudit.core.kinds.gateway_api import GROUP
+from iocaudit.core.kinds.gateways import ENVOY_FILTER, ISTIO_GATEWAY, ISTIO_VIRTUAL_SERVICE
+from iocaudit.core.rate_limit.attachment import Target, attached, dangling
+from iocaudit.core.rate_limit.envoy_config import has_global_limit, local_limits
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.values import per_second
+from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Part, Problem, absent, unknown
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping, mappings, strings, text
+from iocaudit.core.world import World
+
+ROOT = "istio-system"
+"""The root namespace, whose EnvoyFilters without a selector apply everywhere; meshConfig may name another."""
+GATEWAY_CONTEXTS = ("GATEWAY", "ANY")
+SIDECAR_CONTEXTS = ("SIDECAR_INBOUND", "ANY")
+_INGRESS_GATEWAY = {"istio": "ingressgateway", "app": "istio-ingressgateway"}
+
+
+@dataclass(slots=True)
+class _Filters:
+    """The EnvoyFilters that limit in one context: by each label they select by, and those that select none."""
+
+    by_label: dict[tuple[str, str], list[Resource]] = field(default_factory=dict)
+    everywhere: set[str] = field(default_factory=set)
+
+
+def limits_in(envoy_filter: Resource, contexts: tuple[str, ...]) -> bool:
+    """Whether one of its patches puts an effective rate limit into one of the contexts."""
+    for patch in mappings(lookup(envoy_filter.raw, "spec", "configPatches")):
+        if (text(lookup(patch, "match", "context")) or "ANY") not in contexts:
+            continue
+        value = lookup(patch, "patch", "value")
+        if any(limit.effective for limit in local_limits(value)) or has_global_limit(value):
+            return True
+    return False
+
+
+def _filters(world: World, contexts: tuple[str, ...], near: Resource) -> _Filters:
+    return world.memo(("envoy filters", contexts), (ENVOY_FILTER,), lambda: _index(world, contexts, near), near=near)
+
+
+def _index(world: World, contexts: tuple[str, ...], near: Resource) -> _Filters:
+    found = _Filters()
+    for one in world.all(ENVOY_FILTER, near=near):
+        if not limits_in(one, contexts):
+            continue
+        labels = _selector(one)
+        if labels:
+            for pair in labels.items():
+                found.by_label.setdefault(pair, []).append(one)
+        elif not mappings(lookup(one.raw, "spec", "targetRefs")):
+            found.everywhere.add(world.namespace_of(one) or "")
+    return found
+
+
+def _selector(envoy_filter: Resource) -> dict[str, str]:
+    labels = mapping(lookup(envoy_filter.raw, "spec", "workloadSelector", "labels"))
+    return {str(key): value for key, value in labels.items() if isinstance(value, str)}
+
+
+def limit_of_workload(
+    labels: Mapping[str, Any], namespace: str, contexts: tuple[str, ...], world: World, near: Resource
+) -> Limit:
+    """The limit of a workload whose labels and namespace are known."""
+    found = _filters(world, contexts, near)
+    if ROOT in found.everywhere or namespace in found.everywhere:
+        return LIMITED
+    for pair in labels.items():
+        if not isinstance(pair[1], str):
+            continue
+        for one in found.by_label.get(pair, ()):
+            if world.namespace_of(one) in (ROOT, namespace) and _selector(one).items() <= labels.items():
+                return LIMITED
+    return absent(world, ENVOY_FILTER)
+
+
+def _limit_of_selector(selector: Mapping[str, Any], near: Resource, world: World) -> Limit:
+    """The limit of a gateway's workload, of which only what it is selected by is known, not its namespace."""
+    labels = {str(key): value for key, value in selector.items() if isinstance(value, str)}
+    if labels.items() <= _INGRESS_GATEWAY.items() and labels:
+        labels = _INGRESS_GATEWAY
+    key = ("istio gateway", tuple(sorted(labels.items())))
+    return world.memo(key, (ENVOY_FILTER,), lambda: _by_selector(labels, near, world), near=near)
+
+
+def _by_selector(labels: Mapping[str, str], near: Resource, world: World) -> Limit:
+    found = _filters(world, GATEWAY_CONTEXTS, near)
+    if ROOT in found.everywhere:
+        return LIMITED
+    doubt = ""
+    for pair in labels.items():
+        for one in found.by_label.get(pair, ()):
+            wanted = _selector(one)
+            if wanted.items() <= labels.items():
+                return LIMITED
+            if all(labels.get(key, value) == value for key, value in wanted.items()):
+                doubt = f"EnvoyFilter {one.name} may select the gateway's pods or not"
+    if not doubt and found.everywhere:
+        doubt = f"the gateway may run in namespace {min(found.everywhere)}, which an EnvoyFilter limits, or not"
+    return unknown(doubt) if doubt else absent(world, ENVOY_FILTER)
+
+
+def _virtual_service(service: Resource, world: World) -> Iterator[Part]:
+    for reference in strings(lookup(service.raw, "spec", "gateways")):
+        if reference == "mesh":
+            continue
+        namespace, _, name = reference.rpartition("/")
+        where = namespace or world.namespace_of(service) or ""
+        gateway = world.get(ISTIO_GATEWAY, where, name, near=service)
+        if gateway is None:
+            lacking = absent(world, ISTIO_GATEWAY)
+            limit = lacking if lacking.unknown else unknown(f"Gateway {where}/{name} is not there")
+        else:
+            limit = _limit_of_selector(mapping(lookup(gateway.raw, "spec", "selector")), service, world)
+        yield Part("spec.gateways", f"its way through Gateway {where}/{name}", limit, f"{where}/{name}")
+
+
+def _rule(rule: Rule, world: World) -> Limit:
+    parent = rule.parent
+    target = Target(GROUP, "Gateway", parent.namespace, parent.name)
+
+    def build() -> bool:
+        found = attached(ENVOY_FILTER, world, target, rule.route)
+        return any(limits_in(one, GATEWAY_CONTEXTS) for filters in found.values() for one in filters)
+
+    if world.memo(("istio target", target), (ENVOY_FILTER,), build, near=rule.route):
+        return LIMITED
+    labels = {"gateway.networking.k8s.io/gateway-name": parent.name, "istio.io/gateway-name": parent.name}
+    return limit_of_workload(labels, parent.namespace, GATEWAY_CONTEXTS, world, rule.route)
+
+
+def _ingress(ingress: Resource, world: World) -> Limit:
+    return _limit_of_selector(_INGRESS_GATEWAY, ingress, world)
+
+
+def _problems(envoy_filter: Resource, world: World, ceiling: float) -> Problems:
+    for index, patch in enumerate(mappings(lookup(envoy_filter.raw, "spec", "configPatches"))):
+        value = lookup(patch, "patch", "value")
+        at = f"spec.configPatches[{index}].patch.value"
+        yield from filter_problems("spec.configPatches", at, value, ceiling)
+    yield from _unresolved(envoy_filter, world)
+
+
+def filter_problems(path: str, at: str, value: object, ceiling: float) -> Iterator[Problem]:
+    """What keeps the local rate limit filters of a piece of Envoy configuration from limiting."""
+    for limit in local_limits(value):
+        if limit.fault:
+            yield Problem(path, f"holds a local_ratelimit filter that {limit.fault}", limit.fault, at)
+        elif limit.rate is not None and limit.rate > ceiling:
+            said = f"holds a local_ratelimit filter that allows {per_second(limit.rate)}, more than {ceiling:g}"
+            yield Problem(path, said, f"{limit.rate:g}", at)
+
+
+def _unresolved(envoy_filter: Resource, world: World) -> Iterator[Problem | Skip]:
+    if any(limits_in(envoy_filter, (context,)) for context in (*GATEWAY_CONTEXTS, *SIDECAR_CONTEXTS)):
+        yield from dangling(envoy_filter, world)
+
+
+ISTIO = Gateway(
+    name="Istio",
+    wants="an EnvoyFilter with local_ratelimit (token bucket, enforced) or ratelimit on the gateway's workload",
+    looks_up=(ENVOY_FILTER, ISTIO_GATEWAY),
+    ingress_controllers=("istio.io/ingress-controller",),
+    class_names=("istio",),
+    gateway_controllers=("istio.io/gateway-controller", "istio.io/unmanaged-gateway"),
+    ingress=_ingress,
+    rule=_rule,
+    routes={ISTIO_VIRTUAL_SERVICE: _virtual_service},
+    limits={ENVOY_FILTER: _problems},
+)

@@ -1,0 +1,158 @@
+"""Kong: plugins named by an annotation of the route or its Services, by an ExtensionRef, or global.
+
+Source: Kong Ingress Controller documentation (annotations, KongPlugin, KongClusterPlugin with label
+``global: "true"``) and the plugins' schemas: rate-limiting, rate-limiting-advanced, response-ratelimiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from iocaudit.core import paths
+from iocaudit.core.hit import Skip
+from iocaudit.core.kinds import INGRESS, SERVICE
+from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
+from iocaudit.core.kinds.gateways import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
+from iocaudit.core.rate_limit.backends import services
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.values import UNITS, number, per_second
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, any_of, unknown
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import items, mapping, mappings, text
+from iocaudit.core.wording import clip
+from iocaudit.core.world import World
+
+_PLUGINS = "konghq.com/plugins"
+_LIMITING = ("rate-limiting", "rate-limiting-advanced", "response-ratelimiting", "graphql-rate-limiting-advanced")
+_KINDS = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN)
+
+
+def _limit_of(plugin: Resource) -> Limit:
+    raw = plugin.raw
+    if raw.get("plugin") not in _LIMITING or raw.get("disabled") is True:
+        return OPEN
+    if any(True for _ in _rates(raw)):
+        return LIMITED
+    if "configFrom" in raw or mappings(raw.get("configPatches")):
+        return unknown(f"the configuration of plugin {clip(plugin.name)} is in a Secret")
+    return OPEN
+
+
+def _rates(raw: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Where a limit above zero stands, and how many requests a second it allows."""
+    config = mapping(raw.get("config"))
+    blocks: list[tuple[str, Any]] = [("config", config)]
+    blocks += [(f"config.limits{paths.key(str(name))}", one) for name, one in mapping(config.get("limits")).items()]
+    for path, block in blocks:
+        for unit, size in UNITS.items():
+            count = number(mapping(block).get(unit))
+            if count is not None and count > 0:
+                yield f"{path}.{unit}", count / size
+    sizes = items(config.get("window_size"))
+    for index, value in enumerate(items(config.get("limit"))):
+        count = number(value)
+        window = number(sizes[index]) if index < len(sizes) else None
+        if count is not None and count > 0 and window:
+            yield f"config.limit[{index}]", count / window
+
+
+def _global(world: World, near: Resource) -> Limit:
+    def build() -> Limit:
+        return any_of(
+            _limit_of(plugin)
+            for plugin in world.all(KONG_CLUSTER_PLUGIN, near=near)
+            if plugin.labels.get("global") == "true"
+        )
+
+    found = world.memo("global kong plugins", (KONG_CLUSTER_PLUGIN,), build, near=near)
+    return found if found.effective or found.unknown else absent(world, KONG_CLUSTER_PLUGIN)
+
+
+def _names(owner: Resource) -> list[str]:
+    return [name.strip() for name in text(owner.annotations.get(_PLUGINS)).split(",") if name.strip()]
+
+
+def _plugin(name: str, owner: Resource, world: World) -> Resource | None:
+    """The plugin an annotation means: of the namespace first, else of the cluster."""
+    namespace, _, plain = name.rpartition(":")
+    found = world.get(KONG_PLUGIN, namespace or world.namespace_of(owner), plain, near=owner)
+    return found or (None if namespace else world.get(KONG_CLUSTER_PLUGIN, None, plain, near=owner))
+
+
+def _by_names(names: Iterable[str], owner: Resource, world: World) -> Limit:
+    found = ((_plugin(name, owner, world)) for name in names)
+    return any_of(_limit_of(plugin) if plugin is not None else absent(world, *_KINDS) for plugin in found)
+
+
+def _service(service: Resource | None, world: World) -> Limit:
+    return _by_names(_names(service), service, world) if service is not None else absent(world, SERVICE)
+
+
+def _ingress(ingress: Resource, world: World) -> Limit:
+    own = any_of((_by_names(_names(ingress), ingress, world), _global(world, ingress)))
+    if own.effective:
+        return own
+    return any_of((own, all_of(_service(service, world) for service in services(ingress, world))))
+
+
+def _rule(rule: Rule, world: World) -> Limit:
+    route = rule.route
+    filters = [
+        name for group, kind, name in rule.extensions() if (group, kind) == ("configuration.konghq.com", "KongPlugin")
+    ]
+    own = any_of((_by_names([*_names(route), *filters], route, world), _global(world, route)))
+    if own.effective:
+        return own
+    behind = (world.get(SERVICE, namespace, name, near=route) for namespace, name in rule.services())
+    return any_of((own, all_of(_service(service, world) for service in behind)))
+
+
+def _plugin_problems(plugin: Resource, world: World, ceiling: float) -> Problems:
+    raw = plugin.raw
+    if raw.get("plugin") not in _LIMITING:
+        return
+    if raw.get("disabled") is True:
+        yield Problem("disabled", "is true", "true")
+    limit = _limit_of(plugin)
+    if limit.unknown:
+        yield Skip(limit.unknown)
+    rates = list(_rates(raw))
+    if not rates and not limit.unknown:
+        yield Problem("config", "has no limit above 0 in any unit of time")
+    for path, rate in rates:
+        if rate > ceiling:
+            yield Problem(path, f"allows {per_second(rate)}, more than {ceiling:g}, which limits nobody", f"{rate:g}")
+
+
+def _reference_problems(owner: Resource, world: World, ceiling: float) -> Problems:
+    for name in _names(owner):
+        if _plugin(name, owner, world) is not None:
+            continue
+        lacking = absent(world, *_KINDS)
+        if lacking.unknown:
+            yield Skip(f"whether KongPlugin {clip(name)} is there can't be told: {lacking.unknown}")
+        else:
+            said = f"names KongPlugin {clip(name)}, which is not there"
+            yield Problem("metadata.annotations" + paths.key(_PLUGINS), said, name)
+
+
+KONG = Gateway(
+    name="Kong",
+    wants=f"a KongPlugin rate-limiting in annotation {_PLUGINS}, or a global KongClusterPlugin",
+    looks_up=(KONG_PLUGIN, KONG_CLUSTER_PLUGIN, SERVICE),
+    ingress_controllers=("ingress-controllers.konghq.com/kong",),
+    class_names=("kong",),
+    gateway_controllers=("konghq.com/kic-gateway-controller", "konghq.com/gateway-operator"),
+    ingress=_ingress,
+    rule=_rule,
+    limits={
+        KONG_PLUGIN: _plugin_problems,
+        KONG_CLUSTER_PLUGIN: _plugin_problems,
+        INGRESS: _reference_problems,
+        SERVICE: _reference_problems,
+        HTTP_ROUTE: _reference_problems,
+        GRPC_ROUTE: _reference_problems,
+    },
+)

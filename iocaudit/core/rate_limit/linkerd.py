@@ -1,0 +1,71 @@
+"""Linkerd: HTTPLocalRateLimitPolicy on a Server, which selects pods and one of their ports.
+
+Source: Linkerd reference, "HTTP Local Rate Limiting" and "Server". Linkerd has no gateway of its own: its limits
+stand between workloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from iocaudit.core.kinds.gateways import LINKERD_RATE_LIMIT, LINKERD_SERVER
+from iocaudit.core.label_selector import selects
+from iocaudit.core.rate_limit.attachment import dangling, targets
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.values import number, per_second, positive, shown
+from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.world import World
+
+
+def limit_of_workload(labels: Mapping[str, Any], namespace: str, world: World, near: Resource) -> Limit:
+    """The limit of a workload: by a policy on a Server that selects it."""
+
+    def build() -> dict[str, list[Resource]]:
+        """The limited Servers of each namespace."""
+        found: dict[str, list[Resource]] = {}
+        for policy in world.all(LINKERD_RATE_LIMIT, near=near):
+            home = world.namespace_of(policy) or ""
+            for ref in targets(policy) if _limits(policy) else ():
+                server = world.get(LINKERD_SERVER, home, text(ref.get("name")), near=near)
+                if server is not None and text(ref.get("kind")) == "Server":
+                    found.setdefault(home, []).append(server)
+        return found
+
+    limited = world.memo("linkerd limits", (LINKERD_RATE_LIMIT, LINKERD_SERVER), build, near=near)
+    for server in limited.get(namespace, ()):
+        if selects(lookup(server.raw, "spec", "podSelector"), labels):
+            return LIMITED
+    return absent(world, LINKERD_RATE_LIMIT, LINKERD_SERVER)
+
+
+def _limits(policy: Resource) -> bool:
+    spec = mapping(policy.raw.get("spec"))
+    return any(positive(lookup(spec, part, "requestsPerSecond")) for part in ("total", "identity"))
+
+
+def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
+    spec = mapping(policy.raw.get("spec"))
+    parts: list[tuple[str, Any]] = [(f"spec.{name}", spec[name]) for name in ("total", "identity") if name in spec]
+    parts += [(f"spec.overrides[{index}]", one) for index, one in enumerate(mappings(spec.get("overrides")))]
+    if not parts:
+        yield Problem("spec", "has neither total nor identity nor overrides")
+    for path, part in parts:
+        value = lookup(part, "requestsPerSecond")
+        rate = number(value)
+        if not rate:
+            yield Problem(f"{path}.requestsPerSecond", f"is {shown(value)}", shown(value))
+        elif rate > ceiling:
+            said = f"allows {per_second(rate)}, more than {ceiling:g}, which limits nobody"
+            yield Problem(f"{path}.requestsPerSecond", said, shown(value))
+    yield from dangling(policy, world)
+
+
+LINKERD = Gateway(
+    name="Linkerd",
+    wants="an HTTPLocalRateLimitPolicy on a Server that selects the workload",
+    looks_up=(LINKERD_RATE_LIMIT, LINKERD_SERVER),
+    limits={LINKERD_RATE_LIMIT: _problems},
+)

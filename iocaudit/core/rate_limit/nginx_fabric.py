@@ -1,0 +1,63 @@
+"""NGINX Gateway Fabric: RateLimitPolicy on a route or its Gateway; both apply where both are there.
+
+Source: NGINX Gateway Fabric, API of gateway.nginx.org/v1alpha1.
+"""
+
+from iocaudit.core.kinds.gateway_api import GROUP
+from iocaudit.core.kinds.gateways import NGINX_FABRIC_RATE_LIMIT
+from iocaudit.core.rate_limit.attachment import Target, attached, dangling
+from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.nginx_inc import rate_problems
+from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.values import nginx_rate
+from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mappings
+from iocaudit.core.world import World
+
+
+def _limits(policy: Resource) -> bool:
+    if lookup(policy.raw, "spec", "rateLimit", "dryRun") is True:
+        return False
+    rules = mappings(lookup(policy.raw, "spec", "rateLimit", "local", "rules"))
+    return any(nginx_rate(rule.get("rate")) for rule in rules)
+
+
+def _limited(target: Target, near: Resource, world: World) -> bool:
+    def build() -> bool:
+        found = attached(NGINX_FABRIC_RATE_LIMIT, world, target, near)
+        return any(_limits(policy) for policies in found.values() for policy in policies)
+
+    return world.memo(("nginx fabric", target), (NGINX_FABRIC_RATE_LIMIT,), build, near=near)
+
+
+def _rule(rule: Rule, world: World) -> Limit:
+    route, parent = rule.route, rule.parent
+    for target in (
+        Target(GROUP, route.kind_name, rule.namespace, route.name),
+        Target(GROUP, "Gateway", parent.namespace, parent.name),
+    ):
+        if _limited(target, route, world):
+            return LIMITED
+    return absent(world, NGINX_FABRIC_RATE_LIMIT)
+
+
+def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
+    rules = mappings(lookup(policy.raw, "spec", "rateLimit", "local", "rules"))
+    if not rules:
+        yield Problem("spec.rateLimit.local.rules", "is empty")
+    for index, rule in enumerate(rules):
+        yield from rate_problems(f"spec.rateLimit.local.rules[{index}].rate", rule.get("rate"), ceiling)
+    if lookup(policy.raw, "spec", "rateLimit", "dryRun") is True:
+        yield Problem("spec.rateLimit.dryRun", "is true: requests over the rate are only logged", "true")
+    yield from dangling(policy, world)
+
+
+NGINX_FABRIC = Gateway(
+    name="NGINX Gateway Fabric",
+    wants="a RateLimitPolicy with a rate, without dryRun, on the route or its Gateway",
+    looks_up=(NGINX_FABRIC_RATE_LIMIT,),
+    gateway_controllers=("gateway.nginx.org/nginx-gateway-controller",),
+    rule=_rule,
+    limits={NGINX_FABRIC_RATE_LIMIT: _problems},
+)

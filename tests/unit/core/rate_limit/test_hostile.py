@@ -1,0 +1,102 @@
+"""Any JSON-shaped object of a kind is judged without an error."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from iocaudit.core.kinds import Kind
+from iocaudit.core.resource import Origin, Resource
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.policy import PolicySet
+from tests.unit.checks.auditing import CATALOGUE
+
+FAMILIES = (
+    "no-rate-limit",
+    "ineffective-rate-limit",
+)
+CHECKS = CATALOGUE.select(FAMILIES)
+SUBJECTS = sorted({kind for check in CHECKS for kind in check.looks_at}, key=str)
+
+# Keys that the gateways read, so that the walk goes deep before it meets a wrong type.
+WORDS = sorted(
+    {
+        "spec routes rules http paths backend service name namespace middlewares services plugins config plugin enable",
+        "rateLimit average period inFlightReq amount chain virtualhost rateLimitPolicy local global requests unit",
+        "descriptors includes conditions prefix gateways selector parentRefs group kind sectionName filters",
+        "extensionRef type backendRefs targetRef targetRefs targetSelectors matchLabels matchExpressions limit limits",
+        "rates window when predicate defaults overrides strategy dryRun rate policies subroutes route path host tls",
+        "configPatches match context patch value typed_config token_bucket max_tokens fill_interval resources",
+        "workloadSelector labels requestsPerSecond total identity minute second window_size labels metadata",
+        "listeners gatewayClassName controllerName controller ingressClassName defaultBackend mergeType shadowMode",
+        "ports port nodePort externalIPs loadBalancerSourceRanges hosts secretName subjects resourceRules user",
+        "securityPolicy secretRef disabled configFrom plugin_config_name priorityLevelConfiguration containers image",
+    }
+)
+KEYS = st.sampled_from(sorted({word for line in WORDS for word in line.split()}))
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=True),
+    st.sampled_from(["", "a", "0", "10r/s", "shop-a@kubernetescrd", "Rule", "*", "0.0.0.0/0", "HTTPRoute", "Service"]),
+    st.text(max_size=8),
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=6)),
+    max_leaves=25,
+)
+ANNOTATIONS = st.dictionaries(
+    st.sampled_from(
+        [
+            "nginx.ingress.kubernetes.io/limit-rps",
+            "nginx.ingress.kubernetes.io/limit-whitelist",
+            "nginx.ingress.kubernetes.io/configuration-snippet",
+            "nginx.ingress.kubernetes.io/auth-url",
+            "traefik.ingress.kubernetes.io/router.middlewares",
+            "traefik.ingress.kubernetes.io/service.middlewares",
+            "konghq.com/plugins",
+            "nginx.org/policies",
+            "cloud.google.com/backend-config",
+            "kubernetes.io/ingress.class",
+        ]
+    ),
+    JSON,
+    max_size=4,
+)
+
+
+def resource(kind: Kind, spec: Any, annotations: Any, name: str = "a") -> Resource:
+    raw = {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "metadata": {"name": name, "namespace": "shop", "annotations": annotations},
+        "spec": spec,
+    }
+    if isinstance(spec, dict):
+        raw = {**spec, **raw}
+    return Resource(raw, Origin("file", "hostile.yaml"))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.sampled_from(SUBJECTS), JSON, ANNOTATIONS), min_size=1, max_size=6))
+def test_no_object_makes_a_check_raise(objects: list[tuple[Kind, Any, Any]]) -> None:
+    world = World()
+    subjects = [resource(kind, spec, annotations) for kind, spec, annotations in objects]
+    for subject in subjects:
+        world.add(subject)
+    auditor = Auditor(CHECKS, PolicySet(CHECKS, profile="strict"), world)
+    for subject in subjects:
+        assert not auditor.audit(subject).faults
+
+
+@pytest.mark.parametrize("kind", SUBJECTS, ids=str)
+@pytest.mark.parametrize("junk", [None, 1, "x", [], {}, [[]], {"routes": 1}, {"rules": [1]}], ids=repr)
+def test_junk_in_place_of_a_spec(kind: Kind, junk: Any) -> None:
+    world = World()
+    subject = resource(kind, junk, junk)
+    world.add(subject)
+    assert not Auditor(CHECKS, PolicySet(CHECKS, profile="strict"), world).audit(subject).faults
