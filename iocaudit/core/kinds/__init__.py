@@ -6,7 +6,7 @@ Every ``Kind`` at the top of a module listed here is known; a new one needs no f
 
 from types import ModuleType
 
-from iocaudit.core.kinds import builtin, connections, gateway_api, gateways, rbac_manager, workloads
+from iocaudit.core.kinds import builtin, connections, flow_control, gateway_api, gateways, rbac_manager, workloads
 from iocaudit.core.kinds.builtin import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -47,7 +47,7 @@ from iocaudit.core.kinds.workloads import (
     WORKLOADS,
 )
 
-_MODULES: tuple[ModuleType, ...] = (workloads, builtin, gateway_api, gateways, connections, rbac_manager)
+_MODULES: tuple[ModuleType, ...] = (workloads, builtin, gateway_api, gateways, flow_control, connections, rbac_manager)
 
 
 def _declared(value: object) -> tuple[Kind, ...]:

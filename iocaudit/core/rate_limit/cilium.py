@@ -60,8 +60,7 @@ def _rule(rule: Rule, world: World) -> Limit:
 
 
 def _problems(config: Resource, world: World, ceiling: float) -> Problems:
-    for index, resource in enumerate(mappings(lookup(config.raw, "spec", "resources"))):
-        yield from filter_problems("spec.resources", f"spec.resources[{index}]", resource, ceiling)
+    yield from filter_problems("spec.resources", "", mappings(lookup(config.raw, "spec", "resources")), ceiling)
 
 
 CILIUM = Gateway(

@@ -148,17 +148,21 @@ def _ingress(ingress: Resource, world: World) -> Limit:
 
 
 def _problems(envoy_filter: Resource, world: World, ceiling: float) -> Problems:
-    for index, patch in enumerate(mappings(lookup(envoy_filter.raw, "spec", "configPatches"))):
-        value = lookup(patch, "patch", "value")
-        at = f"spec.configPatches[{index}].patch.value"
-        yield from filter_problems("spec.configPatches", at, value, ceiling)
+    patches = [lookup(patch, "patch", "value") for patch in mappings(lookup(envoy_filter.raw, "spec", "configPatches"))]
+    yield from filter_problems("spec.configPatches", ".patch.value", patches, ceiling)
     yield from _unresolved(envoy_filter, world)
 
 
-def filter_problems(path: str, at: str, value: object, ceiling: float) -> Iterator[Problem]:
-    """What keeps the local rate limit filters of a piece of Envoy configuration from limiting."""
-    for limit in local_limits(value):
-        if limit.fault:
+def filter_problems(path: str, suffix: str, values: list[Any], ceiling: float) -> Iterator[Problem]:
+    """What keeps the local rate limit filters of some pieces of Envoy configuration from limiting.
+
+    A filter without tokens of its own is right where another piece gives them to a route of it.
+    """
+    found = [(index, limit) for index, value in enumerate(values) for limit in local_limits(value)]
+    limited = any(limit.effective for _, limit in found)
+    for index, limit in found:
+        at = f"{path}[{index}]{suffix}"
+        if limit.fault and not (limited and not limit.rate):
             yield Problem(path, f"holds a local_ratelimit filter that {limit.fault}", limit.fault, at)
         elif limit.rate is not None and limit.rate > ceiling:
             said = f"holds a local_ratelimit filter that allows {per_second(limit.rate)}, more than {ceiling:g}"

@@ -131,6 +131,18 @@ def _readable(owner: Resource, world: World) -> tuple[Kind, ...]:
     return (TRAEFIK_MIDDLEWARE,)
 
 
+def middlewares_meant(entry: Mapping[str, Any], owner: Resource, world: World) -> tuple[list[Resource], str]:
+    """The Middlewares that an entry of a route, a chain or an annotation means, and why one may not be known here."""
+    found, doubt = _resolve(entry, owner, world, _middlewares(world, owner).tokens)
+    resources = (world.get(kind, namespace, name, near=owner) for kind, namespace, name in found)
+    return [one for one in resources if one is not None], doubt
+
+
+def router_middlewares(ingress: Resource) -> list[str]:
+    """The Middlewares that an Ingress names, as ``<namespace>-<name>@<provider>``."""
+    return _tokens(ingress.annotations.get(_ROUTER))
+
+
 def _limit_of(found: list[_Identity], doubt: str, known: _Middlewares) -> Limit:
     if any(identity in known.limiting for identity in found):
         return LIMITED

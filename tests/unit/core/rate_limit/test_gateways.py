@@ -2,6 +2,7 @@
 one that does nothing is said, and what could not be read is no hit."""
 
 import pytest
+import yaml
 
 from iocaudit.core.kinds import KINDS
 from iocaudit.core.rate_limit.registry import GATEWAYS
@@ -646,3 +647,17 @@ def test_overrides_of_a_gateway_beat_a_route_that_opts_out() -> None:
     assert messages("no-rate-limit", text) == []
     (message,) = messages("ineffective-rate-limit", text)
     assert "RateLimitPolicy shop/calm" in message
+
+
+def test_a_filter_without_tokens_is_right_where_a_route_has_them() -> None:
+    """As Istio's own sample has it: the filter for all, the bucket in the configuration of one route."""
+    whole = yaml.safe_load(envoy_filter("istio-system", INGRESS_GATEWAY, bucket=False))
+    bucket = yaml.safe_load(envoy_filter("istio-system", INGRESS_GATEWAY))
+    config = bucket["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
+    per_route = {"typed_per_filter_config": {"envoy.filters.http.local_ratelimit": config}}
+    whole["spec"]["configPatches"].append(
+        {"applyTo": "HTTP_ROUTE", "match": {"context": "GATEWAY"}, "patch": {"operation": "MERGE", "value": per_route}}
+    )
+    text = together(VIRTUAL_SERVICE, yaml.safe_dump(whole))
+    assert messages("ineffective-rate-limit", text) == []
+    assert messages("no-rate-limit", text) == []

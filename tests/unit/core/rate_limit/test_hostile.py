@@ -16,6 +16,16 @@ from tests.unit.checks.auditing import CATALOGUE
 FAMILIES = (
     "no-rate-limit",
     "ineffective-rate-limit",
+    "no-workload-rate-limit",
+    "apiserver-flow-exempt",
+    "ingress-without-tls",
+    "ingress-host-without-tls",
+    "ingress-wildcard-host",
+    "ingress-snippet",
+    "service-external-ip",
+    "node-port-service",
+    "load-balancer-open",
+    "exposed-dashboard",
 )
 CHECKS = CATALOGUE.select(FAMILIES)
 SUBJECTS = sorted({kind for check in CHECKS for kind in check.looks_at}, key=str)
