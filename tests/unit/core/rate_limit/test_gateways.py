@@ -326,7 +326,11 @@ OPEN = [
     ),
     ("alb", ingress(ALB), "AWS Load Balancer Controller wants annotation alb.ingress.kubernetes.io/wafv2-acl-arn"),
     ("alb, none", ingress(ALB, "{alb.ingress.kubernetes.io/wafv2-acl-arn: none}"), "AWS Load Balancer Controller"),
-    ("gke", ingress("x").replace("ingressClassName: edge", "ingressClassName: gce"), "GKE wants a Cloud Armor policy"),
+    (
+        "gke",
+        ingress("example.com/x").replace("ingressClassName: edge", "ingressClassName: gce"),
+        "GKE wants a Cloud Armor policy",
+    ),
     ("gke route", routed(GKE_ROUTE), "GKE wants a Cloud Armor policy"),
     (
         "kuadrant, opted out of the defaults",
@@ -550,7 +554,7 @@ INEFFECTIVE = [
 
 @pytest.mark.parametrize(("annotations", "said"), INEFFECTIVE)
 def test_annotations_that_limit_nothing(annotations: str, said: str) -> None:
-    (message,) = messages("ineffective-rate-limit", ingress("x", annotations))
+    (message,) = messages("ineffective-rate-limit", ingress("example.com/x", annotations))
     assert said in message
 
 
@@ -610,7 +614,7 @@ def test_policies_that_do_nothing(policy: str, said: str) -> None:
 
 
 def test_the_ceiling_is_a_parameter() -> None:
-    text = ingress("x", "{nginx.ingress.kubernetes.io/limit-rps: '200'}")
+    text = ingress("example.com/x", "{nginx.ingress.kubernetes.io/limit-rps: '200'}")
     assert messages("ineffective-rate-limit", text) == []
     assert len(messages("ineffective-rate-limit", text, parameters={"maximumPerSecond": 100})) == 1
 
