@@ -1,6 +1,7 @@
 """ingress-nginx: annotations on the Ingress. Source: its documentation, "Annotations", section rate limiting.
 
-``limit-rate`` and ``limit-rate-after`` are bandwidth, no limit of requests.
+``limit-rate`` and ``limit-rate-after`` are bandwidth, no limit of requests. A canary takes its limits from the
+Ingress it stands beside, by host; its own are ignored.
 """
 
 from iocaudit.core import paths
@@ -12,11 +13,13 @@ from iocaudit.core.rate_limit.annotations import (
     annotation_problems,
 )
 from iocaudit.core.rate_limit.gateway import Gateway, Problems
-from iocaudit.core.rate_limit.verdict import OPEN, Limit, Problem
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, Problem, absent, all_of
 from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mappings, text
 from iocaudit.core.world import World
 
 _PREFIX = "nginx.ingress.kubernetes.io/"
+_CANARY = f"{_PREFIX}canary"
 _LIMITS = (
     Annotation(f"{_PREFIX}limit-rps", 1),
     Annotation(f"{_PREFIX}limit-rpm", 60),
@@ -26,6 +29,35 @@ _EXEMPTIONS = (f"{_PREFIX}limit-allowlist", f"{_PREFIX}limit-whitelist")
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
+    if not _is_canary(ingress):
+        return _own(ingress)
+    namespace = world.namespace_of(ingress) or ""
+    known = world.memo("nginx limits by host", (INGRESS,), lambda: _by_host(world, ingress), near=ingress)
+    limit = all_of(known.get((namespace, host), OPEN) for host in _hosts(ingress))
+    return limit if limit.effective else absent(world, INGRESS)
+
+
+def _is_canary(ingress: Resource) -> bool:
+    return ingress.annotations.get(_CANARY) == "true"
+
+
+def _hosts(ingress: Resource) -> list[str]:
+    return [text(rule.get("host")) for rule in mappings(lookup(ingress.raw, "spec", "rules"))]
+
+
+def _by_host(world: World, near: Resource) -> dict[tuple[str, str], Limit]:
+    """Each host of the Ingresses that are no canary, and whether all of those limit it."""
+    found: dict[tuple[str, str], Limit] = {}
+    for ingress in world.all(INGRESS, near=near):
+        if not _is_canary(ingress):
+            limit = _own(ingress)
+            for host in _hosts(ingress):
+                key = (world.namespace_of(ingress) or "", host)
+                found[key] = all_of((found.get(key, limit), limit))
+    return found
+
+
+def _own(ingress: Resource) -> Limit:
     if any(allows_everybody(ingress.annotations.get(name)) for name in _EXEMPTIONS):
         return OPEN
     return annotation_limits(ingress, _LIMITS)
@@ -33,6 +65,11 @@ def _ingress(ingress: Resource, world: World) -> Limit:
 
 def _problems(ingress: Resource, world: World, ceiling: float) -> Problems:
     yield from annotation_problems(ingress, _LIMITS, ceiling)
+    if _is_canary(ingress):
+        for one in _LIMITS:
+            if one.name in ingress.annotations:
+                said = "is ignored: this is a canary, which takes its limits from the Ingress beside it"
+                yield Problem("metadata.annotations" + paths.key(one.name), said, "canary")
     if annotation_limits(ingress, _LIMITS).effective:
         for name in _EXEMPTIONS:
             if allows_everybody(value := ingress.annotations.get(name)):
@@ -44,6 +81,7 @@ def _problems(ingress: Resource, world: World, ceiling: float) -> Problems:
 INGRESS_NGINX = Gateway(
     name="ingress-nginx",
     wants=f"annotation {_PREFIX}limit-rps, limit-rpm or limit-connections above 0",
+    looks_up=(INGRESS,),
     ingress_controllers=("k8s.io/ingress-nginx",),
     class_names=("nginx", "ingress-nginx"),
     ingress=_ingress,

@@ -342,7 +342,15 @@ OPEN = [
         "Istio wants",
     ),
 ]
+CANARY = (
+    ingress("k8s.io/ingress-nginx", '{nginx.ingress.kubernetes.io/canary: "true"}')
+    .replace("name: web, namespace: shop, annotations", "name: canary, namespace: shop, annotations")
+    .partition("---")[2]
+    .rpartition("---")[0]
+)
+CALM = '{nginx.ingress.kubernetes.io/limit-rps: "5"}'
 LIMITED = [
+    ("ingress-nginx, a canary", together(ingress("k8s.io/ingress-nginx", CALM), CANARY)),
     ("ingress-nginx", ingress("k8s.io/ingress-nginx", '{nginx.ingress.kubernetes.io/limit-connections: "5"}')),
     ("kong", together(ingress(KONG, NAMED), kong("calm", MINUTE))),
     ("kong, of the cluster", together(ingress(KONG, NAMED), kong("calm", MINUTE, cluster=True))),
@@ -665,3 +673,15 @@ def test_a_filter_without_tokens_is_right_where_a_route_has_them() -> None:
     text = together(VIRTUAL_SERVICE, yaml.safe_dump(whole))
     assert messages("ineffective-rate-limit", text) == []
     assert messages("no-rate-limit", text) == []
+
+
+def test_a_canary_is_as_open_as_the_ingress_beside_it() -> None:
+    text = together(ingress("k8s.io/ingress-nginx"), CANARY)
+    assert len(messages("no-rate-limit", text)) == 2
+    own = CANARY.replace('canary: "true"', 'canary: "true", nginx.ingress.kubernetes.io/limit-rps: "5"')
+    text = together(ingress("k8s.io/ingress-nginx"), own)
+    assert len(messages("no-rate-limit", text)) == 2, "its own limit is ignored"
+    (said,) = messages("ineffective-rate-limit", text)
+    assert "is ignored: this is a canary" in said
+    other = CANARY.replace("host: a.example", "host: b.example")
+    assert len(messages("no-rate-limit", together(ingress("k8s.io/ingress-nginx", CALM), other))) == 1
