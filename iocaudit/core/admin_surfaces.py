@@ -16,11 +16,12 @@ _NAME_LABELS = ("app.kubernetes.io/name", "k8s-app", "app", "name", "component",
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """``names`` of its Services; ``ports`` that are its alone."""
+    """``names`` of its Services; ``ports`` that are its alone; ``whole`` names, which say it only unprefixed."""
 
     title: str
     names: tuple[str, ...]
     ports: tuple[int, ...] = ()
+    whole: tuple[str, ...] = ()
 
 
 SURFACES: tuple[Surface, ...] = (
@@ -48,7 +49,7 @@ SURFACES: tuple[Surface, ...] = (
         ),
     ),
     Surface("Alertmanager", ("alertmanager", "alertmanager-main", "alertmanager-operated"), (9093,)),
-    Surface("Docker registry", ("docker-registry", "registry")),
+    Surface("Docker registry", ("docker-registry", "container-registry"), whole=("registry",)),
     Surface("Weave Scope", ("weave-scope", "weave-scope-app")),
     Surface("Jupyter", ("jupyter", "jupyter-notebook", "jupyterlab")),
     Surface("kubelet", ("kubelet",), (10250, 10255)),
@@ -73,15 +74,19 @@ SURFACES: tuple[Surface, ...] = (
     Surface("Redis Commander", ("redis-commander",)),
     Surface("phpMyAdmin", ("phpmyadmin",)),
 )
-_BY_NAME = {name: surface for surface in SURFACES for name in surface.names}
+_BY_SUFFIX = {name: surface for surface in SURFACES for name in surface.names}
+_BY_NAME = _BY_SUFFIX | {name: surface for surface in SURFACES for name in surface.whole}
 _BY_PORT = {port: surface for surface in SURFACES for port in surface.ports}
 
 
 def by_name(name: str) -> Surface | None:
     """The surface of a Service's name: the name itself, or that with a release's prefix."""
+    whole = _BY_NAME.get(name.lower())
+    if whole is not None:
+        return whole
     parts = name.lower().split("-")
-    for start in range(len(parts)):
-        found = _BY_NAME.get("-".join(parts[start:]))
+    for start in range(1, len(parts)):
+        found = _BY_SUFFIX.get("-".join(parts[start:]))
         if found is not None:
             return found
     return None
