@@ -44,6 +44,8 @@ mount = lambda *words: subprocess.run(["mount", *words], check=True)
 mount("--bind", root, root)
 for name in how["devices"]:
     mount("--bind", f"/dev/{name}", f"{root}/dev/{name}")
+for path in how["writable"]:
+    mount("-t", "tmpfs", "-o", "mode=1777", "none", root + path)
 if how["read_only"]:
     mount("-o", "remount,bind,ro", root)
 os.chroot(root)
@@ -85,18 +87,28 @@ class Root:
         ``user`` (uid, gid) is left out where the tests don't run as root: then their user, who is not root
         either, stands for it.
         """
-        command = self._command(argv, environment, folder, user, read_only)
+        command = self._command(argv, environment, folder, user, read_only=read_only)
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=600)
         assert done.returncode == code, f"{argv} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     @contextmanager
     def running(
-        self, argv: Sequence[str], log: Path, *, environment: Mapping[str, str], folder: str, user: tuple[int, int]
+        self,
+        argv: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str],
+        folder: str,
+        user: tuple[int, int],
+        writable: Sequence[str],
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A process that stays, the root read-only; whatever a test does, it is ended with it."""
+        """A process that stays, the root read-only but for the empty folders ``writable``.
+
+        Whatever a test does, it is ended with it.
+        """
         with log.open("wb") as output:
-            command = self._command(argv, environment, folder, user, read_only=True)
+            command = self._command(argv, environment, folder, user, read_only=True, writable=writable)
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             yield process
@@ -111,7 +123,9 @@ class Root:
         environment: Mapping[str, str],
         folder: str,
         user: tuple[int, int] | None,
+        *,
         read_only: bool,
+        writable: Sequence[str] = (),
     ) -> list[str]:
         privileged = os.getuid() == 0
         how = {
@@ -121,6 +135,7 @@ class Root:
             "folder": folder,
             "user": user if privileged else None,
             "read_only": read_only,
+            "writable": list(writable),
             "devices": _DEVICES,
         }
         # Mounts of its own, which end with the process; the process becomes argv, under the same id.

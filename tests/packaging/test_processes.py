@@ -1,6 +1,6 @@
 """The Deployments by hand: the image's folder, the manifests' arguments, a ServiceAccount's token, a real API server.
 
-As in a pod: numbered user, root read-only, no shell, no kubeconfig. Harder than in one: /tmp is read-only too.
+As in a pod: numbered user, no shell, no kubeconfig, the root read-only but for the emptyDirs that the manifests mount.
 """
 
 import base64
@@ -39,7 +39,10 @@ class Container:
 
     def __init__(self, image: Stage, cluster: ControlPlane, name: str, folder: Path) -> None:
         text = (ROOT / f"manifests/base/{name.removeprefix('iocaudit-')}.yaml").read_text(encoding="utf-8")
-        self.container: Json = yaml.safe_load(text)["spec"]["template"]["spec"]["containers"][0]
+        spec: Json = yaml.safe_load(text)["spec"]["template"]["spec"]
+        self.container: Json = spec["containers"][0]
+        empty = {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume}
+        self.writable = [m["mountPath"] for m in self.container["volumeMounts"] if m["name"] in empty]
         self.image, self.cluster, self.name = image, cluster, name
         self.root = image.root.copy(folder / "root")
         self.log = folder / "log"
@@ -70,6 +73,7 @@ class Container:
             environment=environment,
             folder=self.image.folder,
             user=USER,
+            writable=self.writable,
         ) as process:
             yield process
 
@@ -100,7 +104,7 @@ def test_operator_and_webhook_run_as_pods_do(image: Stage, cluster: ControlPlane
     for name in ("operator", "webhook"):
         (tmp_path / name).mkdir()
     operator = Container(image, cluster, "iocaudit-operator", tmp_path / "operator")
-    with operator.running() as process:
+    with operator.running("--attempts-port", str(free_port())) as process:
         operator.wait_until_ready(process)
         webhook = Container(image, cluster, "iocaudit-admission", tmp_path / "webhook")
         wait_for_report(cluster, operator)
