@@ -61,4 +61,19 @@ def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
 
 
 def render(report: Report, reading: ReadingSummary) -> str:
-    return orjson.dumps(as_json(report, reading), option=orjson.OPT_INDENT_2).decode() + "\n"
+    data = as_json(report, reading)
+    try:
+        text = orjson.dumps(data, option=orjson.OPT_INDENT_2)
+    except TypeError:
+        # a file name that is no UTF-8: the only text here that may be none
+        text = orjson.dumps(_encodable(data), option=orjson.OPT_INDENT_2)
+    return text.decode() + "\n"
+
+
+def _encodable(value: Any) -> Any:
+    """The same with every byte that is no UTF-8 spelled out."""
+    if isinstance(value, dict):
+        return {key: _encodable(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_encodable(child) for child in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,5 +1,10 @@
-"""SARIF 2.1.0 (OASIS), as code scanning services read it."""
+"""SARIF 2.1.0 (OASIS), as code scanning services read it.
 
+Beyond the schema it keeps to what GitHub's code scanning asks for: at most 25,000 results a run and 20 tags a rule,
+a place with a line for each result, paths below the working folder relative to it.
+"""
+
+import os
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +16,7 @@ from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
+from iocaudit.sinks.custom_resources import cut
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.summary import ReadingSummary
 
@@ -21,11 +27,17 @@ _LEVEL = {
     Severity.LOW: "note",
 }
 # The numbers code scanning services sort by ("security-severity", CVSS-like).
+MOST_RESULTS = 25_000
+_MOST_TEXT = 1024
+_BASE = "%SRCROOT%"
 _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.0"}
 
 
 def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> dict[str, Any]:
     """One run with every rule of the catalogue, one result a hit, and what went wrong as notifications."""
+    results, left_out = _most_severe(report.found)
+    waived = report.waived[: MOST_RESULTS - len(results)]
+    left_out += len(report.waived) - len(waived)
     rules = sorted(checks, key=lambda check: check.id)
     index = {check.id: number for number, check in enumerate(rules)}
     notifications = [_notification("error", str(error), error.file, error.line) for error in reading.errors]
@@ -36,8 +48,18 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
     for skipped in report.skipped:
         name = f"{skipped.check}: " if skipped.check else ""
         notifications.append(_notification("note", f"{name}{skipped.subject}: {skipped.reason}", _file(skipped), None))
+    if left_out:
+        notifications.append(
+            _notification(
+                "warning",
+                f"{left_out} more results, of the lowest severities, are left out: code scanning services refuse more "
+                f"than {MOST_RESULTS}; all are in the JSON output",
+                None,
+                None,
+            )
+        )
     return {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [
             {
@@ -55,14 +77,24 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
                         "toolExecutionNotifications": notifications,
                     }
                 ],
+                "originalUriBaseIds": {_BASE: {"description": {"text": "The folder the scan was started in."}}},
                 "columnKind": "unicodeCodePoints",
                 "results": [
-                    *(_result(found, index) for found in report.found),
-                    *(_waived(waived, index) for waived in report.waived),
+                    *(_result(found, index) for found in results),
+                    *(_waived(one, index) for one in waived),
                 ],
             }
         ],
     }
+
+
+def _most_severe(found: list[Found]) -> tuple[list[Found], int]:
+    """As many as may be, the most severe ones, in their order; and how many are left out."""
+    left_out = len(found) - MOST_RESULTS
+    if left_out <= 0:
+        return found, 0
+    ranked = sorted(range(len(found)), key=lambda number: -found[number].severity)
+    return [found[number] for number in sorted(ranked[:MOST_RESULTS])], left_out
 
 
 def _file(entry: Any) -> str | None:
@@ -74,11 +106,12 @@ def _rule(check: Check) -> dict[str, Any]:
     return {
         "id": check.id,
         "shortDescription": {"text": doc.title},
-        "fullDescription": {"text": doc.why or doc.title},
+        "fullDescription": {"text": cut(" ".join(doc.why.split()) or doc.title, _MOST_TEXT)},
         "help": {"text": doc.fix or doc.title},
         "defaultConfiguration": {"level": _LEVEL[check.severity]},
         "properties": {
             "tags": ["security", "kubernetes", *(f"ioc-{int(ioc)}" for ioc in check.iocs)],
+            "precision": "high",
             "security-severity": _SCORE[check.severity],
             **({"controls": dict(sorted(check.controls.items()))} if check.controls else {}),
         },
@@ -88,10 +121,19 @@ def _rule(check: Check) -> dict[str, Any]:
 def _location(file: str | None, line: int | None) -> list[dict[str, Any]]:
     if file is None:
         return []
-    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(file.replace("\\", "/"))}}
-    if line:
-        physical["region"] = {"startLine": line}
-    return [{"physicalLocation": physical}]
+    return [{"physicalLocation": {"artifactLocation": _artifact(file), "region": {"startLine": line or 1}}}]
+
+
+def _artifact(file: str) -> dict[str, Any]:
+    """The URI of a file: relative where it lies below the working folder, else absolute."""
+    path = os.path.relpath(file) if os.path.isabs(file) else os.path.normpath(file)
+    if path.split(os.sep, 1)[0] == os.pardir:
+        return {"uri": "file://" + _quoted(os.path.abspath(file))}
+    return {"uri": _quoted(path), "uriBaseId": _BASE}
+
+
+def _quoted(path: str) -> str:
+    return quote(path.replace(os.sep, "/").encode("utf-8", "surrogateescape"))
 
 
 def _notification(level: str, message: str, file: str | None, line: int | None) -> dict[str, Any]:
