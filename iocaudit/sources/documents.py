@@ -216,14 +216,17 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
 
 
 def _json(text: str, name: str, wanted: Wanted, cache: TextCache) -> Iterator[Outcome]:
-    """The documents of a file that looks like JSON, or those of the same file as YAML where that reads more."""
+    """The documents of a file that looks like JSON, or those of the same file as YAML where that reads more.
+
+    A file that is named as JSON is YAML only where that reads all of it.
+    """
     texts = list(read_json(text))
     broken = sum(isinstance(one, BrokenJson) for one in texts)
     if broken:
         as_yaml = list(_yaml(text, name, wanted, _nothing, cache))
         unreadable = sum(isinstance(outcome, Unreadable) for outcome in as_yaml)
         json_reads, yaml_reads = (len(texts) - broken, -broken), (len(as_yaml) - unreadable, -unreadable)
-        if yaml_reads > json_reads or (yaml_reads == json_reads and not name.endswith(".json")):
+        if (yaml_reads > json_reads and not unreadable) if name.endswith(".json") else yaml_reads >= json_reads:
             yield from as_yaml
             return
     for index, one in enumerate(texts):

@@ -28,7 +28,7 @@ _COMMANDS = {
 }
 
 
-def render(scan: Scan, reader: Reader, progress: Progress, *, seconds: float = SECONDS) -> list[Waiting]:
+def render(scan: Scan, reader: Reader, progress: Progress) -> list[Waiting]:
     """Render the templates that were found, each chart and kustomization once, and read what comes out.
 
     Hits are reported on the first file that asked for it, without a line. What cannot be rendered is unreadable.
@@ -44,7 +44,7 @@ def render(scan: Scan, reader: Reader, progress: Progress, *, seconds: float = S
     progress.stage("rendering", len(once))
     for (tool, folder), (name, template) in once.items():
         progress.step(folder)
-        outcome = _run(tool, folder, seconds)
+        outcome = _run(tool, folder, SECONDS)
         if isinstance(outcome, Unreadable):
             note(outcome._replace(line=template.line), name, scan)
         else:
@@ -63,7 +63,7 @@ def _charts_above(folder: str) -> Iterator[str]:
 def _run(tool: str, folder: str, seconds: float) -> bytes | Unreadable:
     command = next((one for one in _COMMANDS[tool] if shutil.which(one[0])), None)
     if command is None:
-        return Unreadable(None, f"cannot be rendered: {' and '.join(one[0] for one in _COMMANDS[tool])} not on PATH")
+        return Unreadable(None, f"cannot be rendered: {' or '.join(one[0] for one in _COMMANDS[tool])} is not on PATH")
     said = f"`{' '.join((*command, folder))}`"
     with tempfile.TemporaryFile() as errors:
         try:

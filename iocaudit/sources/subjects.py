@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from iocaudit.core.kinds import SECRET
 from iocaudit.core.resource import Origin, Resource
-from iocaudit.core.shape import items
+from iocaudit.core.shape import items, mapping
 from iocaudit.sources.documents import Document
 
 MOST_LIST_DEPTH = 5
@@ -23,7 +24,25 @@ class Subject(NamedTuple):
 
 
 def _subject(raw: dict[str, Any], origin: Origin, document: Document) -> Subject:
-    return Subject(Resource(raw, origin), document)
+    resource = Resource(raw, origin)
+    if resource.kind is SECRET:
+        resource = Resource(_without_values(raw), origin)
+    return Subject(resource, document)
+
+
+def _without_values(secret: dict[str, Any]) -> dict[str, Any]:
+    """A Secret with its keys, and without what no output may ever show."""
+    fields: dict[str, Any] = {
+        name: dict.fromkeys(mapping(secret[name]), "") for name in ("data", "stringData") if name in secret
+    }
+    annotations = mapping(mapping(secret.get("metadata")).get("annotations"))
+    if _APPLIED in annotations:  # kubectl apply keeps the whole object there
+        kept = {name: value for name, value in annotations.items() if name != _APPLIED}
+        fields["metadata"] = {**mapping(secret.get("metadata")), "annotations": kept}
+    return {**secret, **fields}
+
+
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def subjects(document: Document, name: str, *, lines: bool = True) -> Iterator[Subject]:
