@@ -170,7 +170,7 @@ class Reader:
                 waiting.weight += len(outcome.text) // 2
                 for subject in waiting.subjects(outcome):
                     waiting.entries.append(subject)
-                    if subject.resource.kind in self._kept:
+                    if self.keeps(subject.resource):
                         self.world.add(subject.resource)
                         self._order.append(subject.resource)
                     else:
@@ -184,8 +184,12 @@ class Reader:
             self._left -= size
         return waiting
 
+    def keeps(self, resource: Resource) -> bool:
+        """Whether checks may look the resource up, so that it stays."""
+        return resource.kind in self._kept
+
     def _may_go(self, entry: Subject | Later) -> bool:
-        return isinstance(entry, Later) or entry.resource.kind not in self._kept
+        return isinstance(entry, Later) or not self.keeps(entry.resource)
 
     def subjects_of(self, waiting: Waiting, scan: Scan) -> Iterator[Subject]:
         """Every object of a file that is to be audited; what turns out to be unreadable is noted."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core.report import Found, Report
+from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
@@ -81,7 +82,7 @@ class Task:
         auditor = self._auditor(self._reader.world)
         for waiting in part:
             progress.step(waiting.file)
-            _audit(self._reader.subjects_of(waiting, scan), auditor, scan)
+            _audit(self._reader.subjects_of(waiting, scan), auditor, scan, self._reader.keeps)
         return scan
 
     def audit_alone(self, part: Iterable[str], progress: Progress) -> Scan:
@@ -91,7 +92,7 @@ class Task:
             progress.step(file)
             reader = Reader(self._catalogue, self._options.namespace, cache=self._reader.cache)
             auditor = self._auditor(reader.world)
-            _audit(reader.subjects_of(reader.read(file, scan), scan), auditor, scan)
+            _audit(reader.subjects_of(reader.read(file, scan), scan), auditor, scan, reader.keeps)
             skipped_templates(scan)
         return scan
 
@@ -167,7 +168,7 @@ def audit_documents(documents: Iterable[Document], name: str, catalogue: Catalog
     world = World()
     for subject in loaded:
         world.add(subject.resource)
-    _audit(loaded, Auditor(catalogue, policies, world), scan)
+    _audit(loaded, Auditor(catalogue, policies, world), scan, lambda _: True)
     return scan.report.sorted()
 
 
@@ -176,7 +177,7 @@ def load_policies(options: ScanOptions, catalogue: Catalogue) -> PolicySet:
     return make_policies(read_policy_files(options.policy_files), catalogue, options.profile)
 
 
-def _audit(found: Iterable[Subject], auditor: Auditor, scan: Scan) -> None:
+def _audit(found: Iterable[Subject], auditor: Auditor, scan: Scan, keeps: Callable[[Resource], bool]) -> None:
     table: LineTable | None = None
     document: Document | None = None
     for subject in found:
@@ -188,6 +189,8 @@ def _audit(found: Iterable[Subject], auditor: Auditor, scan: Scan) -> None:
             report.found = [_placed(hit, table) for hit in report.found]
             report.waived = [one._replace(found=_placed(one.found, table)) for one in report.waived]
         scan.report.extend(report)
+        if not keeps(subject.resource):
+            subject.resource.forget_pods()  # so that it is freed without the garbage collector, which is off
 
 
 def _placed(found: Found, table: LineTable) -> Found:

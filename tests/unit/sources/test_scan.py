@@ -1,5 +1,6 @@
 """A scan of files: the same outcome however it is shared, nothing lost, memory bounded."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from iocaudit.core.pod import PodSpec
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sources import scan, workers
 from iocaudit.sources.json_text import MOST_BROKEN
@@ -196,3 +198,18 @@ def test_ctrl_c_ends_every_process_without_a_traceback(tmp_path: Path) -> None:
         said, errors = process.communicate(timeout=60)
     assert (process.returncode, said, errors.strip()) == (130, b"", b"")
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_was_audited_is_freed_without_the_garbage_collector(folder: Path, alone: bool) -> None:
+    catalogue = CATALOGUE.select({"privileged-container", "runs-as-root"})
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(thing, PodSpec) for thing in gc.get_objects())
+        found = scan_files([str(folder)], catalogue, ScanOptions(each_file_alone=alone))
+        after = sum(isinstance(thing, PodSpec) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert found.report.found
+    assert after == before
