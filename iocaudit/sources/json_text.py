@@ -1,6 +1,5 @@
 """JSON texts: one, or several one after another."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -39,6 +38,8 @@ def read_json(text: str) -> Iterator[JsonText | BrokenJson]:
 
 
 def _stream(text: str) -> Iterator[JsonText | BrokenJson]:
+    import json  # late: few files hold several texts or a broken one
+
     decode = json.JSONDecoder().raw_decode
     position, line, broken = 0, 1, 0
     while broken <= MOST_BROKEN:
@@ -67,9 +68,10 @@ def _stream(text: str) -> Iterator[JsonText | BrokenJson]:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"nested more than {MOST_DEPTH} levels deep"
-    if not isinstance(error, json.JSONDecodeError):
+    message = getattr(error, "msg", None)  # that of a json.JSONDecodeError
+    if message is None:
         return "a number that is too long"
-    return "not UTF-8 text: save it as UTF-8" if "not valid UTF-8" in error.msg else error.msg
+    return "not UTF-8 text: save it as UTF-8" if "not valid UTF-8" in message else str(message)
 
 
 def _bounded(value: Any, text: str, line: int) -> JsonText | BrokenJson:

@@ -4,8 +4,6 @@ They differ from YAML 1.1 as other readers know it: no sexagesimal numbers, date
 is an integer, ``08`` is 8, and a float that is whole is an integer, because JSON writes it without a point.
 """
 
-import base64
-import binascii
 import math
 import re
 import struct
@@ -105,6 +103,9 @@ def tagged(tag: str, text: str) -> Any:
     As in go-yaml, a tag that it does not know leaves the text a string.
     """
     if tag == BINARY:
+        import base64  # late: hardly a manifest has any
+        import binascii
+
         try:
             # newlines are allowed in it, as in Go's decoder; anything else is not
             data = base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
