@@ -65,8 +65,7 @@ class Found(NamedTuple):
         return (self.check, self.hit.path, self.hit.evidence)
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """Something that was not evaluated, and why. ``check`` is None where no check at all could run."""
 
     check: str | None
@@ -88,8 +87,7 @@ def by_reason(skipped: Iterable[Skipped]) -> list[tuple[str, Skipped]]:
     return [(f"{ids[0]} and {len(ids) - 1} more" if ids[1:] else "".join(ids), one) for ids, one in found.values()]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """A check that raised or ran out of time on a subject: never a silent pass."""
 
     check: str

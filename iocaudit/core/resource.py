@@ -1,15 +1,13 @@
 """One Kubernetes object and where it came from."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
 from iocaudit.core.pod import PodSpec, pods_in
 from iocaudit.core.shape import Json, mapping, text
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """Names an object by group and kind. ``namespace`` is None for cluster scope and where a file leaves it out."""
 
     group: str
@@ -26,8 +24,7 @@ class Ref:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a resource was read. ``document`` counts from 0 in its file; ``item`` is the path inside a List."""
 
     source: str

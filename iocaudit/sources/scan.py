@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core.report import Found, Report
@@ -197,4 +196,4 @@ def _placed(found: Found, table: LineTable) -> Found:
     """The same hit with the line its path stands on."""
     item, place = found.origin.item, found.hit.place
     path = f"{item}.{place}" if item and place else item or place
-    return found._replace(origin=replace(found.origin, line=table.line(path)))
+    return found._replace(origin=found.origin._replace(line=table.line(path)))

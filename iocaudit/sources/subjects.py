@@ -1,7 +1,6 @@
 """The objects inside documents: one of its own, or the items of a List."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from iocaudit.core.kinds import SECRET
@@ -49,7 +48,7 @@ def subjects(document: Document, name: str, *, lines: bool = True) -> Iterator[S
     """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``."""
     origin = Origin("file", name, document.line if lines else None, document.number)
     for raw, item in _exploded(document.value, "", 0):
-        yield _subject(raw, replace(origin, item=item) if item else origin, document)
+        yield _subject(raw, origin._replace(item=item) if item else origin, document)
 
 
 def _exploded(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[dict[str, Any], str]]:

@@ -1,7 +1,6 @@
 """One small report with everything an output can say, and the five outputs of it."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 from iocaudit.core.report import Fault, Report, Skipped, Waived
@@ -32,10 +31,10 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
     file = folder / "hostile.yaml"
     file.write_text(MANIFEST)
     scan = scan_files([str(file)], builtin_catalogue().select({"privileged-container"}), ScanOptions())
-    found = [one._replace(origin=replace(one.origin, file="hostile.yaml")) for one in scan.report.found]
+    found = [one._replace(origin=one.origin._replace(file="hostile.yaml")) for one in scan.report.found]
     errors = [UnreadableDocument("hostile.yaml", error.line, error.reason) for error in scan.errors]
     if name is not None:
-        found = [one._replace(subject=replace(one.subject, name=name)) for one in found]
+        found = [one._replace(subject=one.subject._replace(name=name)) for one in found]
     ref = Ref("", "v1", "Pod", "shop", found[0].subject.name)
     origin = found[0].origin
     report = Report(

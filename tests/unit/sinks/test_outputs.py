@@ -113,7 +113,7 @@ def test_sarif_leaves_out_the_least_severe_of_too_many_and_says_so(monkeypatch: 
 )
 def test_sarif_names_files_as_uris(file: str, uri: str, based: bool) -> None:
     report, reading = BASE
-    origin = replace(report.found[0].origin, file=file.format(cwd=Path.cwd()), line=None)
+    origin = report.found[0].origin._replace(file=file.format(cwd=Path.cwd()), line=None)
     data = sarif.as_sarif(Report([report.found[0]._replace(origin=origin)]), reading, builtin_catalogue())
     SARIF.validate(data)
     artifact = data["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
