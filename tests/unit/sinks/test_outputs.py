@@ -95,7 +95,7 @@ def test_sarif_leaves_out_the_least_severe_of_too_many_and_says_so(monkeypatch: 
     monkeypatch.setattr(sarif, "MOST_RESULTS", 3)
     report, reading = BASE
     low, high = (report.found[0]._replace(severity=severity) for severity in (Severity.LOW, Severity.HIGH))
-    many = replace(report, found=[low, high, low, high, low])
+    many = replace(report, found=[low, high, low, high, low], waived=[])
     (run,) = sarif.as_sarif(many, reading, builtin_catalogue())["runs"]
     assert [result["properties"]["severity"] for result in run["results"]] == ["low", "high", "high"]
     assert "2 more results" in run["invocations"][0]["toolExecutionNotifications"][-1]["message"]["text"]
