@@ -1,26 +1,49 @@
-"""Workloads and namespaces that no NetworkPolicy isolates."""
+"""Workloads and namespaces that no network policy isolates."""
 
 from collections.abc import Iterator
 
 from iocaudit.core.check import check
-from iocaudit.core.hit import Hit
-from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, PODS
-from iocaudit.core.network_policy import EGRESS, INGRESS, is_isolated, isolations
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import NAMESPACE, PODS
+from iocaudit.core.network.coverage import NEEDS, USES, Coverage, coverage_of, space_of
+from iocaudit.core.network.model import EGRESS, INGRESS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _CONTROLS = {"cis-1.12": "5.3.2", "attack": "T1046", "ms": "MS-TA9034", "owasp": "K05"}
+_TRAFFIC = {INGRESS: "incoming", EGRESS: "outgoing"}
 
 
-def _open(pod: PodSpec, world: World, direction: str) -> bool:
-    """Whether nothing isolates the pod. A pod on the node's network is beyond any policy: host-network says so."""
-    if pod.host_network or lookup(pod.resource.raw, "status", "phase") in ("Succeeded", "Failed"):
-        return False
-    namespace = world.namespace_of(pod.resource)
-    return namespace is not None and not is_isolated(pod.labels, namespace, direction, world, pod.resource)
+def _unisolated(pod: PodSpec, world: World, direction: str) -> Iterator[Hit | Skip]:
+    found = coverage_of(pod, world)
+    if isinstance(found, str):
+        yield Skip(found)
+    elif found is not None:
+        reason = _why_open(found, direction)
+        if reason is not None:
+            namespace = world.namespace_of(pod.resource) or ""
+            if space_of(namespace, world, pod.resource).is_guessed:
+                reason += f" (Namespace {namespace} is not among what was read, so its labels are not known)"
+            yield Hit(pod.metadata_path + ".labels", reason, direction)
+
+
+def _why_open(coverage: Coverage, direction: str) -> str | None:
+    """Why nothing isolates; None where something does."""
+    isolation = coverage.isolation(direction)
+    if isolation.isolated:
+        return None
+    traffic = f"{_TRAFFIC[direction]} traffic"
+    if isolation.by:
+        why = f"{clip(isolation.by)} allows everything before any other is asked"
+        return f"no network policy isolates it for {traffic}: {why}"
+    others = coverage.concerning(direction)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        return f"no network policy isolates it for {traffic}: {clip(others[0].title)}{more} denies no more than a part"
+    return f"no network policy isolates it for {traffic}"
 
 
 @check(
@@ -29,14 +52,18 @@ def _open(pod: PodSpec, world: World, direction: str) -> bool:
     iocs=(IoC.OUTBOUND_TRAFFIC,),
     group="network",
     looks_at=PODS,
-    needs=(NETWORK_POLICY,),
+    needs=NEEDS,
+    uses=USES,
     controls=_CONTROLS,
 )
-def no_ingress_policy(pod: PodSpec, world: World) -> Iterator[Hit]:
-    """No NetworkPolicy isolates a workload for incoming traffic.
+def no_ingress_policy(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+    """No network policy isolates a workload for incoming traffic.
 
-    Any pod of the cluster can reach every port of it, so one compromised pod reaches them all. A pod on the
-    node's network is left out: no policy holds it, which host-network reports.
+    Any pod of the cluster can reach every port of it, so one compromised pod reaches them all. Each API counts by
+    its own semantics: NetworkPolicy of Kubernetes, Calico's NetworkPolicy and GlobalNetworkPolicy with their tiers,
+    Cilium's two kinds, AdminNetworkPolicy, BaselineAdminNetworkPolicy and ClusterNetworkPolicy (of these only an
+    explicit Deny isolates). A pod on the node's network is left out: no policy holds it, which host-network
+    reports. A Namespace that is not among what was read has no labels but its name.
 
     Bad:
 
@@ -63,10 +90,10 @@ def no_ingress_policy(pod: PodSpec, world: World) -> Iterator[Hit]:
 
     Fix: Add a NetworkPolicy that selects the pods with policyTypes Ingress, and allow what must reach them.
 
-    Sources: Kubernetes documentation, Network Policies; CIS Kubernetes Benchmark 1.12, 5.3.2.
+    Sources: Kubernetes documentation, Network Policies; CIS Kubernetes Benchmark 1.12, 5.3.2; documentation of
+    Calico, Cilium and network-policy-api.
     """
-    if _open(pod, world, INGRESS):
-        yield Hit(pod.metadata_path + ".labels", "no NetworkPolicy isolates it for incoming traffic", INGRESS)
+    yield from _unisolated(pod, world, INGRESS)
 
 
 @check(
@@ -75,13 +102,15 @@ def no_ingress_policy(pod: PodSpec, world: World) -> Iterator[Hit]:
     iocs=(IoC.OUTBOUND_TRAFFIC,),
     group="network",
     looks_at=PODS,
-    needs=(NETWORK_POLICY,),
+    needs=NEEDS,
+    uses=USES,
     controls=_CONTROLS,
 )
-def no_egress_policy(pod: PodSpec, world: World) -> Iterator[Hit]:
-    """No NetworkPolicy isolates a workload for outgoing traffic.
+def no_egress_policy(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+    """No network policy isolates a workload for outgoing traffic.
 
-    A compromised pod can send what it finds anywhere, fetch tools and reach the cloud's metadata service.
+    A compromised pod can send what it finds anywhere, fetch tools and reach the cloud's metadata service. A policy
+    that denies only the cluster's own pods leaves that open. The APIs are those of no-ingress-policy.
 
     Bad:
 
@@ -111,10 +140,9 @@ def no_egress_policy(pod: PodSpec, world: World) -> Iterator[Hit]:
 
     Fix: Add a NetworkPolicy with policyTypes Egress, and allow DNS and what the pods must reach.
 
-    Sources: Kubernetes documentation, Network Policies.
+    Sources: Kubernetes documentation, Network Policies; documentation of Calico, Cilium and network-policy-api.
     """
-    if _open(pod, world, EGRESS):
-        yield Hit(pod.metadata_path + ".labels", "no NetworkPolicy isolates it for outgoing traffic", EGRESS)
+    yield from _unisolated(pod, world, EGRESS)
 
 
 @check(
@@ -123,15 +151,16 @@ def no_egress_policy(pod: PodSpec, world: World) -> Iterator[Hit]:
     iocs=(IoC.OUTBOUND_TRAFFIC,),
     group="network",
     looks_at=(NAMESPACE,),
-    needs=(NETWORK_POLICY,),
+    needs=NEEDS,
     controls=_CONTROLS,
     audit_only=True,
 )
 def namespace_without_default_deny(resource: Resource, world: World) -> Iterator[Hit]:
     """A namespace has no policy that isolates all of its pods.
 
-    Without one, a pod that no other policy selects is open from the moment it starts. Judged for each direction:
-    a policy whose empty podSelector covers every pod counts, whatever it allows beyond.
+    Without one, a pod that no other policy selects is open from the moment it starts. Judged for each direction: a
+    policy that selects every pod of the namespace counts, whatever it allows beyond, and so does a policy of the
+    whole cluster that selects the namespace. The APIs are those of no-ingress-policy.
 
     Bad:
 
@@ -154,19 +183,15 @@ def namespace_without_default_deny(resource: Resource, world: World) -> Iterator
 
     Fix: Add a NetworkPolicy with an empty podSelector and policyTypes Ingress and Egress to the namespace.
 
-    Sources: Kubernetes documentation, Network Policies, default policies.
+    Sources: Kubernetes documentation, Network Policies, default policies; documentation of Calico, Cilium and
+    network-policy-api.
     """
-    covered = {
-        direction
-        for isolation in isolations(resource.name, world, resource)
-        if isolation.selects_all
-        for direction in isolation.directions
-    }
+    default = space_of(resource.name, world, resource).default()
     for direction, severity in ((INGRESS, Severity.MEDIUM), (EGRESS, Severity.LOW)):
-        if direction not in covered:
+        if not default.isolation(direction).isolated:
             yield Hit(
                 "metadata.name",
-                f"no NetworkPolicy denies {direction.lower()} to all its pods by default",
+                f"no network policy denies {direction.lower()} to all its pods by default",
                 direction,
                 severity,
             )

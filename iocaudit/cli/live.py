@@ -7,6 +7,7 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.outline import slim
 from iocaudit.core.report import Skipped
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
@@ -67,4 +68,4 @@ def _load(client: Client, kind: Kind, world: World, served: Served) -> None:
         if not isinstance(error, NotFoundError) or served.only_as(kind):
             world.mark_incomplete(kind, str(error))
         return
-    world.replace(kind, (Resource(raw, CLUSTER, kind=kind) for raw in items))
+    world.replace(kind, (slim(raw, kind) for raw in items))

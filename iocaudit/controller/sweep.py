@@ -23,6 +23,7 @@ from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.reports import Summary
 from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.core.kinds import NAMESPACE, PODS, Kind
+from iocaudit.core.outline import slim
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.world import World
@@ -72,7 +73,7 @@ class Cluster:
         self.duration = 0.0
         self._world_kinds = tuple(dict.fromkeys((*catalogue.world_kinds, NAMESPACE)))
         self._dependents = _dependents(catalogue)
-        self._epoch = b""
+        self._epochs: dict[Kind, bytes] = {}
         self._served = Served({})
         self._missed: dict[Kind, str] = {}
         self._forbidden: frozenset[Kind] = frozenset()
@@ -107,12 +108,12 @@ class Cluster:
             self._served = discover(self.client)
             self._missed = {}
             forbidden: set[Kind] = set()
-            epoch = self._load_world(forbidden)
-            fresh = epoch != self._epoch
+            epochs = self._load_world(forbidden)
+            fresh = self._concerned(epochs)
             self._audit_all(fresh, forbidden)
             self._forbidden = frozenset(forbidden)
             self._serve()
-            self._epoch = epoch
+            self._epochs = epochs
             self.publisher.load()
         finally:
             self._sweeping = False
@@ -123,7 +124,9 @@ class Cluster:
         self.publisher.publish_reports(self.reports())
         self.swept_at = time.monotonic()
         self.duration = self.swept_at - begun
-        _log.info("swept", extra={"objects": len(self.inventory), "seconds": round(self.duration, 3), "fresh": fresh})
+        _log.info(
+            "swept", extra={"objects": len(self.inventory), "seconds": round(self.duration, 3), "fresh": len(fresh)}
+        )
 
     def load_policies(self) -> bool:
         """Read the AuditPolicies; whether what is in force changed."""
@@ -139,32 +142,42 @@ class Cluster:
 
     def _use_policies(self) -> None:
         self.auditor = Auditor(self.catalogue, self.policies.current, self.world)
-        self._epoch = b""
+        self._epochs = {}
 
-    def _load_world(self, forbidden: set[Kind]) -> bytes:
-        """List the kinds that checks look up; the digest of all of their versions.
+    def _concerned(self, epochs: dict[Kind, bytes]) -> frozenset[Kind]:
+        """The audited kinds whose every object has to be audited again, given what the world says now."""
+        if not self._epochs or epochs.get(NAMESPACE) != self._epochs.get(NAMESPACE):
+            # Policies may select by the labels of namespaces, whatever a check looks up.
+            return frozenset(self.catalogue.audited_kinds)
+        changed = [kind for kind, epoch in epochs.items() if epoch != self._epochs.get(kind)]
+        return frozenset(one for kind in changed for one in self._dependents.get(kind, ()))
+
+    def _load_world(self, forbidden: set[Kind]) -> dict[Kind, bytes]:
+        """List the kinds that checks look up; the digest of the versions of each.
 
         A kind that cannot be listed is incomplete, for whatever reason: the others are still worth a sweep.
         """
-        digest = hashlib.sha256()
+        epochs: dict[Kind, bytes] = {}
         for kind in self._world_kinds:
+            digest = hashlib.sha256()
             found: dict[str, Resource] = {}
             try:
                 for raw in self._each(kind):
-                    slim = _slim(raw, kind)
-                    found[slim.uid] = slim
+                    resource = slim(raw, kind)
+                    found[resource.uid] = resource
             except ApiError as error:
                 if isinstance(error, ForbiddenError):
                     forbidden.add(kind)
                 self.world.replace(kind, [])
                 self.world.mark_incomplete(kind, str(error))
-                digest.update(str(error).encode())
+                epochs[kind] = str(error).encode()
                 continue
             self.world.replace(kind, found.values())
             for uid, resource in found.items():
                 digest.update(f"{uid} {resource.metadata.get('resourceVersion')}\n".encode())
+            epochs[kind] = digest.digest()
             self.between()
-        return digest.digest()
+        return epochs
 
     def _each(self, kind: Kind, namespace: str | None = None) -> Iterator[Json]:
         """Every object of a kind; none where it is not served. Raises ApiError where it cannot be listed."""
@@ -177,10 +190,10 @@ class Cluster:
                 raise ApiError(f"GET {kind.plural}", 404, "NotFound", f"served only as {versions}") from None
             # It was removed since the server was asked what it serves.
 
-    def _audit_all(self, fresh: bool, forbidden: set[Kind]) -> None:
+    def _audit_all(self, fresh: frozenset[Kind], forbidden: set[Kind]) -> None:
         for kind in self.catalogue.audited_kinds:
             try:
-                self._audit_kind(kind, fresh)
+                self._audit_kind(kind, kind in fresh)
             except ApiError as error:
                 # What was known of the kind stays, and so do its findings.
                 self._missed[kind] = f"cannot list {kind.plural}: {error}"
@@ -265,15 +278,15 @@ class Cluster:
     def _changes_world(self, resource: Resource, deleted: bool) -> bool:
         kind = resource.kind
         assert kind is not None
-        slim = _slim(resource.raw, kind)
-        before = self.world.get(kind, slim.namespace, slim.name)
-        if before is not None and _older(_version(slim), _version(before)):
+        now = slim(resource.raw, kind)
+        before = self.world.get(kind, now.namespace, now.name)
+        if before is not None and _older(_version(now), _version(before)):
             return False
         if deleted:
-            self.world.remove(kind, slim.namespace, slim.name)
+            self.world.remove(kind, now.namespace, now.name)
             return before is not None
-        self.world.put(slim)
-        return before is None or _said(before) != _said(slim)
+        self.world.put(now)
+        return before is None or _said(before) != _said(now)
 
     # -- what depends on changes ---------------------------------------------------------------------------
 
@@ -312,7 +325,7 @@ class Cluster:
 
     def _audit_again(self, kind: Kind, home: str | None) -> Iterator[Scope]:
         """Audit the objects of a kind that a change in a namespace (None: in cluster scope) may concern."""
-        if kind in self._world_kinds:
+        if kind in self._world_kinds and not kind.pods:
             for resource in self._known(kind, home):
                 self._audit(resource.raw, kind, fresh=True)
                 yield resource.namespace
@@ -384,12 +397,6 @@ def _dependents(catalogue: Catalogue) -> dict[Kind, tuple[Kind, ...]]:
             for kind in (*check.needs, *check.uses):
                 found.setdefault(kind, {}).update((k, None) for k in check.looks_at if k in audited)
     return {kind: tuple(kinds) for kind, kinds in found.items()}
-
-
-def _slim(raw: Json, kind: Kind) -> Resource:
-    """An object of the world without what no check looks at and what takes most of its room."""
-    metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
-    return Resource({**raw, "metadata": metadata}, CLUSTER, kind=kind)
 
 
 def _version(resource: Resource) -> str:

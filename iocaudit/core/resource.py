@@ -1,10 +1,13 @@
 """One Kubernetes object and where it came from."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
 from iocaudit.core.pod import PodSpec, pods_in
 from iocaudit.core.shape import Json, mapping, text
+
+T = TypeVar("T")
 
 
 class Ref(NamedTuple):
@@ -47,6 +50,7 @@ class Resource:
     """
 
     __slots__ = (
+        "_derived",
         "_pods",
         "_ref",
         "group",
@@ -74,6 +78,7 @@ class Resource:
         self.namespace = (text(self.metadata.get("namespace")) or None) if scoped else None
         self._pods: list[PodSpec] | None = None
         self._ref: Ref | None = None
+        self._derived: dict[Any, Any] | None = None
 
     @property
     def ref(self) -> Ref:
@@ -115,6 +120,16 @@ class Resource:
         for pod in self._pods or ():
             pod.containers.clear()
         self._pods = None
+
+    def derive(self, build: "Callable[[Resource], T]") -> T:
+        """``build(self)``, kept with this object: what is read out of it is read once, whatever else changes."""
+        kept = self._derived
+        if kept is None:
+            kept = self._derived = {}
+        if build not in kept:
+            kept[build] = build(self)
+        value: T = kept[build]
+        return value
 
     def __repr__(self) -> str:
         return f"Resource({self.ref})"

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.resource import Origin, Resource
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A value of ``memo``: the last change it knows of, and the world's revision at which that was last looked at."""
+
+    stamp: int
+    revision: int
+    value: Any
 
 
 class World:
@@ -30,8 +40,10 @@ class World:
         self.default_namespace = default_namespace
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
         self._incomplete: dict[Kind, str] = {}
+        self._revision = 0
         self._versions: dict[Kind, int] = {}
-        self._memo: dict[Hashable, tuple[tuple[int, ...], Any]] = {}
+        self._homes: dict[tuple[Kind, str | None], int] = {}
+        self._memo: dict[Hashable, _Kept] = {}
         self._crowded: set[Kind] = set()
 
     # -- filling ------------------------------------------------------------------------------------------
@@ -47,7 +59,7 @@ class World:
         variants.append(resource)
         if len(variants) > 1:
             self._crowded.add(kind)
-        self._versions[kind] = self._versions.get(kind, 0) + 1
+        self._changed(kind, self._home(kind, self.namespace_of(resource), resource.name))
 
     def put(self, resource: Resource) -> None:
         """Add a resource or replace the one of its identity, as a live cluster does."""
@@ -56,20 +68,20 @@ class World:
             return
         named = self._kinds.setdefault(kind, {}).setdefault(self.namespace_of(resource), {})
         named[resource.name] = [resource]
-        self._versions[kind] = self._versions.get(kind, 0) + 1
+        self._changed(kind, self._home(kind, self.namespace_of(resource), resource.name))
 
     def remove(self, kind: Kind, namespace: str | None, name: str) -> None:
         """Forget an identity; nothing happens where it is not known."""
         named = self._kinds.get(kind, {}).get(namespace)
         if named is not None and named.pop(name, None) is not None:
-            self._versions[kind] = self._versions.get(kind, 0) + 1
+            self._changed(kind, self._home(kind, namespace, name))
 
     def replace(self, kind: Kind, resources: Iterable[Resource]) -> None:
         """Take these as all there is of a kind (after a fresh list), and the kind as complete."""
         self._kinds.pop(kind, None)
         self._incomplete.pop(kind, None)
         self._crowded.discard(kind)
-        self._versions[kind] = self._versions.get(kind, 0) + 1
+        self._changed_everywhere(kind)
         for resource in resources:
             self.put(resource)
 
@@ -77,7 +89,24 @@ class World:
         if self._incomplete.get(kind) == reason:
             return
         self._incomplete[kind] = reason
-        self._versions[kind] = self._versions.get(kind, 0) + 1
+        self._changed_everywhere(kind)
+
+    @staticmethod
+    def _home(kind: Kind, namespace: str | None, name: str) -> str | None:
+        """The namespace a change concerns: a Namespace is at home in itself."""
+        return name if kind is NAMESPACE else namespace
+
+    def _changed(self, kind: Kind, home: str | None) -> None:
+        self._revision += 1
+        self._versions[kind] = self._revision
+        self._homes[(kind, home)] = self._revision
+
+    def _changed_everywhere(self, kind: Kind) -> None:
+        self._revision += 1
+        self._versions[kind] = self._revision
+        for key in [key for key in self._homes if key[0] is kind and key[1] is not None]:
+            del self._homes[key]
+        self._homes[(kind, None)] = self._revision
 
     # -- asking -------------------------------------------------------------------------------------------
 
@@ -122,19 +151,40 @@ class World:
         return any(self._kinds.get(kind, {}).values())
 
     def memo(
-        self, key: Hashable, kinds: tuple[Kind, ...], build: Callable[[], T], *, near: Resource | None = None
+        self,
+        key: Hashable,
+        kinds: tuple[Kind, ...],
+        build: Callable[[], T],
+        *,
+        near: Resource | None = None,
+        namespace: str | None = None,
     ) -> T:
-        """``build()``, kept until one of ``kinds`` changes. Where those kinds have variants, kept per folder."""
+        """``build()``, kept until one of ``kinds`` changes. Where those kinds have variants, kept per folder.
+
+        With a ``namespace`` only that namespace's objects of the namespaced kinds, and that Namespace itself,
+        count as changes; of kinds of cluster scope any object does.
+        """
         if near is not None and self._crowded and not self._crowded.isdisjoint(kinds):
             key = (key, near.origin.file)
-        stamp = tuple(self._versions.get(kind, 0) for kind in kinds)
         kept = self._memo.get(key)
-        if kept is not None and kept[0] == stamp:
-            value: T = kept[1]
-            return value
-        value = build()
-        self._memo[key] = (stamp, value)
+        if kept is None or kept.revision != self._revision:
+            stamp = self._stamp(kinds, namespace)
+            if kept is None or kept.stamp != stamp:
+                kept = self._memo[key] = _Kept(stamp, 0, build())
+            kept.revision = self._revision
+        value: T = kept.value
         return value
+
+    def _stamp(self, kinds: tuple[Kind, ...], namespace: str | None) -> int:
+        """The revision of the last change that counts."""
+        last = 0
+        for kind in kinds:
+            if namespace is not None and (kind.namespaced or kind is NAMESPACE):
+                changed = max(self._homes.get((kind, namespace), 0), self._homes.get((kind, None), 0))
+            else:
+                changed = self._versions.get(kind, 0)
+            last = max(last, changed)
+        return last
 
 
 def pick(variants: list[Resource], near: Resource | None) -> Resource:

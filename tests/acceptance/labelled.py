@@ -24,8 +24,6 @@ PARAMETERS: dict[str, str] = _DATA["parameters"]
 TIERS = ("core", "derived", "strict", "config")
 EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("rows", {})
 REALWORLD_EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("realworld", {})
-# Groups whose policies and routes are not read yet: their rows wait for the checks that read them.
-_LATER = ("cilium.io/", "projectcalico.org/", "policy.networking.k8s.io/")
 
 
 def folder(variable: str, default: str) -> Path:
@@ -46,12 +44,17 @@ class Row:
         return str(self.raw["id"])
 
     @property
+    def ids(self) -> list[str]:
+        """The checks that answer for the row: of its tier (``slug.tier``) where the data tells it apart."""
+        slug = str(self.raw["check"])
+        return SLUGS.get(f"{slug}.{self.raw['tier']}", SLUGS.get(slug, []))
+
+    @property
     def in_scope(self) -> bool:
         return (
             self.raw["tier"] in TIERS
             and self.raw["check"] in SLUGS
             and self.raw["input"] == "manifest"
-            and not any(group in self.raw["manifest"] for group in _LATER)
             and not self.unmapped
         )
 
@@ -60,10 +63,8 @@ class Row:
         """The parameters of a config row that slugs.toml maps to none of its checks."""
         if self.raw["tier"] != "config":
             return []
-        ids = SLUGS.get(self.raw["check"], [])
-        return [
-            name for name in self.raw["params"] if all(mapped(self.raw["check"], check, name) is None for check in ids)
-        ]
+        slug = self.raw["check"]
+        return [name for name in self.raw["params"] if all(mapped(slug, check, name) is None for check in self.ids)]
 
 
 def rows() -> list[Row]:
@@ -107,7 +108,7 @@ def policies_for(row: Row) -> PolicySet:
     """The row's parameters as a policy; ``off`` switches the check off where the value is true."""
     rules: list[dict[str, Any]] = []
     slug = row.raw["check"]
-    for check in SLUGS.get(slug, []):
+    for check in row.ids:
         known = {parameter.name for parameter in CATALOGUE.find(check).parameters}  # type: ignore[union-attr]
         given: dict[str, Any] = {}
         off = False
@@ -129,7 +130,7 @@ def policies_for(row: Row) -> PolicySet:
 
 def hits(row: Row, report: Report) -> Iterator[Found]:
     """The hits that count for a row: of its checks, on its target."""
-    ids, target = SLUGS[row.raw["check"]], row.raw["target"]
+    ids, target = row.ids, row.raw["target"]
     for found in report.found:
         if found.check not in ids:
             continue

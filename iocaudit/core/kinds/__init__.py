@@ -6,10 +6,20 @@ Every ``Kind`` at the top of a module listed here is known; a new one needs no f
 
 from types import ModuleType
 
-from iocaudit.core.kinds import builtin, connections, flow_control, gateway_api, gateways, rbac_manager, workloads
+from iocaudit.core.kinds import (
+    builtin,
+    connections,
+    flow_control,
+    gateway_api,
+    gateways,
+    policies,
+    rbac_manager,
+    workloads,
+)
 from iocaudit.core.kinds.builtin import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
+    CONFIG_MAP,
     INGRESS,
     INGRESS_CLASS,
     LIMIT_RANGE,
@@ -47,7 +57,16 @@ from iocaudit.core.kinds.workloads import (
     WORKLOADS,
 )
 
-_MODULES: tuple[ModuleType, ...] = (workloads, builtin, gateway_api, gateways, flow_control, connections, rbac_manager)
+_MODULES: tuple[ModuleType, ...] = (
+    workloads,
+    builtin,
+    gateway_api,
+    gateways,
+    policies,
+    flow_control,
+    connections,
+    rbac_manager,
+)
 
 
 def _declared(value: object) -> tuple[Kind, ...]:
@@ -83,6 +102,7 @@ def kind_of(group: str, name: str) -> Kind | None:
 __all__ = [
     "CLUSTER_ROLE",
     "CLUSTER_ROLE_BINDING",
+    "CONFIG_MAP",
     "CONNECTIONS",
     "CRON_JOB",
     "CUSTOM_WORKLOADS",

@@ -5,6 +5,7 @@ from iocaudit.core.kinds.kind import Kind
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", namespaced=False)
 SERVICE = Kind("", "v1", "Service", "services")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
 LIMIT_RANGE = Kind("", "v1", "LimitRange", "limitranges")
 SECRET = Kind("", "v1", "Secret", "secrets")
 PERSISTENT_VOLUME = Kind("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False)

@@ -1,0 +1,166 @@
+"""Network policies that allow everything, and those that do nothing."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import PODS, SERVICE_ACCOUNT
+from iocaudit.core.kinds.policies import (
+    CALICO_GLOBAL_NETWORK_POLICY,
+    CALICO_NETWORK_POLICY,
+    STORED_GLOBAL_NETWORK_POLICY,
+    STORED_NETWORK_POLICY,
+)
+from iocaudit.core.network.coverage import NEEDS, POLICIES, READERS
+from iocaudit.core.network.endpoints import selects_something
+from iocaudit.core.network.model import EGRESS, Action, Breadth, Policy
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.wording import clip
+from iocaudit.core.world import World
+
+_SERVED = {
+    STORED_NETWORK_POLICY: CALICO_NETWORK_POLICY,
+    STORED_GLOBAL_NETWORK_POLICY: CALICO_GLOBAL_NETWORK_POLICY,
+}
+
+
+def _read(resource: Resource, world: World) -> tuple[Policy, ...]:
+    """What a policy amounts to; nothing where Calico's API serves the same object by its other group."""
+    kind = resource.kind
+    assert kind is not None, "checks see known kinds only"
+    served = _SERVED.get(kind)
+    if served is not None:
+        # Older versions store a policy under its tier's name and its own.
+        names = (resource.name, resource.name.partition(".")[2])
+        if any(world.get(served, world.namespace_of(resource), name, near=resource) for name in names if name):
+            return ()
+    return resource.derive(READERS[kind])
+
+
+@check(
+    "policy-allows-everything",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.OUTBOUND_TRAFFIC, IoC.INBOUND_TRAFFIC),
+    group="network",
+    looks_at=POLICIES,
+    uses=(CALICO_NETWORK_POLICY, CALICO_GLOBAL_NETWORK_POLICY),
+    controls={"attack": "T1046", "ms": "MS-TA9034", "owasp": "K05"},
+)
+def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
+    """A network policy opens a whole direction.
+
+    A rule without peers, one for all pods of all namespaces or for 0.0.0.0/0 (or ::/0) on every port allows what
+    the policy was meant to restrict, and policies add up: no other one takes that back. Blocks that amount to all
+    addresses count as that; exceptions matter where they take out the private networks or half of all addresses.
+    Rules for some ports are left alone.
+
+    Bad:
+
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: web, namespace: shop}
+        spec:
+          podSelector: {matchLabels: {app: web}}
+          policyTypes: [Ingress]
+          ingress: [{}]
+
+    Good:
+
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: web, namespace: shop}
+        spec:
+          podSelector: {matchLabels: {app: web}}
+          policyTypes: [Ingress]
+          ingress:
+          - from: [{podSelector: {matchLabels: {app: gateway}}}]
+            ports: [{protocol: TCP, port: 8080}]
+
+    Fix: Name the pods, namespaces or addresses that must be reached, and the ports.
+
+    Sources: Kubernetes documentation, Network Policies; documentation of Calico, Cilium and network-policy-api.
+    """
+    seen: set[tuple[str, Breadth]] = set()
+    for policy in _read(resource, world):
+        for direction, side in policy.sides.items():
+            for rule in side.rules:
+                breadth = rule.breadth
+                if rule.action is Action.ALLOW and breadth is not None and (direction, breadth) not in seen:
+                    seen.add((direction, breadth))
+                    side_path = rule.path.rpartition("[")[0]
+                    way = "to" if direction == EGRESS else "from"
+                    yield Hit(
+                        side_path,
+                        f"allows {direction.lower()} {way} {breadth.value} on every port",
+                        f"{direction}: {breadth.value}",
+                        at=rule.path,
+                    )
+                if rule.is_total(direction):
+                    break  # what stands behind it is never asked
+
+
+@check(
+    "policy-selects-nothing",
+    severity=Severity.LOW,
+    iocs=(IoC.OUTBOUND_TRAFFIC,),
+    group="network",
+    looks_at=POLICIES,
+    needs=(*NEEDS, *PODS),
+    uses=(SERVICE_ACCOUNT,),
+    controls={"owasp": "K05"},
+    audit_only=True,
+)
+def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    """A network policy selects no workload.
+
+    A selector with a slip of the pen protects nobody, and nothing says so: the pods it was meant for are open.
+    Judged against every workload there is, pod templates included. Policies for host endpoints or nodes are left
+    out; workloads of files that name no namespace may be meant for any.
+
+    Bad:
+
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: web, namespace: shop}
+        spec:
+          podSelector: {matchLabels: {app: wbe}}
+          policyTypes: [Ingress]
+        ---
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop, labels: {app: web}}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: web, namespace: shop}
+        spec:
+          podSelector: {matchLabels: {app: web}}
+          policyTypes: [Ingress]
+        ---
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop, labels: {app: web}}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Fix: Correct the selector to the labels of the pods it is for, or delete the policy.
+
+    Sources: Kubernetes documentation, Network Policies; documentation of Calico, Cilium and network-policy-api.
+    """
+    policies = _read(resource, world)
+    for policy in policies:
+        if policy.problem:
+            yield Hit("spec", f"selects nothing: {clip(policy.problem, 200)}", "unusable")
+    if not policies or any(policy.problem for policy in policies):
+        return
+    if any(policy.accounts is not None for policy in policies) and (reason := world.incomplete(SERVICE_ACCOUNT)):
+        yield Skip(f"it selects by labels of ServiceAccounts, which are not known: {reason}")
+        return
+    if not any(selects_something(policy, world, resource) for policy in policies):
+        where = "in the cluster" if policies[0].spaces is not None else f"in namespace {world.namespace_of(resource)}"
+        yield Hit("spec", f"selects no workload {where}", "no workload")

@@ -1,0 +1,200 @@
+"""CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy.
+
+Source: Cilium's documentation of policy enforcement and its policy API (Sanitize, ParseToCiliumRule). A direction
+isolates where it has rules (``ingress: [{}]`` does, and allows nothing: the opposite of Kubernetes), unless
+``enableDefaultDeny`` says otherwise. Deny beats allow. Selectors without a namespace mean the policy's own in a
+CiliumNetworkPolicy, any in a clusterwide one. A nodeSelector never selects pods. Peers given by CIDR don't cover
+pods. The agent's own mode (``enable-policy``) is taken to be the default one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from iocaudit.core.network.model import (
+    CILIUM_TIER,
+    DIRECTIONS,
+    INGRESS,
+    Action,
+    Block,
+    Everyone,
+    Outside,
+    Peer,
+    Pods,
+    Policy,
+    Port,
+    Rule,
+    Side,
+    Unknown,
+    read_networks,
+)
+from iocaudit.core.network.selectors import EVERYTHING, LabelSelector, Selector, read_label_selector
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import integer, items, mapping, mappings, strings, text
+
+NAMESPACE_LABEL = "io.kubernetes.pod.namespace"
+NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."
+ACCOUNT_LABEL = "io.cilium.k8s.policy.serviceaccount"
+CLUSTER_LABEL = "io.cilium.k8s.policy.cluster"
+_SOURCES = ("k8s:", "any:")
+_POD_ENTITIES = frozenset({"cluster"})
+_OUTSIDE_ENTITIES = frozenset({"world", "world-ipv4", "world-ipv6"})
+
+
+def read_policy(resource: Resource) -> tuple[Policy, ...]:
+    """What a policy amounts to: one for each spec that selects endpoints."""
+    everywhere = resource.kind is not None and not resource.kind.namespaced
+    written = [("spec", resource.raw.get("spec"))]
+    written += [(f"specs[{index}]", spec) for index, spec in enumerate(items(resource.raw.get("specs")))]
+    return tuple(
+        Policy(
+            title=str(resource.ref),
+            tier=CILIUM_TIER,
+            order=(0.0, resource.name),
+            namespace=None if everywhere else resource.namespace,
+            sides=dict(_sides(spec, path, everywhere)),
+            pods=_subject(spec, everywhere),
+            spaces=EVERYTHING if everywhere else None,
+            implied=True,
+        )
+        for path, spec in written
+        if isinstance(spec, dict) and spec.get("endpointSelector") is not None and spec.get("nodeSelector") is None
+    )
+
+
+def _subject(spec: Mapping[str, Any], everywhere: bool) -> Selector:
+    found = _selector(spec.get("endpointSelector"))
+    if everywhere:
+        return found
+    # A namespaced policy never leaves its namespace: Cilium overwrites what it says of one by equality.
+    return LabelSelector(
+        tuple(r for r in found.requirements if r.key != NAMESPACE_LABEL or r.operator != "In" or len(r.values) > 1)
+    )
+
+
+def _selector(raw: object) -> LabelSelector:
+    """A LabelSelector whose keys may name their source: ``k8s:app``, ``any:app``."""
+    found = read_label_selector(raw)
+    return LabelSelector(tuple(replace(r, key=_plain(r.key)) for r in found.requirements))
+
+
+def _plain(key: str) -> str:
+    for source in _SOURCES:
+        if key.startswith(source):
+            return key[len(source) :]
+    return key
+
+
+def _sides(spec: Mapping[str, Any], path: str, everywhere: bool) -> Iterator[tuple[str, Side]]:
+    wanted = mapping(spec.get("enableDefaultDeny"))
+    for direction in DIRECTIONS:
+        field = direction.lower()
+        allowed, denied = items(spec.get(field)), items(spec.get(f"{field}Deny"))
+        said = wanted.get(field)
+        isolates = said if isinstance(said, bool) else bool(allowed or denied)
+        rules = [
+            *_rules(denied, Action.DENY, direction, f"{path}.{field}Deny", everywhere),
+            *_rules(allowed, Action.ALLOW, direction, f"{path}.{field}", everywhere),
+        ]
+        if isolates or rules:
+            yield direction, Side(isolates, tuple(rules))
+
+
+def _rules(raws: Any, action: Action, direction: str, path: str, everywhere: bool) -> Iterator[Rule]:
+    for index, raw in enumerate(raws):
+        if not isinstance(raw, dict):
+            continue
+        prefix = "from" if direction == INGRESS else "to"
+        peers = tuple(_peers(raw, prefix, everywhere))
+        ports, narrowed = _ports(raw)
+        if not peers and not any(name in raw for name in _peer_fields(prefix)) and (ports is not None or narrowed):
+            peers = (Everyone(),)
+        narrowed = narrowed or bool(raw.get(f"{prefix}Requires"))
+        yield Rule(action, peers, ports, f"{path}[{index}]", narrowed=narrowed)
+
+
+def _peer_fields(prefix: str) -> tuple[str, ...]:
+    return tuple(
+        prefix + name for name in ("Endpoints", "CIDR", "CIDRSet", "Entities", "Nodes", "Groups", "Services", "FQDNs")
+    )
+
+
+def _peers(raw: Mapping[str, Any], prefix: str, everywhere: bool) -> Iterator[Peer]:
+    for selector in mappings(raw.get(f"{prefix}Endpoints")):
+        yield _endpoints(selector, everywhere)
+    plain = read_networks(items(raw.get(f"{prefix}CIDR")))
+    if plain:
+        yield Block(plain)
+    for block in mappings(raw.get(f"{prefix}CIDRSet")):
+        if block.get("cidr") is None:
+            yield Unknown()  # a group of CIDRs
+        else:
+            yield Block(read_networks([block["cidr"]]), read_networks(items(block.get("except"))))
+    for entity in strings(raw.get(f"{prefix}Entities")):
+        if entity == "all":
+            yield Everyone()
+        elif entity in _POD_ENTITIES:
+            yield Pods(EVERYTHING, EVERYTHING)
+        elif entity in _OUTSIDE_ENTITIES:
+            yield Outside()
+        elif entity != "none":
+            yield Unknown()
+    for name in mappings(raw.get(f"{prefix}FQDNs")):
+        yield Outside() if text(name.get("matchPattern")).strip(".") in ("*", "**") else Unknown()
+    if any(raw.get(f"{prefix}{name}") for name in ("Nodes", "Groups", "Services")):
+        yield Unknown()
+
+
+def _endpoints(raw: Mapping[str, Any], everywhere: bool) -> Peer:
+    """Endpoints by labels; those about the namespace are taken apart, so that they are judged by its labels."""
+    found = _selector(raw)
+    spaces, pods, elsewhere = [], [], False
+    for requirement in found.requirements:
+        if requirement.key == NAMESPACE_LABEL:
+            spaces.append(replace(requirement, key="kubernetes.io/metadata.name"))
+        elif requirement.key.startswith(NAMESPACE_LABELS):
+            spaces.append(replace(requirement, key=requirement.key.removeprefix(NAMESPACE_LABELS)))
+        elif requirement.key == CLUSTER_LABEL and requirement.operator == "Exists":
+            pass
+        elif ":" in requirement.key:
+            elsewhere = True  # reserved:… and the like: no pod
+        else:
+            pods.append(requirement)
+    if elsewhere:
+        return Unknown()
+    # Every pod has a namespace, so to ask for one is to ask for all.
+    asked = [r for r in spaces if not (r.key == "kubernetes.io/metadata.name" and r.operator == "Exists")]
+    return Pods(LabelSelector(tuple(pods)), LabelSelector(tuple(asked)) if spaces or everywhere else None)
+
+
+def _ports(raw: Mapping[str, Any]) -> tuple[tuple[Port, ...] | None, bool]:
+    """The ports of a rule (None: all), and whether more than ports narrows it."""
+    if raw.get("icmps"):
+        return None, True
+    rules = mappings(raw.get("toPorts"))
+    if not rules:
+        return None, False
+    found: list[Port] = []
+    narrowed = False
+    for rule in rules:
+        narrowed = narrowed or bool(rule.get("rules") and not mapping(rule.get("rules")).get("dns"))
+        narrowed = narrowed or bool(rule.get("serverNames"))
+        found += map(_port, mappings(rule.get("ports")))
+    return tuple(found) or None, narrowed
+
+
+def _port(raw: Mapping[str, Any]) -> Port:
+    protocol = text(raw.get("protocol")).upper()
+    value = raw.get("port")
+    known = None if protocol in ("", "ANY") else protocol
+    number = integer(value)
+    if number is None and text(value).isdecimal():
+        number = int(text(value))
+    if number is None:
+        return Port(known, name=text(value) or "?")
+    end = integer(raw.get("endPort"))
+    if number == 0 and not end:
+        return Port(known)
+    return Port(known, number, end or number)

@@ -1,0 +1,318 @@
+"""What any network policy amounts to: whom it concerns, in which tier and order, and rules by direction.
+
+Engines walk the tiers in order; in a tier the rules of the policies that select a pod, in the policies' order. The
+first rule that matches decides: allow, deny, or pass on to the next tier. Where none matches, a tier some policy of
+which isolates the pod denies; else the next tier is asked, and after the last one everything is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from iocaudit.core.network.selectors import EVERYTHING, Labels, Selector
+
+INGRESS, EGRESS = "Ingress", "Egress"
+DIRECTIONS = (INGRESS, EGRESS)
+
+ADMIN_TIER, DEFAULT_TIER, CILIUM_TIER, BASELINE_TIER = "kube-admin", "default", "cilium", "kube-baseline"
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Action(Enum):
+    """What a rule does with the traffic it matches."""
+
+    ALLOW = "allows"
+    DENY = "denies"
+    PASS = "passes"
+
+
+class Breadth(Enum):
+    """How much of the other side a peer covers; ``value`` is how messages put it."""
+
+    EVERYONE = "everyone"
+    EVERY_ADDRESS = "every address"
+    EVERY_POD = "all pods of the cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class PodTarget:
+    """A pod as the other side of traffic, with the labels that are known of it: it may have others.
+
+    ``namespace_known`` says whether those of its namespace are all that there are.
+    """
+
+    namespace: str
+    namespace_labels: Labels
+    labels: Labels
+    namespace_known: bool = True
+
+
+Target = Address | PodTarget
+
+
+class Peer(Protocol):
+    """One alternative of a rule's other side."""
+
+    @property
+    def breadth(self) -> Breadth | None:
+        """What it covers as a whole, None where that is a part only."""
+
+    def covers(self, target: Target, home: str | None) -> bool | None:
+        """Whether it covers the target, seen from a policy in namespace ``home``; None where it cannot be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everyone:
+    """Any other side at all."""
+
+    @property
+    def breadth(self) -> Breadth | None:
+        return Breadth.EVERYONE
+
+    def covers(self, target: Target, home: str | None) -> bool | None:  # noqa: ARG002  the protocol's signature
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Every address outside the cluster (an entity, every domain name)."""
+
+    @property
+    def breadth(self) -> Breadth | None:
+        return Breadth.EVERY_ADDRESS
+
+    def covers(self, target: Target, home: str | None) -> bool | None:  # noqa: ARG002  the protocol's signature
+        return not isinstance(target, PodTarget)
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A peer that cannot be resolved from here: a domain name, a node, a service, a group."""
+
+    @property
+    def breadth(self) -> Breadth | None:
+        return None
+
+    def covers(self, target: Target, home: str | None) -> bool | None:  # noqa: ARG002  the protocol's signature
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Pods by their labels and those of their namespaces; ``spaces`` None means the policy's own namespace.
+
+    ``narrowed``: more than labels decides (ServiceAccounts, addresses).
+    """
+
+    pods: Selector = EVERYTHING
+    spaces: Selector | None = None
+    narrowed: bool = False
+
+    @property
+    def breadth(self) -> Breadth | None:
+        if self.narrowed or self.spaces is None:
+            return None
+        return Breadth.EVERY_POD if self.spaces.matches_all({}) and self.pods.matches_all({}) else None
+
+    def covers(self, target: Target, home: str | None) -> bool | None:
+        if not isinstance(target, PodTarget):
+            # Calico's selectors speak of sets of addresses too, which are not looked up.
+            return None if self.narrowed else False
+        if self.spaces is None:
+            if home is not None and home != target.namespace:
+                return False
+        elif not self.spaces.matches(target.namespace_labels):
+            unknown = not target.namespace_known and not self.spaces.keys <= target.namespace_labels.keys()
+            return None if unknown else False
+        if not self.pods.matches(target.labels):
+            return False if self.pods.keys <= target.labels.keys() else None
+        return None if self.narrowed else True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Addresses: networks, and what is taken out of them again."""
+
+    networks: tuple[Network, ...]
+    but: tuple[Network, ...] = ()
+
+    @property
+    def breadth(self) -> Breadth | None:
+        return Breadth.EVERY_ADDRESS if covers_every_address(self.networks, self.but) else None
+
+    def covers(self, target: Target, home: str | None) -> bool | None:  # noqa: ARG002  the protocol's signature
+        if isinstance(target, PodTarget):
+            return None
+        return any(target in network for network in self.networks) and not any(target in gone for gone in self.but)
+
+
+_PRIVATE = [ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+_LOCAL = ipaddress.IPv6Network("fc00::/7")
+
+
+def covers_every_address(networks: Iterable[Network], but: Iterable[Network] = ()) -> bool:
+    """Whether networks amount to all of IPv4 or IPv6.
+
+    Two halves are the whole. Exceptions change that only where they take out half of the addresses, or all private
+    ones: the rule then speaks of the Internet or of the inside, not of everyone.
+    """
+    taken = list(but)
+    for version in (4, 6):
+        ours = [network for network in networks if network.version == version]
+        whole = list(ipaddress.collapse_addresses(ours))  # type: ignore[type-var]
+        if len(whole) != 1 or whole[0].prefixlen:
+            continue
+        gone = list(ipaddress.collapse_addresses([n for n in taken if n.version == version]))  # type: ignore[type-var]
+        if sum(network.num_addresses for network in gone) * 2 >= whole[0].num_addresses:
+            continue
+        inside = _PRIVATE if version == 4 else [_LOCAL]
+        if all(any(private.subnet_of(network) for network in gone) for private in inside):  # type: ignore[arg-type]
+            continue
+        return True
+    return False
+
+
+def read_network(value: object) -> Network | None:
+    """A CIDR or a plain address; None where it is neither, so that it covers nothing."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return ipaddress.ip_network(value.strip(), strict=False)
+    except ValueError:
+        return None
+
+
+def read_networks(values: Iterable[object]) -> tuple[Network, ...]:
+    return tuple(network for network in map(read_network, values) if network is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Ports of a protocol: a range, or a name that only the pods know. ``protocol`` None means any."""
+
+    protocol: str | None
+    low: int = 0
+    high: int = 65535
+    name: str = ""
+
+    @property
+    def is_every_tcp_port(self) -> bool:
+        return self.protocol in (None, "TCP") and not self.name and self.low <= 1 and self.high >= 65535
+
+    def covers(self, protocol: str, ports: Iterable[int], names: Iterable[str]) -> bool:
+        if self.protocol not in (None, protocol):
+            return False
+        return self.name in names if self.name else any(self.low <= port <= self.high for port in ports)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Traffic to one of these ports of a target; ``names`` are what such a port is usually called."""
+
+    target: Target
+    protocol: str
+    ports: tuple[int, ...]
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Matches traffic with any of ``peers`` on any of ``ports`` (None: all of them).
+
+    ``narrowed``: the rule says more that is not modelled (layer 7, ICMP types, source ports), so that it never
+    covers everything and may not match. ``path`` is where it stands in its policy.
+    """
+
+    action: Action
+    peers: tuple[Peer, ...]
+    ports: tuple[Port, ...] | None
+    path: str
+    narrowed: bool = False
+
+    @property
+    def covers_all_ports(self) -> bool:
+        return self.ports is None or any(port.is_every_tcp_port for port in self.ports)
+
+    @property
+    def breadth(self) -> Breadth | None:
+        """The most that it covers, on all ports: of both sides of its peers taken together."""
+        if self.narrowed or not self.covers_all_ports:
+            return None
+        found = {peer.breadth for peer in self.peers} - {None}
+        if not found:
+            blocks = [peer for peer in self.peers if isinstance(peer, Block) and not peer.but]
+            if covers_every_address([network for block in blocks for network in block.networks]):
+                return Breadth.EVERY_ADDRESS
+        return next((breadth for breadth in Breadth if breadth in found), None)
+
+    def is_total(self, direction: str) -> bool:
+        """Whether it decides for the whole direction. Pods are not all that a pod can send to."""
+        breadth = self.breadth
+        return breadth is not None and (direction == INGRESS or breadth is not Breadth.EVERY_POD)
+
+    def matches(self, traffic: Traffic, home: str | None) -> bool | None:
+        """Whether the traffic matches; None where it cannot be known."""
+        if self.ports is not None and not any(
+            port.covers(traffic.protocol, traffic.ports, traffic.names) for port in self.ports
+        ):
+            return False
+        answers = [peer.covers(traffic.target, home) for peer in self.peers]
+        if True in answers:
+            return None if self.narrowed else True
+        return None if None in answers else False
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A policy in one direction. ``isolates``: being selected is enough for what no rule allows to be denied."""
+
+    isolates: bool
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy, or one of several specs of one.
+
+    ``namespace`` is its own one, None for cluster scope; ``spaces`` selects namespaces by their labels where it is
+    of cluster scope. ``implied``: its selectors see the labels that Calico and Cilium add to a pod's own.
+    ``problem`` says why it can select nothing.
+    """
+
+    title: str
+    tier: str
+    order: tuple[float, str]
+    namespace: str | None
+    sides: Mapping[str, Side]
+    pods: Selector = EVERYTHING
+    spaces: Selector | None = None
+    accounts: Selector | None = None
+    implied: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Lower ``order`` goes first. ``denies``: what is selected and matches no rule is denied, else passed on."""
+
+    order: float
+    denies: bool = True
+
+
+TIERS: Mapping[str, Tier] = {
+    ADMIN_TIER: Tier(1e3, denies=False),
+    "adminnetworkpolicy": Tier(1e3, denies=False),
+    DEFAULT_TIER: Tier(1e6),
+    CILIUM_TIER: Tier(1e6 + 1),
+    BASELINE_TIER: Tier(1e7, denies=False),
+    "baselineadminnetworkpolicy": Tier(1e7, denies=False),
+}
+"""The tiers that exist without being declared; a tier that is only named goes last, and denies."""
+
+UNDECLARED = Tier(float("inf"))

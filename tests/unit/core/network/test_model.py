@@ -1,0 +1,126 @@
+"""Address blocks, ports and how much a rule covers."""
+
+import ipaddress
+
+import pytest
+
+from iocaudit.core.network.model import (
+    EGRESS,
+    INGRESS,
+    Action,
+    Block,
+    Breadth,
+    Everyone,
+    Peer,
+    Pods,
+    PodTarget,
+    Port,
+    Rule,
+    Traffic,
+    Unknown,
+    covers_every_address,
+    read_network,
+    read_networks,
+)
+from iocaudit.core.network.selectors import EVERYTHING, read_label_selector
+
+
+@pytest.mark.parametrize(
+    ("networks", "but", "whole"),
+    [
+        (["0.0.0.0/0"], [], True),
+        (["::/0"], [], True),
+        (["1.2.3.4/0"], [], True),
+        (["0.0.0.0/1", "128.0.0.0/1"], [], True),
+        (["0.0.0.0/1"], [], False),
+        (["10.0.0.0/8"], [], False),
+        (["0.0.0.0/0"], ["203.0.113.1/32"], True),
+        (["0.0.0.0/0"], ["10.0.0.0/8"], True),
+        (["0.0.0.0/0"], ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], False),
+        (["0.0.0.0/0"], ["0.0.0.0/1"], False),
+        (["0.0.0.0/0"], ["0.0.0.0/2", "64.0.0.0/2"], False),
+        (["::/0"], ["fc00::/7"], False),
+        (["::/0"], ["10.0.0.0/8"], True),
+        (["0.0.0.0/0", "::/0"], ["0.0.0.0/0"], True),
+        ([], [], False),
+    ],
+)
+def test_when_blocks_are_everyone(networks: list[str], but: list[str], whole: bool) -> None:
+    assert covers_every_address(read_networks(networks), read_networks(but)) is whole
+
+
+@pytest.mark.parametrize("value", [None, 1, "", "10.0.0.0/33", "web", "10.0.0.0/8/8", [], "::1%eth0/0/1"])
+def test_what_is_no_network_covers_nothing(value: object) -> None:
+    assert read_network(value) is None
+
+
+def test_a_plain_address_and_host_bits_are_read() -> None:
+    assert read_network("10.1.2.3") == ipaddress.ip_network("10.1.2.3/32")
+    assert read_network(" 10.1.2.3/8 ") == ipaddress.ip_network("10.0.0.0/8")
+
+
+def _rule(*peers: Peer, ports: tuple[Port, ...] | None = None, narrowed: bool = False) -> Rule:
+    return Rule(Action.ALLOW, peers, ports, "spec.egress[0]", narrowed)
+
+
+@pytest.mark.parametrize(
+    ("rule", "breadth"),
+    [
+        (_rule(Everyone()), Breadth.EVERYONE),
+        (_rule(), None),
+        (_rule(Everyone(), ports=(Port("TCP", 443, 443),)), None),
+        (_rule(Everyone(), ports=(Port("UDP"),)), None),
+        (_rule(Everyone(), ports=(Port("TCP"),)), Breadth.EVERYONE),
+        (_rule(Everyone(), ports=(Port("TCP", 1, 65535),)), Breadth.EVERYONE),
+        (_rule(Everyone(), ports=(Port("TCP", name="http"),)), None),
+        (_rule(Everyone(), narrowed=True), None),
+        (_rule(Pods(EVERYTHING, EVERYTHING)), Breadth.EVERY_POD),
+        (_rule(Pods(EVERYTHING, None)), None),
+        (_rule(Pods(read_label_selector({"matchLabels": {"a": "b"}}), EVERYTHING)), None),
+        (_rule(Block(read_networks(["0.0.0.0/1"])), Block(read_networks(["128.0.0.0/1"]))), Breadth.EVERY_ADDRESS),
+        (_rule(Pods(EVERYTHING, EVERYTHING), Block(read_networks(["::/0"]))), Breadth.EVERY_ADDRESS),
+        (_rule(Unknown()), None),
+    ],
+)
+def test_how_much_a_rule_covers(rule: Rule, breadth: Breadth | None) -> None:
+    assert rule.breadth is breadth
+
+
+def test_all_pods_are_all_that_sends_but_not_all_that_can_be_sent_to() -> None:
+    rule = _rule(Pods(EVERYTHING, EVERYTHING))
+    assert rule.is_total(INGRESS)
+    assert not rule.is_total(EGRESS)
+
+
+DNS = PodTarget("kube-system", {"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-dns"}, False)
+
+
+@pytest.mark.parametrize(
+    ("peer", "covers"),
+    [
+        (Pods(EVERYTHING, EVERYTHING), True),
+        (Pods(EVERYTHING, None), False),
+        (Pods(read_label_selector({"matchLabels": {"k8s-app": "kube-dns"}}), EVERYTHING), True),
+        (Pods(read_label_selector({"matchLabels": {"k8s-app": "other"}}), EVERYTHING), False),
+        (Pods(read_label_selector({"matchLabels": {"app": "coredns"}}), EVERYTHING), None),
+        (Pods(EVERYTHING, read_label_selector({"matchLabels": {"name": "kube-system"}})), None),
+        (Pods(EVERYTHING, read_label_selector({"matchLabels": {"kubernetes.io/metadata.name": "x"}})), False),
+        (Block(read_networks(["10.0.0.0/8"])), None),
+        (Unknown(), None),
+    ],
+)
+def test_whether_a_peer_covers_the_dns_pods(peer: Peer, covers: bool | None) -> None:
+    assert peer.covers(DNS, "shop") is covers
+
+
+def test_traffic_matches_ports_by_number_range_and_name() -> None:
+    traffic = Traffic(DNS, "UDP", (53,), ("dns",))
+    for port, matches in (
+        (Port("UDP", 53, 53), True),
+        (Port("TCP", 53, 53), False),
+        (Port(None, 50, 60), True),
+        (Port("UDP", name="dns"), True),
+        (Port("UDP", name="web"), False),
+    ):
+        assert _rule(Everyone(), ports=(port,)).matches(traffic, None) is matches
+    assert _rule(Everyone(), narrowed=True).matches(traffic, None) is None

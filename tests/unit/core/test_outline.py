@@ -1,0 +1,78 @@
+"""A world's pods are cut down to what checks may look up, in every kind that holds any."""
+
+import pytest
+
+from iocaudit.core.kinds import PODS, Kind
+from iocaudit.core.outline import outline, slim
+from iocaudit.core.resource import CLUSTER, Resource
+
+_POD = {
+    "serviceAccountName": "robot",
+    "hostNetwork": True,
+    "containers": [{"name": "app", "env": [{"name": "A", "value": "x" * 1000}]}],
+    "volumes": [{"name": "v"}],
+    "steps": [{"name": "s"}],
+}
+
+
+def _whole(kind: Kind) -> Resource:
+    raw: dict[str, object] = {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "metadata": {"name": "a", "namespace": "shop", "labels": {"top": "x"}, "annotations": {"big": "y" * 1000}},
+        "status": {"phase": "Running", "conditions": [1, 2, 3]},
+    }
+    for place in kind.pods:
+        value = {"metadata": {"labels": {"app": "web"}}, "spec": _POD} if place.style == "template" else _POD
+        _set(raw, place.path, value)
+    return Resource(raw, CLUSTER, kind=kind)
+
+
+def _set(target: dict[str, object], path: tuple[str, ...], value: object) -> None:
+    head, rest = path[0], path[1:]
+    if not rest:
+        existing = target.get(head)
+        target[head] = {**existing, **value} if isinstance(existing, dict) and isinstance(value, dict) else value
+        return
+    if rest[0] in ("[]", "*"):
+        inner: dict[str, object] = {}
+        if rest[1:]:
+            _set(inner, rest[1:], value)
+        item = inner or value
+        assert isinstance(item, dict)
+        target[head] = [{"name": "n", **item}] if rest[0] == "[]" else {"n": item}
+        return
+    below = target.setdefault(head, {})
+    assert isinstance(below, dict)
+    _set(below, rest, value)
+
+
+@pytest.mark.parametrize("kind", PODS, ids=str)
+def test_an_outline_has_the_same_pods_with_labels_and_accounts(kind: Kind) -> None:
+    whole = _whole(kind)
+    found = outline(whole)
+    assert found.ref == whole.ref
+    assert found.labels == whole.labels
+    assert [(pod.path, pod.labels, pod.service_account, pod.host_network) for pod in found.pods] == [
+        (pod.path, pod.labels, pod.service_account, pod.host_network) for pod in whole.pods
+    ]
+    assert whole.pods
+    assert len(str(found.raw)) < 900
+
+
+def test_other_objects_lose_their_managed_fields_only() -> None:
+    raw = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "a", "managedFields": [1]},
+        "spec": {"podSelector": {}},
+    }
+    kind = Resource(raw, CLUSTER).kind
+    assert kind is not None
+    assert slim(raw, kind).raw == {**raw, "metadata": {"name": "a"}}
+
+
+@pytest.mark.parametrize("spec", [None, [], "x", {"template": 1}, {"template": {"spec": [], "metadata": 2}}])
+def test_odd_shapes_are_no_pods_and_no_error(spec: object) -> None:
+    raw = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
+    assert all(not pod.labels for pod in outline(Resource(raw, CLUSTER)).pods)

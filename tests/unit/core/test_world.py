@@ -1,0 +1,74 @@
+"""What a World keeps of what is derived from it, and until when."""
+
+from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, SERVICE_ACCOUNT
+from iocaudit.core.resource import CLUSTER, Origin, Resource
+from iocaudit.core.world import World
+
+
+def _resource(kind: str, name: str, namespace: str | None = None, origin: Origin = CLUSTER) -> Resource:
+    version = {"NetworkPolicy": "networking.k8s.io/v1"}.get(kind, "v1")
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return Resource({"apiVersion": version, "kind": kind, "metadata": metadata}, origin)
+
+
+class _Builds:
+    """Counts how often a value is built, for one namespace or for whole kinds."""
+
+    def __init__(self, world: World, namespace: str | None) -> None:
+        self.world, self.namespace, self.count = world, namespace, 0
+
+    def __call__(self) -> int:
+        return self.world.memo(
+            ("key", self.namespace), (NETWORK_POLICY, NAMESPACE), self._build, namespace=self.namespace
+        )
+
+    def _build(self) -> int:
+        self.count += 1
+        return self.count
+
+
+def test_a_value_is_kept_until_a_kind_changes() -> None:
+    world = World()
+    value = _Builds(world, None)
+    assert (value(), value()) == (1, 1)
+    world.put(_resource("ServiceAccount", "a", "shop"))
+    assert value() == 1
+    world.put(_resource("NetworkPolicy", "a", "shop"))
+    assert (value(), value()) == (2, 2)
+    world.remove(NETWORK_POLICY, "shop", "a")
+    assert value() == 3
+    world.remove(NETWORK_POLICY, "shop", "a")
+    assert value() == 3
+    world.mark_incomplete(NETWORK_POLICY, "forbidden")
+    assert value() == 4
+    world.replace(SERVICE_ACCOUNT, [])
+    assert value() == 4
+
+
+def test_a_value_of_a_namespace_outlives_changes_elsewhere() -> None:
+    world = World()
+    value = _Builds(world, "shop")
+    assert value() == 1
+    world.put(_resource("NetworkPolicy", "a", "other"))
+    world.put(_resource("Namespace", "other"))
+    assert value() == 1
+    world.put(_resource("NetworkPolicy", "a", "shop"))
+    assert value() == 2
+    world.put(_resource("Namespace", "shop"))
+    assert value() == 3
+    world.remove(NAMESPACE, None, "shop")
+    assert value() == 4
+    world.replace(NETWORK_POLICY, [_resource("NetworkPolicy", "b", "other")])
+    assert value() == 5
+    world.put(_resource("NetworkPolicy", "c", "other"))
+    assert value() == 5
+    world.mark_incomplete(NETWORK_POLICY, "forbidden")
+    assert value() == 6
+
+
+def test_an_object_without_a_namespace_changes_the_default_one() -> None:
+    world = World(default_namespace="shop")
+    value = _Builds(world, "shop")
+    assert value() == 1
+    world.add(_resource("NetworkPolicy", "a", None, Origin("file", "a.yaml")))
+    assert value() == 2
