@@ -61,7 +61,7 @@ def settings() -> kopf.OperatorSettings:
     found = kopf.OperatorSettings()
     found.persistence.progress_storage = _NoProgress()
     found.persistence.diffbase_storage = _NoDiffBase()
-    found.watching.chunk_size = 500
+    found.watching.chunk_size = 50
     found.queueing.idle_timeout = 0.05
     found.posting.enabled = False
     found.posting.loggers = False

@@ -3,7 +3,9 @@
 import logging
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import Enum
+from pathlib import Path
 from typing import Any, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
@@ -45,6 +47,12 @@ def redact(line: str) -> str:
     return _IN_TEXT.sub(rf"\g<before>{_REDACTED}", line)
 
 
+def _plain(value: object) -> str:
+    """What stands for a value that JSON has no form for. A library's own object says only what it is."""
+    shown = isinstance(value, str | bytes | date | Path | Enum | BaseException)
+    return str(value) if shown else f"<{type(value).__name__}>"
+
+
 class JsonLines(JsonFormatter):
     """Fields ``ts`` (UTC, milliseconds), ``level``, ``logger``, ``msg``, then what ``extra=`` holds."""
 
@@ -53,6 +61,7 @@ class JsonLines(JsonFormatter):
             "%(levelname)s %(name)s %(message)s",
             rename_fields={"levelname": "level", "name": "logger", "message": "msg", "exc_info": "error"},
             reserved_attrs=None,
+            json_default=_plain,
         )
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
@@ -79,3 +88,7 @@ def configure_logging(level: int | str = logging.INFO, stream: TextIO | None = N
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
+    # At INFO kopf writes a line for every event of every object.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It complains, by name, of each kind that is not installed.
+    logging.getLogger("kopf._core.reactor.observation").setLevel(logging.ERROR)

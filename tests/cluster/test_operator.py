@@ -62,6 +62,16 @@ def test_from_before_the_start_to_resolved(cluster: ControlPlane, eventually: Ev
         assert report["severities"]["critical"] == 1
         assert report["worst"][0]["target"] == "Deployment/web"
         assert report["coverage"]["faults"] == 0
+        assert {"iocs", "checks", "lastSweep", "policies"} <= report.keys()
+        head, line = cluster.kubectl("get", "auditreports", "-nshop").stdout.splitlines()
+        columns = dict(zip(head.split(), line.split(), strict=True))
+        assert columns["CRITICAL"] == "1"
+        assert columns["AUDITED"] == str(report["coverage"]["audited"])
+        assert (columns["SKIPPED"], columns["FAULTS"]) == ("0", "0")
+        whole = items(cluster, "clusterauditreports")[0]["report"]
+        assert whole["severities"]["critical"] >= report["severities"]["critical"] + 1
+        assert whole["namespaces"] >= 1
+        assert "CRITICAL" in cluster.kubectl("get", "clusterauditreports").stdout.splitlines()[0]
 
         # A new object shows within five seconds, once the watches run.
         apply(cluster, pod("shop", "warm-up", hostIPC=True))

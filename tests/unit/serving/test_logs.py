@@ -4,8 +4,10 @@ import base64
 import io
 import json
 import logging
+import queue
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,21 @@ def test_a_traceback_stays_in_its_line_and_is_cleaned(stream: io.StringIO) -> No
     assert stream.getvalue().count("\n") == 1
     assert "ValueError" in json.loads(stream.getvalue())["error"]
     assert KEY_BODY not in stream.getvalue()
+
+
+def test_what_json_cannot_hold_does_not_break_a_line(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    """As kopf gives its settings along, with a queue in them: the line would be lost in a traceback of logging's."""
+    logging.getLogger("iocaudit.x").warning("said", extra={"queue": queue.SimpleQueue(), "at": Path("/a"), "x": {1, 2}})
+    found = json.loads(stream.getvalue())
+    assert (found["msg"], found["queue"], found["at"], found["x"]) == ("said", "<SimpleQueue>", "/a", "<set>")
+    assert "Logging error" not in capsys.readouterr().err
+
+
+def test_kopf_does_not_write_a_line_an_event(stream: io.StringIO) -> None:
+    logging.getLogger("kopf.objects").info("Handler succeeded.")
+    assert stream.getvalue() == ""
+    logging.getLogger("kopf.objects").warning("something is wrong")
+    assert "something is wrong" in stream.getvalue()
 
 
 def test_uvicorn_speaks_through_the_same_handler(stream: io.StringIO) -> None:
