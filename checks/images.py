@@ -168,3 +168,167 @@ def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
             yield use.hit(f"uses image {written} without a tag or digest")
         elif image.tag == DEFAULT_TAG or any(glob(pattern, image.tag) for pattern in tags):
             yield use.hit(f"uses image {written} with the mutable tag {image.tag}")
+
+
+_RETIRED = {
+    "k8s.gcr.io": "frozen since April 2023 and redirected to registry.k8s.io",
+    "gcr.io/google_containers": "frozen and redirected to registry.k8s.io",
+    "gcr.io/google-containers": "frozen and redirected to registry.k8s.io",
+    "quay.io/coreos": "no longer maintained",
+    "docker.pkg.github.com": "shut down in favour of ghcr.io",
+    "cloud.docker.com": "gone",
+    "registry.svc.ci.openshift.org": "gone",
+    "gcr.io/kubernetes-helm": "gone with Helm 2",
+    "docker.io/bitnami": "moved to bitnamilegacy in 2025 and no longer updated",
+    "docker.io/bitnamilegacy": "an archive that gets no updates",
+}
+
+
+@check(
+    "retired-registry",
+    severity=Severity.LOW,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="images",
+    looks_at=PODS,
+    controls={"attack": "T1525", "ms": "MS-TA9002", "owasp": "K04"},
+    parameters=(
+        Parameter(
+            "further", _PATTERNS, "further registries, path prefixes, images and globs that are retired", default=[]
+        ),
+    ),
+)
+def retired_registry(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """An image comes from a registry that is frozen or gone.
+
+    Nothing there is patched any more, and a name that was given up may one day belong to somebody else. Known
+    are k8s.gcr.io, gcr.io/google_containers, docker.pkg.github.com and a few more.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "k8s.gcr.io/pause:3.9"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "registry.k8s.io/pause:3.9"}]
+
+    Fix: Take the image from where its project publishes it now.
+
+    Sources: Kubernetes blog, k8s.gcr.io Image Registry Will Be Frozen From the 3rd of April 2023.
+    """
+    further = ImagePatterns.of(tuple(params["further"]))
+    for use in _uses(pod):
+        if use.image is None:
+            continue
+        found = _retired(use.image.name)
+        if found is not None:
+            where, why = found
+            yield use.hit(f"uses image {clip(use.text)} from {where}, which is {why}")
+        elif further and further.cover(use.image):
+            yield use.hit(f"uses image {clip(use.text)} from {use.image.registry}, which the policy says is retired")
+
+
+def _retired(name: str) -> tuple[str, str] | None:
+    """The retired registry or path that an image's name lies in, and what became of it."""
+    parts = name.split("/")
+    for length in (1, 2):
+        where = "/".join(parts[:length])
+        if where in _RETIRED:
+            return where, _RETIRED[where]
+    return None
+
+
+@check(
+    "image-without-digest",
+    severity=Severity.LOW,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="images",
+    looks_at=PODS,
+    profile="strict",
+    controls={"attack": "T1525", "ms": "MS-TA9002", "owasp": "K04"},
+)
+def image_without_digest(pod: PodSpec) -> Iterator[Hit]:
+    """An image is not pinned by its digest.
+
+    A tag says what its owner wants today: whoever may push decides what runs tomorrow. A digest is the content.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web@sha256:0f3d2a1c5b6e7d8f9a0b1c2d3e4f5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5
+
+    Fix: Name the image by digest; let a tool that updates images update the digest too.
+
+    Sources: Kubernetes documentation, Images, Image names.
+    """
+    for use in _uses(pod):
+        if use.image is not None and not use.image.digest:
+            yield use.hit(f"uses image {clip(use.text)} without a digest")
+
+
+@check(
+    "pull-policy-not-always",
+    severity=Severity.LOW,
+    iocs=(IoC.UNKNOWN_BINARY,),
+    group="images",
+    looks_at=PODS,
+    profile="strict",
+    controls={"attack": "T1525", "owasp": "K04"},
+    parameters=(string_list("tags", "further tags that count as mutable; `*` stands for any run"),),
+)
+def pull_policy_not_always(pod: PodSpec, params: Params) -> Iterator[Hit]:
+    """An image by a moving tag is taken from the node's own store.
+
+    With `IfNotPresent` or `Never` a pod runs whatever image of that name the node has: an old one, or one that
+    another tenant pulled with credentials this pod does not have. Under `Always` the registry is asked, for the
+    content and for the right to it.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:latest", imagePullPolicy: IfNotPresent}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:latest", imagePullPolicy: Always}]
+
+    Fix: Set `imagePullPolicy: Always`, or name the image by digest.
+
+    Sources: Kubernetes documentation, Images, Image pull policy; AlwaysPullImages admission controller.
+    """
+    tags = params["tags"]
+    for container in pod.containers:
+        policy, image = text(container.raw.get("imagePullPolicy")), container.image
+        if policy not in ("IfNotPresent", "Never") or image is None or image.digest:
+            continue
+        tag = image.tag or DEFAULT_TAG
+        if tag == DEFAULT_TAG or any(glob(pattern, tag) for pattern in tags):
+            message = f"takes image {clip(container.image_text)} from the node's store (imagePullPolicy: {policy})"
+            yield container.hit("imagePullPolicy", message, f"{policy} {image.canonical}")

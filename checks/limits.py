@@ -1,15 +1,15 @@
 """Containers without an upper bound on memory or CPU."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import LIMIT_RANGE, POD, PODS
-from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.kinds import LIMIT_RANGE, PODS
+from iocaudit.core.limit_range import effective
+from iocaudit.core.pod import PodSpec
 from iocaudit.core.quantity import Quantity
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, mappings
+from iocaudit.core.shape import lookup
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
@@ -25,56 +25,24 @@ def _without_limit(pod: PodSpec, world: World, resource: str) -> Iterator[Hit | 
             return
         if not limit.is_zero:
             return  # a limit of the whole pod (KEP-2837) bounds each container
-    defaulted: bool | None = None
     for container in pod.containers:
         # Ephemeral containers have no resources of their own: the API refuses the field.
         if container.is_ephemeral:
             continue
-        field, value = _limit(container, resource)
-        if value is not None:
-            limit = Quantity.parse_or_none(value)
-            if limit is None:
-                yield Skip(f"{container.path}.{field} is {_shown(value)}, which is no quantity")
-            elif limit.is_zero:
-                yield container.hit(field, f"has the {resource} limit {_shown(value)}, which means none", "0")
+        amount = effective(container, world, "limits", resource)
+        if amount.value is None:
+            yield container.hit(amount.field, f"has no {resource} limit", "unset")
             continue
-        if defaulted is None:
-            defaulted = _has_default(pod, world, resource)
-        if not defaulted:
-            yield container.hit(field, f"has no {resource} limit", "unset")
-
-
-def _limit(container: Container, resource: str) -> tuple[str, Any]:
-    """Where the container's limit stands and what it is; Tekton v1 calls the field computeResources."""
-    value = lookup(container.raw, "resources", "limits", resource)
-    if value is None and "computeResources" in container.raw:
-        return f"computeResources.limits.{resource}", lookup(container.raw, "computeResources", "limits", resource)
-    return f"resources.limits.{resource}", value
+        limit = amount.quantity
+        if limit is None:
+            yield Skip(f"{container.path}.{amount.field} is {_shown(amount.value)}, which is no quantity")
+        elif limit.is_zero:
+            message = f"has the {resource} limit {_shown(amount.value)}, which means none"
+            yield container.hit(amount.field, message, "0")
 
 
 def _shown(value: object) -> str:
     return clip(value) if isinstance(value, str) else clip(repr(value)) if isinstance(value, int | float) else "a tree"
-
-
-def _has_default(pod: PodSpec, world: World, resource: str) -> bool:
-    """Whether a LimitRange of the namespace gives containers a default limit.
-
-    It acts on a pod as it is created. A pod that carries a uid has been through it, so what that pod lacks,
-    it lacks for good.
-    """
-    asking = pod.resource
-    if asking.kind is POD and asking.uid:
-        return False
-    for limit_range in world.of(LIMIT_RANGE, world.namespace_of(asking), near=asking):
-        for limit in mappings(lookup(limit_range.raw, "spec", "limits")):
-            if limit.get("type") != "Container":
-                continue
-            # An absent default is filled in from max by the API server.
-            value = lookup(limit, "default", resource)
-            given = Quantity.parse_or_none(lookup(limit, "max", resource) if value is None else value)
-            if given is not None and not given.is_zero:
-                return True
-    return False
 
 
 @check(
@@ -159,3 +127,45 @@ def cpu_unlimited(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     Sources: Kubernetes documentation, Resource Management for Pods and Containers; LimitRange.
     """
     yield from _without_limit(pod, world, "cpu")
+
+
+@check(
+    "ephemeral-storage-unlimited",
+    severity=Severity.LOW,
+    iocs=(IoC.RESOURCE_SPIKE,),
+    group="resources",
+    looks_at=PODS,
+    needs=(LIMIT_RANGE,),
+    profile="strict",
+    controls=_CONTROLS,
+)
+def ephemeral_storage_unlimited(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+    """A container has no limit on ephemeral storage.
+
+    Logs, emptyDirs and the container's own layer lie on the node's disk. One pod that fills it makes the kubelet
+    evict the others. Limits on the whole pod and defaults of a LimitRange count.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            resources: {limits: {ephemeral-storage: 1Gi}}
+
+    Fix: Set `resources.limits.ephemeral-storage`, or a LimitRange with a default for the namespace.
+
+    Sources: Kubernetes documentation, Local ephemeral storage.
+    """
+    yield from _without_limit(pod, world, "ephemeral-storage")

@@ -196,3 +196,19 @@ def runtime_socket(path: str) -> str | None:
         if is_below(socket, where):
             return socket
     return where if posixpath.basename(where) in _SOCKET_NAMES else None
+
+
+_CLOUDS = (
+    (re.compile(r"/\.aws(?:/|$)"), "AWS"),
+    (re.compile(r"/\.azure(?:/|$)|^/etc/kubernetes/azure\.json$|^/var/lib/waagent(?:/|$)"), "Azure"),
+    (re.compile(r"/\.config/gcloud(?:/|$)|^/etc/gce\.conf$|^/etc/google(?:/|$)"), "Google Cloud"),
+    (re.compile(r"/\.oci(?:/|$)"), "Oracle Cloud"),
+    (re.compile(r"/\.aliyun(?:/|$)"), "Alibaba Cloud"),
+    (re.compile(r"^/etc/kubernetes/(?:cloud-config|cloud\.conf|cloud-provider)(?:/|$)"), "the cloud provider"),
+)
+
+
+def cloud_credentials(path: str) -> str | None:
+    """The cloud whose credentials lie at a path of the node, or below it; None where none are known to."""
+    where = normalise(path)
+    return next((cloud for pattern, cloud in _CLOUDS if pattern.search(where)), None)

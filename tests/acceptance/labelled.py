@@ -21,6 +21,7 @@ CATALOGUE = builtin_catalogue()
 _DATA = tomllib.loads((HERE / "slugs.toml").read_text())
 SLUGS: dict[str, list[str]] = _DATA["slugs"]
 PARAMETERS: dict[str, str] = _DATA["parameters"]
+CONSTANTS: dict[str, Any] = _DATA.get("constants", {})
 TIERS = ("core", "derived", "strict", "config")
 EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("rows", {})
 REALWORLD_EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("realworld", {})
@@ -110,7 +111,7 @@ def policies_for(row: Row) -> PolicySet:
     slug = row.raw["check"]
     for check in row.ids:
         known = {parameter.name for parameter in CATALOGUE.find(check).parameters}  # type: ignore[union-attr]
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = dict(CONSTANTS.get(f"{slug}/{check}", {}))
         off = False
         for name, value in row.raw["params"].items():
             target = mapped(slug, check, name) or ""

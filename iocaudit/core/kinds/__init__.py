@@ -14,6 +14,7 @@ from iocaudit.core.kinds import (
     gateways,
     policies,
     rbac_manager,
+    scaling,
     workloads,
 )
 from iocaudit.core.kinds.builtin import (
@@ -66,6 +67,7 @@ _MODULES: tuple[ModuleType, ...] = (
     flow_control,
     connections,
     rbac_manager,
+    scaling,
 )
 
 

@@ -1,0 +1,177 @@
+"""Credentials written where anyone who may read the object reads them, and Secrets that end up in environments."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.credential import LONGEST, by_format, by_name, in_text
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import PODS
+from iocaudit.core.kinds.builtin import CONFIG_MAP
+from iocaudit.core.paths import key
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.wording import clip
+
+_CONTROLS = {"cis-1.12": "5.4.1", "attack": "T1552.001", "ms": "MS-TA9027", "owasp": "K03"}
+_MOST = 20
+
+
+@check(
+    "secret-in-configmap",
+    severity=Severity.HIGH,
+    iocs=(IoC.USER_ACTIVITY,),
+    group="secrets",
+    looks_at=(CONFIG_MAP,),
+    controls=_CONTROLS,
+)
+def secret_in_configmap(resource: Resource) -> Iterator[Hit | Skip]:
+    """A ConfigMap holds a credential.
+
+    ConfigMaps are read by far more people and programs than Secrets, are never encrypted apart, and end up in
+    logs and backups. Known formats (private keys, tokens of well-known services, passwords in URLs) are found
+    wherever they stand, other literals by the name they stand under. The value is never shown.
+
+    Bad:
+
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: web, namespace: shop}
+        data: {db_password: correct-horse}
+
+    Good:
+
+        apiVersion: v1
+        kind: ConfigMap
+        metadata: {name: web, namespace: shop}
+        data: {db_user: shop, db_password_file: /run/secrets/db}
+
+    Fix: Move it into a Secret, or better an external store, and change the credential: it is known by now.
+
+    Sources: CIS Kubernetes Benchmark 1.12, 5.4.1; OWASP Kubernetes Top 10 2025, K03.
+    """
+    for name, value in mapping(resource.raw.get("data")).items():
+        if not isinstance(value, str):
+            continue
+        path = f"data{key(name)}"
+        found = by_name(name, value) if "\n" not in value.strip() else None
+        credentials = [found] if found is not None else list(in_text(value))
+        for credential in credentials[:_MOST]:
+            yield Hit(
+                path, f"holds {clip(credential.words)}", f"{credential.kind} {credential.name} {credential.length}"
+            )
+        if len(value) > LONGEST:
+            yield Skip(f"{path} is longer than {LONGEST} characters: the rest was not read")
+
+
+@check(
+    "secret-in-env",
+    severity=Severity.HIGH,
+    iocs=(IoC.USER_ACTIVITY,),
+    group="secrets",
+    looks_at=PODS,
+    controls=_CONTROLS,
+)
+def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
+    """A container's environment holds a credential in plain text.
+
+    Everybody who may read the workload reads it, and so does every process of the container, every crash report
+    and `kubectl describe`. Known formats are found in any variable, other literals by the variable's name. The
+    value is never shown.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            env: [{name: DB_PASSWORD, value: correct-horse}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            env: [{name: DB_PASSWORD_FILE, value: /run/secrets/db/password}]
+
+    Fix: Mount a Secret as a file, and change the credential: it is known by now.
+
+    Sources: CIS Kubernetes Benchmark 1.12, 5.4.1; OWASP Kubernetes Top 10 2025, K03.
+    """
+    for container in pod.containers:
+        for variable in mappings(container.raw.get("env")):
+            name, value = text(variable.get("name")), text(variable.get("value"))
+            if not value:
+                continue
+            found = by_format(value) or by_name(name, value)
+            if found is not None:
+                yield container.hit(
+                    f"env{key(name)}",
+                    f"has {found.kind} of {found.length} characters in variable {clip(name)}",
+                    f"{found.kind} {found.length}",
+                )
+
+
+@check(
+    "secret-ref-in-env",
+    severity=Severity.LOW,
+    iocs=(IoC.USER_ACTIVITY,),
+    group="secrets",
+    looks_at=PODS,
+    profile="strict",
+    controls=_CONTROLS,
+)
+def secret_ref_in_env(pod: PodSpec) -> Iterator[Hit]:
+    """A Secret is handed to a container through its environment.
+
+    Environments are inherited by every child process, printed by crash handlers and never change while the
+    container runs, so that a rotated Secret stays old. A file can be read by the one process that needs it.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            env: [{name: DB_PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}]
+
+    Good:
+
+        apiVersion: v1
+        kind: Pod
+        metadata: {name: web, namespace: shop}
+        spec:
+          containers:
+          - name: app
+            image: hooli.com/shop/web:1.4
+            volumeMounts: [{name: db, mountPath: /run/secrets/db, readOnly: true}]
+          volumes: [{name: db, secret: {secretName: db}}]
+
+    Fix: Mount the Secret as a volume and let the program read the file.
+
+    Sources: CIS Kubernetes Benchmark 1.12, 5.4.1.
+    """
+    for container in pod.containers:
+        for variable in mappings(container.raw.get("env")):
+            secret = text(lookup(variable, "valueFrom", "secretKeyRef", "name"))
+            if secret:
+                name = text(variable.get("name"))
+                message = f"takes Secret {clip(secret)} through variable {clip(name)}"
+                yield container.hit(f"env{key(name)}", message, secret)
+        for source in mappings(container.raw.get("envFrom")):
+            secret = text(lookup(source, "secretRef", "name"))
+            if secret:
+                yield container.hit(
+                    "envFrom", f"takes every key of Secret {clip(secret)} through its environment", secret
+                )

@@ -1,0 +1,266 @@
+"""Holes in the auditor's own guard, and namespaces that are outside of any."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from iocaudit.core.check import Params, check, string_list
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import CONNECTIONS, CUSTOM_WORKLOADS, DEPLOYMENT, NAMESPACE, Kind
+from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
+from iocaudit.core.label_selector import is_empty, selects
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup, mapping, mappings, strings, text
+from iocaudit.core.wording import clip
+from iocaudit.core.world import World
+
+DENY = "deny.iocaudit.io"
+_NAME = "kubernetes.io/metadata.name"
+# The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
+_DOCUMENTED = ("kube-system", "kube-public", "kube-node-lease", "iocaudit")
+_CONTROLS = {"attack": "T1562", "ms": "MS-TA9015", "owasp": "K05"}
+_EXCLUDED = string_list("excluded", "further namespaces that the webhook may leave out: the network plugin's")
+
+
+def _deny_webhooks(resource: Resource) -> list[tuple[int, dict[str, Any]]]:
+    """The webhooks of a configuration that are ours to deny by, with their positions."""
+    found = enumerate(mappings(resource.raw.get("webhooks")))
+    return [(index, webhook) for index, webhook in found if webhook.get("name") == DENY]
+
+
+@check(
+    "admission-bypass",
+    severity=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="self",
+    looks_at=(VALIDATING_WEBHOOK_CONFIGURATION, DEPLOYMENT),
+    needs=(VALIDATING_WEBHOOK_CONFIGURATION,),
+    audit_only=True,
+    controls=_CONTROLS,
+    parameters=(_EXCLUDED,),
+)
+def admission_bypass(resource: Resource, world: World, params: Params) -> Iterator[Hit]:
+    """Requests get past this auditor's webhook.
+
+    Its configuration is missing though its Deployment runs, fails open, or leaves out requests by a selector
+    that others may set, by a namespace nobody documented, by a condition, or by a rule that is not there. Which
+    kinds the rules have to name follows from the checks that deny by default. A configuration that is managed
+    by hand is judged like the operator's own.
+
+    Bad:
+
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingWebhookConfiguration
+        metadata: {name: iocaudit}
+        webhooks:
+        - name: deny.iocaudit.io
+          failurePolicy: Ignore
+          matchPolicy: Equivalent
+          sideEffects: NoneOnDryRun
+          admissionReviewVersions: [v1]
+          clientConfig:
+            service: {namespace: iocaudit, name: iocaudit-admission, path: /validate}
+            caBundle: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==
+          rules: [{apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"], operations: ["*"]}]
+
+    Good:
+
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingWebhookConfiguration
+        metadata: {name: iocaudit}
+        webhooks:
+        - name: deny.iocaudit.io
+          failurePolicy: Fail
+          matchPolicy: Equivalent
+          sideEffects: NoneOnDryRun
+          admissionReviewVersions: [v1]
+          clientConfig:
+            service: {namespace: iocaudit, name: iocaudit-admission, path: /validate}
+            caBundle: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==
+          namespaceSelector:
+            matchExpressions:
+            - {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, iocaudit]}
+          rules: [{apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"], operations: ["*"]}]
+
+    Fix: Let the operator write the configuration, or print it with `iocaudit manifests --static-webhook`.
+
+    Sources: Kubernetes SIG Security, admission control threat model, threats 3, 4 and 11.
+    """
+    if resource.kind is DEPLOYMENT:
+        yield from _missing(resource, world)
+        return
+    documented = {*_DOCUMENTED, *params["excluded"]}
+    for index, webhook in _deny_webhooks(resource):
+        where = f'webhooks["{DENY}"]'
+        documented |= {text(lookup(webhook, "clientConfig", "service", "namespace"))}
+        for hit in _holes(webhook, documented):
+            yield hit._replace(path=where + hit.path, at=f"webhooks[{index}]{hit.path}")
+
+
+def _missing(resource: Resource, world: World) -> Iterator[Hit]:
+    """Our Deployment as it is stored, and no configuration of ours in the cluster."""
+    labels = resource.labels
+    ours = labels.get("app.kubernetes.io/part-of") == "iocaudit" and resource.name == "iocaudit-admission"
+    if not ours or not resource.uid:
+        return
+    if not any(_deny_webhooks(found) for found in world.all(VALIDATING_WEBHOOK_CONFIGURATION)):
+        yield Hit("metadata.name", f"runs, but no configuration registers {DENY}", "missing")
+
+
+def _holes(webhook: dict[str, Any], documented: set[str]) -> Iterator[Hit]:
+    policy = text(webhook.get("failurePolicy")) or "Fail"
+    if policy != "Fail":
+        yield Hit(".failurePolicy", f"fails open (failurePolicy: {clip(policy)})", policy)
+    if not is_empty(webhook.get("objectSelector")):
+        message = "leaves out objects by labels, which whoever writes the object sets (objectSelector)"
+        yield Hit(".objectSelector", message, str(webhook.get("objectSelector")))
+    yield from _namespaces(mapping(webhook.get("namespaceSelector")), documented)
+    for condition in mappings(webhook.get("matchConditions")):
+        name, expression = text(condition.get("name")), text(condition.get("expression"))
+        if "".join(expression.split()) not in _CONDITIONS:
+            message = f"leaves out requests by the condition {clip(name)}, which is not ours"
+            yield Hit(".matchConditions", message, expression, Severity.HIGH)
+    if text(webhook.get("matchPolicy")) not in ("", "Equivalent"):
+        yield Hit(".matchPolicy", "misses other versions of the same kind (matchPolicy: Exact)", "Exact")
+    bundle = text(lookup(webhook, "clientConfig", "caBundle"))
+    if not _is_pem(bundle):
+        yield Hit(
+            ".clientConfig.caBundle", "has no usable CA bundle, so that every call fails", "unusable", Severity.HIGH
+        )
+    missing = [kind for kind in _guarded() if not _covered(webhook, kind)]
+    if missing:
+        shown = ", ".join(str(kind) for kind in missing[:5]) + (
+            f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        )
+        yield Hit(".rules", f"has no rule for {shown}", ",".join(str(kind) for kind in missing))
+
+
+# What the operator writes: the API server's own writes are left out, whose name nobody else can have.
+_CONDITIONS = frozenset(
+    {'request.userInfo.username!="system:apiserver"', "request.userInfo.username!='system:apiserver'"}
+)
+
+
+def _namespaces(selector: Any, documented: set[str]) -> Iterator[Hit]:
+    for label in mapping(selector.get("matchLabels")):
+        yield Hit(
+            ".namespaceSelector", f"is only for namespaces with label {clip(label)}, which can be left off", label
+        )
+    for expression in mappings(selector.get("matchExpressions")):
+        name, values = text(expression.get("key")), strings(expression.get("values"))
+        operator = text(expression.get("operator"))
+        if name != _NAME:
+            message = f"leaves out namespaces by label {clip(name)}, which whoever may edit one can set"
+            yield Hit(".namespaceSelector", message, f"{name} {operator}")
+        elif operator == "NotIn":
+            for value in sorted(set(values) - documented):
+                message = f"leaves out namespace {clip(value)}, which is not documented as exempt"
+                yield Hit(".namespaceSelector", message, value, Severity.HIGH)
+        else:
+            message = f"is only for some namespaces ({clip(operator)})"
+            yield Hit(".namespaceSelector", message, f"{name} {operator} {','.join(values)}")
+
+
+def _is_pem(bundle: str) -> bool:
+    try:
+        return b"-----BEGIN CERTIFICATE-----" in base64.b64decode(bundle, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+
+
+@cache
+def _guarded() -> tuple[Kind, ...]:
+    """The built-in kinds that a check looks at which denies by default."""
+    from checks import declared  # late: this module is one of those it reads
+
+    kinds = {
+        kind
+        for one in declared()
+        if one.may_reach_critical and not one.audit_only
+        for kind in one.looks_at
+        if kind not in CUSTOM_WORKLOADS and kind not in CONNECTIONS
+    }
+    return tuple(sorted((kind for kind in kinds if "." not in kind.group or kind.group.endswith(".k8s.io")), key=str))
+
+
+def _covered(webhook: dict[str, Any], kind: Kind) -> bool:
+    """Whether a rule sends creations and updates of a kind to the webhook."""
+    wanted = {"CREATE", "UPDATE"}
+    for rule in mappings(webhook.get("rules")):
+        groups, resources = strings(rule.get("apiGroups")), strings(rule.get("resources"))
+        if (kind.group in groups or "*" in groups) and ({kind.plural, "*", "*/*"} & set(resources)):
+            operations = set(strings(rule.get("operations")))
+            if "*" in operations:
+                return True
+            wanted -= operations
+    return not wanted
+
+
+@check(
+    "namespace-unguarded",
+    severity=Severity.MEDIUM,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="self",
+    looks_at=(NAMESPACE,),
+    uses=(VALIDATING_WEBHOOK_CONFIGURATION,),
+    controls={**_CONTROLS, "cis-1.12": "5.2.1"},
+    parameters=(_EXCLUDED,),
+)
+def namespace_unguarded(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
+    """A namespace is exempted from admission control by its labels.
+
+    `pod-security.kubernetes.io/enforce: privileged` switches Pod Security Admission off in it, and labels such
+    as `admission.gatekeeper.sh/ignore` or whatever a webhook's own selector asks for switch other guards off.
+    Whoever may edit the namespace can set them. The namespaces of the system are left out.
+
+    Bad:
+
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: shop, labels: {pod-security.kubernetes.io/enforce: privileged}}
+
+    Good:
+
+        apiVersion: v1
+        kind: Namespace
+        metadata: {name: shop, labels: {pod-security.kubernetes.io/enforce: baseline}}
+
+    Fix: Remove the label, and exempt single workloads where they need it.
+
+    Sources: Kubernetes documentation, Pod Security Admission, Exemptions; SIG Security threat model, threat 11.
+    """
+    if resource.name in (*_DOCUMENTED, *params["excluded"]):
+        return
+    labels = resource.labels
+    if labels.get("pod-security.kubernetes.io/enforce") == "privileged":
+        yield Hit(
+            'metadata.labels["pod-security.kubernetes.io/enforce"]',
+            "is exempted from Pod Security Admission (enforce: privileged)",
+            "privileged",
+        )
+    for label, off in _IGNORED.items():
+        if label in labels and (off is None or labels[label] == off):
+            yield Hit(f'metadata.labels["{label}"]', f"is exempted from an admission webhook by label {label}", label)
+    if reason := world.incomplete(VALIDATING_WEBHOOK_CONFIGURATION):
+        yield Skip(f"whether our own webhook covers it needs all validatingwebhookconfigurations: {reason}")
+        return
+    named = {**labels, _NAME: resource.name}
+    for configuration in world.all(VALIDATING_WEBHOOK_CONFIGURATION, near=resource):
+        for _, webhook in _deny_webhooks(configuration):
+            ours = text(lookup(webhook, "clientConfig", "service", "namespace"))
+            if resource.name != ours and not selects(webhook.get("namespaceSelector"), named):
+                message = f"is left out by {DENY} of ValidatingWebhookConfiguration {clip(configuration.name)}"
+                yield Hit("metadata.labels", message, configuration.name)
+
+
+# Labels by which well-known webhooks leave a namespace out, and the value that does it where not any does.
+_IGNORED: dict[str, str | None] = {
+    "admission.gatekeeper.sh/ignore": None,
+    "openpolicyagent.org/webhook": "ignore",
+    "policy.sigstore.dev/exclude": "true",
+    "neuvector.io/admission": "ignore",
+    "falcon.crowdstrike.com/admission": "disabled",
+}

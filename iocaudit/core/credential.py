@@ -1,0 +1,115 @@
+"""Literal credentials, by their format or by the name they stand under. What was found is never repeated.
+
+Sources: the published token formats of the services named below (prefix and length), RFC 7468 for private keys,
+RFC 7519 for JWTs, RFC 3986 for user information in an URL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+LONGEST = 256 * 1024
+"""How many characters of a value are read; beyond, whoever asks has to say so."""
+_MOST_LINES = 5000
+
+
+class Credential(NamedTuple):
+    """What was found: the ``kind`` in words, how many characters it has, and the name it stood under."""
+
+    kind: str
+    length: int
+    name: str = ""
+
+    @property
+    def words(self) -> str:
+        under = f" under {self.name}" if self.name else ""
+        return f"{self.kind} of {self.length} characters{under}"
+
+
+_FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("a private key", re.compile(r"-{3,5}BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-{3,5}")),
+    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b")),
+    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b")),
+    ("a GitLab token", re.compile(r"\bgl(?:pat|dt|rt|cbt|ptt|ft)-[A-Za-z0-9_-]{20,255}")),
+    ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}")),
+    ("a Google API key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b")),
+    ("a Stripe key", re.compile(r"\b(?:sk|rk)_live_[A-Za-z0-9]{20,255}\b")),
+    ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{36}\b")),
+    ("a PyPI token", re.compile(r"\bpypi-AgE[A-Za-z0-9_-]{50,255}")),
+    ("a SendGrid key", re.compile(r"\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}\b")),
+    ("a Vault token", re.compile(r"\bhv[sbr]\.[A-Za-z0-9_-]{24,255}")),
+    ("an OpenAI key", re.compile(r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,255}\b")),
+    ("an Azure storage key", re.compile(r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}")),
+    ("a JWT", re.compile(r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{10,2000}")),
+    (
+        "a password in an URL",
+        re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{1,100}:[^\s/:@$<>{}\"'*]{3,200}@[\w.\[-]"),
+    ),
+)
+_WORDS = (
+    r"pass(?:word|wd|phrase)s?|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
+    r"|shared|account|batch|storage|master|license)_?keys?|key_content|pwd"
+)
+_NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})(?:$|[_.-])")
+_NAME_AT_END = re.compile(rf"(?:^|[_.-])(?:{_WORDS})$")
+# What speaks of a credential without being one: where it lies, how long it lasts, whether it is used.
+_ABOUT = re.compile(
+    r"(?:^|[_.-])(?:name|names|file|files|path|paths|dir|folder|url|uri|endpoint|host|port|ttl|expiry|expiration|expires|"
+    r"lifetime|duration|timeout|interval|length|size|count|limit|enabled|disabled|enable|disable|required|type|mode|issuer"
+    r"|audience|algorithm|alg|namespace|ref|id|ids|arn|version|policy|policies|provider|store|backend|header|field|prefix"
+    r"|suffix|format|scope|scopes|class|manager|rotation|refresh|public|mount|volume|key_id|resource|template|hash|salt"
+    r"|bucket|region|cache|max|min|per|rate|budget)s?$"
+)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_NO_SECRET = re.compile(
+    r"^(?:|true|false|yes|no|on|off|null|none|nil|~|\d{1,5}|\*+|x{1,4}\.{3}|changeme_not)$"
+    r"|[$%]\(|\$\{|\$[A-Z_]+$|\{\{|^<[^>]*>$|^(?:/|\./|file:|https?://[^@]*$|vault:|ref\+|arn:|projects/|secret(?:ref)?:|valueFrom)",
+    re.IGNORECASE,
+)
+_ASSIGNMENT = re.compile(r"""^\s{0,40}(?:export\s+)?["']?([A-Za-z][\w.-]{0,100})["']?\s{0,20}[:=]\s{0,20}(.*)$""")
+
+
+def by_format(value: str) -> Credential | None:
+    """The credential whose format a text holds; None where there is none."""
+    text = value[:LONGEST]
+    for kind, pattern in _FORMATS:
+        found = pattern.search(text)
+        if found:
+            length = len(text) if kind == "a private key" else len(found[0])
+            return Credential(kind, length)
+    return None
+
+
+def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | None:
+    """A literal that stands under the name of a credential. ``whole_name`` False: only where the name ends in it."""
+    plain = _CAMEL.sub("_", name).lower()
+    if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
+        return None
+    text = value.strip().strip("\"'")
+    if _NO_SECRET.search(text):
+        return None
+    return Credential("a literal", len(text), name)
+
+
+def in_text(value: str) -> Iterator[Credential]:
+    """The credentials in a configuration file of any kind: by format, and line by line by name."""
+    found = by_format(value)
+    if found is not None:
+        yield found
+    if "\n" not in value and "=" not in value and ":" not in value:
+        return
+    for line in value[:LONGEST].split("\n", _MOST_LINES)[:_MOST_LINES]:
+        if line.lstrip()[:1] in ("#", ";", "/", "!", "-") or len(line) > 2000:
+            continue
+        match = _ASSIGNMENT.match(line)
+        if match is None:
+            continue
+        given = match[2].strip().rstrip(",;")
+        # A comment after the value, or a value of several words, is prose or code.
+        if not given or " " in given.strip("\"'") or given[:1] in "{[(&*|>":
+            continue
+        credential = by_name(match[1], given, whole_name=False)
+        if credential is not None:
+            yield credential

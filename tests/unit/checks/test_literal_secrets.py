@@ -1,0 +1,128 @@
+"""Literal credentials: found by format and by name, never shown, and not seen where none are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iocaudit.core.credential import by_format, by_name, in_text
+from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
+
+# Put together here, so that no scanner takes this file for a leak.
+AWS = "AKIA" + "IOSFODNN7EXAMPLE"
+GITHUB = "ghp_" + "a1B2" * 9
+JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + "." + "dozjgNryP4J3jVmNHl0w5N"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("-----BEGIN RSA PRIVATE KEY-----\nx", "a private key"),
+        ("---BEGIN OPENSSH PRIVATE KEY---", "a private key"),
+        (f"id={AWS}", "an AWS access key"),
+        (GITHUB, "a GitHub token"),
+        ("xoxb-" + "1234567890-abcdef", "a Slack token"),
+        (JWT, "a JWT"),
+        ("postgres://shop:hunter22@db.example/shop", "a password in an URL"),
+        ("AccountKey=" + "A" * 86 + "==", "an Azure storage key"),
+    ],
+)
+def test_formats(value: str, kind: str) -> None:
+    found = by_format(value)
+    assert found is not None
+    assert found.kind == kind
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "-----BEGIN PUBLIC KEY-----",
+        "-----BEGIN CERTIFICATE-----",
+        "https://example.org/a:b@c",
+        "postgres://shop:$(DB_PASSWORD)@db/shop",
+        "postgres://shop:${DB_PASSWORD}@db/shop",
+        "http://user@host/",
+        "AKIAshort",
+        "eyJhbGci",
+    ],
+)
+def test_what_only_looks_like_one(value: str) -> None:
+    assert by_format(value) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PASSWORD",
+        "DB_PASSWORD",
+        "dbPassword",
+        "SECRET_KEY",
+        "client-secret",
+        "apiKey",
+        "AZURE_BATCH_KEY",
+        "oauth.token",
+    ],
+)
+def test_names_of_credentials(name: str) -> None:
+    assert by_name(name, "correct-horse") is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DB_PASSWORD_FILE", "/run/secrets/db"),
+        ("DB_PASSWORD", "/run/secrets/db"),
+        ("DB_PASSWORD", "$(OTHER)"),
+        ("DB_PASSWORD", "{{ .Values.password }}"),
+        ("DB_PASSWORD", "<change-me>"),
+        ("SECRET_NAME", "db"),
+        ("TOKEN_TTL", "3600"),
+        ("tokenExpirationSeconds", "3600"),
+        ("USE_TOKEN", "true"),
+        ("COMPASS_URL", "x"),
+        ("AUTHOR", "somebody"),
+        ("KEYBOARD", "qwerty"),
+        ("PASSWORD", ""),
+        ("TOKENIZER", "bpe"),
+    ],
+)
+def test_names_and_values_that_are_none(name: str, value: str) -> None:
+    assert by_name(name, value) is None
+
+
+def test_a_configuration_file_is_read_line_by_line() -> None:
+    lines = ["# password=old", "color=red", "password=some_secret", "secretName: db", "aws_secret_access_key = MY-KEY"]
+    assert [found.name for found in in_text("\n".join(lines))] == ["password", "aws_secret_access_key"]
+
+
+def test_a_config_map_and_an_environment_never_show_the_value() -> None:
+    config: Json = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "data": {"db_password": "correct-horse", "app.conf": f"a=b\ntoken={GITHUB}\n", "plain": "hello"},
+    }
+    found = judge("secret-in-configmap", config)
+    assert {one.hit.path for one in found} == {'data["db_password"]', 'data["app.conf"]'}
+    subject = pod(container(env=[{"name": "X", "value": GITHUB}, {"name": "PASSWORD", "value": "correct-horse"}]))
+    found += judge("secret-in-env", subject)
+    assert len(found) >= 4
+    said = " ".join(str(one) + one.message for one in found)
+    assert "correct-horse" not in said
+    assert GITHUB not in said
+    assert "a GitHub token of 40 characters" in said
+
+
+def test_references_are_only_hardening() -> None:
+    env = [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "db", "key": "p"}}}]
+    subject = pod(container(env=env, envFrom=[{"secretRef": {"name": "all"}}, {"configMapRef": {"name": "c"}}]))
+    assert judge("secret-in-env", subject) == []
+    assert evidence(judge("secret-ref-in-env", subject)) == ["db", "all"]
+    assert places(judge("secret-ref-in-env", subject))[1] == 'spec.containers["app"].envFrom'
+
+
+@given(st.text(max_size=400), st.text(max_size=400))
+def test_any_text_can_be_read_and_none_is_repeated(name: str, value: str) -> None:
+    for found in (by_format(value), by_name(name, value), *in_text(value)):
+        if found is not None:
+            assert found.length <= len(value)
+            assert value.strip() not in found.words or value.strip() in name + found.kind + str(found.length)

@@ -1,0 +1,96 @@
+"""Holes in our own webhook configuration, and namespaces that are exempted."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from iocaudit.controller.webhook_configuration import Target, configuration
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet
+from tests.unit.checks.judge import Json, evidence, judge, places
+
+PEM = b"-----BEGIN CERTIFICATE-----\n"
+CATALOGUE = builtin_catalogue()
+
+
+def written(**change: Any) -> Json:
+    """The configuration as the operator writes it, with fields of the deny webhook replaced."""
+    target = Target("iocaudit", "iocaudit-admission")
+    body: Json = configuration(CATALOGUE, PolicySet(CATALOGUE), target, PEM)
+    deny = next(webhook for webhook in body["webhooks"] if webhook["name"] == "deny.iocaudit.io")
+    deny.update(change)
+    return body
+
+
+def by_name(operator: str, *values: str, key: str = "kubernetes.io/metadata.name") -> Json:
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+
+
+def test_what_the_operator_writes_has_no_hole() -> None:
+    assert [one.message for one in judge("admission-bypass", written())] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"failurePolicy": "Ignore"}, "failurePolicy"),
+        ({"objectSelector": {"matchLabels": {"audit": "on"}}}, "objectSelector"),
+        ({"namespaceSelector": {"matchLabels": {"audit": "on"}}}, "namespaceSelector"),
+        ({"namespaceSelector": by_name("NotIn", "off", key="audit")}, "namespaceSelector"),
+        ({"namespaceSelector": by_name("NotIn", "kube-system", "shop")}, "namespaceSelector"),
+        ({"namespaceSelector": by_name("In", "shop")}, "namespaceSelector"),
+        ({"matchConditions": [{"name": "x", "expression": "request.userInfo.username != 'eve'"}]}, "matchConditions"),
+        ({"matchPolicy": "Exact"}, "matchPolicy"),
+        ({"clientConfig": {"url": "https://x", "caBundle": base64.b64encode(b"no").decode()}}, "clientConfig.caBundle"),
+        ({"rules": [{"apiGroups": [""], "resources": ["pods"], "operations": ["CREATE"]}]}, "rules"),
+        ({"rules": []}, "rules"),
+    ],
+)
+def test_each_hole(change: Json, field: str) -> None:
+    found = judge("admission-bypass", written(**change))
+    assert places(found) == [f'webhooks["deny.iocaudit.io"].{field}']
+    assert found[0].hit.at == f"webhooks[0].{field}"
+
+
+def test_documented_namespaces_may_be_left_out() -> None:
+    selector = by_name("NotIn", "kube-system", "kube-public", "kube-node-lease", "iocaudit", "calico-system")
+    body = written(namespaceSelector=selector)
+    assert evidence(judge("admission-bypass", body)) == ["calico-system"]
+    assert judge("admission-bypass", body, parameters={"excluded": ["calico-system"]}) == []
+
+
+def test_the_configuration_may_be_missing_altogether() -> None:
+    deployment: Json = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "iocaudit-admission",
+            "namespace": "iocaudit",
+            "labels": {"app.kubernetes.io/part-of": "iocaudit"},
+            "uid": "u",
+        },
+        "spec": {},
+    }
+    assert evidence(judge("admission-bypass", deployment)) == ["missing"]
+    assert judge("admission-bypass", deployment, written()) == []
+    del deployment["metadata"]["uid"]
+    assert judge("admission-bypass", deployment) == []
+
+
+def namespace(name: str = "shop", **labels: str) -> Json:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def test_namespaces_that_are_exempted() -> None:
+    assert judge("namespace-unguarded", namespace()) == []
+    assert judge("namespace-unguarded", namespace(), written()) == []
+    privileged = {"pod-security.kubernetes.io/enforce": "privileged"}
+    assert evidence(judge("namespace-unguarded", namespace(**privileged))) == ["privileged"]
+    assert judge("namespace-unguarded", namespace("kube-system", **privileged)) == []
+    assert judge("namespace-unguarded", namespace("cni", **privileged), parameters={"excluded": ["cni"]}) == []
+    ignored = {"admission.gatekeeper.sh/ignore": "no-self-managing"}
+    assert evidence(judge("namespace-unguarded", namespace(**ignored))) == ["admission.gatekeeper.sh/ignore"]
+    by_label = written(namespaceSelector=by_name("NotIn", "off", key="audit"))
+    assert evidence(judge("namespace-unguarded", namespace(audit="off"), by_label)) == ["iocaudit"]
+    assert judge("namespace-unguarded", namespace(audit="on"), by_label) == []
