@@ -22,6 +22,7 @@ _DATA = tomllib.loads((HERE / "slugs.toml").read_text())
 SLUGS: dict[str, list[str]] = _DATA["slugs"]
 PARAMETERS: dict[str, str] = _DATA["parameters"]
 CONSTANTS: dict[str, Any] = _DATA.get("constants", {})
+ONLY_WITH: dict[str, dict[str, str]] = _DATA.get("only-with", {})
 TIERS = ("core", "derived", "strict", "config")
 EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("rows", {})
 REALWORLD_EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("realworld", {})
@@ -112,7 +113,10 @@ def policies_for(row: Row) -> PolicySet:
     for check in row.ids:
         known = {parameter.name for parameter in CATALOGUE.find(check).parameters}  # type: ignore[union-attr]
         given: dict[str, Any] = dict(CONSTANTS.get(f"{slug}/{check}", {}))
-        off = False
+        off = any(
+            entry not in (row.raw["params"].get(name) or ())
+            for name, entry in ONLY_WITH.get(f"{slug}/{check}", {}).items()
+        )
         for name, value in row.raw["params"].items():
             target = mapped(slug, check, name) or ""
             if target == "off":
