@@ -37,22 +37,30 @@ def preset_node(pod: PodSpec, world: World) -> Iterator[Hit]:
 
     Bad:
 
-        apiVersion: v1
-        kind: Pod
+        apiVersion: apps/v1
+        kind: Deployment
         metadata: {name: web, namespace: shop}
         spec:
-          nodeName: control-plane-1
-          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+          selector: {matchLabels: {app: web}}
+          template:
+            metadata: {labels: {app: web}}
+            spec:
+              tolerations: [{operator: Exists}]
+              containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
 
     Good:
 
-        apiVersion: v1
-        kind: Pod
+        apiVersion: apps/v1
+        kind: Deployment
         metadata: {name: web, namespace: shop}
         spec:
-          nodeSelector: {disktype: ssd}
-          tolerations: [{key: dedicated, operator: Equal, value: shop, effect: NoSchedule}]
-          containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
+          selector: {matchLabels: {app: web}}
+          template:
+            metadata: {labels: {app: web}}
+            spec:
+              nodeSelector: {disktype: ssd}
+              tolerations: [{key: dedicated, operator: Equal, value: shop, effect: NoSchedule}]
+              containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
 
     Fix: Use a nodeSelector or an affinity, and tolerate only the taints you mean.
 

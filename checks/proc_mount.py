@@ -35,7 +35,8 @@ def unmasked_proc(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     The runtime hides parts of /proc that tell of the node and its kernel, and makes others read-only, such as
     `sysrq-trigger` and `sys/kernel/core_pattern`. `procMount: Unmasked` takes that away. In a pod with a user
-    namespace of its own (`hostUsers: false`) it gives nothing beyond that namespace.
+    namespace of its own (`hostUsers: false`), without which the API server refuses it since 1.33, it gives
+    nothing beyond that namespace.
 
     Bad:
 
@@ -43,6 +44,7 @@ def unmasked_proc(pod: PodSpec, params: Params) -> Iterator[Hit]:
         kind: Pod
         metadata: {name: web, namespace: shop}
         spec:
+          hostUsers: false
           containers:
           - name: app
             image: hooli.com/shop/web:1.4
@@ -58,6 +60,10 @@ def unmasked_proc(pod: PodSpec, params: Params) -> Iterator[Hit]:
           - name: app
             image: hooli.com/shop/web:1.4
             securityContext: {procMount: Default}
+
+    Policy:
+
+        userNamespaces: false
 
     Fix: Remove `procMount`, or give the pod its own user namespace (`hostUsers: false`).
 
