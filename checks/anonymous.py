@@ -22,7 +22,8 @@ from iocaudit.core.world import World
     group="rbac",
     looks_at=BINDINGS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.1", "attack": "T1078"},
+    controls=CONTROLS
+    | {"attack": "T1078, T1098.006", "owasp": "K02, K09", "nsa": "Authentication, Role-based access control"},
     parameters=(string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody"),),
 )
 def anonymous_binding(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:

@@ -14,7 +14,7 @@ from iocaudit.core.shape import mapping, text
 from iocaudit.core.wording import clip
 
 _ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
-_CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01"}
+_CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01", "nsa": "Hardening container environments"}
 
 
 class _Set(NamedTuple):

@@ -37,7 +37,7 @@ _KEDA_MOST = 100  # what KEDA takes where maxReplicaCount is absent
     looks_at=(HORIZONTAL_POD_AUTOSCALER, SCALED_OBJECT, NODE_POOL, *_MACHINES),
     needs=_TARGETS,
     audit_only=True,
-    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K01"},
+    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K01", "nsa": "Resource policies"},
     parameters=(
         Parameter(
             "ceiling",

@@ -12,7 +12,18 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
 from iocaudit.core.wording import clip
 
-_CONTROLS = {"cis-1.12": "5.2.8", "attack": "T1611", "ms": "MS-TA9018", "owasp": "K01"}
+_CONTROLS = {
+    "pss": "baseline/capabilities_baseline",
+    "cis-1.12": "5.2.9",
+    "cis-1.11": "5.2.9",
+    "cis-1.10": "5.2.9",
+    "cis-1.9": "5.2.9",
+    "attack": "T1611",
+    "ms": "MS-TA9018",
+    "owasp": "K01",
+    "nsa": "Pod security enforcement",
+}
+"""Earlier editions of CIS had a number of its own for added capabilities."""
 
 # Critical: alone enough to take over the node. High: a long step towards it, or a way to disturb the node.
 _DANGEROUS = {
@@ -77,7 +88,7 @@ def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
-    controls={**_CONTROLS, "pss": "baseline/capabilities_baseline"},
+    controls=_CONTROLS,
 )
 def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     """A container adds a capability that leads to the node.
@@ -133,7 +144,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
-    controls={**_CONTROLS, "pss": "baseline/capabilities_baseline"},
+    controls=_CONTROLS,
     parameters=(
         string_list("allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE),
     ),
@@ -200,7 +211,14 @@ _NET_RAW = "NET_RAW"
     group="pods",
     looks_at=PODS,
     profile="strict",
-    controls={"cis-1.12": "5.2.9", "pss": "restricted/capabilities_restricted", "attack": "T1611", "owasp": "K01"},
+    controls={
+        "pss": "restricted/capabilities_restricted",
+        "cis-1.12": "5.2.8, 5.2.9",
+        "attack": "T1611",
+        "ms": "MS-TA9036",
+        "owasp": "K01",
+        "nsa": "Pod security enforcement",
+    },
     parameters=(
         string_list("requiredDrop", "capabilities that must be dropped; dropping ALL covers each", default=("ALL",)),
         string_list(

@@ -22,7 +22,12 @@ _EXECS = tuple(
     iocs=(IoC.RESOURCE_SPIKE, IoC.OUTBOUND_TRAFFIC, IoC.UNKNOWN_BINARY),
     group="pods",
     looks_at=PODS,
-    controls={"attack": "T1059.004", "ms": "MS-TA9039", "owasp": "K01"},
+    controls={
+        "attack": "T1059.004, T1496.001",
+        "ms": "MS-TA9007, MS-TA9039",
+        "owasp": "K01",
+        "nsa": "Threat detection",
+    },
 )
 def suspicious_command(pod: PodSpec) -> Iterator[Hit | Skip]:
     """A container's command looks like an attack.
@@ -93,7 +98,7 @@ def _argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
     group="pods",
     looks_at=PODS,
     profile="strict",
-    controls={"attack": "T1609", "owasp": "K01"},
+    controls={"attack": "T1609", "ms": "MS-TA9007", "owasp": "K01", "nsa": "Hardening container environments"},
 )
 def interactive_container(pod: PodSpec) -> Iterator[Hit]:
     """A container waits for somebody at a terminal.

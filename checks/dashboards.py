@@ -25,7 +25,7 @@ _TRAEFIK_API = ("api@internal", "dashboard@internal")
     group="network",
     looks_at=(SERVICE, INGRESS, TRAEFIK_INGRESS_ROUTE, LEGACY_TRAEFIK_INGRESS_ROUTE),
     uses=(SERVICE, *authentication.LOOKED_UP),
-    controls={"attack": "T1133", "ms": "MS-TA9005", "owasp": "K05"},
+    controls={"attack": "T1133", "ms": "MS-TA9005", "owasp": "K06", "nsa": "Authentication"},
 )
 def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """An admin surface is open to the outside.

@@ -19,7 +19,7 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mapping, text
 from iocaudit.core.world import World
 
-_CONTROLS = {"attack": "T1498", "ms": "MS-TA9040"}
+_CONTROLS = {"attack": "T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Network policies"}
 _ACCELERATION = ("bpf-lb-acceleration", "node-port-acceleration")
 _ACCELERATED = ("native", "best-effort", "testing-only")
 

@@ -23,7 +23,7 @@ _PROBES = ("/healthz", "/livez", "/readyz")
     iocs=(IoC.INBOUND_TRAFFIC,),
     group="network",
     looks_at=(FLOW_SCHEMA,),
-    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
+    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Control plane hardening"},
 )
 def apiserver_flow_exempt(resource: Resource) -> Iterator[Hit]:
     """A FlowSchema exempts broad groups from the API server's limits.

@@ -33,7 +33,12 @@ def _handlers(container: Container) -> Iterator[tuple[str, object]]:
     iocs=(IoC.OUTBOUND_TRAFFIC,),
     group="pods",
     looks_at=PODS,
-    controls={"pss": "baseline/hostProbesAndHostLifecycle", "owasp": "K01"},
+    controls={
+        "pss": "baseline/hostProbesAndHostLifecycle",
+        "attack": "T1046",
+        "owasp": "K01",
+        "nsa": "Pod security enforcement",
+    },
     parameters=(PSS_VERSION,),
 )
 def host_probe_target(pod: PodSpec, params: Params) -> Iterator[Hit]:
@@ -88,7 +93,7 @@ def host_probe_target(pod: PodSpec, params: Params) -> Iterator[Hit]:
     group="pods",
     looks_at=PODS,
     profile="strict",
-    controls={"attack": "T1609", "owasp": "K01"},
+    controls={"attack": "T1609", "ms": "MS-TA9007", "owasp": "K01", "nsa": "Hardening container environments"},
     parameters=(
         string_list("commands", "names of programs that a handler must not run", default=("jcmd", "ps", "ls")),
     ),

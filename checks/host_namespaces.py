@@ -8,7 +8,12 @@ from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.severity import IoC, Severity
 
-_CONTROLS = {"pss": "baseline/hostNamespaces", "attack": "T1611", "owasp": "K01"}
+_CONTROLS = {
+    "pss": "baseline/hostNamespaces",
+    "attack": "T1611",
+    "owasp": "K01",
+    "nsa": "Pod security enforcement",
+}
 
 
 @check(
@@ -137,7 +142,7 @@ def host_ipc(pod: PodSpec) -> Iterator[Hit]:
     group="pods",
     looks_at=PODS,
     profile="strict",
-    controls={"attack": "T1611", "owasp": "K01"},
+    controls={"attack": "T1611", "owasp": "K01", "nsa": "Pod security enforcement"},
 )
 def shared_process_namespace(pod: PodSpec) -> Iterator[Hit]:
     """The containers of a pod see each other's processes.

@@ -20,6 +20,7 @@ _CONTROLS = {
     "attack": "T1611",
     "ms": "MS-TA9013",
     "owasp": "K01",
+    "nsa": "Pod security enforcement",
 }
 
 

@@ -19,7 +19,14 @@ _EVERY_ADDRESS = ("", "0.0.0.0")  # what an absent hostIP means to the kubelet
     iocs=(IoC.INBOUND_TRAFFIC,),
     group="pods",
     looks_at=PODS,
-    controls={"pss": "baseline/hostPorts", "cis-1.12": "5.2.12", "attack": "T1133", "owasp": "K01"},
+    controls={
+        "pss": "baseline/hostPorts",
+        "cis-1.12": "5.2.12",
+        "attack": "T1133",
+        "ms": "MS-TA9005",
+        "owasp": "K01",
+        "nsa": "Pod security enforcement",
+    },
     parameters=(
         Parameter(
             "allowed",

@@ -16,7 +16,14 @@ from iocaudit.core.shape import lookup
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
-    controls={"pss": "baseline/windowsHostProcess", "attack": "T1611", "owasp": "K01"},
+    controls={
+        "pss": "baseline/windowsHostProcess",
+        "cis-1.12": "5.2.10",
+        "attack": "T1611, T1610",
+        "ms": "MS-TA9018",
+        "owasp": "K01",
+        "nsa": "Pod security enforcement",
+    },
 )
 def host_process_container(pod: PodSpec) -> Iterator[Hit]:
     """A Windows container runs as a process of the node.

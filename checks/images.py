@@ -54,7 +54,13 @@ def _uses(pod: PodSpec) -> Iterator[_Use]:
     iocs=(IoC.UNKNOWN_BINARY,),
     group="images",
     looks_at=PODS,
-    controls={"cis-1.12": "5.5.1", "attack": "T1525", "ms": "MS-TA9002", "owasp": "K04"},
+    controls={
+        "cis-1.12": "5.5.1",
+        "attack": "T1204.003, T1525",
+        "ms": "MS-TA9002",
+        "owasp": "K04",
+        "nsa": "Building secure container images",
+    },
     parameters=(
         Parameter(
             "trusted",
@@ -128,7 +134,13 @@ def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
     iocs=(IoC.UNKNOWN_BINARY,),
     group="images",
     looks_at=PODS,
-    controls={"attack": "T1204.003", "ms": "MS-TA9002", "owasp": "K04"},
+    controls={
+        "cis-1.12": "5.5.1",
+        "attack": "T1204.003, T1525",
+        "ms": "MS-TA9002",
+        "owasp": "K04",
+        "nsa": "Building secure container images",
+    },
     parameters=(string_list("tags", "further tags that count as mutable; `*` stands for any run"),),
 )
 def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
@@ -190,7 +202,13 @@ _RETIRED = {
     iocs=(IoC.UNKNOWN_BINARY,),
     group="images",
     looks_at=PODS,
-    controls={"attack": "T1525", "ms": "MS-TA9002", "owasp": "K04"},
+    controls={
+        "cis-1.12": "5.5.1",
+        "attack": "T1525",
+        "ms": "MS-TA9002",
+        "owasp": "K04",
+        "nsa": "Building secure container images",
+    },
     parameters=(
         Parameter(
             "further", _PATTERNS, "further registries, path prefixes, images and globs that are retired", default=[]
@@ -252,7 +270,13 @@ def _retired(name: str) -> tuple[str, str] | None:
     group="images",
     looks_at=PODS,
     profile="strict",
-    controls={"attack": "T1525", "ms": "MS-TA9002", "owasp": "K04"},
+    controls={
+        "cis-1.12": "5.5.1",
+        "attack": "T1525",
+        "ms": "MS-TA9002",
+        "owasp": "K04",
+        "nsa": "Building secure container images",
+    },
 )
 def image_without_digest(pod: PodSpec) -> Iterator[Hit]:
     """An image is not pinned by its digest.
@@ -293,7 +317,13 @@ def image_without_digest(pod: PodSpec) -> Iterator[Hit]:
     group="images",
     looks_at=PODS,
     profile="strict",
-    controls={"attack": "T1525", "owasp": "K04"},
+    controls={
+        "cis-1.12": "5.5.1",
+        "attack": "T1525",
+        "ms": "MS-TA9002",
+        "owasp": "K04",
+        "nsa": "Building secure container images",
+    },
     parameters=(string_list("tags", "further tags that count as mutable; `*` stands for any run"),),
 )
 def pull_policy_not_always(pod: PodSpec, params: Params) -> Iterator[Hit]:

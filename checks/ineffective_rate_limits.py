@@ -26,7 +26,7 @@ _CEILING = Parameter(
     group="network",
     looks_at=LIMITS,
     uses=(*LOOKED_UP, *TARGETS),
-    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
+    controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
     parameters=(_CEILING,),
 )
 def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:

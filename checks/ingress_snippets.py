@@ -34,7 +34,7 @@ _PATH_BREAKS_OUT = re.compile(r"[\r\n{}\"\x00]|;\s|;$")
     iocs=(IoC.UNKNOWN_BINARY,),
     group="network",
     looks_at=(INGRESS,),
-    controls={"attack": "T1190", "owasp": "K05"},
+    controls={"attack": "T1190", "owasp": "K07", "nsa": "Control plane hardening"},
 )
 def ingress_snippet(resource: Resource) -> Iterator[Hit]:
     """An Ingress writes raw configuration into the controller.

@@ -24,7 +24,7 @@ from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _IOCS = (IoC.INBOUND_TRAFFIC, IoC.HTTP_ERRORS)
-_CONTROLS = {"attack": "T1040", "owasp": "K05"}
+_CONTROLS = {"attack": "T1040", "owasp": "K05", "nsa": "Encryption"}
 _ALLOW_HTTP = "kubernetes.io/ingress.allow-http"
 _PASSTHROUGH = "nginx.ingress.kubernetes.io/ssl-passthrough"
 # Certificates and TLS that a controller takes from elsewhere than spec.tls: any value, or these.
@@ -292,7 +292,7 @@ def _covered(host: str, hosts: set[str]) -> bool:
     iocs=_IOCS,
     group="network",
     looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE),
-    controls={"attack": "T1557", "owasp": "K05"},
+    controls={"attack": "T1557", "owasp": "K05", "nsa": "Network policies"},
     parameters=(string_list("allowed", "Wildcard hosts that may be used, such as *.preview.example."),),
 )
 def ingress_wildcard_host(resource: Resource, params: Params) -> Iterator[Hit]:

@@ -14,7 +14,13 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 
-_CONTROLS = {"cis-1.12": "5.4.1", "attack": "T1552.001", "ms": "MS-TA9027", "owasp": "K03"}
+_CONTROLS = {
+    "cis-1.12": "5.4.1",
+    "attack": "T1552.001, T1552.007",
+    "ms": "MS-TA9027, MS-TA9025",
+    "owasp": "K03",
+    "nsa": "Secrets",
+}
 _MOST = 20
 
 

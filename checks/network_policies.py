@@ -13,7 +13,7 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
-_CONTROLS = {"cis-1.12": "5.3.2", "attack": "T1046", "ms": "MS-TA9034", "owasp": "K05"}
+_CONTROLS = {"cis-1.12": "5.3.2", "attack": "T1046", "ms": "MS-TA9034", "owasp": "K05", "nsa": "Network policies"}
 _TRAFFIC = {INGRESS: "incoming", EGRESS: "outgoing"}
 
 

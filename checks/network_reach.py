@@ -28,7 +28,7 @@ _CLUSTER_DNS = (None, "ClusterFirst", "ClusterFirstWithHostNet")
     looks_at=PODS,
     needs=NEEDS,
     uses=USES,
-    controls={"owasp": "K05"},
+    controls={"cis-1.12": "5.3.2", "owasp": "K05", "nsa": "Network policies"},
     audit_only=True,
 )
 def dns_egress_blocked(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
@@ -109,7 +109,12 @@ def dns_egress_blocked(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     looks_at=PODS,
     needs=NEEDS,
     uses=USES,
-    controls={"attack": "T1552.005", "owasp": "K05"},
+    controls={
+        "attack": "T1552.005",
+        "ms": "MS-TA9033",
+        "owasp": "K05, K08",
+        "nsa": "Protecting sensitive cloud infrastructure",
+    },
     profile="strict",
     audit_only=True,
 )

@@ -45,7 +45,13 @@ def _read(resource: Resource, world: World) -> tuple[Policy, ...]:
     group="network",
     looks_at=POLICIES,
     uses=(CALICO_NETWORK_POLICY, CALICO_GLOBAL_NETWORK_POLICY),
-    controls={"attack": "T1046", "ms": "MS-TA9034", "owasp": "K05"},
+    controls={
+        "cis-1.12": "5.3.2",
+        "attack": "T1046",
+        "ms": "MS-TA9034",
+        "owasp": "K05",
+        "nsa": "Network policies",
+    },
 )
 def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
     """A network policy opens a whole direction.
@@ -108,7 +114,13 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
     looks_at=POLICIES,
     needs=(*NEEDS, *PODS),
     uses=(SERVICE_ACCOUNT,),
-    controls={"owasp": "K05"},
+    controls={
+        "cis-1.12": "5.3.2",
+        "attack": "T1046",
+        "ms": "MS-TA9034",
+        "owasp": "K05",
+        "nsa": "Network policies",
+    },
     audit_only=True,
 )
 def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | Skip]:

@@ -21,7 +21,7 @@ DENY = "deny.iocaudit.io"
 _NAME = "kubernetes.io/metadata.name"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
 _DOCUMENTED = ("kube-system", "kube-public", "kube-node-lease", "iocaudit")
-_CONTROLS = {"attack": "T1562", "ms": "MS-TA9015", "owasp": "K05"}
+_CONTROLS = {"cis-1.12": "5.2.1", "attack": "T1562", "owasp": "K04", "nsa": "Pod security enforcement"}
 _EXCLUDED = string_list("excluded", "further namespaces that the webhook may leave out: the network plugin's")
 
 
@@ -206,7 +206,7 @@ def _covered(webhook: dict[str, Any], kind: Kind) -> bool:
     group="self",
     looks_at=(NAMESPACE,),
     uses=(VALIDATING_WEBHOOK_CONFIGURATION,),
-    controls={**_CONTROLS, "cis-1.12": "5.2.1"},
+    controls=_CONTROLS,
     parameters=(_EXCLUDED,),
 )
 def namespace_unguarded(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:

@@ -25,7 +25,7 @@ SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
     looks_at=PODS,
     needs=(DAEMON_SET,),
     profile="strict",
-    controls={"attack": "T1610", "owasp": "K01"},
+    controls={"attack": "T1610", "owasp": "K01", "nsa": "Worker node segmentation"},
 )
 def preset_node(pod: PodSpec, world: World) -> Iterator[Hit]:
     """A pod chooses its node, or tolerates every taint.
@@ -99,7 +99,7 @@ def _is_of_daemon_set(resource: Resource, world: World) -> bool:
     looks_at=(*PODS, SERVICE_ACCOUNT),
     operations=(Operation.CREATE,),
     admission_only=True,
-    controls={"attack": "T1610", "ms": "MS-TA9010", "owasp": "K02"},
+    controls={"attack": "T1610", "ms": "MS-TA9008", "owasp": "K02", "nsa": "Namespaces"},
     parameters=(string_list("allowedUsers", "users that may, by exact name"),),
 )
 def workload_in_system_namespace(resource: Resource, request: Request, params: Params) -> Iterator[Hit]:

@@ -23,6 +23,7 @@ _SINCE = 8
         "cis-1.12": "5.2.6",
         "attack": "T1068",
         "owasp": "K01",
+        "nsa": "Pod security enforcement",
     },
     parameters=(PSS_VERSION,),
 )

@@ -18,9 +18,10 @@ from iocaudit.core.severity import IoC, Severity
     controls={
         "pss": "baseline/privileged",
         "cis-1.12": "5.2.2",
-        "attack": "T1611",
+        "attack": "T1611, T1610",
         "ms": "MS-TA9018",
         "owasp": "K01",
+        "nsa": "Pod security enforcement",
     },
 )
 def privileged_container(pod: PodSpec) -> Iterator[Hit]:

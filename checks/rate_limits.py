@@ -24,7 +24,7 @@ from iocaudit.core.world import World
     group="network",
     looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES),
     uses=(INGRESS_CLASS, *parents.LOOKED_UP, *LOOKED_UP),
-    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
+    controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
 )
 def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A route into the cluster has no rate limit.

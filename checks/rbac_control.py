@@ -22,7 +22,7 @@ def _unless_named(reach: Reach) -> Severity:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.10"},
+    controls=CONTROLS | {"cis-1.12": "5.1.10", "ms": "MS-TA9030"},
 )
 def node_proxy_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may reach the kubelets or change nodes.
@@ -100,7 +100,7 @@ def csr_approval(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.12"},
+    controls=CONTROLS | {"cis-1.12": "5.1.12", "ms": "MS-TA9015"},
 )
 def webhook_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may change how the API server admits or serves objects.
@@ -139,7 +139,7 @@ def webhook_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS,
+    controls=CONTROLS | {"cis-1.12": "5.1.8"},
 )
 def rbac_management(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may write roles and bindings.

@@ -18,7 +18,7 @@ from iocaudit.core.world import World
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.4"},
+    controls=CONTROLS | {"cis-1.12": "5.1.4", "attack": "T1610, T1098.006", "ms": "MS-TA9008"},
 )
 def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may run pods.
@@ -57,7 +57,7 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"attack": "T1609", "ms": "MS-TA9006"},
+    controls=CONTROLS | {"attack": "T1609, T1059.013", "ms": "MS-TA9006, MS-TA9007"},
 )
 def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may open sessions into pods.
@@ -97,7 +97,7 @@ def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.9"},
+    controls=CONTROLS | {"cis-1.12": "5.1.9", "attack": "T1611, T1098.006", "ms": "MS-TA9013"},
 )
 def persistent_volume_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may create PersistentVolumes.

@@ -29,7 +29,7 @@ def _tokens(reach: Reach) -> Severity:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.2", "attack": "T1552.007", "ms": "MS-TA9025"},
+    controls=CONTROLS | {"cis-1.12": "5.1.2", "attack": "T1552.007", "ms": "MS-TA9025", "owasp": "K02, K03"},
 )
 def secret_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may read or write Secrets.
@@ -73,7 +73,7 @@ def secret_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"cis-1.12": "5.1.13", "attack": "T1528"},
+    controls=CONTROLS | {"cis-1.12": "5.1.13", "attack": "T1528", "ms": "MS-TA9016"},
 )
 def token_minting(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may mint tokens of ServiceAccounts.

@@ -104,7 +104,7 @@ def endpoint_write(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"ms": "MS-TA9035"},
+    controls=CONTROLS | {"attack": "T1557, T1098.006", "ms": "MS-TA9019, MS-TA9035"},
     parameters=(Parameter("plain", {"type": "boolean"}, "flag the writing of any ConfigMap", False, strict=True),),
 )
 def configmap_tampering(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
@@ -183,7 +183,7 @@ def network_policy_write(resource: Resource, world: World) -> Iterator[Hit | Ski
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"attack": "T1070", "ms": "MS-TA9022"},
+    controls=CONTROLS | {"attack": "T1070", "ms": "MS-TA9022", "owasp": "K02, K10"},
 )
 def event_deletion(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may delete Events.
@@ -220,7 +220,7 @@ def event_deletion(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=GRANTS,
     uses=LOOKED_UP,
-    controls=CONTROLS | {"attack": "T1070", "ms": "MS-TA9021"},
+    controls=CONTROLS | {"attack": "T1070", "ms": "MS-TA9021", "owasp": "K02, K10"},
 )
 def log_deletion(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may delete the logs of pods.

@@ -14,7 +14,12 @@ from iocaudit.core.shape import lookup
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
-_CONTROLS = {"attack": "T1496.001", "ms": "MS-TA9039", "owasp": "K01"}
+_CONTROLS = {
+    "attack": "T1496.001, T1499",
+    "ms": "MS-TA9039, MS-TA9040",
+    "owasp": "K01",
+    "nsa": "Resource policies",
+}
 _AMOUNTS = {
     "type": "object",
     "maxProperties": 32,

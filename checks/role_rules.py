@@ -19,7 +19,7 @@ from iocaudit.core.world import World
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
     looks_at=ROLES,
-    controls=CONTROLS,
+    controls=CONTROLS | {"cis-1.12": "5.1.3"},
 )
 def wildcard_rule(resource: Resource) -> Iterator[Hit]:
     """A role's rule uses a wildcard.

@@ -11,7 +11,7 @@ from iocaudit.core.pss import PSS_VERSION, has_own_users
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mapping, text
 
-_CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01"}
+_CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01", "nsa": "Non-root containers"}
 _WINDOWS_ADMINISTRATORS = frozenset(
     {"containeradministrator", "user manager\\containeradministrator", "nt authority\\system"}
 )

@@ -19,7 +19,7 @@ _CONTAINER_ANNOTATION = "container.seccomp.security.alpha.kubernetes.io/"
 _UNSET = "not configured"
 _RESTRICTED_SINCE = 19
 _ANNOTATIONS_UNTIL = 27
-_CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01"}
+_CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01", "nsa": "Hardening container environments"}
 
 
 class _Set(NamedTuple):

@@ -23,7 +23,12 @@ _ENGINE_SINCE = 31
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
-    controls={"pss": "baseline/seLinuxOptions", "attack": "T1611", "owasp": "K01"},
+    controls={
+        "pss": "baseline/seLinuxOptions",
+        "attack": "T1611",
+        "owasp": "K01",
+        "nsa": "Hardening container environments",
+    },
     parameters=(
         Parameter(
             "allowed",

@@ -125,7 +125,14 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     group="rbac",
     looks_at=PODS,
     uses=(SERVICE_ACCOUNT, *BINDINGS),
-    controls=CONTROLS | {"cis-1.12": "5.1.6", "attack": "T1528", "ms": "MS-TA9016"},
+    controls=CONTROLS
+    | {
+        "cis-1.12": "5.1.5, 5.1.6",
+        "attack": "T1528",
+        "ms": "MS-TA9016",
+        "owasp": "K01",
+        "nsa": "Protecting Pod service account tokens",
+    },
     parameters=(
         Parameter("every", {"type": "boolean"}, "flag every mounted token, not only powerful ones", False, strict=True),
     ),

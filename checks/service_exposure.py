@@ -12,7 +12,7 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup
 from iocaudit.core.wording import clip
 
-_CONTROLS = {"attack": "T1133", "owasp": "K05"}
+_CONTROLS = {"attack": "T1133", "ms": "MS-TA9005", "owasp": "K05", "nsa": "Network policies"}
 
 
 @check(
@@ -21,7 +21,7 @@ _CONTROLS = {"attack": "T1133", "owasp": "K05"}
     iocs=(IoC.OUTBOUND_TRAFFIC,),
     group="network",
     looks_at=(SERVICE,),
-    controls={"attack": "T1557", "owasp": "K05"},
+    controls={"attack": "T1557", "owasp": "K05", "nsa": "Network policies"},
     parameters=(string_list("allowed", "Addresses and CIDRs that a Service may take as externalIPs."),),
 )
 def service_external_ip(resource: Resource, params: Params) -> Iterator[Hit]:

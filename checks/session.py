@@ -24,7 +24,12 @@ _TARGETS = {"pods": "pod", "services": "service", "nodes": "node"}
     looks_at=CONNECTIONS,
     operations=(Operation.CONNECT,),
     admission_only=True,
-    controls={"attack": "T1609", "ms": "MS-TA9006", "owasp": "K02"},
+    controls={
+        "attack": "T1609, T1059.013",
+        "ms": "MS-TA9006, MS-TA9007",
+        "owasp": "K02, K10",
+        "nsa": "Threat detection",
+    },
 )
 def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
     """Somebody opens a session into a pod.
@@ -94,7 +99,12 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
     looks_at=(POD,),
     operations=(Operation.UPDATE,),
     admission_only=True,
-    controls={"attack": "T1609", "ms": "MS-TA9006", "owasp": "K02"},
+    controls={
+        "attack": "T1609, T1059.013",
+        "ms": "MS-TA9006, MS-TA9007",
+        "owasp": "K02, K10",
+        "nsa": "Threat detection",
+    },
 )
 def ephemeral_container_added(pod: PodSpec, request: Request) -> Iterator[Hit]:
     """Somebody puts a further container into a running pod.

@@ -10,7 +10,7 @@ from iocaudit.core.pod import PodSpec
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mappings
 
-_CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01"}
+_CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01", "nsa": "Non-root containers"}
 _ID = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
 _FIELDS = ("runAsUser", "runAsGroup", "supplementalGroups", "fsGroup")
 

@@ -23,7 +23,13 @@ _RESTRICTED = (
     "projected",
     "secret",
 )
-_CONTROLS = {"cis-1.12": "5.2.11", "attack": "T1611", "ms": "MS-TA9013", "owasp": "K01"}
+_CONTROLS = {
+    "cis-1.12": "5.2.11",
+    "attack": "T1611",
+    "ms": "MS-TA9013",
+    "owasp": "K01",
+    "nsa": "Pod security enforcement",
+}
 
 
 @check(
@@ -90,7 +96,7 @@ def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
     iocs=(IoC.USER_ACTIVITY,),
     group="volumes",
     looks_at=PODS,
-    controls={**_CONTROLS, "attack": "T1552.001", "ms": "MS-TA9016"},
+    controls={**_CONTROLS, "attack": "T1552.001", "ms": "MS-TA9026", "owasp": "K08"},
 )
 def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
     """A pod mounts the files in which a node keeps a cloud's credentials.

@@ -33,7 +33,7 @@ _WANTS = {
     looks_at=PODS,
     needs=(SERVICE,),
     uses=(NAMESPACE, ENVOY_FILTER, LINKERD_RATE_LIMIT, LINKERD_SERVER, *cilium.CONFIGS),
-    controls={"attack": "T1499", "ms": "MS-TA9040", "owasp": "K06"},
+    controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
     profile="strict",
     audit_only=True,
 )
