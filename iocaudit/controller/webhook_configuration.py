@@ -86,14 +86,16 @@ def configuration(
     """The whole configuration: ``deny`` fails closed, ``observe`` and ``system`` fail open.
 
     ``deny`` holds only the kinds and operations of checks that can deny under the policies in force.
-    ``exclude`` are further namespaces that ``deny`` leaves to ``system``: the network plugin's. ``owner`` is an
+    The system's namespaces, our own and those of ``exclude`` (the network plugin's) are left to ``system``, which
+    never denies. ``owner`` is an
     ownerReference, so that deleting our manifests removes it.
     """
     everything = catalogue.admission_rules()
     deny = catalogue.admission_rules(check.id for check in catalogue if policies.may_deny(check))
     rest = {kind: left for kind, wanted in everything.items() if (left := wanted - deny.get(kind, frozenset()))}
-    spared = sorted({*SYSTEM_NAMESPACES, *exclude})
-    outside = _by_name("NotIn", [*spared, target.namespace])
+    # Ours is spared too, so that nothing stops whoever mends the auditor; what happens in it is still seen.
+    spared = sorted({*SYSTEM_NAMESPACES, *exclude, target.namespace})
+    outside = _by_name("NotIn", spared)
     system = {kind: operations for kind, operations in everything.items() if kind.namespaced}
     webhooks = [
         _webhook("deny", "Fail", 3, deny, outside, target.client_config("/validate", bundle)),
