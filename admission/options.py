@@ -1,7 +1,10 @@
 """What the webhook is told at start."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+from iocaudit.engine.waivers import LONGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +23,4 @@ class WebhookOptions:
     profile: str = "default"
     attempts_url: str | None = None
     """``https://host:port`` of the operator's receiver of denied attempts; without it none are posted."""
+    longest_waiver: timedelta = LONGEST

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+_LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the webhook the same."
+
 
 @click.command("operator")
 @click.option("--kubeconfig", type=click.Path(path_type=Path))
@@ -13,6 +15,7 @@ import click
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
 @click.option("--period", default=600.0, show_default=True, help="Seconds between full sweeps.")
 @click.option("--retention-hours", default=168.0, show_default=True, help="How long Resolved findings are kept.")
+@click.option("--waiver-max-days", type=click.IntRange(min=1), default=90, show_default=True, help=_LONGEST)
 @click.option("--health-host", default="")
 @click.option("--health-port", default=8081, show_default=True)
 @click.option("--metrics-host", default="")
@@ -43,6 +46,7 @@ def command(
     profile: str,
     period: float,
     retention_hours: float,
+    waiver_max_days: int,
     health_host: str,
     health_port: int,
     metrics_host: str,
@@ -67,6 +71,7 @@ def command(
             profile=profile,
             period=period,
             retention=timedelta(hours=retention_hours),
+            longest_waiver=timedelta(days=waiver_max_days),
             health_host=health_host,
             health_port=health_port,
             metrics_host=metrics_host,

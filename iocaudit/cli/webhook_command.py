@@ -1,8 +1,11 @@
 """``iocaudit webhook``."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
+
+_LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the operator the same."
 
 
 @click.command("webhook")
@@ -21,6 +24,7 @@ import click
 @click.option("--context")
 @click.option("--drain-seconds", default=10.0, show_default=True)
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
+@click.option("--waiver-max-days", type=click.IntRange(min=1), default=90, show_default=True, help=_LONGEST)
 @click.option("--attempts-url", metavar="URL", help="Post denied attempts to the operator there: https://HOST:PORT.")
 def command(
     certificates: Path,
@@ -33,6 +37,7 @@ def command(
     context: str | None,
     drain_seconds: float,
     profile: str,
+    waiver_max_days: int,
     attempts_url: str | None,
 ) -> int:
     """Run the validating admission webhook."""
@@ -52,6 +57,7 @@ def command(
             drain_seconds=drain_seconds,
             profile=profile,
             attempts_url=attempts_url,
+            longest_waiver=timedelta(days=waiver_max_days),
         )
     )
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from iocaudit.controller.kept import Kept
-from iocaudit.controller.owners import fold
+from iocaudit.controller.owners import Accepting, fold
 from iocaudit.core.kinds import Kind
 from iocaudit.core.report import Finding
 
@@ -68,9 +68,9 @@ class Inventory:
     def members(self, scope: Scope) -> Iterator[Kept]:
         return (self._kept[uid] for uid in self._scopes.get(scope, {}))
 
-    def findings(self, scope: Scope) -> list[Finding]:
-        """The findings on the objects of a scope, sorted."""
-        return fold(self.members(scope), self.get, self.watched)
+    def findings(self, scope: Scope, waivers: Accepting | None = None) -> list[Finding]:
+        """The findings on the objects of a scope, sorted, as the waivers have it."""
+        return fold(self.members(scope), self.get, self.watched, waivers)
 
     def unsure(self, scope: Scope) -> set[tuple[str | None, str, str, str]]:
         """(check, group, kind, name) that could not be evaluated: what was found there before still holds."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
+from iocaudit.core.pod import PodImages, images_of
 from iocaudit.core.report import Fault, Report, Skipped
 from iocaudit.core.resource import Ref, Resource
 from iocaudit.core.severity import IoC, Severity
@@ -45,12 +46,15 @@ class KeptHit(NamedTuple):
         return (self.check, self.template_path, self.hit.evidence)
 
 
-Labels = frozenset[tuple[str, str]]
+Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
 class Kept:
-    """One audited object. ``idle``: it asks for no pod at all (a ReplicaSet of zero)."""
+    """One audited object. ``idle``: it asks for no pod at all (a ReplicaSet of zero).
+
+    ``labels`` and ``images`` are kept where a selector or a waiver may ask for them.
+    """
 
     uid: str
     kind: Kind
@@ -58,7 +62,8 @@ class Kept:
     resource_version: str
     hits: tuple[KeptHit, ...] = ()
     controller: Controller | None = None
-    labels: Labels = frozenset()
+    labels: Labels = ()
+    images: tuple[PodImages, ...] = ()
     selector: Json | None = None
     idle: bool = False
     skipped: tuple[Skipped, ...] = ()
@@ -70,8 +75,8 @@ class Kept:
         """The namespace its report belongs to."""
         return self.ref.name if (self.ref.group, self.ref.kind) == ("", "Namespace") else self.ref.namespace
 
-    def in_template(self) -> frozenset[tuple[str, str, str]]:
-        return frozenset(hit.in_template for hit in self.hits)
+    def in_template(self) -> dict[tuple[str, str, str], KeptHit]:
+        return {hit.in_template: hit for hit in self.hits}
 
 
 @dataclass(slots=True)
@@ -110,7 +115,8 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
             )
         ),
         controller=intern(controller) if controller else None,
-        labels=intern(_labels(resource.labels)) if controller else frozenset(),
+        labels=intern(_labels(resource.labels, intern)) if controller or report.found else (),
+        images=_images(resource, intern) if report.found else (),
         selector=_selector(resource) if kind.pods else None,
         idle=bool(kind.pods) and integer(lookup(resource.raw, "spec", "replicas")) == 0,
         skipped=tuple(report.skipped),
@@ -141,8 +147,13 @@ def _template_path(resource: Resource, path: str) -> str:
     return path
 
 
-def _labels(labels: dict[str, object]) -> Labels:
-    return frozenset((key, value) for key, value in labels.items() if isinstance(value, str))
+def _labels(labels: dict[str, object], intern: Interner) -> Labels:
+    """Sorted, so that equal ones are one: each pod of a template carries the same."""
+    return tuple(intern((key, value)) for key, value in sorted(labels.items()) if isinstance(value, str))
+
+
+def _images(resource: Resource, intern: Interner) -> tuple[PodImages, ...]:
+    return intern(tuple(intern(pod) for pod in images_of(resource)))
 
 
 def _selector(resource: Resource) -> Json | None:

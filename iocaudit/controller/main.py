@@ -23,8 +23,9 @@ from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.receiver import receive
 from iocaudit.controller.registration import Registration
-from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.webhook_configuration import Target
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import NAMESPACE, Kind
@@ -59,7 +60,13 @@ class Operator:
         self.registry = new_registry("operator")
         self.metrics = OperatorMetrics(self.registry)
         publisher = Publisher(self.client, catalogue, retention=options.retention)
-        self.cluster = Cluster(self.client, catalogue, publisher, Policies(catalogue, options.profile))
+        self.cluster = Cluster(
+            self.client,
+            catalogue,
+            publisher,
+            Policies(catalogue, options.profile),
+            StoredWaivers(catalogue, options.longest_waiver),
+        )
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
         self.watches = Watches(self.client, self._watched, self._receive, self.worker.request_sweep)
         self.ledger = Ledger(
@@ -179,7 +186,7 @@ class Operator:
     def _watched(self) -> tuple[Kind, ...]:
         """What is watched: all that is audited or looked up and may be read, installed or not (CRDs come later)."""
         catalogue = self.cluster.catalogue
-        kinds = dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY))
+        kinds = dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER))
         return tuple(kind for kind in kinds if kind not in self.cluster.forbidden)
 
 

@@ -32,6 +32,7 @@ class OperatorMetrics:
         self.findings = gauge("findings", "Findings as stored.", ("severity", "state"))
         self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
         self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
+        self.waivers = gauge("waivers", "IocWaivers by the state in their status.", ("state",))
         self.registered = gauge("webhook_registered", "1 while the webhook configuration stands as it should.")
         self.expiry = gauge("certificate_expiry_timestamp_seconds", "When the issued serving certificate expires.")
         self.writes = counter("writes", "Writes of findings and reports.", ("action",))
@@ -55,6 +56,8 @@ class OperatorMetrics:
         self.queue.set(worker.pending)
         self.faults.set(sum(len(kept.faults) for kept in cluster.inventory))
         self.policies_refused.set(len(cluster.policies.refused))
+        for word, count in cluster.waivers.states.items():
+            self.waivers.labels(word.value).set(count)
         states = Count((one.severity, one.state) for one in publisher.stored)
         for severity in ("critical", "high", "medium", "low"):
             for state in ("Open", "Waived", "Resolved"):

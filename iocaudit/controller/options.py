@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from iocaudit.engine.waivers import LONGEST
+
 
 def _identity() -> str:
     return f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.getpid()}"
@@ -29,6 +31,7 @@ class OperatorOptions:
     profile: str = "default"
     period: float = 600.0
     retention: timedelta = timedelta(days=7)
+    longest_waiver: timedelta = LONGEST
     lease_name: str = "iocaudit-operator"
     lease_duration: float = 15.0
     health_host: str = ""

@@ -2,24 +2,40 @@
 
 An owner is followed through controller references only, by uid, where its kind is watched and its selector
 matches. A hit that an owner's stored template has too is said once, on the owner. Nothing else of a pod is
-ever put on a verified owner, or whoever can create pods could hide under its waivers.
+ever put on a verified owner, or whoever can create pods could hide under its waivers. What pods only claim is
+covered by no waiver.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from iocaudit.controller.kept import Kept, KeptHit
 from iocaudit.core.hit import Hit
 from iocaudit.core.label_selector import selects
-from iocaudit.core.report import Finding, Found, findings_of
+from iocaudit.core.pod import images_at
+from iocaudit.core.report import Finding, Found, Waived, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 
 _DEEPEST = 8
 
 Find = Callable[[str], Kept | None]
 Watched = Callable[[str, str], bool]
+Images = tuple[str, ...]
+
+
+class Accepting(Protocol):
+    """What waivers say of hits."""
+
+    def speaks_of(self, check: str) -> bool:
+        """Whether a hit of the check needs to be asked about at all."""
+        ...
+
+    def accept(self, found: Found, kept: Kept, images: Images) -> Waived | None:
+        """Whether a waiver covers a hit on an object, with these images behind it."""
+        ...
 
 
 def lineage(kept: Kept, find: Find) -> list[Kept]:
@@ -44,38 +60,54 @@ def lineage(kept: Kept, find: Find) -> list[Kept]:
     return owners
 
 
-def fold(members: Iterable[Kept], find: Find, watched: Watched) -> list[Finding]:
+def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepting | None = None) -> list[Finding]:
     """The findings of these objects (those of one namespace, or the cluster-scoped ones), sorted.
 
     ``watched`` says whether a group and kind is one whose objects we list. A ReplicaSet of zero under a
     verified owner is history: it runs nothing, and a rollback goes through the owner's own template.
     """
     own: list[Found] = []
+    waived: list[Waived] = []
     claimed: list[Found] = []
-    templates: dict[str, frozenset[tuple[str, str, str]]] = {}
+    templates: dict[str, dict[tuple[str, str, str], tuple[Kept, KeptHit]]] = {}
     for kept in members:
         if not kept.hits:
             continue
         owners = lineage(kept, find)
         if owners and kept.idle:
             continue
-        known: set[tuple[str, str, str]] = set()
+        known: dict[tuple[str, str, str], tuple[Kept, KeptHit]] = {}
         for owner in owners:
             if owner.uid not in templates:
-                templates[owner.uid] = owner.in_template()
+                templates[owner.uid] = {key: (owner, hit) for key, hit in owner.in_template().items()}
             known |= templates[owner.uid]
         claim = None if owners else _claim(kept, watched)
         for hit in kept.hits:
-            if hit.in_template in known:
+            asked = waivers if waivers is not None and waivers.speaks_of(hit.check) else None
+            if (place := known.get(hit.in_template)) is not None and not (asked and _hides(hit, kept, *place, asked)):
                 continue
             if claim is not None:
                 moved = hit.hit._replace(path=hit.template_path, at=None)
                 claimed.append(_found(hit, claim, moved))
             else:
-                own.append(_found(hit, kept.ref, hit.hit))
-    findings = findings_of(own)
+                found = _found(hit, kept.ref, hit.hit)
+                accepted = asked.accept(found, kept, images_at(kept.images, hit.hit.path)) if asked else None
+                if accepted is None:
+                    own.append(found)
+                else:
+                    waived.append(accepted)
+    findings = findings_of(own, waived)
     findings += [replace(finding, verified=False) for finding in findings_of(claimed)]
     return sorted(findings, key=lambda finding: (finding.home or "", finding.name))
+
+
+def _hides(hit: KeptHit, kept: Kept, owner: Kept, owners: KeptHit, waivers: Accepting) -> bool:
+    """Whether a hit would be covered by its owner's waiver though it runs other images than that waiver is for."""
+    ours, theirs = images_at(kept.images, hit.hit.path), images_at(owner.images, owners.hit.path)
+    if ours == theirs:
+        return False
+    found = _found(owners, owner.ref, owners.hit)
+    return waivers.accept(found, owner, theirs) is not None and waivers.accept(found, owner, ours) is None
 
 
 def _claim(kept: Kept, watched: Watched) -> Ref | None:

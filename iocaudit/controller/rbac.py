@@ -13,6 +13,7 @@ from iocaudit.controller.resources import (
     CLUSTER_IOC_FINDING,
     GROUP,
     IOC_FINDING,
+    IOC_WAIVER,
     WEBHOOK_CONFIGURATION,
 )
 from iocaudit.controller.webhook_configuration import NAME as WEBHOOK_NAME
@@ -40,12 +41,17 @@ _OWNERS = (REPLICA_SET, DEPLOYMENT, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB, REP
 
 
 def cluster_roles(catalogue: Catalogue) -> list[Json]:
-    """The ClusterRoles: operator, webhook, and ``iocaudit-view`` for people, aggregated to view."""
+    """The ClusterRoles: operator, webhook, and two for people.
+
+    ``iocaudit-view`` is aggregated to view. ``iocaudit-waiver-editor`` is to nothing: who accepts risks is a decision
+    of its own, which no other role may bring along.
+    """
     ours = (IOC_FINDING, CLUSTER_IOC_FINDING, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)
     operator = [
-        *_rules({*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY}, _READ),
+        *_rules({*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER}, _READ),
         *_rules(ours, _WRITE),
         {"apiGroups": [GROUP], "resources": [f"{AUDIT_POLICY.plural}/status"], "verbs": ["patch", "update"]},
+        {"apiGroups": [GROUP], "resources": [f"{IOC_WAIVER.plural}/status"], "verbs": ["update"]},
         # kopf watches the CRDs to learn of kinds that are installed later.
         {
             "apiGroups": ["apiextensions.k8s.io"],
@@ -72,14 +78,15 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
         },
     ]
     admission = [
-        *_rules({*catalogue.admission_world_kinds(), NAMESPACE, AUDIT_POLICY}, _READ),
+        *_rules({*catalogue.admission_world_kinds(), NAMESPACE, AUDIT_POLICY, IOC_WAIVER}, _READ),
         *_rules(_OWNERS, ["get"]),
     ]
-    view = _rules((*ours, AUDIT_POLICY), _READ)
+    view = _rules((*ours, AUDIT_POLICY, IOC_WAIVER), _READ)
     return [
         _cluster_role(OPERATOR, operator),
         _cluster_role(ADMISSION, admission),
         _cluster_role("iocaudit-view", view, {"rbac.authorization.k8s.io/aggregate-to-view": "true"}),
+        _cluster_role("iocaudit-waiver-editor", _rules((IOC_WAIVER,), _WRITE)),
     ]
 
 

@@ -35,9 +35,13 @@ class Summary:
     faults: int = 0
     reasons: Counter[tuple[bool, str, str]] = field(default_factory=Counter)
     not_configured: set[str] = field(default_factory=set)
+    waived: int = 0
 
     def count(self, finding: Finding) -> None:
-        """Count an open finding."""
+        """Count a finding: one that waivers cover whole apart, and nowhere else."""
+        if finding.is_waived:
+            self.waived += 1
+            return
         self.severities[finding.severity.label] += 1
         self.checks[finding.check] += 1
         for ioc in finding.iocs:
@@ -67,6 +71,7 @@ class Summary:
         reasons = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
         return {
             "severities": {level.label: self.severities[level.label] for level in sorted(Severity, reverse=True)},
+            "waived": self.waived,
             "checks": dict(sorted(self.checks.items())),
             "iocs": dict(sorted(self.iocs.items(), key=lambda item: int(item[0]))),
             "coverage": {

@@ -21,7 +21,8 @@ from iocaudit.controller.kept import Interner, keep
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.reports import Summary
-from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.core.kinds import NAMESPACE, PODS, Kind
 from iocaudit.core.outline import slim
 from iocaudit.core.resource import CLUSTER, Resource
@@ -60,10 +61,12 @@ class Cluster:
         catalogue: Catalogue,
         publisher: Publisher,
         policies: Policies,
+        waivers: StoredWaivers | None = None,
         *,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
+        self.waivers = waivers if waivers is not None else StoredWaivers(catalogue)
         self.inventory = Inventory()
         self.world = World()
         self.auditor = Auditor(catalogue, policies.current, self.world)
@@ -104,10 +107,12 @@ class Cluster:
         # What the world says by now is in the epoch, so that everything it concerns is audited anyway.
         self._due.clear()
         try:
+            forbidden: set[Kind] = set()
             self.load_policies()
+            self.load_waivers(forbidden)
+            waiting = self.waivers.unrecorded
             self._served = discover(self.client)
             self._missed = {}
-            forbidden: set[Kind] = set()
             epochs = self._load_world(forbidden)
             fresh = self._concerned(epochs)
             self._audit_all(fresh, forbidden)
@@ -118,10 +123,8 @@ class Cluster:
         finally:
             self._sweeping = False
         self._complete = True
-        for scope in dict.fromkeys((*self.inventory.scopes, *self.publisher.scopes)):
-            self.publish(scope)
-            self.between()
-        self.publisher.publish_reports(self.reports())
+        self._count_waivers(waiting)
+        self._publish_everything()
         self.swept_at = time.monotonic()
         self.duration = self.swept_at - begun
         _log.info(
@@ -139,6 +142,49 @@ class Cluster:
             self._use_policies()
         self.policies.write_status(self.client)
         return changed
+
+    def load_waivers(self, forbidden: set[Kind] | None = None) -> bool:
+        """Read the IocWaivers; whether what they cover may have changed.
+
+        Where we may not read them none is in force. Any other failure is no answer, and raised.
+        """
+        try:
+            raws, _ = self.client.list_all(IOC_WAIVER)
+        except NotFoundError:
+            raws = []
+        except ForbiddenError as error:
+            _log.error("no waiver is in force: %s", error)
+            raws = []
+            if forbidden is not None:
+                forbidden.add(IOC_WAIVER)
+        return self.waivers.load(raws)
+
+    def _count_waivers(self, waiting: frozenset[str]) -> None:
+        """Tell the waivers of every hit; those that were ``waiting`` when the sweep began record theirs."""
+        lacking = [*self._missed, *(kind for kind in self._world_kinds if self.world.incomplete(kind) is not None)]
+        counted = self.waivers.count(waiting, lacking)
+        if counted is not None:
+            for scope in self.inventory.scopes:
+                self.inventory.findings(scope, counted)
+        self.waivers.record(self.client, counted)
+
+    def _publish_everything(self) -> None:
+        self.waivers.begin()
+        for scope in dict.fromkeys((*self.inventory.scopes, *self.publisher.scopes)):
+            self.publish(scope)
+            self.between()
+        self.publisher.publish_reports(self.reports())
+
+    def follow_waivers(self) -> None:
+        """Publish everything by the waivers as they are now: one ended, or was changed or removed."""
+        if self._complete and not self._sweeping:
+            self._publish_everything()
+            self.waivers.write_status(self.client)
+
+    @property
+    def waiver_ends_in(self) -> float:
+        """Seconds until ``follow_waivers`` is due because a waiver ends; infinite where none does."""
+        return self.waivers.expires_in if self._complete else float("inf")
 
     def _use_policies(self) -> None:
         self.auditor = Auditor(self.catalogue, self.policies.current, self.world)
@@ -360,18 +406,19 @@ class Cluster:
             place = (one.group, one.kind, one.subject)
             return (one.check, *place) not in unsure and (None, *place) not in unsure
 
-        self.publisher.publish(scope, self.inventory.findings(scope), sure)
+        self.publisher.publish(scope, self.inventory.findings(scope, self.waivers.in_force()), sure)
 
     def reports(self) -> dict[str | None, Json]:
         """The content of each namespace's report, and of the cluster's (None)."""
         whole = Summary()
         homes: dict[str, Summary] = {}
+        waivers = self.waivers.in_force()
         for scope in self.inventory.scopes:
             for kept in self.inventory.members(scope):
                 whole.cover(kept)
                 if kept.home is not None:
                     homes.setdefault(kept.home, Summary()).cover(kept)
-            for finding in self.inventory.findings(scope):
+            for finding in self.inventory.findings(scope, waivers):
                 whole.count(finding)
                 if finding.home is not None:
                     homes.setdefault(finding.home, Summary()).count(finding)

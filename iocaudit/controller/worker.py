@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from iocaudit.cluster.errors import ClusterError
-from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import mapping, text
@@ -83,6 +83,8 @@ class Worker:
                     self.swept.set()
                 self.apply_pending()
                 self.cluster.catch_up()
+                if not self.cluster.waiver_ends_in:
+                    self.cluster.follow_waivers()
                 self._retry = _FIRST_RETRY
             except _Stopped:
                 return
@@ -95,6 +97,7 @@ class Worker:
             self._turned()
             due = self.cluster.due_in
             wait = min(self._sweep_at - time.monotonic(), 5.0 if due is None else max(due, _SETTLE))
+            wait = min(wait, self.cluster.waiver_ends_in)
             self._wake.wait(max(0.0, wait))
             if self._pending:
                 stop.wait(_SETTLE)
@@ -118,7 +121,12 @@ class Worker:
         try:
             if any(change.kind is AUDIT_POLICY for change in changes) and self.cluster.load_policies():
                 self.request_sweep()
-            self.cluster.apply(change for change in changes if change.kind is not AUDIT_POLICY)
+            if any(change.kind is IOC_WAIVER for change in changes) and self.cluster.load_waivers():
+                if self.cluster.waivers.unrecorded:
+                    self.request_sweep()
+                else:
+                    self.cluster.follow_waivers()
+            self.cluster.apply(change for change in changes if change.kind not in (AUDIT_POLICY, IOC_WAIVER))
         except ClusterError:
             self.request_sweep()
             raise

@@ -213,6 +213,37 @@ class PodSpec:
         return Hit(path, message, str(evidence), severity, None, fix)
 
 
+class PodImages(NamedTuple):
+    """The images of a pod by where they stand: ``containers`` are path and image. Little enough to be kept."""
+
+    path: str
+    metadata_path: str
+    containers: tuple[tuple[str, str], ...]
+
+
+def images_of(resource: Resource) -> tuple[PodImages, ...]:
+    """The images of the pods a resource holds."""
+    return tuple(
+        PodImages(pod.path, pod.metadata_path, tuple((c.path, c.image_text) for c in pod.containers))
+        for pod in resource.pods
+    )
+
+
+def images_at(pods: tuple[PodImages, ...], path: str) -> tuple[str, ...]:
+    """The images behind a hit at ``path``: a container's own, or for one of a whole pod those of all of them."""
+    for pod in pods:
+        for where, image in pod.containers:
+            if _is_below(path, where):
+                return (image,)
+        if _is_below(path, pod.path) or path.startswith(f"{pod.metadata_path}."):
+            return tuple(image for _, image in pod.containers)
+    return ()
+
+
+def _is_below(path: str, where: str) -> bool:
+    return path.startswith(where) and (len(path) == len(where) or path[len(where)] in ".[")
+
+
 def pods_in(resource: Resource) -> list[PodSpec]:
     """Every pod the resource's kind is known to hold; none where the kind is unknown or the part is absent."""
     if resource.kind is None:

@@ -1,6 +1,6 @@
 """What an audit says: hits with their subjects, what was not evaluated, what failed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -63,6 +63,19 @@ class Found(NamedTuple):
     def same_hit(self) -> tuple[str, str, str]:
         """What makes two hits of one object the same across an UPDATE: check, path and evidence."""
         return (self.check, self.hit.path, self.hit.evidence)
+
+    @property
+    def in_template(self) -> tuple[str, str, str]:
+        """What makes a hit of a pod and one of the template it was made from the same: as it reads on the pod."""
+        path = self.hit.path
+        for prefix in _TEMPLATES:
+            if path.startswith(prefix):
+                path = path[len(prefix) :]
+                break
+        return (self.check, path, self.hit.evidence)
+
+
+_TEMPLATES = ("spec.jobTemplate.spec.template.", "spec.template.", "template.")
 
 
 class Skipped(NamedTuple):
@@ -156,7 +169,11 @@ def _order_found(found: Found) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check on one top-level owner, with its hits: what a custom resource holds."""
+    """One check on one top-level owner, with its hits: what a custom resource holds.
+
+    ``waived`` has, by ``same_hit``, those that a waiver covers. They come last and count for the severity only
+    where there are no others.
+    """
 
     check: str
     subject: Ref
@@ -165,26 +182,44 @@ class Finding:
     iocs: tuple[IoC, ...]
     hits: tuple[Found, ...]
     verified: bool = True
+    waived: Mapping[tuple[str, str, str], "Waived"] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         return finding_name(self.check, self.subject)
 
+    @property
+    def is_waived(self) -> bool:
+        """Whether waivers cover all of it, each hit by one alone."""
+        return len(self.waived) == len(self.hits)
 
-def findings_of(found: Iterable[Found]) -> list[Finding]:
-    """Group hits by check and subject; the same hit said twice counts once."""
+
+def findings_of(found: Iterable[Found], waived: Iterable[Waived] = ()) -> list[Finding]:
+    """Group hits, and those that waivers cover, by check and subject; the same hit said twice counts once."""
     grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, str, str], Found]] = {}
+    accepted: dict[int, Waived] = {}
     for one in found:
-        ref = one.subject
-        hits = grouped.setdefault((one.check, ref.group, ref.kind, ref.namespace, ref.name), {})
-        hits.setdefault(one.same_hit, one)
+        _group(grouped, one)
+    for entry in waived:
+        if _group(grouped, entry.found):
+            accepted[id(entry.found)] = entry
     findings = []
     for hits in grouped.values():
-        ordered = sorted(hits.values(), key=lambda f: (-f.severity, f.hit.path, f.hit.evidence))
+        ordered = sorted(hits.values(), key=lambda f: (id(f) in accepted, -f.severity, f.hit.path, f.hit.evidence))
         first = ordered[0]
         home = first.subject.name if _is_namespace(first.subject) else first.subject.namespace
-        findings.append(Finding(first.check, first.subject, home, first.severity, first.iocs, tuple(ordered)))
+        covered = {one.same_hit: accepted[id(one)] for one in ordered if id(one) in accepted} if accepted else {}
+        findings.append(
+            Finding(first.check, first.subject, home, first.severity, first.iocs, tuple(ordered), waived=covered)
+        )
     return findings
+
+
+def _group(grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, str, str], Found]], one: Found) -> bool:
+    """Put a hit with the others of its check and subject; whether it was not among them."""
+    ref = one.subject
+    hits = grouped.setdefault((one.check, ref.group, ref.kind, ref.namespace, ref.name), {})
+    return hits.setdefault(one.same_hit, one) is one
 
 
 def _is_namespace(ref: Ref) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Protocol
 
 from iocaudit.core.check import EXEMPT_IMAGES, Check
 from iocaudit.core.check_doc import doc_of
@@ -17,7 +18,7 @@ from iocaudit.core.errors import DeadlineExceeded
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod import PodSpec, images_at, images_of
 from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Origin, Ref, Resource
@@ -27,8 +28,20 @@ from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet, Setting
 
 Clock = Callable[[], float]
-Accept = Callable[[Found, str | None, Resource], Waived | None]
-"""Says of a hit on a resource at home in a namespace (None: in cluster scope) whether a waiver covers it."""
+Images = tuple[str, ...]
+
+
+class Accept(Protocol):
+    """Says of a hit on a resource at home in a namespace (None: in cluster scope) whether a waiver covers it.
+
+    ``images``: those behind the hit, where they are not the resource's own.
+    """
+
+    def __call__(
+        self, found: Found, home: str | None, resource: Resource, images: Images | None = None
+    ) -> Waived | None: ...
+
+
 _MOST_PLANS = 10_000
 _LATE = "the audit ran out of time"
 
@@ -204,6 +217,27 @@ class Auditor:
                 kept.append(found)
             else:
                 report.waived.append(waived)
+        report.found = kept
+
+    def inherit(self, report: Report, made: Resource, owners: Iterable[tuple[Resource, Report]]) -> None:
+        """Move the hits of what a controller made that a verified owner's waiver covers to ``waived``.
+
+        The waiver is asked for the owner's own hit, the same check, path and evidence, and by the images that
+        would really run: a template between the two may name others.
+        """
+        accept = self._accept
+        covered = {waived.found.in_template: (waived, owner) for owner, audited in owners for waived in audited.waived}
+        if accept is None or not covered:
+            return
+        kept, pods = [], images_of(made)
+        for found in report.found:
+            waived, owner = covered.get(found.in_template, (None, None))
+            if waived is not None and owner is not None:
+                waived = accept(waived.found, self.home_of(owner), owner, images_at(pods, found.hit.path))
+            if waived is None:
+                kept.append(found)
+            else:
+                report.waived.append(waived._replace(found=found))
         report.found = kept
 
     def _incomplete(self, needs: tuple[Kind, ...]) -> str | None:

@@ -46,9 +46,9 @@ def judge(
     """Judge a request by the audit of its object.
 
     ``old`` is the audit of the object as it was (UPDATE): a hit that it has too, check, path and evidence taken
-    together, was not introduced and never denies. ``owner`` is the audit of the verified owner's stored
-    template, for a pod that a controller makes: where the policy says ``existing: warn`` and every hit of the
-    pod is already in it, nothing is denied, so that draining a node does not kill what ran before.
+    together, was not introduced and never denies. ``owner`` is the audit of the verified owners' stored
+    templates, for what a controller makes: where the policy says ``existing: warn`` and every hit is already in
+    them, nothing is denied, so that draining a node or restarting a rollout does not kill what ran before.
     """
     if not (report.found or report.faults or report.skipped):
         return Verdict(allowed=True, waived=tuple(report.waived)) if report.waived else _NOTHING
@@ -56,10 +56,10 @@ def judge(
     warnings: list[Found] = []
     observed: list[Found] = []
     exempt: list[Found] = []
-    known = {_template_hit(found) for found in owner.found} if owner is not None else None
-    template_only = known is not None and all(_template_hit(found) in known for found in report.found)
+    known = {found.in_template for found in _with_waived(owner)} if owner is not None else None
+    template_only = known is not None and all(found.in_template in known for found in report.found)
     existing: list[Found] = []
-    before = {found.same_hit for found in old.found} if old is not None else _NO_HITS
+    before = {found.same_hit for found in _with_waived(old)} if old is not None else _NO_HITS
     for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
@@ -109,6 +109,11 @@ def spare(verdict: Verdict, why: str) -> Verdict:
     )
 
 
+def _with_waived(report: Report) -> list[Found]:
+    """Every hit of what is there already: one that a waiver covers is there as well."""
+    return [*report.found, *(waived.found for waived in report.waived)]
+
+
 def _worst_first(found: list[Found]) -> tuple[Found, ...]:
     if len(found) > 1:
         found.sort(key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence))
@@ -154,20 +159,3 @@ def _skipped(
         )
         (denied if denies else kept).append(skipped)
     return tuple(kept), tuple(denied)
-
-
-_TEMPLATE_PREFIXES = (
-    "spec.jobTemplate.spec.template.",
-    "spec.template.",
-    "template.",
-)
-
-
-def _template_hit(found: Found) -> tuple[str, str, str]:
-    """A hit as it would read on the pod itself, whichever template it stands in."""
-    path = found.hit.path
-    for prefix in _TEMPLATE_PREFIXES:
-        if path.startswith(prefix):
-            path = path[len(prefix) :]
-            break
-    return (found.check, path, found.hit.evidence)

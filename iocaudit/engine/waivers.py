@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.label_selector import selects
+from iocaudit.core.pod import images_at, images_of
 from iocaudit.core.report import Found, Waived
-from iocaudit.core.resource import Ref, Resource
+from iocaudit.core.resource import ADMISSION, Ref, Resource
 from iocaudit.core.shape import items, mapping, strings, text
 from iocaudit.engine.audit import Accept
 from iocaudit.engine.catalogue import Catalogue
@@ -118,13 +119,17 @@ class Waivers:
     def __bool__(self) -> bool:
         return bool(self.all)
 
+    def naming(self, check: str) -> Sequence[Waiver]:
+        """Those that name the check, by name."""
+        return self._by_check.get(check, ())
+
     def speaks_of(self, check: str) -> bool:
         """Whether any waiver names the check: if not, nothing else about a hit needs to be known."""
         return check in self._by_check
 
     def covering(self, found: Found, home: str | None, context: Context, now: datetime) -> Waiver | None:
         """The first by name that covers this hit, by itself, now."""
-        for waiver in self._by_check.get(found.check, ()):
+        for waiver in self.naming(found.check):
             if (
                 waiver.holds(now, self.longest)
                 and waiver.matches(found.check, found.subject, home, context)
@@ -138,13 +143,20 @@ class Waivers:
         if not self.all:
             return None
 
-        def accept(found: Found, home: str | None, resource: Resource) -> Waived | None:
-            if not self.speaks_of(found.check):
+        def accept(
+            found: Found, home: str | None, resource: Resource, images: tuple[str, ...] | None = None
+        ) -> Waived | None:
+            if not self.speaks_of(found.check) or _is_nameless(resource):
                 return None
-            waiver = self.covering(found, home, context_of(resource, found.hit.path), clock())
-            return None if waiver is None else Waived(found, waiver.name, waiver.reason, moment(waiver.expires))
+            context = context_of(resource, found.hit.path)
+            return self.accept(found, home, context if images is None else context._replace(images=images), clock())
 
         return accept
+
+    def accept(self, found: Found, home: str | None, context: Context, now: datetime) -> Waived | None:
+        """The hit with what covers it; None where nothing does."""
+        waiver = self.covering(found, home, context, now)
+        return None if waiver is None else Waived(found, waiver.name, waiver.reason, moment(waiver.expires))
 
     def notes(self, used: Iterable[str], now: datetime) -> list[str]:
         """What is to be said of waivers that waived nothing: expired, or for nothing that is there."""
@@ -167,13 +179,16 @@ class Waivers:
 
 def context_of(resource: Resource, path: str) -> Context:
     """What a waiver may narrow itself by, for a hit at ``path`` of an object."""
-    for pod in resource.pods:
-        for container in pod.containers:
-            if path == container.path or path.startswith((f"{container.path}.", f"{container.path}[")):
-                return Context(resource.labels, (container.image_text,))
-        if path == pod.path or path.startswith((f"{pod.path}.", f"{pod.path}[", f"{pod.metadata_path}.")):
-            return Context(resource.labels, tuple(container.image_text for container in pod.containers))
-    return Context(resource.labels)
+    return Context(resource.labels, images_at(images_of(resource), path))
+
+
+def _is_nameless(resource: Resource) -> bool:
+    """Whether a request's object has no name yet: what it will be called nobody has accepted anything for."""
+    return (
+        resource.origin.source == ADMISSION.source
+        and not text(resource.metadata.get("name"))
+        and bool(text(resource.metadata.get("generateName")))
+    )
 
 
 def read_waiver(raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, now: datetime) -> Waiver:

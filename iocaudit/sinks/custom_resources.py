@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
-from iocaudit.core.report import MOST_HITS, Finding, Found
+from iocaudit.core.report import MOST_HITS, Finding, Found, Waived
 from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
@@ -28,12 +28,14 @@ TIMES = ("firstSeen", "lastChanged", "resolvedAt")
 
 # The bounds of the schema: a longer value would make the API server refuse the whole finding.
 _LONG, _HIT, _TITLE, _TARGET = 2048, 1024, 256, 512
+MOST_WAIVERS = 16
+"""How many waivers a finding names; each hit names its own."""
 
 
 def finding_content(finding: Finding, title: str) -> Json:
-    """A posture finding without its times, Open."""
+    """A posture finding without its times: Waived where waivers cover every hit, else Open."""
     worst = finding.hits[0]
-    return {
+    content: Json = {
         "check": finding.check,
         "title": cut(title, _TITLE),
         "severity": finding.severity.label,
@@ -42,23 +44,37 @@ def finding_content(finding: Finding, title: str) -> Json:
         "ioc": ",".join(str(int(ioc)) for ioc in sorted(finding.iocs)),
         "target": target(finding.subject),
         "subject": subject(finding.subject),
-        "state": OPEN,
+        "state": WAIVED if finding.is_waived else OPEN,
         "type": POSTURE,
         "message": cut(worst.message, _LONG),
         "fix": cut(worst.fix, _LONG),
         "hitCount": len(finding.hits),
-        "hits": [_hit(found) for found in finding.hits[:MOST_HITS]],
+        "hits": [_hit(found, finding.waived.get(found.same_hit)) for found in finding.hits[:MOST_HITS]],
         "verified": finding.verified,
     }
+    if finding.waived:
+        content["waivedCount"] = len(finding.waived)
+        content["waivers"] = _waivers(finding.waived.values())
+    return content
 
 
-def _hit(found: Found) -> Json:
+def _waivers(waived: Iterable[Waived]) -> list[Json]:
+    """Each waiver once, by name: until when and why."""
+    found = {one.waiver: one for one in waived}
+    return [
+        {"name": cut(one.waiver, 253), "expires": one.expires, "reason": cut(one.reason, _HIT)}
+        for _, one in sorted(found.items())[:MOST_WAIVERS]
+    ]
+
+
+def _hit(found: Found, waived: Waived | None) -> Json:
     return {
         "path": cut(found.hit.path, _HIT),
         "message": cut(found.hit.message, _HIT),
         "evidence": cut(found.hit.evidence, _HIT),
         "fingerprint": found.fingerprint,
         "severity": found.severity.label,
+        **({"waiver": cut(waived.waiver, 253)} if waived is not None else {}),
     }
 
 

@@ -234,7 +234,11 @@ def test_webhook_reads_the_kinds_that_the_catalogue_looks_up() -> None:
         for r in rule["resources"]
     }
     looked_up = {(kind.group, kind.plural) for kind in CATALOGUE.admission_world_kinds()}
-    assert watched == looked_up | {("", "namespaces"), ("iocaudit.io", "auditpolicies")}
+    assert watched == looked_up | {
+        ("", "namespaces"),
+        ("iocaudit.io", "auditpolicies"),
+        ("iocaudit.io", "iocwaivers"),
+    }
 
 
 def test_webhook_may_write_nothing_and_read_no_secret() -> None:
@@ -325,13 +329,47 @@ def test_static_webhook_is_the_operators_own_and_the_operator_leaves_it_alone(tm
         called = webhook["clientConfig"]["service"]
         assert (called["namespace"], called["name"], called["port"]) == (service["namespace"], service["name"], 443)
     (operator,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", "iocaudit-operator")]
-    assert operator["spec"]["template"]["spec"]["containers"][0]["args"] == ["operator", "--no-manage-webhook"]
+    assert operator["spec"]["template"]["spec"]["containers"][0]["args"] == [
+        "operator",
+        "--waiver-max-days=90",
+        "--no-manage-webhook",
+    ]
     (webhook,) = [d for d in documents if (d["kind"], d["metadata"]["name"]) == ("Deployment", "iocaudit-admission")]
     # Without a certificate that both know, the operator takes no posts.
     assert webhook["spec"]["template"]["spec"]["containers"][0]["args"] == [
         "webhook",
         "--certificates=/etc/iocaudit/tls",
+        "--waiver-max-days=90",
     ]
+
+
+def test_webhook_and_operator_are_told_the_same_of_waivers() -> None:
+    told = [
+        [a for a in pod(name)["spec"]["containers"][0]["args"] if a.startswith("--waiver-max-days=")]
+        for name in PROCESSES
+    ]
+    assert told[0] == told[1] == [f"--waiver-max-days={OperatorOptions().longest_waiver.days}"]
+    assert WebhookOptions(Path()).longest_waiver == OperatorOptions().longest_waiver
+
+
+def test_only_a_role_of_its_own_may_accept_risks() -> None:
+    """Neither what everybody may see nor our processes' rights bring it along, and no role is aggregated from it."""
+    writing = {"create", "update", "patch", "delete", "deletecollection", "*"}
+    may = {
+        role["metadata"]["name"]: role
+        for role in cluster_roles(CATALOGUE)
+        for rule in role["rules"]
+        if "iocwaivers" in rule["resources"] and writing & set(rule["verbs"])
+    }
+    assert list(may) == ["iocaudit-waiver-editor"]
+    assert not [label for label in may["iocaudit-waiver-editor"]["metadata"]["labels"] if "aggregate" in label]
+    status = [
+        (role["metadata"]["name"], rule["verbs"])
+        for role in cluster_roles(CATALOGUE)
+        for rule in role["rules"]
+        if "iocwaivers/status" in rule["resources"]
+    ]
+    assert status == [("iocaudit-operator", ["update"])]
 
 
 def test_a_bundle_that_is_none_is_refused(tmp_path: Path) -> None:

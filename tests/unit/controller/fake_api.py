@@ -15,7 +15,7 @@ Json = dict[str, Any]
 Where = tuple[str, str, str]
 """Group, version, plural."""
 
-OURS = ("iocfindings", "clusteriocfindings", "auditreports", "clusterauditreports", "auditpolicies")
+OURS = ("iocfindings", "clusteriocfindings", "auditreports", "clusterauditreports", "auditpolicies", "iocwaivers")
 
 
 class FakeApi(Client):

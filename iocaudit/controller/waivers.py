@@ -1,0 +1,277 @@
+"""The IocWaivers of the cluster: what they cover now, what they were made for, and what each one's status says.
+
+Who is covered depends on the time, so that it is asked when findings are published, not when objects are audited.
+A waiver fails closed: one that cannot be read, that would hold too long, or of which nothing was recorded yet
+covers nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import ApiError, NotFoundError
+from iocaudit.controller.kept import Kept
+from iocaudit.controller.resources import IOC_WAIVER
+from iocaudit.core.kinds import Kind
+from iocaudit.core.report import Found, Waived
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.waivers import (
+    LONGEST,
+    MOST_COVERED,
+    Context,
+    Waiver,
+    WaiverError,
+    Waivers,
+    WaiverState,
+    moment,
+    read_waiver,
+)
+from iocaudit.sinks.custom_resources import cut
+
+_log = logging.getLogger(__name__)
+Clock = Callable[[], datetime]
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+_A_DAY = timedelta(days=1)
+_LONG = 2048
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a waiver speaks of now: hits, those it covers, and the fingerprints of all if it is to record them."""
+
+    matching: int = 0
+    covered: int = 0
+    fingerprints: set[str] | None = None
+
+
+class InForce:
+    """What the waivers say at one moment."""
+
+    def __init__(self, waivers: Waivers, now: datetime) -> None:
+        self._waivers, self._now = waivers, now
+
+    def speaks_of(self, check: str) -> bool:
+        return self._waivers.speaks_of(check)
+
+    def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> Waived | None:
+        return self._waivers.accept(found, kept.home, Context(dict(kept.labels), images), self._now)
+
+
+class Count:
+    """Counts what each waiver speaks of, whether it holds or not. Nothing is accepted meanwhile."""
+
+    def __init__(self, waivers: Waivers, to_record: Iterable[str]) -> None:
+        self._waivers = waivers
+        wanted = set(to_record)
+        self.tallies = {
+            waiver.name: Tally(fingerprints=set() if waiver.name in wanted else None) for waiver in waivers.all
+        }
+
+    def speaks_of(self, check: str) -> bool:
+        return self._waivers.speaks_of(check)
+
+    def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> None:
+        context = Context(dict(kept.labels), images)
+        for waiver in self._waivers.naming(found.check):
+            if not waiver.matches(found.check, found.subject, kept.home, context):
+                continue
+            tally = self.tallies[waiver.name]
+            tally.matching += 1
+            fingerprint = found.fingerprint
+            tally.covered += waiver.covers(fingerprint)
+            if tally.fingerprints is not None:
+                tally.fingerprints.add(fingerprint)
+
+
+@dataclass(slots=True)
+class StoredWaivers:
+    """Reads IocWaivers and writes their status. Of one that became unreadable nothing is kept in force."""
+
+    catalogue: Catalogue
+    longest: timedelta = LONGEST
+    clock: Clock = lambda: datetime.now(UTC)
+    current: Waivers = field(default_factory=Waivers)
+    """Those that can be read."""
+    _raw: dict[str, Json] = field(default_factory=dict)
+    _errors: dict[str, str] = field(default_factory=dict)
+    _tallies: dict[str, Tally] = field(default_factory=dict)
+    _changes_at: datetime = _FOREVER
+    """When the next of them ends, as of the last time that all findings were published by them."""
+
+    def load(self, raws: Iterable[Json]) -> bool:
+        """Take these as all waivers; whether what they cover may have changed."""
+        now = self.clock()
+        self._raw = {text(mapping(raw.get("metadata")).get("name")): raw for raw in raws}
+        good: list[Waiver] = []
+        errors: dict[str, str] = {}
+        for name, raw in sorted(self._raw.items()):
+            try:
+                good.append(read_waiver(raw, self.catalogue, stored=True, now=now))
+            except WaiverError as error:
+                errors[name] = str(error)
+                if self._errors.get(name) != str(error):
+                    _log.error("waiver refused: %s", error, extra={"waiver": name})
+        changed = tuple(good) != self.current.all or errors != self._errors
+        self._errors = errors
+        if changed:
+            self.current = Waivers(good, self.longest)
+            self._tallies = {name: tally for name, tally in self._tallies.items() if name in self._raw}
+        return changed
+
+    def in_force(self) -> InForce | None:
+        """What to publish findings by, as of now; None where there is no waiver."""
+        return InForce(self.current, self.clock()) if self.current else None
+
+    def begin(self) -> None:
+        """All findings are about to be published: whatever ends from now on makes it necessary again."""
+        self._changes_at = self.current.next_expiry(self.clock()) or _FOREVER
+
+    @property
+    def expires_in(self) -> float:
+        """Seconds until findings have to be published anew because a waiver ended; infinite where none will."""
+        if self._changes_at is _FOREVER:
+            return float("inf")
+        return max(0.0, (self._changes_at - self.clock()).total_seconds())
+
+    # -- what it was made for ------------------------------------------------------------------------------
+
+    @property
+    def unrecorded(self) -> frozenset[str]:
+        """The uids of those that hold and wait for a complete sweep to record what they were made for."""
+        return frozenset(self._uid(waiver.name) for waiver in self.current.all if self._waits(waiver))
+
+    def _waits(self, waiver: Waiver) -> bool:
+        return (
+            waiver.covered is not None
+            and "covered" not in mapping(self._raw[waiver.name].get("status"))
+            and waiver.holds(self.clock(), self.longest)
+        )
+
+    def _uid(self, name: str) -> str:
+        return text(mapping(self._raw[name].get("metadata")).get("uid"))
+
+    def count(self, since: frozenset[str], lacking: Iterable[Kind]) -> Count | None:
+        """What to ask of every hit at the end of a complete sweep; None where there is no waiver.
+
+        ``since``: the uids of those that waited for a record when the sweep began: only these get one, and only
+        if none of the ``lacking`` kinds concerns their checks, or hits that were not seen would never be covered.
+        """
+        if not self.current:
+            return None
+        blind = set(lacking)
+        to_record = [
+            waiver.name
+            for waiver in self.current.all
+            if self._waits(waiver) and self._uid(waiver.name) in since and not (self._looks_at(waiver) & blind)
+        ]
+        return Count(self.current, to_record)
+
+    def _looks_at(self, waiver: Waiver) -> set[Kind]:
+        checks = [check for name in waiver.checks if (check := self.catalogue.find(name)) is not None]
+        return {kind for check in checks for kind in (*check.looks_at, *check.needs)}
+
+    def record(self, client: Client, counted: Count | None) -> None:
+        """Take what was counted, and write the status of each waiver whose status says something else."""
+        self._tallies = counted.tallies if counted is not None else {}
+        self.write_status(client)
+
+    # -- status --------------------------------------------------------------------------------------------
+
+    def write_status(self, client: Client) -> int:
+        """Write the status of each waiver whose status says something else; returns how many.
+
+        By version: what was recorded is recorded once, whoever else writes. What fails is done by a later sweep.
+        """
+        written = 0
+        now = self.clock()
+        for name, raw in sorted(self._raw.items()):
+            status = self._status(name, raw, now)
+            if status == mapping(raw.get("status")):
+                continue
+            try:
+                self._raw[name] = client.replace(IOC_WAIVER, {**raw, "status": status}, subresource="status")
+            except NotFoundError:
+                continue
+            except ApiError as error:
+                _log.warning("could not write a waiver's status: %s", error, extra={"waiver": name})
+                continue
+            written += 1
+        if written:
+            self.load(list(self._raw.values()))
+        return written
+
+    def _status(self, name: str, raw: Json, now: datetime) -> Json:
+        before = mapping(raw.get("status"))
+        status: Json = {key: before[key] for key in ("covered", "lastMatch") if key in before}
+        tally = self._tallies.get(name)
+        if tally is not None:
+            if tally.fingerprints is not None and "covered" not in status:
+                kept = sorted(tally.fingerprints)[:MOST_COVERED]
+                status["covered"] = {
+                    "count": len(tally.fingerprints),
+                    "recordedAt": moment(now),
+                    "fingerprints": kept,
+                }
+                tally.covered = tally.matching - (len(tally.fingerprints) - len(kept))
+                tally.fingerprints = None
+            status["matching"] = tally.matching
+            status["uncovered"] = tally.matching - tally.covered
+        state, message = self.verdict(name, now, tally, recorded="covered" in status)
+        if tally is None:
+            # Not counted yet by this process: what was counted before still holds.
+            status |= {key: before[key] for key in ("matching", "uncovered") if key in before}
+            if state is WaiverState.INERT and "covered" in status and before.get("state") == WaiverState.ACTIVE:
+                state, message = WaiverState.ACTIVE, text(before.get("message"))
+        elif state is WaiverState.ACTIVE and _is_a_day_old(text(status.get("lastMatch")), now):
+            status["lastMatch"] = moment(now)
+        generation = mapping(raw.get("metadata")).get("generation", 0)
+        return status | {"observedGeneration": generation, "state": str(state), "message": cut(message, _LONG)}
+
+    def verdict(self, name: str, now: datetime, tally: Tally | None, *, recorded: bool) -> tuple[WaiverState, str]:
+        """State and reason. ``tally`` None: nothing was counted yet."""
+        if (error := self._errors.get(name)) is not None:
+            return WaiverState.REFUSED, error
+        waiver = next(one for one in self.current.all if one.name == name)
+        if reason := waiver.refusal(self.longest):
+            return WaiverState.REFUSED, reason
+        if now >= waiver.expires:
+            return WaiverState.EXPIRED, f"it ended at {moment(waiver.expires)}: what it covered is open again"
+        if waiver.covered is not None and not recorded:
+            return (
+                WaiverState.INERT,
+                "it covers nothing until a complete sweep, with every kind that its checks need, has recorded what it "
+                "was made for",
+            )
+        if tally is None:
+            return WaiverState.INERT, "what it matches has not been counted yet"
+        if not tally.matching:
+            return WaiverState.INERT, "no hit matches it now"
+        more = tally.matching - tally.covered
+        if not tally.covered:
+            return WaiverState.INERT, f"none of the {more} hits that match it is one it was made for: make a new waiver"
+        if more:
+            return (
+                WaiverState.ACTIVE,
+                f"{more} of {tally.matching} hits that match it are not covered: they came after it was made, or "
+                f"beyond the {MOST_COVERED} that are recorded",
+            )
+        return WaiverState.ACTIVE, "it covers every hit that matches it"
+
+    @property
+    def states(self) -> Mapping[WaiverState, int]:
+        """How many of them are in each state, as their status says."""
+        said = Counter(text(mapping(raw.get("status")).get("state")) for raw in self._raw.values())
+        return {state: said[state.value] for state in WaiverState}
+
+
+def _is_a_day_old(since: str, now: datetime) -> bool:
+    try:
+        return now - datetime.fromisoformat(since) >= _A_DAY
+    except (ValueError, TypeError):
+        return True
