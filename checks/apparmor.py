@@ -1,50 +1,38 @@
 """Containers without the AppArmor profile that a runtime brings."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Profile
+from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import mapping, text
 from iocaudit.core.wording import clip
 
 _ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+_FIELD = "appArmorProfile"
 _CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01", "nsa": "Hardening container environments"}
 
 
-class _Set(NamedTuple):
-    """A profile and where it was read."""
-
-    path: str
-    profile: Profile
-
-
-def _field(context: object, path: str) -> _Set | None:
-    raw = mapping(mapping(context).get("appArmorProfile"))
-    kind = text(raw.get("type"))
-    return _Set(f"{path}.securityContext.appArmorProfile.type", Profile.of(kind, raw)) if kind else None
-
-
-def _annotations(pod: PodSpec) -> dict[str, _Set]:
+def _annotations(pod: PodSpec) -> dict[str, Placed]:
     """Container name to what its annotation says; an empty one says nothing."""
     return {
-        key.removeprefix(_ANNOTATION): _Set(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
+        key.removeprefix(_ANNOTATION): Placed(
+            f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value)
+        )
         for key, value in pod.annotations.items()
         if key.startswith(_ANNOTATION) and isinstance(value, str) and value
     }
 
 
-def _effective(container: Container, annotations: dict[str, _Set]) -> _Set | None:
+def _effective(container: Container, annotations: dict[str, Placed]) -> Placed | None:
     """The container's own field, else its annotation, else the pod's field."""
     return (
-        _field(container.raw.get("securityContext"), container.path)
+        in_context(container.security_context, container.path, _FIELD)
         or annotations.get(container.name)
-        or _field(container.pod.spec.get("securityContext"), container.pod.path)
+        or in_context(container.pod.security_context, container.pod.path, _FIELD)
     )
 
 
@@ -95,9 +83,11 @@ def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     allowed = [Profile.from_annotation(entry) for entry in params["allowedProfiles"]]
     annotations = _annotations(pod)
     seen = {entry.path: entry.profile for entry in annotations.values()}
-    fields = [_field(container.raw.get("securityContext"), container.path) for container in pod.containers]
+    fields = [in_context(container.security_context, container.path, _FIELD) for container in pod.containers]
     seen |= {
-        one.path: one.profile for one in (_field(pod.spec.get("securityContext"), pod.path), *fields) if one is not None
+        one.path: one.profile
+        for one in (in_context(pod.security_context, pod.path, _FIELD), *fields)
+        if one is not None
     }
     for path, profile in seen.items():
         if not any(entry.kind == profile.kind and glob(entry.file or "*", profile.file) for entry in allowed):

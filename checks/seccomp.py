@@ -1,17 +1,15 @@
 """Containers without the filter on system calls that a runtime brings."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Profile
+from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
 from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import mapping, text
 from iocaudit.core.wording import clip
 
 _POD_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
@@ -19,36 +17,24 @@ _CONTAINER_ANNOTATION = "container.seccomp.security.alpha.kubernetes.io/"
 _UNSET = "not configured"
 _RESTRICTED_SINCE = 19
 _ANNOTATIONS_UNTIL = 27
+_FIELD = "seccompProfile"
 _CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01", "nsa": "Hardening container environments"}
 
 
-class _Set(NamedTuple):
-    """A profile and where it was read."""
-
-    path: str
-    profile: Profile
-
-
-def _field(context: object, path: str) -> _Set | None:
-    raw = mapping(mapping(context).get("seccompProfile"))
-    kind = text(raw.get("type"))
-    return _Set(f"{path}.securityContext.seccompProfile.type", Profile.of(kind, raw)) if kind else None
-
-
-def _annotation(pod: PodSpec, key: str) -> _Set | None:
+def _annotation(pod: PodSpec, key: str) -> Placed | None:
     value = pod.annotations.get(key)
     if not isinstance(value, str) or not value:
         return None
-    return _Set(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
+    return Placed(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
 
 
-def _effective(container: Container) -> _Set | None:
+def _effective(container: Container) -> Placed | None:
     """The container's own field, else its annotation, else the pod's field, else the pod's annotation."""
     pod = container.pod
     return (
-        _field(container.raw.get("securityContext"), container.path)
+        in_context(container.security_context, container.path, _FIELD)
         or _annotation(pod, _CONTAINER_ANNOTATION + container.name)
-        or _field(pod.spec.get("securityContext"), pod.path)
+        or in_context(pod.security_context, pod.path, _FIELD)
         or _annotation(pod, _POD_ANNOTATION)
     )
 
@@ -116,7 +102,7 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """
     profiles, files = tuple(params["allowedProfiles"]), tuple(params["allowedLocalhostFiles"])
     # The pod's own field is judged even where every container has another: the next one added would inherit it.
-    whole = _field(pod.spec.get("securityContext"), pod.path)
+    whole = in_context(pod.security_context, pod.path, _FIELD)
     found = [whole, *(_effective(container) for container in pod.containers)]
     seen = {one.path: one.profile for one in found if one is not None}
     for path, profile in seen.items():

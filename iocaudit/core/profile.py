@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from iocaudit.core.shape import text
+from iocaudit.core.shape import mapping, text
 
 RUNTIME_DEFAULT, LOCALHOST, UNCONFINED = "RuntimeDefault", "Localhost", "Unconfined"
 _BY_ANNOTATION = {
@@ -41,3 +41,17 @@ class Profile(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.file}" if self.file else self.kind
+
+
+class Placed(NamedTuple):
+    """A profile and where it was read."""
+
+    path: str
+    profile: Profile
+
+
+def in_context(context: object, path: str, field: str) -> Placed | None:
+    """The profile in ``field`` of the securityContext of a pod or container at ``path``; None where none is set."""
+    raw = mapping(mapping(context).get(field))
+    kind = text(raw.get("type"))
+    return Placed(f"{path}.securityContext.{field}.type", Profile.of(kind, raw)) if kind else None
