@@ -1,18 +1,33 @@
-"""``make gen``: writes what follows from the catalogue: the rights in a cluster and the README's table of checks."""
+"""``make gen``: writes what follows from the catalogue: the rights in a cluster, the documentation of the checks."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
 
-from iocaudit.cli.checks_command import as_markdown
 from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.sinks.catalogue import index
+from iocaudit.sinks.catalogue.blocks import Block
+from iocaudit.sinks.catalogue.markdown import as_markdown
+from iocaudit.sinks.catalogue.page import page
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CHECKS = re.compile(r"(?<=<!-- checks:begin -->\n).*?(?=<!-- checks:end -->)", re.DOTALL)
+_PAGE_HEAD = "<!-- Generated from the declarations of the checks by make gen. -->\n\n"
+_IDS_HEAD = """\
+# Every id that a check has, or has had: waivers, policies and baselines name them, so none is ever taken back or
+# given to another check. make gen adds new ones.
+"""
+_INDEXES: dict[str, Callable[[Catalogue], Iterator[Block]]] = {
+    "index.md": index.by_group,
+    "by-ioc.md": index.by_ioc,
+    "by-severity.md": index.by_severity,
+    "by-control.md": index.by_control,
+}
 
 
 class _Dumper(yaml.SafeDumper):
@@ -29,30 +44,55 @@ def rights(catalogue: Catalogue, namespace: str) -> str:
 
 
 def with_checks(readme: str, catalogue: Catalogue) -> str:
-    """The README with the table of checks between its markers; as it was, where they are absent."""
-    table = as_markdown(sorted(catalogue, key=lambda check: (check.group, check.id)))
+    """The README with the counts of checks between its markers; as it was, where they are absent."""
+    table = as_markdown([index.counts(catalogue, "docs")])
     return _CHECKS.sub(lambda _: table, readme, count=1)
 
 
+def with_ids(known: str, catalogue: Catalogue) -> str:
+    """The list of ids with those that are new: none ever leaves it, as an id lives for ever."""
+    ids = {line for line in known.splitlines() if line and not line.startswith("#")}
+    for check in catalogue:
+        ids |= {check.id, *check.aliases}
+    return _IDS_HEAD + "".join(f"{name}\n" for name in sorted(ids))
+
+
+def pages(catalogue: Catalogue) -> dict[str, str]:
+    """The documentation of the checks, by path below ``docs``."""
+    found = {f"checks/{check.id}.md": _page(page(check, catalogue)) for check in catalogue}
+    return found | {name: _page(blocks(catalogue)) for name, blocks in _INDEXES.items()}
+
+
+def _page(blocks: Iterator[Block]) -> str:
+    return _PAGE_HEAD + as_markdown(blocks)
+
+
 def generate(root: Path) -> list[Path]:
-    """Write what is out of date below ``root``; the files written."""
+    """Write what is out of date below ``root``, remove pages of checks that are gone; the files of both."""
     catalogue = builtin_catalogue()
-    rbac, readme = root / "manifests" / "base" / "rbac.yaml", root / "README.md"
+    rbac, readme, docs = root / "manifests" / "base" / "rbac.yaml", root / "README.md", root / "docs"
+    ids = docs / "ids"
     manifest = (root / "manifests" / "base" / "namespace.yaml").read_text(encoding="utf-8")
     namespace = next(iter(yaml.safe_load_all(manifest)))["metadata"]["name"]
     wanted = {
         rbac: rights(catalogue, namespace),
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
+        ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),
+        **{docs / name: text for name, text in pages(catalogue).items()},
     }
     written = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in written:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(wanted[path], encoding="utf-8")
-    return written
+    stale = sorted(path for path in (docs / "checks").glob("*.md") if path not in wanted)
+    for path in stale:
+        path.unlink()
+    return [*written, *stale]
 
 
 def main() -> None:
     for path in generate(_ROOT):
-        print(f"wrote {path.relative_to(_ROOT)}")
+        print(f"{'wrote' if path.exists() else 'removed'} {path.relative_to(_ROOT)}")
 
 
 if __name__ == "__main__":

@@ -1,66 +1,59 @@
-"""``iocaudit checks``: the catalogue as a table or JSON."""
-
-from typing import Any
+"""``iocaudit checks``: the catalogue as a table, JSON or Markdown."""
 
 import click
-import orjson
 
-from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
+from iocaudit.core.severity import IoC, Severity
 from iocaudit.engine.catalogue import builtin_catalogue
 
 
 @click.command("checks")
-@click.option("-o", "--output", type=click.Choice(["table", "json", "markdown"]), default="table")
-def command(output: str) -> int:
-    """List the checks: id, severity, IoC, profile, what is flagged."""
-    checks = sorted(builtin_catalogue(), key=lambda check: (check.group, check.id))
+@click.option("-o", "--output", type=click.Choice(["table", "json", "markdown"]), default="table", show_default=True)
+@click.option("--group", "groups", multiple=True, metavar="GROUP", help="Only checks of this group.")
+@click.option("--profile", type=click.Choice(["default", "strict"]), help="Only checks that this profile adds.")
+@click.option(
+    "--severity",
+    "severities",
+    multiple=True,
+    type=click.Choice([severity.label for severity in reversed(Severity)]),
+    help="Only checks of this severity.",
+)
+@click.option("--ioc", "iocs", multiple=True, type=click.IntRange(1, len(IoC)), help="Only checks of this IoC.")
+def command(
+    output: str, groups: tuple[str, ...], profile: str | None, severities: tuple[str, ...], iocs: tuple[int, ...]
+) -> int:
+    """List the checks: id, severity, IoC, profile, what is flagged.
+
+    An option that is given several times takes any of its values; different options all have to hold.
+    """
+    from iocaudit.sinks.catalogue.index import in_order  # late: nothing of it is needed for --help
+
+    catalogue = builtin_catalogue()
+    for group in groups:
+        if group not in catalogue.groups:
+            raise click.UsageError(f"there is no group {group!r} (groups: {', '.join(sorted(catalogue.groups))})")
+    checks = [
+        check
+        for check in in_order(catalogue)
+        if (not groups or check.group in groups)
+        and profile in (None, check.profile)
+        and (not severities or check.severity.label in severities)
+        and (not iocs or any(int(ioc) in iocs for ioc in check.iocs))
+    ]
     if output == "json":
-        click.echo(orjson.dumps([as_json(check) for check in checks], option=orjson.OPT_INDENT_2).decode())
+        from iocaudit.sinks.catalogue import records
+
+        click.echo(records.render(checks), nl=False)
     elif output == "markdown":
-        click.echo(as_markdown(checks), nl=False)
+        from iocaudit.sinks.catalogue.index import table
+        from iocaudit.sinks.catalogue.markdown import as_markdown
+
+        click.echo(as_markdown([table(checks)], links=False), nl=False)
     else:
-        width = max(len(check.id) for check in checks)
-        for check in checks:
-            iocs = ",".join(str(int(ioc)) for ioc in check.iocs)
-            click.echo(f"{check.id:<{width}}  {check.severity.label:<8}  {iocs:<5}  {check.profile:<7}  {check.title}")
+        from iocaudit.sinks.columns import columns
+
+        rows = [
+            (c.id, c.severity.label, ",".join(str(int(ioc)) for ioc in c.iocs), c.profile, c.group, c.title)
+            for c in checks
+        ]
+        click.echo(columns(("CHECK", "SEVERITY", "IOC", "PROFILE", "GROUP", "FLAGS"), rows), nl=False)
     return 0
-
-
-def as_json(check: Check) -> dict[str, Any]:
-    doc = doc_of(check)
-    return {
-        "id": check.id,
-        "title": doc.title,
-        "severity": check.severity.label,
-        "iocs": [int(ioc) for ioc in check.iocs],
-        "group": check.group,
-        "profile": check.profile,
-        "kinds": [str(kind) for kind in check.looks_at],
-        "needs": [str(kind) for kind in (*check.needs, *check.uses)],
-        "auditOnly": check.audit_only,
-        "admissionOnly": check.admission_only,
-        "controls": dict(check.controls),
-        "aliases": list(check.aliases),
-        "parameters": [
-            {
-                "name": parameter.name,
-                "description": parameter.description,
-                "schema": dict(parameter.schema),
-                "default": parameter.default,
-                "required": parameter.required,
-            }
-            for parameter in check.parameters
-        ],
-        "fix": doc.fix,
-    }
-
-
-def as_markdown(checks: list[Check]) -> str:
-    """The table of the README."""
-    lines = ["| check | severity | IoC | flags |", "|---|---|---|---|"]
-    for check in checks:
-        iocs = ", ".join(str(int(ioc)) for ioc in check.iocs)
-        strict = " (strict)" if check.profile == "strict" else ""
-        lines.append(f"| `{check.id}` | {check.severity.label} | {iocs} | {check.title}{strict} |")
-    return "\n".join(lines) + "\n"

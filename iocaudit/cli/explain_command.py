@@ -1,47 +1,32 @@
-"""``iocaudit explain CHECK``: what, why, bad, good, fix."""
-
-import textwrap
+"""``iocaudit explain CHECK``: a check's page in the terminal."""
 
 import click
 
 from iocaudit.cli.select import known_check
-from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
+from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import builtin_catalogue
 
 
 @click.command("explain")
-@click.argument("check")
-def command(check: str) -> int:
-    """Explain one check: what it flags and why, a bad and a good manifest, and the fix."""
-    click.echo(explanation(known_check(builtin_catalogue(), check)))
+@click.argument("checks", nargs=-1, metavar="[CHECK]...")
+@click.option("--ioc", type=click.IntRange(1, len(IoC)), help="What an indicator of compromise is, and its checks.")
+def command(checks: tuple[str, ...], ioc: int | None) -> int:
+    """Explain checks: what each flags and why, a bad and a good manifest, the fix, parameters and controls.
+
+    A check is named by its id, or by one that it had before.
+    """
+    if not checks and ioc is None:
+        raise click.UsageError("name a check, or give --ioc NUMBER (iocaudit checks lists the checks)")
+    from iocaudit.sinks.catalogue.index import of_ioc  # late: after usage is known good
+    from iocaudit.sinks.catalogue.page import page
+    from iocaudit.sinks.catalogue.terminal import show
+
+    catalogue = builtin_catalogue()
+    found = list(dict.fromkeys(known_check(catalogue, name) for name in checks))
+    pages = [list(of_ioc(IoC(ioc), catalogue))] if ioc is not None else []
+    pages += [list(page(check, catalogue)) for check in found]
+    for index, blocks in enumerate(pages):
+        if index:
+            click.echo("\n" + "-" * 72 + "\n")
+        show(blocks)
     return 0
-
-
-def explanation(check: Check) -> str:
-    """The text a terminal shows."""
-    doc = doc_of(check)
-    parts = [
-        f"{check.id}: {doc.title}",
-        f"severity {check.severity.label}, profile {check.profile}, IoC "
-        + "; ".join(f"{int(ioc)} {ioc.title}" for ioc in check.iocs),
-        doc.why,
-    ]
-    if check.parameters:
-        parts.append(
-            "Parameters:\n"
-            + "\n".join(
-                f"  {p.name}{' (required)' if p.required else f' (default {p.default!r})'}: {p.description}"
-                for p in check.parameters
-            )
-        )
-    for title, body in (("Bad", doc.bad), ("Good", doc.good), ("Under the parameters", doc.policy)):
-        if body:
-            parts.append(f"{title}:\n" + textwrap.indent(body.rstrip(), "  "))
-    if doc.fix:
-        parts.append(f"Fix: {doc.fix}")
-    if check.controls:
-        parts.append("Controls: " + ", ".join(f"{name} {value}" for name, value in check.controls.items()))
-    if doc.sources:
-        parts.append(f"Sources: {doc.sources}")
-    return "\n\n".join(parts)

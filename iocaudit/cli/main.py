@@ -12,8 +12,10 @@ from iocaudit.core.errors import IocauditError
 _COMMANDS = {
     "scan": ("scan_command", "Audit manifests in files and folders, or a live cluster."),
     "checks": ("checks_command", "List the checks."),
-    "explain": ("explain_command", "Explain one check."),
+    "explain": ("explain_command", "Explain checks, or an indicator of compromise."),
+    "policy": ("policy_command", "Ask which policy decides in a namespace, and why."),
     "rbac": ("rbac_command", "Ask who may do what, and how somebody gets to cluster-admin."),
+    "top": ("top_command", "Show the worst findings in a live cluster."),
     "webhook": ("webhook_command", "Run the validating admission webhook."),
     "operator": ("operator_command", "Run the operator."),
     "manifests": ("manifests_command", "Print what installs the auditor in a cluster."),
@@ -44,10 +46,15 @@ def cli() -> None:
     """Audit Kubernetes configuration against indicators of compromise."""
 
 
+def _called() -> str:
+    """The name to show: ``kubectl iocaudit`` where kubectl runs the program as its plugin."""
+    return "kubectl iocaudit" if os.path.basename(sys.argv[0]).startswith("kubectl-iocaudit") else "iocaudit"
+
+
 def main() -> None:
     """The entry point. Exit code 2 for wrong usage and for errors of our own, 130 for Ctrl-C."""
     try:
-        code = cli.main(prog_name="iocaudit", standalone_mode=False)
+        code = cli.main(prog_name=_called(), standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

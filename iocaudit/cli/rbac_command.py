@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from iocaudit.core.rbac.rules import rules_of
 from iocaudit.core.rbac.subjects import Subject, subject_of
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import visible
 
 Json = dict[str, Any]
@@ -75,7 +76,7 @@ def who_can_command(
         click.echo(json.dumps({**question, "grants": found, "notKnown": problems}, indent=2))
     else:
         rows = [(g.subject.title, _scope(g.binding), _title(g.binding), g.role, _names(g.names)) for g in grants]
-        _table(("SUBJECT", "NAMESPACE", "BINDING", "ROLE", "ONLY"), sorted(set(rows)))
+        click.echo(columns(("SUBJECT", "NAMESPACE", "BINDING", "ROLE", "ONLY"), sorted(set(rows))), nl=False)
         if not grants:
             click.echo(visible(f"nobody among what was read can {verb} {resource}"))
         _notes(problems)
@@ -238,18 +239,6 @@ def _outcome(start: Subject, outcome: Outcome) -> Json:
     ]
     found = {"subject": _identity(start), "clusterAdmin": bool(steps), "steps": steps}
     return {**found, "notKnown": list(outcome.problems)}
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns padded to their widest value; a column that is empty throughout is left out."""
-    shown = [tuple(visible(cell) for cell in row) for row in rows]
-    if not shown:
-        return
-    keep = [index for index in range(len(header)) if any(row[index] for row in shown)]
-    lines = [[row[index] for index in keep] for row in (tuple(header), *shown)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(keep))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _notes(problems: Iterable[str]) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 CIS_EDITIONS = ("1.12", "1.11", "1.10", "1.9")
 """Newest first."""
+CIS_KUBERNETES = {"1.12": "1.32 to 1.34", "1.11": "1.29 to 1.31", "1.10": "1.28", "1.9": "1.27"}
+"""The Kubernetes releases that each edition is about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

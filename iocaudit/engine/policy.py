@@ -315,13 +315,14 @@ class PolicySet:
         kept = self._kept.get(place)
         if kept is None:
             matching = [p for p in self.policies if p.matches(namespace, labels)]
-            kept = {c.id: s for c in self.catalogue if (s := self._decide(c, matching)).mode is not Mode.OFF}
+            kept = {c.id: s for c in self.catalogue if (s := self.setting(c, matching)).mode is not Mode.OFF}
             if len(self._kept) > 10_000:
                 self._kept.clear()
             self._kept[place] = kept
         return kept
 
-    def _decide(self, check: Check, matching: Iterable[Policy]) -> Setting:
+    def setting(self, check: Check, matching: Iterable[Policy]) -> Setting:
+        """What holds for a check where these policies apply, in the order in which they are asked."""
         defaults = check.strict_defaults if self.profile == "strict" else check.defaults
         for policy in matching:
             rule = policy.rule_for(check)

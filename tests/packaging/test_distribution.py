@@ -161,6 +161,15 @@ def test_explains_and_lists_its_checks(installed: Installed) -> None:
     assert "hostNetwork" in installed.run("explain", "host-network")
 
 
+def test_is_a_plugin_of_kubectl(installed: Installed) -> None:
+    path = f"{installed.program.parent}{os.pathsep}{os.environ['PATH']}"
+    command = [str(ensure().kubectl), "iocaudit", "top", "--help"]
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("Usage: kubectl iocaudit top "), done.stderr
+    assert done.returncode == 0
+
+
 def test_says_its_version_everywhere(installed: Installed, archives: Path) -> None:
     assert iocaudit.__version__ in installed.run("--version")
     assert wheel(archives).name == f"iocaudit-{iocaudit.__version__}-py3-none-any.whl"

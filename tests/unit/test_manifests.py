@@ -286,7 +286,7 @@ def test_alerts_ask_for_figures_that_the_processes_give() -> None:
 
 
 def copy_of_the_sources(folder: Path) -> Path:
-    for name in ("iocaudit", "admission", "checks", "manifests"):
+    for name in ("iocaudit", "admission", "checks", "manifests", "docs"):
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
@@ -299,13 +299,21 @@ def test_generate_has_nothing_to_write_and_writes_what_is_missing(tmp_path: Path
     rights, readme = copy / "manifests/base/rbac.yaml", copy / "README.md"
     rights.unlink()
     readme.write_text("<!-- checks:begin -->\nold\n<!-- checks:end -->\nkept\n", encoding="utf-8")
-    assert generate(copy) == [rights, readme]
+    page, gone, index = copy / "docs/checks/host-pid.md", copy / "docs/checks/gone.md", copy / "docs/by-ioc.md"
+    page.write_text("old\n", encoding="utf-8")
+    gone.write_text("stale\n", encoding="utf-8")
+    index.unlink()
+    assert generate(copy) == [rights, readme, page, index, gone]
+    assert not gone.exists()
     assert generate(copy) == []
+    for path in (page, index):
+        assert path.read_bytes() == (ROOT / path.relative_to(copy)).read_bytes()
     assert rights.read_bytes() == (MANIFESTS / "base/rbac.yaml").read_bytes()
     text = readme.read_text(encoding="utf-8")
     assert text.endswith("|\n<!-- checks:end -->\nkept\n")
     assert "\nold\n" not in text
-    assert all(f"| `{check.id}` |" in text for check in CATALOGUE)
+    assert all(f"[{group}](docs/index.md#{group})" in text for group in CATALOGUE.groups)
+    assert sum(int(number) for number in re.findall(r"\| (\d+) (?=\|)", text)) == len(CATALOGUE)
 
 
 def test_a_readme_without_markers_is_left_alone() -> None:

@@ -97,7 +97,7 @@ spec: {checks: [privileged-container], namespaces: [default], owner: us, reason:
 
 
 def test_checks_and_explain_print() -> None:
-    listed = iocaudit("checks").stdout.split()[0]
+    listed = iocaudit("checks").stdout.splitlines()[1].split()[0]
     done = iocaudit("explain", listed)
     assert done.returncode == 0
-    assert done.stdout.startswith(f"{listed}: ")
+    assert done.stdout.startswith(f"{listed}\n")

@@ -1,0 +1,229 @@
+"""checks, explain and policy explain: what the command line says of itself and of policies."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from unittest import mock
+
+import jsonschema
+import pytest
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import NotFoundError
+from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.core.check import Check
+from iocaudit.core.kinds import NAMESPACE
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.sinks.catalogue import records
+from tests.unit.cli.running import run
+from tests.unit.controller.fake_api import FakeApi
+
+CATALOGUE = builtin_catalogue()
+SCHEMA = json.loads(Path(records.__file__).with_name("catalogue.schema.json").read_text(encoding="utf-8"))
+POLICIES = """\
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: shop}
+spec:
+  priority: 100
+  match: {namespaces: [shop]}
+  checks:
+  - {ids: [untrusted-registry], mode: deny, parameters: {trusted: [hooli.com/]}}
+  - {groups: [network], mode: warn}
+---
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: gold}
+spec:
+  priority: 100
+  match: {namespaceSelector: {matchLabels: {tier: gold}}}
+  checks: [{groups: [network], mode: deny}]
+---
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: all}
+spec: {checks: [{profiles: [default], mode: audit}]}
+"""
+
+
+def listed(*arguments: str) -> list[str]:
+    code, out, _ = run("checks", "-o", "json", *arguments)
+    assert code == 0
+    found = json.loads(out)
+    jsonschema.validate(found, SCHEMA)
+    return [one["id"] for one in found]
+
+
+def test_checks_lists_all_of_them_by_group_and_narrows_them() -> None:
+    everything = listed()
+    assert everything == [c.id for c in sorted(CATALOGUE, key=lambda c: (c.group, c.id))]
+    assert listed("--ioc", "7") == [c for c in everything if 7 in _check(c).iocs]
+    assert listed("--group", "images", "--group", "secrets") == [
+        c for c in everything if _check(c).group in ("images", "secrets")
+    ]
+    narrow = listed("--profile", "strict", "--severity", "low", "--ioc", "3", "--ioc", "9")
+    assert narrow
+    assert all(_check(c).profile == "strict" and _check(c).severity.label == "low" for c in narrow)
+    assert all({3, 9} & set(_check(c).iocs) for c in narrow)
+
+
+def _check(check_id: str) -> Check:
+    found = CATALOGUE.find(check_id)
+    assert found is not None
+    return found
+
+
+def test_checks_as_table_and_as_markdown() -> None:
+    code, table, _ = run("checks", "--group", "session")
+    assert code == 0
+    assert [line.split()[0] for line in table.splitlines()] == ["CHECK", "ephemeral-container-added", "exec-session"]
+    code, text, _ = run("checks", "-o", "markdown", "--group", "session")
+    assert code == 0
+    assert text.splitlines()[0] == "| check | severity | IoC | flags |"
+    assert "| `exec-session` | medium | 4 |" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("checks", "--group", "pod"), "there is no group 'pod' (groups: images, network"),
+        (("checks", "--ioc", "11"), "11"),
+        (("explain",), "name a check"),
+        (("explain", "host-pid", "privlieged-container"), "did you mean privileged-container"),
+        (("explain", "--ioc", "0"), "0"),
+        (("policy", "explain"), "give -n NAMESPACE or --cluster-scope"),
+        (("policy", "explain", "-nshop", "--cluster-scope"), "give -n NAMESPACE or --cluster-scope"),
+        (("policy", "explain", "-nshop", "--label", "tier"), "write KEY=VALUE"),
+        (("policy", "explain", "-nshop", "--check", "nothing-such"), "there is no check 'nothing-such'"),
+        (("policy", "explain", "-nshop", "--policy", "no-such-file.yaml"), "no-such-file.yaml"),
+        (("policy", "explain", "-nshop", "--cluster", "--policy", "a.yaml"), "leave out --policy and --label"),
+        (("policy", "explain", "-nshop", "--context", "a"), "--context goes with --cluster"),
+    ],
+)
+def test_wrong_usage_is_2_and_says_what_is_wrong(arguments: tuple[str, ...], said: str) -> None:
+    code, out, error = run(*arguments)
+    assert code == 2
+    assert said in error
+    assert out == ""
+
+
+def test_explain_prints_each_check_once_whatever_it_is_called() -> None:
+    code, out, _ = run("explain", "host-pid", "exec-session", "host-pid")
+    assert code == 0
+    parts = out.split("\n" + "-" * 72 + "\n")
+    assert [part.strip().splitlines()[0] for part in parts] == ["host-pid", "exec-session"]
+    assert "hostPID: true" in parts[0]
+    assert "in the webhook only, on CONNECT" in parts[1]
+    aliased = [(check.id, alias) for check in CATALOGUE for alias in check.aliases]
+    for check_id, alias in aliased:
+        assert run("explain", alias) == run("explain", check_id)
+
+
+def test_explain_an_indicator() -> None:
+    code, out, _ = run("explain", "--ioc", "7")
+    assert code == 0
+    assert "Anomalies in DNS requests." in out
+    assert "dns-egress-blocked" in out
+    assert "it shows at run time" in run("explain", "--ioc", "8")[1]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "policies.yaml"
+    path.write_text(POLICIES, encoding="utf-8")
+    return str(path)
+
+
+def test_policy_explain_as_json(file: str) -> None:
+    code, out, _ = run("policy", "explain", "-nshop", "--policy", file, "--label", "tier=gold", "-ojson")
+    assert code == 0
+    found = json.loads(out)
+    assert found["asked"] == [{"name": n, "priority": p} for n, p in (("gold", 100), ("shop", 100), ("all", 0))]
+    assert (found["namespace"], found["labels"], found["notHere"], found["refused"]) == (
+        "shop", {"tier": "gold"}, [], [],
+    )  # fmt: skip
+    checks = {one["check"]: one for one in found["checks"]}
+    assert len(checks) == len(CATALOGUE)
+    image = checks["untrusted-registry"]
+    assert (image["mode"], image["severity"], image["notConfigured"]) == ("deny", "high", [])
+    assert image["parameters"]["trusted"] == ["hooli.com/"]
+    assert image["decidedBy"] | {"parameters": {}} == {
+        "policy": "shop", "priority": 100, "rule": "spec.checks[0]", "namedBy": "id",
+        "mode": "deny", "severity": "high", "parameters": {},
+    }  # fmt: skip
+    assert [one["policy"] for one in image["shadowed"]] == ["all"]
+    limit = checks["no-rate-limit"]
+    assert (limit["decidedBy"]["policy"], limit["mode"], limit["conflicts"]) == ("gold", "deny", ["shop"])
+    assert [one["policy"] for one in limit["shadowed"]] == ["shop", "all"]
+    assert (checks["low-uid"]["mode"], checks["low-uid"]["decidedBy"]) == ("off", None)
+
+
+def test_policy_explain_as_table(file: str) -> None:
+    only = ("--check", "no-rate-limit", "--check", "untrusted-registry", "--check", "low-uid")
+    code, out, _ = run("policy", "explain", "-nshop", "--policy", file, *only)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "namespace shop: asked in this order: shop (priority 100), all (priority 0)"
+    assert lines[1] == "not here: gold"
+    rows = {line.split()[0]: line for line in lines[4:]}
+    assert "warn  " in rows["no-rate-limit"]
+    assert "shop, spec.checks[1] by group" in rows["no-rate-limit"]
+    assert rows["no-rate-limit"].endswith("all, spec.checks[0] by profile: audit")
+    assert '{"trusted": ["hooli.com/"]}' in rows["untrusted-registry"]
+    assert "default (profile strict is not on)" in rows["low-uid"]
+    out = run("policy", "explain", "-nshop", "--policy", file, "--label", "tier=gold", *only)[1]
+    assert "conflict: gold and shop have the same priority" in out
+    out = run("policy", "explain", "-nother", "--policy", file, *only)[1]
+    assert "not configured: untrusted-registry does not run: a policy has to set its parameter trusted" in out
+    out = run("policy", "explain", "--cluster-scope", "--check", "wildcard-rule")[1]
+    assert out.startswith("cluster-scoped objects: no policy applies\n")
+    assert "warn (critical hits: deny)" in out
+
+
+def test_policy_explain_of_a_cluster_takes_its_labels_and_says_what_is_refused() -> None:
+    api = FakeApi()
+    api.put(NAMESPACE, "shop", metadata={"labels": {"tier": "gold"}})
+    match = {"namespaceSelector": {"matchLabels": {"tier": "gold"}}}
+    api.put(AUDIT_POLICY, "gold", spec={"match": match, "checks": [{"ids": ["host-pid"], "mode": "deny"}]})
+    api.put(AUDIT_POLICY, "bad", spec={"checks": [{"ids": ["host-pid"], "mode": "block"}]})
+    with mock.patch.object(Client, "connect", return_value=api):
+        code, out, _ = run("policy", "explain", "-nshop", "--cluster", "--check", "host-pid", "-ojson")
+        assert code == 2
+        found = json.loads(out)
+        assert found["labels"] == {"tier": "gold"}
+        assert found["checks"][0]["decidedBy"]["policy"] == "gold"
+        assert found["refused"][0]["policy"] == "bad"
+        assert "spec.checks[0].mode" in found["refused"][0]["reason"]
+        code, out, _ = run("policy", "explain", "-nshop", "--cluster", "--check", "host-pid")
+        assert code == 2
+        assert "refused: AuditPolicy bad: spec.checks[0].mode" in out
+        code, _, error = run("policy", "explain", "-nnone", "--cluster")
+        assert code == 2
+        assert "there is no namespace 'none'" in error
+    assert not api.writes
+
+
+def test_a_cluster_without_our_kinds_is_said() -> None:
+    api = FakeApi()
+
+    def before(_method: str, path: str) -> None:
+        if "auditpolicies" in path or "findings" in path:
+            raise NotFoundError(path, 404, "NotFound", "the server could not find the requested resource")
+
+    api.before = before
+    with mock.patch.object(Client, "connect", return_value=api):
+        for arguments in (("policy", "explain", "--cluster-scope", "--cluster"), ("top",)):
+            code, out, error = run(*arguments)
+            assert (code, out) == (2, "")
+            assert "iocaudit is not installed in it" in error
+
+
+def test_as_a_plugin_it_goes_by_kubectls_name() -> None:
+    with mock.patch.object(sys, "argv", ["/usr/local/bin/kubectl-iocaudit", "top", "--help"]):
+        from iocaudit.cli import main
+
+        assert main._called() == "kubectl iocaudit"
+    with mock.patch.object(sys, "argv", ["iocaudit"]):
+        assert main._called() == "iocaudit"
