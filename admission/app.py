@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import TypeVar
 
 import orjson
@@ -13,9 +14,10 @@ from fastapi import FastAPI
 
 from admission.metrics import AdmissionMetrics
 from admission.owners import Get
-from admission.review import decide, fetch_owner, may_be_spared, respond
+from admission.review import decide, fetch_owners, may_be_spared, respond
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, spare
+from iocaudit.engine.waivers import LONGEST
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer, header
 from iocaudit.serving.durations import deadline_from
 from iocaudit.serving.limits import Bounds, Limits
@@ -47,8 +49,10 @@ class ValidateApp:
         get: Get | None = None,
         denied: Denied | None = None,
         hold: Hold = nullcontext,
+        longest_waiver: timedelta = LONGEST,
     ) -> None:
         """``hold`` keeps the auditor's world from changing while it is entered."""
+        self._longest_waiver = longest_waiver
         self._auditor = auditor
         self._metrics = metrics
         self._get = get
@@ -73,7 +77,7 @@ class ValidateApp:
 
         def judge() -> tuple[Review, Verdict]:
             review = read_review(body)
-            return review, decide(review, self._auditor(), deadline)
+            return review, decide(review, self._auditor(), deadline, longest_waiver=self._longest_waiver)
 
         try:
             review, verdict = await self._aside(judge) if aside else judge()
@@ -82,11 +86,11 @@ class ValidateApp:
             await answer(send, 400, f"{error}\n")
             return
         if not verdict.allowed and self._get is not None and may_be_spared(review):
-            owner = await asyncio.to_thread(fetch_owner, review, self._get)
-            if owner is not None:
+            owners = await asyncio.to_thread(fetch_owners, review, self._get)
+            if owners:
 
                 def judge_again() -> Verdict:
-                    return decide(review, self._auditor(), deadline, owner)
+                    return decide(review, self._auditor(), deadline, owners)
 
                 verdict = await self._aside(judge_again) if aside else judge_again()
         review.forget_pods()

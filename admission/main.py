@@ -42,13 +42,15 @@ def main(options: WebhookOptions) -> None:
 
 async def _serve(options: WebhookOptions) -> None:
     catalogue = builtin_catalogue()
-    state = State(catalogue, profile=options.profile)
+    state = State(catalogue, profile=options.profile, longest_waiver=options.longest_waiver)
     client = Client.connect(options.kubeconfig, options.context)
     owners = Client.connect(options.kubeconfig, options.context, timeout=1.0)
     registry = new_registry("webhook")
     metrics = AdmissionMetrics(registry)
     for word, count in state.counts.items():
         metrics.policies.labels(word).set_function(count)
+    for word, count in state.waiver_counts.items():
+        metrics.waivers.labels(word).set_function(count)
     readiness = Readiness([str(kind) for kind in state.kinds])
     drain = Drain(readiness, grace=options.drain_seconds)
     drain.on_signals()
@@ -74,6 +76,7 @@ async def _serve(options: WebhookOptions) -> None:
         get=owners.get,
         denied=reporter.denied if reporter is not None else None,
         hold=state.hold,
+        longest_waiver=options.longest_waiver,
     )
     try:
         await serve(

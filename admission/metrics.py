@@ -25,6 +25,15 @@ class AdmissionMetrics:
             "iocaudit_admission_seconds", "Seconds from body to answer.", buckets=LATENCY_BUCKETS, registry=registry
         )
         self.faults = Counter("iocaudit_admission_faults_total", "Checks that failed.", ["check"], registry=registry)
+        self.waived = Counter(
+            "iocaudit_admission_waived_total",
+            "Requests with hits that a waiver covers, by check.",
+            ["check"],
+            registry=registry,
+        )
+        self.waivers = Gauge(
+            "iocaudit_waivers", "IocWaivers by whether they can be read.", ["state"], registry=registry
+        )
         self.malformed = Counter(
             "iocaudit_admission_malformed_total", "Bodies that were no AdmissionReview.", registry=registry
         )
@@ -55,5 +64,7 @@ class AdmissionMetrics:
         self.latency.observe(seconds)
         for check in {found.check for found in verdict.denials}:
             self.denied_by.labels(check).inc()
+        for check in {waived.found.check for waived in verdict.waived}:
+            self.waived.labels(check).inc()
         for fault in (*verdict.faults, *verdict.fault_denials):
             self.faults.labels(fault.check).inc()

@@ -1,4 +1,4 @@
-"""What the webhook knows of the cluster: the world the checks look into, and the policies in force.
+"""What the webhook knows of the cluster: the world the checks look into, policies and waivers in force.
 
 Changes come from watching threads and are applied in the event loop, so that a review never sees half of one,
 and wait while a large review is judged in a thread of its own.
@@ -10,25 +10,37 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from iocaudit.cluster.watch import Sink
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import Policy, PolicySet, read_policy
+from iocaudit.engine.waivers import LONGEST, Waiver, WaiverError, Waivers, read_waiver
 
 _log = logging.getLogger(__name__)
-AUDIT_POLICY = Kind("iocaudit.io", "v1alpha1", "AuditPolicy", "auditpolicies", namespaced=False)
 
 
 class State:
-    """Holds the auditor in force. A policy that cannot be used leaves its last good version in force."""
+    """Holds the auditor in force.
 
-    def __init__(self, catalogue: Catalogue, *, profile: str = "default") -> None:
+    A policy that cannot be used leaves its last good version in force; a waiver that cannot be read covers nothing.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        profile: str = "default",
+        longest_waiver: timedelta = LONGEST,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.catalogue = catalogue
         self.profile = profile
         self.world = World()
@@ -36,6 +48,9 @@ class State:
         self._waiting: list[Callable[[], None]] = []
         self._good: dict[str, Policy] = {}
         self._bad: dict[str, str] = {}
+        self._longest, self._clock = longest_waiver, clock
+        self._waivers: dict[str, Waiver] = {}
+        self._unreadable: dict[str, str] = {}
         self.auditor = Auditor(catalogue, PolicySet(catalogue, (), profile), self.world)
 
     def change(self, apply: Callable[[], None]) -> None:
@@ -62,7 +77,7 @@ class State:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """What has to be loaded before the webhook may answer."""
-        return tuple(dict.fromkeys((AUDIT_POLICY, NAMESPACE, *self.catalogue.admission_world_kinds())))
+        return tuple(dict.fromkeys((AUDIT_POLICY, IOC_WAIVER, NAMESPACE, *self.catalogue.admission_world_kinds())))
 
     @property
     def invalid(self) -> dict[str, str]:
@@ -74,6 +89,11 @@ class State:
         """For a metric: the policies as they stand in the cluster, by whether they could be used."""
         return {"invalid": lambda: len(self._bad), "valid": lambda: len(self._good.keys() - self._bad.keys())}
 
+    @property
+    def waiver_counts(self) -> dict[str, Callable[[], int]]:
+        """For a metric: the waivers by whether they can be read."""
+        return {"unreadable": lambda: len(self._unreadable), "readable": lambda: len(self._waivers)}
+
     def replace(self, kind: Kind, resources: list[Resource]) -> None:
         if kind is AUDIT_POLICY:
             names = {resource.name for resource in resources}
@@ -83,6 +103,9 @@ class State:
             for resource in resources:
                 self._read(resource)
             self._use()
+        elif kind is IOC_WAIVER:
+            self._unreadable.clear()
+            self._take_waivers({}, resources)
         else:
             self.world.replace(kind, resources)
 
@@ -90,6 +113,8 @@ class State:
         if resource.kind is AUDIT_POLICY:
             self._read(resource)
             self._use()
+        elif resource.kind is IOC_WAIVER:
+            self._take_waivers(self._waivers, [resource])
         else:
             self.world.put(resource)
 
@@ -98,6 +123,9 @@ class State:
             self._good.pop(resource.name, None)
             self._bad.pop(resource.name, None)
             self._use()
+        elif resource.kind is IOC_WAIVER:
+            self._unreadable.pop(resource.name, None)
+            self._take_waivers({name: one for name, one in self._waivers.items() if name != resource.name}, [])
         elif resource.kind is not None:
             self.world.remove(resource.kind, self.world.namespace_of(resource), resource.name)
 
@@ -109,21 +137,44 @@ class State:
             self._bad[resource.name] = str(error)
             _log.warning("%s; %s", error, "its last good version stays" if resource.name in self._good else "ignored")
 
+    def _take_waivers(self, others: dict[str, Waiver], resources: list[Resource]) -> None:
+        """Put these in force beside the others. Nothing is made anew where only a status says something else."""
+        waivers = dict(others)
+        for resource in resources:
+            waivers.pop(resource.name, None)
+            self._unreadable.pop(resource.name, None)
+            try:
+                waivers[resource.name] = read_waiver(resource.raw, self.catalogue, stored=True, now=self._clock())
+            except WaiverError as error:
+                self._unreadable[resource.name] = str(error)
+                _log.warning("%s; it covers nothing", error)
+        if waivers != self._waivers:
+            self._waivers = waivers
+            self._use()
+
     def incomplete(self, kind: Kind, reason: str) -> bool:
         """Note that a kind cannot be known whole; whether the webhook may answer all the same.
 
         Checks that need the kind say Skipped, as ``onIncomplete`` has it. Policies, and the namespaces whose
         labels they select by, decide what is denied at all: without those the defaults would rule unnoticed.
-        What was loaded of them before stays in force.
+        What was loaded of them before stays in force. Waivers only ever take denials away: without them everything
+        is judged as if there were none, so that the webhook may answer; which of those that were loaded still hold
+        nobody can say, so that none does.
         """
         if kind is AUDIT_POLICY:
             return False
+        if kind is IOC_WAIVER:
+            _log.error("no waiver is in force: %s", reason)
+            self._unreadable.clear()
+            self._take_waivers({}, [])
+            return True
         self.world.mark_incomplete(kind, reason)
         return kind is not NAMESPACE
 
     def _use(self) -> None:
         policies = PolicySet(self.catalogue, tuple(self._good.values()), self.profile)
-        self.auditor = Auditor(self.catalogue, policies, self.world)
+        waivers = Waivers(self._waivers.values(), self._longest)
+        self.auditor = Auditor(self.catalogue, policies, self.world, waivers.acceptor(self._clock))
 
 
 Loaded = Callable[[Kind, str | None], None]

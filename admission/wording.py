@@ -15,6 +15,8 @@ MOST_WARNINGS = 30
 OBJECT = "object"
 """Stands in an annotation where a part of the object could not be read, so that no check could judge it."""
 
+_MOST_NAMES = 64
+
 _Entry = Found | Fault | Skipped
 
 
@@ -25,7 +27,8 @@ def _clip(text: str, limit: int) -> str:
 
 def denial(verdict: Verdict) -> str:
     """The message of ``status``: each reason names object, field and value, and how to mend it."""
-    lines = [_line(found) for found in verdict.denials[:_MOST_DENIALS]]
+    lines = [_clip(verdict.refusal, _LONGEST_LINE)] if verdict.refusal else []
+    lines += [_line(found) for found in verdict.denials[:_MOST_DENIALS]]
     if len(verdict.denials) > _MOST_DENIALS:
         lines.append(f"and {len(verdict.denials) - _MOST_DENIALS} more")
     for fault in verdict.fault_denials[:_MOST_DENIALS]:
@@ -45,6 +48,7 @@ def _line(found: Found) -> str:
 def warnings(verdict: Verdict) -> list[str]:
     """At most MOST_WARNINGS lines of at most LONGEST_WARNING characters, none twice."""
     said = [f"{found.check}: {found.message}" for found in verdict.warnings]
+    said += verdict.notes
     said += [f"{fault.check} could not be evaluated: {fault.error}" for fault in verdict.faults]
     for checks, entry in by_reason(verdict.skipped):
         said.append(f"not evaluated: {checks + ': ' if checks else ''}{entry.reason}")
@@ -61,16 +65,22 @@ def _reason(entry: Skipped) -> str:
 
 
 def annotations(verdict: Verdict) -> dict[str, str]:
-    """Audit annotations: which checks said what; keys are qualified names without a slash."""
+    """Audit annotations: which checks said what, and which waivers; keys are qualified names without a slash."""
     said: dict[str, Sequence[_Entry]] = {
         "denied": verdict.denials,
         "warned": verdict.warnings,
         "observed": verdict.observed,
         "faults": (*verdict.faults, *verdict.fault_denials),
         "incomplete": (*verdict.skipped, *verdict.incomplete_denials),
+        "waived": [waived.found for waived in verdict.waived],
         **verdict.spared,
     }
-    return {key: _ids(entries) for key, entries in said.items() if entries}
+    found = {key: _ids(entries) for key, entries in said.items() if entries}
+    if verdict.waived:
+        found["waivers"] = ",".join(sorted({waived.waiver for waived in verdict.waived})[:_MOST_NAMES])
+    if verdict.refusal:
+        found["refused"] = _clip(verdict.refusal, _LONGEST_LINE)
+    return found
 
 
 def _ids(entries: Sequence[_Entry]) -> str:

@@ -12,6 +12,7 @@ from iocaudit.controller.events import Watches
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Cluster
 from iocaudit.controller.worker import Worker
+from iocaudit.engine.waivers import WaiverState
 
 
 class OperatorMetrics:
@@ -33,6 +34,8 @@ class OperatorMetrics:
         self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
         self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
         self.waivers = gauge("waivers", "IocWaivers by the state in their status.", ("state",))
+        for word in WaiverState:
+            self.waivers.labels(word.value).set(0)
         self.registered = gauge("webhook_registered", "1 while the webhook configuration stands as it should.")
         self.expiry = gauge("certificate_expiry_timestamp_seconds", "When the issued serving certificate expires.")
         self.writes = counter("writes", "Writes of findings and reports.", ("action",))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
@@ -93,6 +94,8 @@ def configuration(
     everything = catalogue.admission_rules()
     deny = catalogue.admission_rules(check.id for check in catalogue if policies.may_deny(check))
     rest = {kind: left for kind, wanted in everything.items() if (left := wanted - deny.get(kind, frozenset()))}
+    # Fails open: the operator refuses the same policies and waivers, and neither may be shut out by our absence.
+    rest |= dict.fromkeys((AUDIT_POLICY, IOC_WAIVER), frozenset({Operation.CREATE, Operation.UPDATE}))
     # Ours is spared too, so that nothing stops whoever mends the auditor; what happens in it is still seen.
     spared = sorted({*SYSTEM_NAMESPACES, *exclude, target.namespace})
     outside = _by_name("NotIn", spared)

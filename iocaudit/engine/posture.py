@@ -14,7 +14,8 @@ from iocaudit.engine.policy import Mode, Setting
 class Verdict:
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
-    ``waived`` are hits that a waiver covers.
+    ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, ``notes``
+    what whoever writes one should know.
     ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
     (``exempt``, ``existing``, ``system``) to the hits it spared.
     """
@@ -29,6 +30,8 @@ class Verdict:
     skipped: tuple[Skipped, ...] = ()
     spared: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
     waived: tuple[Waived, ...] = ()
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
 
 
 _NOTHING = Verdict(allowed=True)
@@ -106,6 +109,7 @@ def spare(verdict: Verdict, why: str) -> Verdict:
         skipped=(*verdict.skipped, *verdict.incomplete_denials),
         spared={**verdict.spared, why: verdict.denials} if verdict.denials else verdict.spared,
         waived=verdict.waived,
+        notes=(*verdict.notes, *([verdict.refusal] if verdict.refusal else [])),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from admission.state import AUDIT_POLICY, State, loop_sink
+from admission.state import State, loop_sink
 from iocaudit.core.kinds import LIMIT_RANGE, NAMESPACE, Kind
+from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.catalogue import builtin_catalogue
 

@@ -110,6 +110,51 @@ def test_two_waivers_never_add_up() -> None:
     assert sorted(found.check for found in report.found) == ["host-pid", "privileged-container", "privileged-container"]
 
 
+NAMES, IMAGES = ("web", "db"), ("hooli.com/web:1", "hooli.com/side:1", "evil.io/web:1")
+SPECS = st.fixed_dictionaries(
+    {
+        "checks": st.lists(st.sampled_from(["privileged-container", "host-pid"]), min_size=1, max_size=2, unique=True),
+        "namespaces": st.lists(st.sampled_from(["shop", "sh*", "elsewhere"]), max_size=2, unique=True),
+        "clusterScope": st.just(True),
+    },
+    optional={
+        "kinds": st.lists(st.sampled_from(["Pod", "Deployment.apps"]), max_size=2, unique=True),
+        "names": st.lists(st.sampled_from(["web", "w*", "db"]), max_size=2, unique=True),
+        "labels": st.sampled_from([{"matchLabels": {"app": "a"}}, {"matchLabels": {"tier": "b"}}]),
+        "images": st.lists(st.sampled_from(["hooli.com/web", "hooli.com/side", "evil.io/"]), max_size=2, unique=True),
+        "expires": st.sampled_from(["2026-11-24T11:59:59Z", "2026-11-24T12:00:00Z", "2026-11-24T12:00:01Z"]),
+        "allowNew": st.booleans(),
+    },
+)
+PODS = st.builds(
+    pod,
+    namespace=st.sampled_from(["shop", "elsewhere", "other"]),
+    name=st.sampled_from(NAMES),
+    image=st.sampled_from(IMAGES),
+    labels=st.sampled_from([{}, {"app": "a"}, {"tier": "b"}, {"app": "a", "tier": "b"}]),
+)
+
+
+@given(st.lists(SPECS, max_size=5), PODS, st.data())
+def test_no_set_of_waivers_covers_a_hit_that_none_covers_alone(specs: list[Json], subject: Resource, data: Any) -> None:
+    every = [found.fingerprint for found in audit(subject).found]
+    waivers = []
+    for number, spec in enumerate(specs):
+        known = data.draw(st.lists(st.sampled_from(every), max_size=len(every), unique=True))
+        status = {"covered": {"count": len(known), "fingerprints": known}}
+        waivers.append(waiver(f"w{number}", stored=True, status=status, **spec))
+    together = {one.found.fingerprint: one.waiver for one in audit(subject, *waivers).waived}
+    alone = {one.name: {w.found.fingerprint for w in audit(subject, one).waived} for one in waivers}
+    assert set(together) == set().union(*alone.values())
+    assert all(fingerprint in alone[name] for fingerprint, name in together.items()), "named is who covers it by itself"
+    assert together == {w.found.fingerprint: w.waiver for w in audit(subject, *reversed(waivers)).waived}
+    for one in waivers:
+        if alone[one.name]:
+            assert any(subject.namespace in (name, "shop" if name == "sh*" else "") for name in one.namespaces)
+            assert one.expires > NOW
+            assert one.covered is None or alone[one.name] <= one.covered
+
+
 def test_a_stored_waiver_covers_what_was_recorded_and_nothing_new() -> None:
     fingerprints = [found.fingerprint for found in audit(pod()).found if "app" in found.hit.path]
     assert left(pod(), waiver(stored=True)) == ["app", "side"]

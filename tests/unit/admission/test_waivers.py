@@ -1,0 +1,446 @@
+"""Waivers at admission: what they let through, when they stop, whom they never speak for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from admission import wording
+from admission.review import decide, fetch_owners, may_be_spared, respond
+from admission.state import State, loop_sink
+from iocaudit.cluster.errors import NotFoundError, UnreachableError
+from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.engine.audit import Deadline
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.posture import Verdict, spare
+from iocaudit.sources.admission_review import Review, read_review
+
+CATALOGUE = builtin_catalogue()
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ENDS = datetime(2026, 12, 24, tzinfo=UTC)
+Json = dict[str, Any]
+DEPLOYMENT_CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
+REPLICASET_CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
+CRONJOB_CONTROLLER = "system:serviceaccount:kube-system:cronjob-controller"
+JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
+
+
+def waiver(name: str = "legacy", *, covered: list[str] | None = None, **spec: Any) -> Resource:
+    base = {
+        "checks": ["privileged-container"],
+        "namespaces": ["shop"],
+        "owner": "team-shop",
+        "reason": "until v2 is out",
+        "expires": "2026-12-24T00:00:00Z",
+        "allowNew": covered is None,
+    }
+    raw: Json = {
+        "apiVersion": "iocaudit.io/v1alpha1",
+        "kind": "IocWaiver",
+        "metadata": {"name": name, "creationTimestamp": "2026-11-20T00:00:00Z"},
+        "spec": {**base, **spec},
+    }
+    if covered is not None:
+        raw["status"] = {"covered": {"count": len(covered), "fingerprints": covered}}
+    return Resource(raw, CLUSTER, kind=IOC_WAIVER)
+
+
+class Clock:
+    """Time that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def state_with(*waivers: Resource, clock: Clock | None = None, existing: str = "warn", **more: Any) -> State:
+    state = State(CATALOGUE, clock=clock or Clock(), **more)
+    spec = {"checks": [{"ids": ["privileged-container", "host-pid"], "mode": "deny"}], "existing": existing}
+    raw = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": "p"}, "spec": spec}
+    state.replace(AUDIT_POLICY, [Resource(raw, CLUSTER, kind=AUDIT_POLICY)])
+    state.replace(IOC_WAIVER, list(waivers))
+    return state
+
+
+def pod_spec(image: str = "hooli.com/web:1", **more: Any) -> Json:
+    container = {"name": "app", "image": image, "securityContext": {"privileged": True}}
+    return {"containers": [container], **more}
+
+
+def metadata(name: str, *, made_by: tuple[str, str] | None = None, **more: Any) -> Json:
+    found: Json = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "labels": {"app": "web"}, **more}
+    if made_by is not None:
+        kind, owner = made_by
+        version = "batch/v1" if kind in ("Job", "CronJob") else "apps/v1"
+        reference = {"apiVersion": version, "kind": kind, "name": owner, "uid": f"uid-{owner}", "controller": True}
+        found["ownerReferences"] = [reference]
+    return found
+
+
+def pod(name: str = "web", image: str = "hooli.com/web:1", **meta: Any) -> Json:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(name, **meta), "spec": pod_spec(image)}
+
+
+def workload(kind: str, name: str, image: str = "hooli.com/web:1", **meta: Any) -> Json:
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod_spec(image)}
+    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata(name, **meta), "spec": spec}
+
+
+def review(raw: Json, user: str = "alice", old: Json | None = None, **more: Any) -> Review:
+    group, _, version = raw["apiVersion"].rpartition("/")
+    asked = {
+        "uid": "1",
+        "operation": "CREATE" if old is None else "UPDATE",
+        "kind": {"group": group, "version": version, "kind": raw["kind"]},
+        "namespace": raw["metadata"].get("namespace"),
+        "userInfo": {"username": user},
+        "object": raw,
+        "oldObject": old,
+        **more,
+    }
+    return read_review(orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}))
+
+
+class Stored:
+    """What the API server holds, by kind and name; ``broken`` are names whose look-up fails."""
+
+    def __init__(self, *objects: Json, broken: tuple[str, ...] = ()) -> None:
+        self._objects = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+        self._broken = broken
+        self.asked: list[str] = []
+
+    def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
+        assert namespace == "shop"
+        self.asked.append(name)
+        if name in self._broken:
+            raise UnreachableError("GET: no answer")
+        if (kind.name, name) not in self._objects:
+            raise NotFoundError("GET", 404, "NotFound", "gone")
+        return self._objects[(kind.name, name)]
+
+
+def settle(state: State, asked: Review, stored: Stored | None = None) -> Verdict:
+    """As the edge does: owners are fetched only once a denial is about to happen."""
+    deadline = Deadline.within(60)
+    verdict = decide(asked, state.auditor, deadline)
+    if not verdict.allowed and stored is not None and may_be_spared(asked):
+        owners = fetch_owners(asked, stored.get)
+        if owners:
+            verdict = decide(asked, state.auditor, deadline, owners)
+    return verdict
+
+
+def test_a_covered_hit_is_neither_denied_nor_warned_but_annotated() -> None:
+    response = respond(review(pod()), settle(state_with(waiver()), review(pod())))["response"]
+    assert response["allowed"] is True
+    assert not [line for line in response.get("warnings", []) if "privileged" in line]
+    assert response["auditAnnotations"]["waived"] == "privileged-container"
+    assert response["auditAnnotations"]["waivers"] == "legacy"
+
+
+def test_denied_at_the_very_second_it_ends() -> None:
+    clock = Clock()
+    state = state_with(waiver(), clock=clock)
+    clock.now = ENDS - timedelta(microseconds=1)
+    assert settle(state, review(pod())).allowed
+    clock.now = ENDS
+    assert not settle(state, review(pod())).allowed
+
+
+def test_only_what_was_recorded_is_covered() -> None:
+    fingerprints = [
+        found.fingerprint
+        for found in settle(state_with(), review(pod())).denials
+        if found.check == "privileged-container"
+    ]
+    assert len(fingerprints) == 1
+    state = state_with(waiver(covered=fingerprints))
+    assert settle(state, review(pod())).allowed
+    assert not settle(state, review(pod("another"))).allowed
+    assert not settle(state_with(waiver(covered=[])), review(pod())).allowed
+
+
+def test_a_name_that_is_still_to_be_made_is_nobodys_accepted_risk() -> None:
+    """A prefix that reads like a waived name would otherwise let any number of new objects through."""
+    nameless = pod()
+    nameless["metadata"] |= {"name": "", "generateName": "web"}
+    assert not settle(state_with(waiver(names=["web"])), review(nameless)).allowed
+
+
+def test_cve_2024_48921_an_exception_from_another_namespace_does_not_count() -> None:
+    there = pod()
+    there["metadata"]["namespace"] = "other"
+    assert not settle(state_with(waiver()), review(there)).allowed
+    forged = waiver()
+    forged.raw["metadata"]["namespace"] = "other"
+    assert not settle(state_with(forged), review(there)).allowed
+
+
+def test_ghsa_gg4x_two_exceptions_together_cover_no_more_than_each() -> None:
+    both = pod()
+    both["spec"]["hostPID"] = True
+    one = waiver("one", images=["hooli.com/"], names=["other"])
+    two = waiver("two", checks=["host-pid"])
+    verdict = settle(state_with(one, two), review(both))
+    assert {found.check for found in verdict.denials} == {"privileged-container"}
+    assert {waived.waiver for waived in verdict.waived} == {"two"}
+
+
+def test_cve_2023_34091_an_object_being_deleted_is_judged_all_the_same() -> None:
+    clock = Clock()
+    state = state_with(waiver(), clock=clock)
+    dying = pod(deletionTimestamp="2026-11-24T00:00:00Z", finalizers=["a.io/b"])
+    clean = {**pod(), "spec": {"containers": [{"name": "app", "image": "hooli.com/web:1"}]}}
+    assert settle(state, review(dying, old=clean)).allowed
+    clock.now = ENDS
+    assert not settle(state, review(dying, old=clean)).allowed
+
+
+def test_an_update_introduces_nothing_that_was_waived_on_the_old_object() -> None:
+    old = pod(labels={"tier": "front"})
+    new = pod(labels={"tier": "back"})
+    narrowed = waiver(labels={"matchLabels": {"tier": "front"}})
+    verdict = settle(state_with(narrowed), review(new, old=old))
+    assert verdict.allowed
+    assert not verdict.waived
+
+
+# -- what controllers make -----------------------------------------------------------------------------------
+
+WEB = workload("Deployment", "web")
+WEB_1 = workload("ReplicaSet", "web-1", made_by=("Deployment", "web"))
+WEB_1_A = pod("web-1-a", made_by=("ReplicaSet", "web-1"))
+
+
+def deployments() -> Resource:
+    return waiver(kinds=["Deployment"], names=["web"])
+
+
+@pytest.mark.parametrize("existing", ["warn", "deny"])
+def test_a_waived_deployment_gets_its_replicaset_and_pods(existing: str) -> None:
+    state = state_with(deployments(), existing=existing)
+    for raw, user in ((WEB_1, DEPLOYMENT_CONTROLLER), (WEB_1_A, REPLICASET_CONTROLLER)):
+        verdict = settle(state, review(raw, user), Stored(WEB, WEB_1))
+        assert verdict.allowed
+        assert {waived.waiver for waived in verdict.waived} == {"legacy"}
+        assert wording.annotations(verdict)["waived"] == "privileged-container"
+        assert not [found for found in verdict.warnings if found.check == "privileged-container"]
+
+
+def test_once_the_waiver_ends_the_next_pod_is_denied_or_spared_as_the_policy_has_it() -> None:
+    clock = Clock()
+    clock.now = ENDS
+    stored = Stored(WEB, WEB_1)
+    denied = settle(
+        state_with(deployments(), clock=clock, existing="deny"), review(WEB_1_A, REPLICASET_CONTROLLER), stored
+    )
+    assert not denied.allowed
+    spared = settle(state_with(deployments(), clock=clock), review(WEB_1_A, REPLICASET_CONTROLLER), stored)
+    assert spared.allowed
+    assert {found.check for found in spared.spared["existing"]} == {"privileged-container"}
+
+
+def test_a_restarted_rollout_of_what_was_bad_before_goes_on() -> None:
+    """The new ReplicaSet has what its stored Deployment has: the Deployment was let be, and so is it."""
+    verdict = settle(state_with(), review(WEB_1, DEPLOYMENT_CONTROLLER), Stored(WEB))
+    assert verdict.allowed
+    assert "privileged-container" in {found.check for found in verdict.warnings}
+    assert not settle(state_with(existing="deny"), review(WEB_1, DEPLOYMENT_CONTROLLER), Stored(WEB)).allowed
+
+
+def test_a_job_of_a_cronjob_and_its_pod() -> None:
+    template = {"spec": {**pod_spec(), "restartPolicy": "Never"}}
+    cron = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": metadata("nightly"),
+        "spec": {"jobTemplate": {"spec": {"template": template}}},
+    }
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata("nightly-1", made_by=("CronJob", "nightly")),
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template},
+    }
+    run = pod("nightly-1-x", made_by=("Job", "nightly-1"))
+    stored = Stored(cron, job)
+    assert settle(state_with(), review(job, CRONJOB_CONTROLLER), stored).allowed
+    assert not settle(state_with(existing="deny"), review(job, CRONJOB_CONTROLLER), stored).allowed
+    covering = waiver(kinds=["CronJob"], names=["nightly"])
+    for raw, user in ((job, CRONJOB_CONTROLLER), (run, JOB_CONTROLLER)):
+        assert settle(state_with(covering, existing="deny"), review(raw, user), stored).allowed
+
+
+def forged() -> Iterator[tuple[str, Json, str, Stored]]:
+    whole = Stored(WEB, WEB_1)
+    yield "a user's own claim", WEB_1_A, "mallory", whole
+    yield "a ServiceAccount of that name elsewhere", WEB_1_A, "system:serviceaccount:shop:replicaset-controller", whole
+    yield "a controller that does not make this", WEB_1, REPLICASET_CONTROLLER, whole
+    yield "a controller of another kind of owner", WEB_1_A, JOB_CONTROLLER, whole
+    other = {
+        **WEB_1_A["metadata"],
+        "ownerReferences": [{**WEB_1_A["metadata"]["ownerReferences"][0], "uid": "made-up"}],
+    }
+    yield "another uid", {**WEB_1_A, "metadata": other}, REPLICASET_CONTROLLER, whole
+    yield (
+        "labels that no selector matches",
+        pod("web-1-a", made_by=("ReplicaSet", "web-1"), labels={"app": "evil"}),
+        REPLICASET_CONTROLLER,
+        whole,
+    )
+    yield "an owner that is not there", WEB_1_A, REPLICASET_CONTROLLER, Stored(WEB)
+    stranger = workload("ReplicaSet", "web-1", made_by=("Deployment", "web"))
+    stranger["metadata"]["ownerReferences"][0]["uid"] = "made-up"
+    yield "an owner that claims the Deployment by another uid", WEB_1_A, REPLICASET_CONTROLLER, Stored(WEB, stranger)
+
+
+@pytest.mark.parametrize(("case", "raw", "user", "stored"), list(forged()), ids=[case for case, *_ in forged()])
+def test_a_forged_owner_brings_no_waiver_along(case: str, raw: Json, user: str, stored: Stored) -> None:
+    verdict = settle(state_with(deployments(), existing="deny"), review(raw, user), stored)
+    assert not verdict.allowed, case
+    assert not verdict.waived
+
+
+def test_other_images_between_a_waived_template_and_its_pods_are_not_covered() -> None:
+    """Whoever may edit a ReplicaSet in the namespace cannot run other images under the Deployment's waiver."""
+    narrowed = waiver(kinds=["Deployment"], names=["web"], images=["hooli.com/"])
+    edited = workload("ReplicaSet", "web-1", "evil.io/web:1", made_by=("Deployment", "web"))
+    evil = pod("web-1-a", "evil.io/web:1", made_by=("ReplicaSet", "web-1"))
+    state = state_with(narrowed, existing="deny")
+    assert not settle(state, review(evil, REPLICASET_CONTROLLER), Stored(WEB, edited)).allowed
+    assert settle(state, review(WEB_1_A, REPLICASET_CONTROLLER), Stored(WEB, WEB_1)).allowed
+
+
+def test_a_pod_with_more_than_its_owner_is_denied_for_that() -> None:
+    more = {**WEB_1_A, "spec": {**WEB_1_A["spec"], "hostPID": True}}
+    verdict = settle(state_with(deployments()), review(more, REPLICASET_CONTROLLER), Stored(WEB, WEB_1))
+    assert {found.check for found in verdict.denials} == {"host-pid"}
+
+
+@pytest.mark.parametrize("broken", ["web-1", "web"])
+def test_cve_2025_46342_a_failed_look_up_is_no_match_for_the_waiver(broken: str) -> None:
+    state = state_with(deployments(), existing="deny")
+    assert not settle(state, review(WEB_1_A, REPLICASET_CONTROLLER), Stored(WEB, WEB_1, broken=(broken,))).allowed
+
+
+def test_owners_are_asked_for_only_when_a_denial_is_about_to_happen() -> None:
+    stored = Stored(WEB, WEB_1)
+    good = {**WEB_1_A, "spec": {"containers": [{"name": "app", "image": "hooli.com/web:1"}]}}
+    assert settle(state_with(), review(good, REPLICASET_CONTROLLER), stored).allowed
+    assert not settle(state_with(), review(WEB_1_A, "mallory"), stored).allowed
+    assert stored.asked == []
+    settle(state_with(), review(WEB_1_A, REPLICASET_CONTROLLER), stored)
+    assert stored.asked == ["web-1", "web"]
+
+
+# -- what the webhook keeps ----------------------------------------------------------------------------------
+
+
+def test_waivers_that_may_not_be_read_leave_none_in_force_and_the_webhook_ready() -> None:
+    state = state_with(waiver())
+    assert settle(state, review(pod())).allowed
+    told: dict[Kind, str | None] = {}
+
+    async def run() -> None:
+        sink = loop_sink(state, asyncio.get_running_loop(), told.__setitem__)
+        await asyncio.to_thread(sink.incomplete, IOC_WAIVER, "forbidden")
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert told == {IOC_WAIVER: None}
+    assert not settle(state, review(pod())).allowed
+    assert IOC_WAIVER in state.kinds, "it is ready only once they were asked for"
+
+
+def test_one_that_becomes_unreadable_or_goes_covers_nothing_any_more() -> None:
+    state = state_with(waiver())
+    state.put(waiver(checks=["gone-with-an-upgrade"]))
+    assert not settle(state, review(pod())).allowed
+    assert {word: count() for word, count in state.waiver_counts.items()} == {"readable": 0, "unreadable": 1}
+    state.put(waiver())
+    assert settle(state, review(pod())).allowed
+    state.remove(waiver())
+    assert not settle(state, review(pod())).allowed
+    assert {word: count() for word, count in state.waiver_counts.items()} == {"readable": 0, "unreadable": 0}
+
+
+def test_a_new_status_alone_makes_nothing_anew() -> None:
+    state = state_with(waiver())
+    auditor = state.auditor
+    again = waiver()
+    again.raw["status"] = {"state": "Active", "matching": 3}
+    state.put(again)
+    assert state.auditor is auditor
+
+
+def test_longer_than_allowed_holds_nowhere() -> None:
+    assert not settle(state_with(waiver(), longest_waiver=timedelta(days=30)), review(pod())).allowed
+
+
+# -- our own kinds as they arrive ----------------------------------------------------------------------------
+
+
+def own(kind: str, spec: Json, **meta: Any) -> Json:
+    return {"apiVersion": "iocaudit.io/v1alpha1", "kind": kind, "metadata": {"name": "mine", **meta}, "spec": spec}
+
+
+def new_waiver(**spec: Any) -> Json:
+    ends = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    base = {"checks": ["host-pid"], "namespaces": ["shop"], "owner": "a", "reason": "b", "expires": ends}
+    return own("IocWaiver", {**base, **spec})
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (new_waiver(checks=["no-such"]), "spec.checks[0]: there is no check 'no-such'"),
+        (new_waiver(images=["/"]), "spec.images"),
+        (new_waiver(expires="2099-01-01T00:00:00Z"), "longer than the 90 days that are allowed"),
+        (own("AuditPolicy", {"checks": [{}]}), "names no check"),
+        (
+            own("AuditPolicy", {"checks": [{"ids": ["untrusted-registry"], "parameters": {"trusted": 3}}]}),
+            "spec.checks[0].parameters.trusted",
+        ),
+    ],
+)
+def test_what_could_not_be_used_is_refused_with_the_reason(raw: Json, said: str) -> None:
+    asked = review(raw)
+    verdict = settle(state_with(), asked)
+    response = respond(asked, verdict)["response"]
+    assert response["allowed"] is False
+    assert said in response["status"]["message"]
+    assert said in response["auditAnnotations"]["refused"]
+    assert spare(verdict, "system").allowed
+    assert said in " ".join(spare(verdict, "system").notes)
+
+
+def test_a_policys_unknown_check_and_a_waiver_that_is_over_are_warned_about() -> None:
+    policy = own("AuditPolicy", {"checks": [{"ids": ["no-such-check"], "mode": "deny"}]})
+    response = respond(review(policy), settle(state_with(), review(policy)))["response"]
+    assert (response["allowed"], response["warnings"]) == (True, ["AuditPolicy mine: there is no check no-such-check"])
+    over = new_waiver(expires="2026-01-01T00:00:00Z")
+    response = respond(review(over), settle(state_with(), review(over)))["response"]
+    assert response["allowed"] is True
+    assert "covers nothing: it ended" in response["warnings"][0]
+
+
+def test_whoever_leaves_the_spec_alone_is_let_be() -> None:
+    """A finalizer of a policy that an upgrade made unusable can still be taken off."""
+    bad = own("AuditPolicy", {"checks": [{}]}, finalizers=["a.io/b"])
+    assert settle(state_with(), review(own("AuditPolicy", {"checks": [{}]}), old=bad)).allowed
+    assert not settle(state_with(), review(own("AuditPolicy", {"checks": [{}, {}]}), old=bad)).allowed
+
+
+def test_a_good_policy_and_waiver_pass_without_a_word() -> None:
+    for raw in (new_waiver(), own("AuditPolicy", {"checks": [{"ids": ["host-pid"], "mode": "deny"}]})):
+        assert settle(state_with(), review(raw)) == Verdict(allowed=True)
