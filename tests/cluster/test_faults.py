@@ -217,8 +217,10 @@ def test_deletions_while_nobody_watched(
     cluster: ControlPlane, namespace: str, eventually: Eventually, tmp_path: Path
 ) -> None:
     apply(cluster, pod(namespace, "stays", hostPID=True), pod(namespace, "goes", hostPID=True))
-    with operator(cluster, tmp_path / "operator.log") as process:
-        eventually(lambda: len(states(cluster, namespace, "host-pid")) == 2, "both findings", seconds=60)
+    log = tmp_path / "operator.log"
+    with operator(cluster, log) as process:
+        eventually(lambda: log.exists() and '"swept"' in log.read_text(), "a whole sweep", seconds=60)
+        assert len(states(cluster, namespace, "host-pid")) == 2
         process.kill()
         process.wait(5)
     before = findings(cluster, namespace)
