@@ -93,7 +93,8 @@ def autoscaling_unbounded(resource: Resource, world: World, params: Params) -> I
             metadata: {labels: {app: web}}
             spec: {containers: [{name: app, image: "hooli.com/shop/web:1.4"}]}
 
-    Fix: Set a maximum that the cluster and the budget can bear, above the minimum.
+    Fix: Set `maxReplicas` (KEDA: `maxReplicaCount`, Karpenter: `limits`) above the minimum, to what the
+    cluster can bear.
 
     Sources: Kubernetes documentation, Horizontal Pod Autoscaling; KEDA ScaledObject; Karpenter NodePool, limits.
     """

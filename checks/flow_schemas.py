@@ -56,7 +56,8 @@ def apiserver_flow_exempt(resource: Resource) -> Iterator[Hit]:
           - subjects: [{kind: ServiceAccount, serviceAccount: {name: ci, namespace: build}}]
             resourceRules: [{verbs: [list], apiGroups: [""], resources: [pods], namespaces: [build]}]
 
-    Fix: Send it to a limited priority level, or name the few callers that need to be exempt.
+    Fix: Name a limited priority level in `spec.priorityLevelConfiguration`, or name the few callers that need to
+    be exempt.
 
     Sources: Kubernetes documentation, API priority and fairness; bootstrap FlowSchemas of kube-apiserver.
     """

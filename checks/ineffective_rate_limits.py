@@ -14,7 +14,7 @@ from iocaudit.core.world import World
 _CEILING = Parameter(
     "maximumPerSecond",
     {"type": "number", "exclusiveMinimum": 0},
-    "The most requests a second that still count as a limit.",
+    "the most requests a second that still count as a limit",
     default=10_000,
 )
 

@@ -63,7 +63,7 @@ _LISTEN_PORTS = "alb.ingress.kubernetes.io/listen-ports"
         Parameter(
             "tlsOptional",
             {"type": "boolean"},
-            f'Whether annotation {_ALLOW_HTTP}: "false" is enough for an Ingress without a tls section.',
+            f'whether annotation `{_ALLOW_HTTP}: "false"` is enough for an Ingress without a tls section',
             default=False,
         ),
     ),
@@ -293,7 +293,7 @@ def _covered(host: str, hosts: set[str]) -> bool:
     group="network",
     looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE),
     controls={"attack": "T1557", "owasp": "K05", "nsa": "Network policies"},
-    parameters=(string_list("allowed", "Wildcard hosts that may be used, such as *.preview.example."),),
+    parameters=(string_list("allowed", "wildcard hosts that may be used, such as `*.preview.example`"),),
 )
 def ingress_wildcard_host(resource: Resource, params: Params) -> Iterator[Hit]:
     """A route answers for every host, or for all below a domain.
@@ -321,7 +321,7 @@ def ingress_wildcard_host(resource: Resource, params: Params) -> Iterator[Hit]:
           - host: shop.example.com
             http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
 
-    Fix: Name the hosts that it is for.
+    Fix: Name the hosts that it is for (`spec.rules[].host` of an Ingress, `spec.hostnames` of a route).
 
     Sources: Kubernetes reference of Ingress (wildcard hosts); Gateway API, HTTPRoute (hostnames).
     """

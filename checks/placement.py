@@ -32,7 +32,7 @@ def preset_node(pod: PodSpec, world: World) -> Iterator[Hit]:
 
     `nodeName` goes past the scheduler and every rule it keeps; a toleration with `operator: Exists` and no key
     lets a pod onto any node, those of the control plane included. Both are how an attacker gets a pod next to
-    what he is after. DaemonSets and their pods may tolerate everything; a pod that is stored has its node from
+    what they are after. DaemonSets and their pods may tolerate everything; a pod that is stored has its node from
     the scheduler.
 
     Bad:

@@ -144,8 +144,8 @@ def webhook_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 def rbac_management(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may write roles and bindings.
 
-    Whoever writes roles and bindings hands on all he holds, and can take from others what they need. The API server
-    keeps him from giving more than he has, unless he may also escalate or bind.
+    Whoever writes roles and bindings hands on all of their own rights, and can take from others what those need. The
+    API server keeps them from giving more than they have, unless they may also escalate or bind.
 
     Bad:
 

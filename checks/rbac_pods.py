@@ -24,8 +24,8 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may run pods.
 
     Whoever can create or change a pod, or anything that makes pods, chooses its ServiceAccount, its image and its
-    volumes: he holds the rights of every ServiceAccount of the namespace, reads its Secrets, and where Pod Security
-    does not forbid it, owns the node. The kinds of Argo, Knative, Tekton, Kubeflow and the like count.
+    volumes. That gives the rights of every ServiceAccount of the namespace and its Secrets, and the node where Pod
+    Security does not forbid it. The kinds of Argo, Knative, Tekton, Kubeflow and the like count.
 
     Bad:
 

@@ -139,7 +139,7 @@ def limits_above_maximum(pod: PodSpec, world: World, params: Params) -> Iterator
 
         limits: {memory: 4Gi}
 
-    Fix: Lower the limit, or raise the maximum in the policy for the namespace that needs it.
+    Fix: Lower `resources.limits`, or raise the maximum in the policy for the namespace that needs it.
 
     Sources: Kubernetes documentation, Resource Management for Pods and Containers; LimitRange.
     """
@@ -224,7 +224,7 @@ def limit_to_request_ratio(pod: PodSpec, world: World, params: Params) -> Iterat
 
         ratio: 2
 
-    Fix: Raise the request to what the container really uses, or lower the limit.
+    Fix: Raise `resources.requests` to what the container really uses, or lower `resources.limits`.
 
     Sources: Kubernetes documentation, LimitRange, maxLimitRequestRatio.
     """

@@ -45,7 +45,7 @@ def wildcard_rule(resource: Resource) -> Iterator[Hit]:
         rules:
         - {apiGroups: [""], resources: [pods], verbs: [get, watch, list]}
 
-    Fix: List the verbs, resources and groups that are used.
+    Fix: List the verbs, resources and apiGroups that are used in place of `*`.
 
     Sources: CIS Kubernetes Benchmark 1.12, 5.1.3; Kubernetes documentation, RBAC good practices.
     """
@@ -79,8 +79,8 @@ def wildcard_rule(resource: Resource) -> Iterator[Hit]:
 def escalation_verb(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A role may escalate, bind or impersonate.
 
-    These verbs step around the rule that nobody can grant what he does not hold: `escalate` and `bind` on
-    roles make their holder whatever he likes, `impersonate` makes him whoever he likes. Constrained
+    These verbs step around the rule that nobody can grant what they do not hold: `escalate` and `bind` on
+    roles give their holder any right, `impersonate` gives them any identity. Constrained
     impersonation (`impersonate:…`) is high. `*` on such a resource holds these verbs as well. A binding of such a
     role is flagged for each subject.
 

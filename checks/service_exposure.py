@@ -22,7 +22,7 @@ _CONTROLS = {"attack": "T1133", "ms": "MS-TA9005", "owasp": "K05", "nsa": "Netwo
     group="network",
     looks_at=(SERVICE,),
     controls={"attack": "T1557", "owasp": "K05", "nsa": "Network policies"},
-    parameters=(string_list("allowed", "Addresses and CIDRs that a Service may take as externalIPs."),),
+    parameters=(string_list("allowed", "addresses and CIDRs that a Service may take as externalIPs"),),
 )
 def service_external_ip(resource: Resource, params: Params) -> Iterator[Hit]:
     """A Service claims external addresses.
@@ -119,7 +119,7 @@ def node_port_service(resource: Resource) -> Iterator[Hit]:
           selector: {app: web}
           ports: [{port: 80}]
 
-    Fix: Use type ClusterIP behind a gateway.
+    Fix: Set `spec.type: ClusterIP` and let a gateway lead to it.
 
     Sources: Kubernetes reference of Service (type NodePort).
     """

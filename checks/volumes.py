@@ -70,7 +70,7 @@ def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
           containers: [{name: app, image: "hooli.com/shop/web:1.4"}]
           volumes: [{name: data, persistentVolumeClaim: {claimName: web}}]
 
-    Fix: Use a PersistentVolumeClaim or a CSI volume.
+    Fix: Make the volume a `persistentVolumeClaim`, `configMap`, `emptyDir`, `projected` or `csi`.
 
     Sources: Kubernetes Pod Security Standards, restricted, Volume Types.
     """
