@@ -49,7 +49,7 @@ class _Mounts:
                     place = f"at {clip(text(mount.get('mountPath')))} in {container.title}"
                     self._places.setdefault(text(mount.get("name")), []).append(place)
         places = self._places.get(volume)
-        return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "but never mounted"
+        return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "without mounting it"
 
 
 @check(

@@ -186,7 +186,6 @@ _RETIRED = {
     "k8s.gcr.io": "frozen since April 2023 and redirected to registry.k8s.io",
     "gcr.io/google_containers": "frozen and redirected to registry.k8s.io",
     "gcr.io/google-containers": "frozen and redirected to registry.k8s.io",
-    "quay.io/coreos": "no longer maintained",
     "docker.pkg.github.com": "shut down in favour of ghcr.io",
     "cloud.docker.com": "gone",
     "registry.svc.ci.openshift.org": "gone",

@@ -20,6 +20,8 @@ _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"})
 LONGEST = 64 * 1024
 """How many characters of a command are read; beyond, whoever asks has to say so."""
 _RUN = "[^|;&\n]{0,500}"
+# What an echo server runs: given to exec and not to a shell, it only sends back what it gets.
+_ECHO = r"[\"']?(?:/\S{0,40}/)?cat[\"']?(?:[\s,]|$)"
 _SHELL = r"(?:/\S{0,40}/)?(?:ba|da|z|k|a)?sh\b"
 _FETCH = re.compile(r"(?<![\w./-])(curl|wget|fetch|aria2c)\s(?=[^|;&\n]{0,2000}?(?:https?|ftp)://)")
 
@@ -59,9 +61,10 @@ _PATTERNS: tuple[tuple[Suspicion, re.Pattern[str]], ...] = (
         Suspicion("reverse-shell", "opens a reverse shell"),
         re.compile(
             rf"/dev/(?:tcp|udp)/[^\s/]{{1,200}}/\d"
-            rf"|(?<![\w-])(?:nc|ncat|netcat|nc\.traditional)\b{_RUN}\s(?:-[a-zA-Z]{{0,6}}[ec]|--(?:sh-)?exec)\b"
+            rf"|(?<![\w-])(?:nc|ncat|netcat|nc\.traditional)\b{_RUN}\s"
+            rf"(?:(?:-[a-zA-Z]{{0,6}}e|--exec)\b(?![ =]{{1,9}}{_ECHO})|(?:-[a-zA-Z]{{0,6}}c|--sh-exec)\b)"
             rf"|(?<![\w-])mkfifo\b[^\n]{{0,500}}(?<![\w-])(?:nc|ncat|netcat|telnet|openssl)\b"
-            rf"|(?<![\w-])socat\b{_RUN}(?:exec|EXEC|system|SYSTEM):"
+            rf"|(?<![\w-])socat\b{_RUN}(?:(?:exec|EXEC):(?!{_ECHO})|(?:system|SYSTEM):)"
             rf"|socket\b[^\n]{{0,2000}}(?:pty\.spawn|subprocess|os\.dup2)"
             rf"|(?<![\w-])perl\b[^\n]{{0,500}}Socket[^\n]{{0,1000}}exec"
             rf"|fsockopen\([^\n]{{0,500}}(?:exec|proc_open|shell_exec)"

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from iocaudit.core.report import Found, Report
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet, read_policies
 from iocaudit.sources.documents import Document, read_documents
 from iocaudit.sources.scan import audit_documents
+from tests.acceptance.events import reviews_of
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -56,7 +59,7 @@ class Row:
         return (
             self.raw["tier"] in TIERS
             and self.raw["check"] in SLUGS
-            and self.raw["input"] == "manifest"
+            and self.raw["input"] in ("manifest", "auditevent")
             and not self.unmapped
         )
 
@@ -75,7 +78,13 @@ def rows() -> list[Row]:
 
 
 def report_of(row: Row) -> Report:
-    """The audit of a row's manifest as a world of its own, under its parameters."""
+    """The audit of a row's manifest, or of what its events record, as a world of its own, under its parameters."""
+    if row.raw["input"] == "auditevent":
+        auditor, report = Auditor(CATALOGUE, policies_for(row), World()), Report()
+        for review in reviews_of(row.raw["manifest"]):
+            if review.resource is not None:
+                report.extend(auditor.audit(review.resource, request=review.request))
+        return report
     data = row.raw["manifest"].encode()
     documents = [
         outcome for outcome in read_documents(data, "case.yaml", lambda _v, _k: True) if isinstance(outcome, Document)
@@ -92,8 +101,15 @@ def mapped(slug: str, check: str, name: str) -> str | None:
 
 
 def _give(given: dict[str, Any], target: str, value: Any) -> None:
-    """Put a value where a mapping says: ``a``, ``a.field``, ``a[].field`` (a list of one map), ``a|field``."""
-    if "|" in target:
+    """Put a value where a mapping says.
+
+    ``a``, ``a.field``, ``a[].field`` (a list of one map), ``a|field`` (that field of each),
+    ``a+end`` (each with an end).
+    """
+    if "+" in target:
+        name, _, end = target.partition("+")
+        given[name] = [item + end for item in value]
+    elif "|" in target:
         name, _, field = target.partition("|")
         given[name] = [item[field] for item in value]
     elif "[]." in target:
@@ -121,7 +137,7 @@ def policies_for(row: Row) -> PolicySet:
             target = mapped(slug, check, name) or ""
             if target == "off":
                 off = bool(value)
-            elif re.split(r"[.|[]", target)[0] in known:
+            elif re.split(r"[.|+[]", target)[0] in known:
                 _give(given, target, value)
         if off:
             rules.append({"ids": [check], "mode": "off"})
