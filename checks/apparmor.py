@@ -42,6 +42,7 @@ def _effective(container: Container, annotations: dict[str, Placed]) -> Placed |
     iocs=(IoC.UNKNOWN_BINARY,),
     group="pods",
     looks_at=PODS,
+    fields=("annotations", "appArmorProfile"),
     controls={**_CONTROLS, "pss": "baseline/appArmorProfile"},
     parameters=(
         string_list(

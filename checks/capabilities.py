@@ -88,6 +88,7 @@ def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("capabilities",),
     controls=_CONTROLS,
 )
 def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
@@ -144,6 +145,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("capabilities",),
     controls=_CONTROLS,
     parameters=(
         string_list("allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE),

@@ -97,6 +97,7 @@ def _argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
     iocs=(IoC.USER_ACTIVITY,),
     group="pods",
     looks_at=PODS,
+    fields=("tty",),
     profile="strict",
     controls={"attack": "T1609", "ms": "MS-TA9007", "owasp": "K01", "nsa": "Hardening container environments"},
 )

@@ -16,6 +16,7 @@ from iocaudit.core.wording import clip
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS = ("lifecycle.postStart", "lifecycle.preStop")
+_HANDLER_FIELDS = (*_PROBES, "lifecycle")
 _SINCE = 34
 
 
@@ -33,6 +34,7 @@ def _handlers(container: Container) -> Iterator[tuple[str, object]]:
     iocs=(IoC.OUTBOUND_TRAFFIC,),
     group="pods",
     looks_at=PODS,
+    fields=_HANDLER_FIELDS,
     controls={
         "pss": "baseline/hostProbesAndHostLifecycle",
         "attack": "T1046",
@@ -92,6 +94,7 @@ def host_probe_target(pod: PodSpec, params: Params) -> Iterator[Hit]:
     iocs=(IoC.UNKNOWN_BINARY,),
     group="pods",
     looks_at=PODS,
+    fields=_HANDLER_FIELDS,
     profile="strict",
     controls={"attack": "T1609", "ms": "MS-TA9007", "owasp": "K01", "nsa": "Hardening container environments"},
     parameters=(

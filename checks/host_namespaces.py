@@ -22,6 +22,7 @@ _CONTROLS = {
     iocs=(IoC.OUTBOUND_TRAFFIC, IoC.CLUSTER_ADMIN),
     group="pods",
     looks_at=PODS,
+    fields=("hostNetwork",),
     controls={**_CONTROLS, "cis-1.12": "5.2.5"},
 )
 def host_network(pod: PodSpec) -> Iterator[Hit]:
@@ -62,6 +63,7 @@ def host_network(pod: PodSpec) -> Iterator[Hit]:
     iocs=(IoC.OUTBOUND_TRAFFIC, IoC.CLUSTER_ADMIN),
     group="pods",
     looks_at=PODS,
+    fields=("hostPID",),
     controls={**_CONTROLS, "cis-1.12": "5.2.3"},
 )
 def host_pid(pod: PodSpec) -> Iterator[Hit]:
@@ -102,6 +104,7 @@ def host_pid(pod: PodSpec) -> Iterator[Hit]:
     iocs=(IoC.OUTBOUND_TRAFFIC, IoC.CLUSTER_ADMIN),
     group="pods",
     looks_at=PODS,
+    fields=("hostIPC",),
     controls={**_CONTROLS, "cis-1.12": "5.2.4"},
 )
 def host_ipc(pod: PodSpec) -> Iterator[Hit]:
@@ -141,6 +144,7 @@ def host_ipc(pod: PodSpec) -> Iterator[Hit]:
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("shareProcessNamespace",),
     profile="strict",
     controls={"attack": "T1611", "owasp": "K01", "nsa": "Pod security enforcement"},
 )

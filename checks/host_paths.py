@@ -59,6 +59,7 @@ class _Mounts:
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=PODS,
+    fields=("hostPath", "persistentVolumeClaim", "ephemeral"),
     uses=(PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME),
     controls=_CONTROLS,
 )
@@ -165,6 +166,7 @@ def _reserved(world: World, near: Resource) -> dict[tuple[str, str], Resource]:
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=PODS,
+    fields=("hostPath",),
     controls=_CONTROLS,
     parameters=(
         string_list("allowed", "path prefixes (whole segments) that may be mounted"),
@@ -232,6 +234,7 @@ def _writable(pod: PodSpec) -> frozenset[str]:
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=PODS,
+    fields=("hostPath",),
     controls=_CONTROLS,
 )
 def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
@@ -286,6 +289,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
     iocs=(IoC.CLUSTER_ADMIN, IoC.FILESYSTEM_CHANGE),
     group="volumes",
     looks_at=PODS,
+    fields=("hostPath",),
     controls=_CONTROLS,
 )
 def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:

@@ -19,6 +19,7 @@ _EVERY_ADDRESS = ("", "0.0.0.0")  # what an absent hostIP means to the kubelet
     iocs=(IoC.INBOUND_TRAFFIC,),
     group="pods",
     looks_at=PODS,
+    fields=("ports",),
     controls={
         "pss": "baseline/hostPorts",
         "cis-1.12": "5.2.12",

@@ -16,6 +16,7 @@ from iocaudit.core.shape import lookup
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("windowsOptions",),
     controls={
         "pss": "baseline/windowsHostProcess",
         "cis-1.12": "5.2.10",

@@ -23,6 +23,7 @@ SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("nodeName", "tolerations"),
     needs=(DAEMON_SET,),
     profile="strict",
     controls={"attack": "T1610", "owasp": "K01", "nsa": "Worker node segmentation"},

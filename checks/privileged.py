@@ -15,6 +15,7 @@ from iocaudit.core.severity import IoC, Severity
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("privileged",),
     controls={
         "pss": "baseline/privileged",
         "cis-1.12": "5.2.2",

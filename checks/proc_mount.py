@@ -18,6 +18,7 @@ from iocaudit.core.wording import clip
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("procMount",),
     controls={"pss": "baseline/procMount", "attack": "T1611", "owasp": "K01", "nsa": "Pod security enforcement"},
     parameters=(
         Parameter(

@@ -23,6 +23,7 @@ _WINDOWS_ADMINISTRATORS = frozenset(
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("runAsUser", "runAsGroup", "fsGroup", "supplementalGroups", "windowsOptions"),
     controls={**_CONTROLS, "pss": "restricted/runAsUser"},
     parameters=(
         Parameter(

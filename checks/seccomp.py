@@ -61,6 +61,7 @@ def _allowed(profile: Profile, profiles: tuple[str, ...], files: tuple[str, ...]
     iocs=(IoC.UNKNOWN_BINARY,),
     group="pods",
     looks_at=PODS,
+    fields=("annotations", "seccompProfile"),
     controls={**_CONTROLS, "pss": "baseline/seccompProfile_baseline"},
     parameters=(
         string_list(

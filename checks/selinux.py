@@ -23,6 +23,7 @@ _ENGINE_SINCE = 31
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("seLinuxOptions",),
     controls={
         "pss": "baseline/seLinuxOptions",
         "attack": "T1611",

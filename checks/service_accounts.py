@@ -31,6 +31,7 @@ from iocaudit.core.world import World
 
 _LOOKED_UP = (*LOOKED_UP, SERVICE_ACCOUNT)
 _USERS: tuple[Kind, ...] = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
+_MOST_ACCOUNTS = 10_000
 _TOKEN_TYPE = "kubernetes.io/service-account-token"
 
 
@@ -45,6 +46,24 @@ def critical_grants(held: Held, world: World) -> list[str]:
     if is_everything(held.bound.rules):
         return ["do everything"]
     return [text for rule in held.bound.rules for found in critical_powers(rule, space).values() for text in found]
+
+
+_Power = tuple[Held, list[str]]
+
+
+def _powers_of(account: Subject, world: World, near: Resource) -> tuple[_Power, ...]:
+    """What a ServiceAccount holds that amounts to the cluster, or may: each with what it amounts to."""
+    # Every pod asks, and most run as one of a few accounts. The names come from requests, so what is kept is bounded.
+    known: dict[str, tuple[_Power, ...]] = world.memo("workload-powers", (*BINDINGS, *LOOKED_UP), dict, near=near)
+    found = known.get(account.text)
+    if found is None:
+        held = [(one, critical_grants(one, world)) for one in graph_of(world).held(account, world, near=near)]
+        if len(known) >= _MOST_ACCOUNTS:
+            known.clear()
+        found = known[account.text] = tuple(
+            (one, amounts) for one, amounts in held if amounts or one.bound.problem is not None
+        )
+    return found
 
 
 @check(
@@ -101,10 +120,7 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     """
     account = account_of(pod, world)
     mount = None
-    for held in graph_of(world).held(account, world, near=pod.resource):
-        amounts = critical_grants(held, world)
-        if not amounts and held.bound.problem is None:
-            continue
+    for held, amounts in _powers_of(account, world, pod.resource):
         mount = mount or token_mount(pod, world)
         if not mount.mounted:
             return
@@ -178,9 +194,11 @@ def token_automounted(pod: PodSpec, world: World, params: Params) -> Iterator[Hi
 
     Sources: CIS Kubernetes Benchmark 1.12, 5.1.5 and 5.1.6; Configure Service Accounts for Pods.
     """
+    if pod.service_account != "default" and not params["every"]:
+        return
     account = account_of(pod, world)
-    granted = _default_granted(account, world, pod) if account.name == "default" else []
-    incomplete = next((reason for kind in BINDINGS if (reason := world.incomplete(kind))), None)
+    granted = _default_granted(account, world, pod.resource) if account.name == "default" else []
+    incomplete = next(filter(None, map(world.incomplete, BINDINGS)), None)
     unsure = account.name == "default" and not granted and incomplete is not None
     if not (granted or params["every"] or unsure):
         return
@@ -200,16 +218,20 @@ def token_automounted(pod: PodSpec, world: World, params: Params) -> Iterator[Hi
         yield pod.hit(mount.at, f"mounts the token of {account.title}", account.text, severity=Severity.LOW)
 
 
-def _default_granted(account: Subject, world: World, pod: PodSpec) -> list[str]:
-    """The bindings that name a ServiceAccount, or the group of its namespace."""
-    graph = graph_of(world)
-    group = Subject("Group", ACCOUNTS_OF.removeprefix("Group:") + account.namespace)
-    return [
-        f"{binding.resource.kind_name} {binding.resource.name}"
-        for one in (account, group)
-        for binding, _ in graph.naming(one, groups=False)
-        if is_nearest(binding, world, pod.resource)
-    ]
+def _default_granted(account: Subject, world: World, near: Resource) -> list[str]:
+    """The bindings that name a namespace's ServiceAccount ``default``, or the group of that namespace."""
+
+    def build() -> list[str]:
+        graph = graph_of(world)
+        group = Subject("Group", ACCOUNTS_OF.removeprefix("Group:") + account.namespace)
+        return [
+            f"{binding.resource.kind_name} {binding.resource.name}"
+            for one in (account, group)
+            for binding, _ in graph.naming(one, groups=False)
+            if is_nearest(binding, world, near)
+        ]
+
+    return world.memo(("default-granted", account.namespace), BINDINGS, build, near=near)
 
 
 @check(

@@ -97,6 +97,7 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
     iocs=(IoC.USER_ACTIVITY,),
     group="session",
     looks_at=(POD,),
+    fields=("ephemeralContainers",),
     operations=(Operation.UPDATE,),
     admission_only=True,
     controls={

@@ -65,6 +65,7 @@ def _sysctls(pod: PodSpec) -> Iterator[_Sysctl]:
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,
+    fields=("annotations", "sysctls"),
     controls={"pss": "baseline/sysctls", "attack": "T1611", "owasp": "K01", "nsa": "Pod security enforcement"},
     parameters=(
         Parameter(

@@ -38,6 +38,7 @@ _CONTROLS = {
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=PODS,
+    fields=("volumes",),
     profile="strict",
     controls={**_CONTROLS, "pss": "restricted/restrictedVolumes"},
     parameters=(
@@ -96,6 +97,7 @@ def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
     iocs=(IoC.USER_ACTIVITY,),
     group="volumes",
     looks_at=PODS,
+    fields=("hostPath",),
     controls={**_CONTROLS, "attack": "T1552.001", "ms": "MS-TA9026", "owasp": "K08"},
 )
 def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:

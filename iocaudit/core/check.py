@@ -80,6 +80,7 @@ class Check:
     admission_only: bool
     aliases: tuple[str, ...]
     function: Callable[..., Iterator[Hit | Skip]]
+    fields: frozenset[str]
     on_pods: bool
     handed: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
@@ -129,6 +130,7 @@ def check(
     admission_only: bool = False,
     aliases: tuple[str, ...] = (),
     worst: Severity | None = None,
+    fields: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Iterator[Hit | Skip]]], Check]:
     """Declare a check.
 
@@ -137,7 +139,10 @@ def check(
     ``in_files`` are kinds it looks up where files hold them, and never asks a cluster for (Secrets, say).
     ``audit_only`` checks never run at admission, ``admission_only`` ones only there (they get the request).
     ``worst`` is the highest severity a single hit may carry where that is above ``severity``.
-    ``operations`` are those for which the webhook calls it. Raises CatalogueError on a broken declaration.
+    ``operations`` are those for which the webhook calls it.
+    ``fields``, of a check on pods, names what its hits stand in: where none of these fields is set in a pod (see
+    ``PodSpec.fields``) the engine leaves the check out, as most pods set few of the fields there are.
+    Raises CatalogueError on a broken declaration.
     """
 
     def declare(function: Callable[..., Iterator[Hit | Skip]]) -> Check:
@@ -181,6 +186,8 @@ def check(
         on_pods = names[0] == "pod"
         if on_pods and not all(kind.pods for kind in looks_at):
             raise broken("it takes a pod but looks at kinds that hold none: take the resource")
+        if fields and not on_pods:
+            raise broken("it names fields of a pod but takes no pod")
         parameters_of = (*parameters, EXEMPT_IMAGES) if on_pods else parameters
         return Check(
             id=check_id,
@@ -199,6 +206,7 @@ def check(
             admission_only=admission_only,
             aliases=aliases,
             function=function,
+            fields=frozenset(fields),
             on_pods=on_pods,
             handed=handed,
             worst=max(severity, worst or severity),

@@ -106,6 +106,7 @@ class PodSpec:
     """
 
     __slots__ = (
+        "_fields",
         "annotations",
         "containers",
         "labels",
@@ -141,6 +142,26 @@ class PodSpec:
         if not isinstance(spec.get("volumes", []) or [], list):
             self.problems.append(Problem(f"{path}.volumes", "a list"))
         self.containers: list[Container] = []
+        self._fields: set[str] | None = None
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of the fields that are set in the spec, its containers, its volumes and every securityContext.
+
+        ``annotations`` is among them where the pod has any. A field set to null counts as set.
+        """
+        found = self._fields
+        if found is None:
+            found = self._fields = set(self.spec)
+            found.update(self.security_context)
+            for container in self.containers:
+                found.update(container.raw)
+                found.update(container.security_context)
+            for volume in self.volumes:
+                found.update(volume)
+            if self.annotations:
+                found.add("annotations")
+        return found
 
     def add_list(self, name: str) -> None:
         """Visit the container list ``name`` of the spec."""

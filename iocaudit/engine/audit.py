@@ -43,6 +43,7 @@ class Accept(Protocol):
 
 
 _MOST_PLANS = 10_000
+_NO_FIELDS: frozenset[str] = frozenset()
 _LATE = "the audit ran out of time"
 
 
@@ -81,6 +82,8 @@ class _Step:
     """Whether it takes an object that holds pods as a whole."""
     exempt: ImagePatterns | None
     """The images whose containers the check must not see."""
+    fields: frozenset[str]
+    """What a pod has to set one of for the check to have anything to say; empty: it always may."""
 
     def choose(self, subjects: Sequence[PodSpec | Resource], resource: Resource) -> Sequence[PodSpec | Resource]:
         """What the check is handed of an object, in place of its pods."""
@@ -151,7 +154,8 @@ class Auditor:
             images = setting.params.get(EXEMPT_IMAGES.name) if check.on_pods else None
             exempt = ImagePatterns.of(tuple(images)) if images else None
             whole = bool(kind.pods) and not check.on_pods
-            steps.append(_Step(check, check.needs, setting.severity, run, "request" in check.handed, whole, exempt))
+            wants = "request" in check.handed
+            steps.append(_Step(check, check.needs, setting.severity, run, wants, whole, exempt, check.fields))
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         plan = self._plans[key] = _Plan(settings, tuple(steps), lacking)
@@ -179,12 +183,15 @@ class Auditor:
                 for problem in pod.problems:
                     reason = f"{problem.path} is not {problem.expected}, so it was not audited"
                     report.skipped.append(Skipped(None, ref, reason, origin))
+        fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
         complete = self.world.complete
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
         # A hundred checks run here for each object: what can be settled before the loop is.
         for step in plan.steps:
             if not complete and step.needs and (lacking := self._incomplete(step.needs)):
                 report.skipped.append(Skipped(step.check.id, ref, lacking, origin))
+                continue
+            if step.fields and step.fields.isdisjoint(fields):
                 continue
             if clock() >= end:
                 report.faults.append(Fault(step.check.id, ref, _LATE, origin))

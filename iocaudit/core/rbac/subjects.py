@@ -1,8 +1,7 @@
 """Who a binding names. Sources: the API reference of rbac.authorization.k8s.io, and OpenShift's older bindings."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core.shape import mappings, text
 
@@ -16,8 +15,7 @@ ACCOUNTS_OF = "Group:system:serviceaccounts:"
 """The group of one namespace's ServiceAccounts, before the namespace's name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A subject of a binding. ``text`` is ``User:alice``, ``Group:dev`` or ``ServiceAccount:ns:name``."""
 
     kind: str

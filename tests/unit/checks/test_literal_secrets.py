@@ -1,10 +1,14 @@
 """Literal credentials: found by format and by name, never shown, and not seen where none are."""
 
+import re
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.credential import by_format, by_name, in_text
+from iocaudit.core import credential
+from iocaudit.core.credential import by_format, by_name, in_text, may_hold_format, may_hold_name
 from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
 
 # Put together here, so that no scanner takes this file for a leak.
@@ -118,6 +122,27 @@ def test_references_are_only_hardening() -> None:
     assert judge("secret-in-env", subject) == []
     assert evidence(judge("secret-ref-in-env", subject)) == ["db", "all"]
     assert places(judge("secret-ref-in-env", subject))[1] == 'spec.containers["app"].envFrom'
+
+
+@pytest.mark.parametrize(("kind", "pattern"), credential._FORMATS, ids=[kind for kind, _ in credential._FORMATS])
+@given(data=st.data())
+def test_the_quick_look_misses_no_format(kind: str, pattern: re.Pattern[str], data: st.DataObject) -> None:
+    value = data.draw(st.from_regex(pattern))
+    assert may_hold_format(value), kind
+    assert by_format(value) is not None
+    assert may_hold_format(f"other\n{value}\nmore")
+
+
+@given(st.from_regex(credential._NAME), st.sampled_from((str, str.upper, str.title, str.swapcase)))
+def test_the_quick_look_misses_no_name(name: str, spell: Callable[[str], str]) -> None:
+    assert may_hold_name(f"other\n{spell(name)}\nmore")
+
+
+@given(st.lists(st.tuples(st.sampled_from(("A", "PORT", "DB_PASSWORD", "apiKey")), st.sampled_from(("x", "1", AWS)))))
+def test_one_look_at_all_variables_says_what_a_look_at_each_says(variables: list[tuple[str, str]]) -> None:
+    apart = [f"env[{i}]" for i, (name, value) in enumerate(variables) if by_format(value) or by_name(name, value)]
+    env = [{"name": name, "value": value} for name, value in variables]
+    assert len(judge("secret-in-env", pod(container(env=env)))) == len(apart)
 
 
 @given(st.text(max_size=400), st.text(max_size=400))

@@ -4,7 +4,10 @@ import pytest
 
 from iocaudit.core.kinds import CLUSTER_ROLE_BINDING, DEPLOYMENT, ROLE_BINDING, SERVICE_ACCOUNT
 from iocaudit.core.resource import Resource
-from tests.unit.checks.rbac_objects import aggregate, binding, objects, role, rule, run, severities
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.policy import PolicySet
+from tests.unit.checks.rbac_objects import CATALOGUE, aggregate, binding, objects, role, rule, run, severities
 
 POWER, TOKEN, SHARED = "workload-holds-power", "token-automounted", "shared-service-account"
 CRITICAL = [
@@ -172,3 +175,35 @@ type: kubernetes.io/service-account-token
 
 def test_an_incomplete_kind_of_workload_is_said() -> None:
     assert run(SHARED, account(), incomplete=(DEPLOYMENT,)).skipped
+
+
+def _said(world: World, check: str, subject: Resource) -> list[str]:
+    auditor = Auditor(CATALOGUE.select([check]), PolicySet(CATALOGUE), world)
+    return [found.hit.evidence for found in auditor.audit(subject).found]
+
+
+@pytest.mark.parametrize(("check", "who"), [(POWER, "web"), (TOKEN, "default")])
+def test_what_is_kept_of_a_world_follows_its_bindings(check: str, who: str) -> None:
+    """The same question over and over, in a world that changes and in one made anew, gets the same answer."""
+    world, present = World(), dict[str, Resource]()
+    giving = binding("b", "admin-of-all", f"ServiceAccount:shop/{who}")
+    changes = [
+        giving,
+        role("admin-of-all", rule("*", "*", "*")),
+        role("admin-of-all", rule("get", "pods")),
+        binding("b", "view", f"ServiceAccount:shop/{who}"),
+        binding("b", "admin-of-all", "User:alice"),
+        binding("b", "cluster-admin", "Group:system:serviceaccounts:shop"),
+    ]
+    answers = set()
+    for change in changes:
+        world.put(change)
+        present[change.kind_name] = change
+        fresh = World()
+        for resource in present.values():
+            fresh.put(resource)
+        for name in (who, "other"):
+            asked = _said(world, check, pod(name))
+            assert asked == _said(fresh, check, pod(name)) == _said(world, check, pod(name))
+            answers.add(tuple(asked))
+    assert len(answers) > 1
