@@ -8,6 +8,7 @@ from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
+from iocaudit.core.repair import put, remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
 
@@ -92,7 +93,8 @@ def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     }
     for path, profile in seen.items():
         if not any(entry.kind == profile.kind and glob(entry.file or "*", profile.file) for entry in allowed):
-            yield Hit(path, f"sets the AppArmor profile {clip(str(profile))}, which is not allowed", str(profile))
+            message = f"sets the AppArmor profile {clip(str(profile))}, which is not allowed"
+            yield Hit(path, message, str(profile), repair=profile.undone(path))
 
 
 @check(
@@ -137,11 +139,12 @@ def apparmor_missing(pod: PodSpec) -> Iterator[Hit]:
     annotations = _annotations(pod)
     for container in pod.containers:
         if _effective(container, annotations) is None:
-            yield container.hit("securityContext.appArmorProfile", "sets no AppArmor profile", "unset")
+            undo = put({"type": RUNTIME_DEFAULT})
+            yield container.hit("securityContext.appArmorProfile", "sets no AppArmor profile", "unset", repair=undo)
     names = {container.name for container in pod.containers}
     for name, found in annotations.items():
         if name not in names:
             message = (
                 f'names container "{clip(name)}", which is not in the pod: its AppArmor profile applies to nothing'
             )
-            yield Hit(found.path, message, name)
+            yield Hit(found.path, message, name, repair=remove(safe=True))

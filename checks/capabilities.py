@@ -8,6 +8,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.repair import Repair, discard, include
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
 from iocaudit.core.wording import clip
@@ -74,6 +75,11 @@ def _added(container: Container) -> list[str]:
     return strings(lookup(container.security_context, "capabilities", "add"))
 
 
+def _without(container: Container, name: str) -> Repair:
+    """Take every spelling of a capability back."""
+    return discard(*(written for written in _added(container) if capability(written) == name))
+
+
 @lru_cache(maxsize=64)
 def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
     """The names that may be added as the API writes them; None where all may."""
@@ -136,7 +142,13 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
                 severity = Severity.CRITICAL
                 message += ", and hostPID lets it trace the node's processes"
                 evidence += " with hostPID"
-            yield container.hit("securityContext.capabilities.add", message, evidence, severity=severity)
+            yield container.hit(
+                "securityContext.capabilities.add",
+                message,
+                evidence,
+                severity=severity,
+                repair=_without(container, name),
+            )
 
 
 @check(
@@ -196,6 +208,7 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 "securityContext.capabilities.add",
                 f"adds capability {clip(written)}, which is not in the allowed list",
                 name,
+                repair=_without(container, name),
             )
 
 
@@ -271,8 +284,12 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
         if missing:
             raw = ", not even NET_RAW" if "ALL" in missing and _NET_RAW not in dropped else ""
             yield container.hit(
-                "securityContext.capabilities.drop", f"does not drop {', '.join(missing)}{raw}", ",".join(missing)
+                "securityContext.capabilities.drop",
+                f"does not drop {', '.join(missing)}{raw}",
+                ",".join(missing),
+                repair=include("ALL"),
             )
         added = {} if allowed is None else {capability(n): n for n in _added(container) if n not in allowed}
         for name, written in added.items():
-            yield container.hit("securityContext.capabilities.add", f"adds capability {clip(written)}", name)
+            undo, message = _without(container, name), f"adds capability {clip(written)}"
+            yield container.hit("securityContext.capabilities.add", message, name, repair=undo)

@@ -7,6 +7,7 @@ from iocaudit.core.command import LONGEST, Suspicion, commands_of, is_miner, sus
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup
 
@@ -129,4 +130,5 @@ def interactive_container(pod: PodSpec) -> Iterator[Hit]:
     """
     for container in pod.containers:
         if container.raw.get("tty") is True and container.raw.get("stdin") is True:
-            yield container.hit("tty", "keeps a terminal open (stdin and tty)", "true")
+            undo = remove(f"{container.path}.tty", f"{container.path}.stdin")
+            yield container.hit("tty", "keeps a terminal open (stdin and tty)", "true", repair=undo)

@@ -10,6 +10,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, text
 from iocaudit.core.wording import clip
@@ -84,7 +85,10 @@ def host_probe_target(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 host = text(lookup(handler, action, "host"))
                 if host:
                     yield container.hit(
-                        f"{path}.{action}.host", f"makes the kubelet connect to {clip(host)} ({path})", host
+                        f"{path}.{action}.host",
+                        f"makes the kubelet connect to {clip(host)} ({path})",
+                        host,
+                        repair=remove(),
                     )
 
 

@@ -6,6 +6,7 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 
 _CONTROLS = {
@@ -54,7 +55,7 @@ def host_network(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
     """
     if pod.host_network:
-        yield pod.hit("hostNetwork", "shares the node's network (hostNetwork: true)", "true")
+        yield pod.hit("hostNetwork", "shares the node's network (hostNetwork: true)", "true", repair=remove())
 
 
 @check(
@@ -95,7 +96,7 @@ def host_pid(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
     """
     if pod.spec.get("hostPID") is True:
-        yield pod.hit("hostPID", "sees the node's processes (hostPID: true)", "true")
+        yield pod.hit("hostPID", "sees the node's processes (hostPID: true)", "true", repair=remove())
 
 
 @check(
@@ -135,7 +136,7 @@ def host_ipc(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
     """
     if pod.spec.get("hostIPC") is True:
-        yield pod.hit("hostIPC", "shares the node's IPC namespace (hostIPC: true)", "true")
+        yield pod.hit("hostIPC", "shares the node's IPC namespace (hostIPC: true)", "true", repair=remove())
 
 
 @check(
@@ -176,4 +177,5 @@ def shared_process_namespace(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes documentation, Share Process Namespace between Containers in a Pod.
     """
     if pod.spec.get("shareProcessNamespace") is True:
-        yield pod.hit("shareProcessNamespace", "shares one process namespace among its containers", "true")
+        message = "shares one process namespace among its containers"
+        yield pod.hit("shareProcessNamespace", message, "true", repair=remove())

@@ -8,6 +8,7 @@ from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.host_path import danger, is_below, normalise, runtime_socket
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, text
@@ -272,7 +273,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
     """
     sources = {name: path for name, _, path in _host_paths(pod)}
     for container in pod.containers:
-        for mount in container.volume_mounts:
+        for index, mount in enumerate(container.volume_mounts):
             name = text(mount.get("name"))
             if name in sources and mount.get("readOnly") is not True:
                 target = text(mount.get("mountPath"))
@@ -280,6 +281,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
                     f"volumeMounts{paths.key(name)}",
                     f"mounts host path {clip(sources[name])} writable at {clip(target)}",
                     f"{normalise(sources[name])} at {target}",
+                    repair=put(True, f"{container.path}.volumeMounts[{index}].readOnly"),
                 )
 
 

@@ -6,8 +6,9 @@ from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import integer, mappings, text
+from iocaudit.core.shape import integer, items, text
 from iocaudit.core.wording import clip
 
 _EVERY_ADDRESS = ("", "0.0.0.0")  # what an absent hostIP means to the kubelet
@@ -85,7 +86,9 @@ def host_port(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """
     ranges = [(entry["min"], entry["max"]) for entry in params["allowed"]]
     for container in pod.containers:
-        for port in mappings(container.raw.get("ports")):
+        for index, port in enumerate(items(container.raw.get("ports"))):
+            if not isinstance(port, dict):
+                continue
             number = integer(port.get("hostPort"))
             if not number or any(low <= number <= high for low, high in ranges):
                 continue
@@ -95,4 +98,6 @@ def host_port(pod: PodSpec, params: Params) -> Iterator[Hit]:
             address = text(port.get("hostIP"))
             if address not in _EVERY_ADDRESS:
                 where = f"{address}:{where}"
-            yield container.hit("ports", f"opens host port {clip(where)}", where)
+            at = f"{container.path}.ports[{index}]"
+            undo = remove(f"{at}.hostPort", f"{at}.hostIP")
+            yield container.hit("ports", f"opens host port {clip(where)}", where, repair=undo)

@@ -6,6 +6,7 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup
 
@@ -62,7 +63,9 @@ def host_process_container(pod: PodSpec) -> Iterator[Hit]:
             "securityContext.windowsOptions.hostProcess",
             "runs as a HostProcess pod (hostProcess: true)",
             "true",
+            repair=remove(),
         )
     for container in pod.containers:
         if lookup(container.security_context, "windowsOptions", "hostProcess") is True:
-            yield container.hit("securityContext.windowsOptions.hostProcess", "runs as a HostProcess container", "true")
+            path = "securityContext.windowsOptions.hostProcess"
+            yield container.hit(path, "runs as a HostProcess container", "true", repair=remove())

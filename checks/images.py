@@ -8,6 +8,7 @@ from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, text
 from iocaudit.core.wording import clip
@@ -360,4 +361,5 @@ def pull_policy_not_always(pod: PodSpec, params: Params) -> Iterator[Hit]:
         tag = image.tag or DEFAULT_TAG
         if tag == DEFAULT_TAG or any(glob(pattern, tag) for pattern in tags):
             message = f"takes image {clip(container.image_text)} from the node's store (imagePullPolicy: {policy})"
-            yield container.hit("imagePullPolicy", message, f"{policy} {image.canonical}")
+            undo = put("Always", safe=policy != "Never")  # Never: the image may be in no registry
+            yield container.hit("imagePullPolicy", message, f"{policy} {image.canonical}", repair=undo)

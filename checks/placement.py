@@ -6,6 +6,7 @@ from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import DAEMON_SET, POD, PODS, SERVICE_ACCOUNT
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import discard, remove
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -72,13 +73,14 @@ def preset_node(pod: PodSpec, world: World) -> Iterator[Hit]:
         return
     node = text(pod.spec.get("nodeName"))
     if node and not (resource.kind is POD and resource.uid):
-        yield pod.hit("nodeName", f"sets its node itself (nodeName: {clip(node)})", node)
+        yield pod.hit("nodeName", f"sets its node itself (nodeName: {clip(node)})", node, repair=remove())
     if resource.kind is DAEMON_SET or _is_of_daemon_set(resource, world):
         return
     for index, toleration in enumerate(mappings(pod.spec.get("tolerations"))):
         if toleration.get("operator") == "Exists" and not text(toleration.get("key")):
             effect = text(toleration.get("effect")) or "any effect"
-            yield pod.hit(f"tolerations[{index}]", f"tolerates every taint ({clip(effect)})", effect)
+            undo = discard(toleration, path=f"{pod.path}.tolerations")
+            yield pod.hit(f"tolerations[{index}]", f"tolerates every taint ({clip(effect)})", effect, repair=undo)
 
 
 def _is_of_daemon_set(resource: Resource, world: World) -> bool:

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import lookup, strings
 
 _SINCE = 8
+_SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 
 
 @check(
@@ -66,4 +69,11 @@ def privilege_escalation_allowed(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 "securityContext.allowPrivilegeEscalation",
                 f"may gain privileges (allowPrivilegeEscalation is {said})",
                 "true" if value is True else "unset",
+                repair=None if _implied(container) else put(False),
             )
+
+
+def _implied(container: Container) -> bool:
+    """Whether the container may gain privileges in any case, so that the API server refuses to deny it."""
+    added = strings(lookup(container.security_context, "capabilities", "add"))
+    return container.security_context.get("privileged") is True or not _SYS_ADMIN.isdisjoint(added)

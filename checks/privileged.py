@@ -6,6 +6,7 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 
 
@@ -61,4 +62,4 @@ def privileged_container(pod: PodSpec) -> Iterator[Hit]:
     """
     for container in pod.containers:
         if container.security_context.get("privileged") is True:
-            yield container.hit("securityContext.privileged", "runs privileged", "true")
+            yield container.hit("securityContext.privileged", "runs privileged", "true", repair=remove())

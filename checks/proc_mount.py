@@ -7,6 +7,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pss import PSS_VERSION, has_own_users
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
 from iocaudit.core.wording import clip
@@ -76,5 +77,8 @@ def unmasked_proc(pod: PodSpec, params: Params) -> Iterator[Hit]:
         value = text(container.security_context.get("procMount"))
         if value and value != "Default":
             yield container.hit(
-                "securityContext.procMount", f"sees an unmasked /proc (procMount: {clip(value)})", value
+                "securityContext.procMount",
+                f"sees an unmasked /proc (procMount: {clip(value)})",
+                value,
+                repair=remove(),
             )

@@ -6,6 +6,7 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 
 
@@ -58,4 +59,5 @@ def writable_root_filesystem(pod: PodSpec) -> Iterator[Hit]:
                 "securityContext.readOnlyRootFilesystem",
                 f"can write to its root filesystem (readOnlyRootFilesystem is {said})",
                 "false" if value is False else "unset",
+                repair=put(True),
             )

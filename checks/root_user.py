@@ -8,6 +8,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pss import PSS_VERSION, has_own_users
+from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mapping, text
 
@@ -171,4 +172,5 @@ def may_run_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
             why = "may run as root (runAsNonRoot: false)"
         else:
             why = "may run as root (neither runAsNonRoot nor runAsUser is set)"
-        yield container.hit("securityContext.runAsNonRoot", why, "unset" if non_root is None else "false")
+        undo = None if user == 0 else put(True)  # as root it could not start
+        yield container.hit("securityContext.runAsNonRoot", why, "unset" if non_root is None else "false", repair=undo)

@@ -9,6 +9,7 @@ from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
 from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
 
@@ -108,7 +109,8 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     seen = {one.path: one.profile for one in found if one is not None}
     for path, profile in seen.items():
         if not _allowed(profile, profiles, files):
-            yield Hit(path, f"sets the seccomp profile {clip(str(profile))}, which is not allowed", str(profile))
+            message = f"sets the seccomp profile {clip(str(profile))}, which is not allowed"
+            yield Hit(path, message, str(profile), repair=profile.undone(path))
 
 
 @check(
@@ -165,4 +167,5 @@ def seccomp_missing(pod: PodSpec, params: Params) -> Iterator[Hit]:
     for container in pod.containers:
         found = _effective(container)
         if found is None or (not annotated and ".annotations[" in found.path):
-            yield container.hit("securityContext.seccompProfile", "sets no seccomp profile", "unset")
+            undo = put({"type": RUNTIME_DEFAULT})
+            yield container.hit("securityContext.seccompProfile", "sets no seccomp profile", "unset", repair=undo)

@@ -8,6 +8,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mapping, text
 from iocaudit.core.wording import clip
@@ -95,12 +96,14 @@ def selinux_custom(pod: PodSpec, params: Params) -> Iterator[Hit]:
             said = {field: text(options.get(field)) for field in _FIELDS if text(options.get(field))}
             if said and not any(_covers(entry, said) for entry in allowed):
                 shown = ", ".join(f"{field} {clip(value)}" for field, value in said.items())
-                yield Hit(where, f"{who} sets the SELinux options {shown}, which are not allowed", str(said))
+                yield Hit(
+                    where, f"{who} sets the SELinux options {shown}, which are not allowed", str(said), repair=remove()
+                )
             continue
         for field in ("type", "user", "role"):
             value = text(options.get(field))
             if value and not (field == "type" and value in types):
-                yield Hit(f"{where}.{field}", f"{who} sets the SELinux {field} {clip(value)}", value)
+                yield Hit(f"{where}.{field}", f"{who} sets the SELinux {field} {clip(value)}", value, repair=remove())
 
 
 def _covers(entry: Mapping[str, Any], said: Mapping[str, str]) -> bool:

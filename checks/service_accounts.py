@@ -23,6 +23,7 @@ from iocaudit.core.rbac.graph import Held, graph_of, is_nearest
 from iocaudit.core.rbac.powers import critical_powers
 from iocaudit.core.rbac.rules import is_everything
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
+from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.service_account import account_of, token_mount
 from iocaudit.core.severity import IoC, Severity
@@ -208,14 +209,17 @@ def token_automounted(pod: PodSpec, world: World, params: Params) -> Iterator[Hi
     if mount.problem is not None:
         yield Skip(mount.problem)
         return
+    field = "automountServiceAccountToken"
+    undo = put(False, f"{pod.path}.{field}") if mount.at == field else None
     if granted:
         message = f"mounts the token of {account.title}, to which {listed(granted)} gives rights"
-        yield pod.hit(mount.at, message, account.text, severity=Severity.HIGH)
+        yield pod.hit(mount.at, message, account.text, severity=Severity.HIGH, repair=undo)
         return
     if unsure:
         yield Skip(f"whether {account.title} holds rights is not known here ({incomplete})")
     if params["every"]:
-        yield pod.hit(mount.at, f"mounts the token of {account.title}", account.text, severity=Severity.LOW)
+        message = f"mounts the token of {account.title}"
+        yield pod.hit(mount.at, message, account.text, severity=Severity.LOW, repair=undo)
 
 
 def _default_granted(account: Subject, world: World, near: Resource) -> list[str]:

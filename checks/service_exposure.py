@@ -7,6 +7,7 @@ from iocaudit.core import exposure
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import SERVICE
+from iocaudit.core.repair import discard
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup
@@ -65,6 +66,7 @@ def service_external_ip(resource: Resource, params: Params) -> Iterator[Hit]:
             f"takes the traffic to external IP {shown}",
             str(address) if address is not None else shown,
             at=f"spec.externalIPs[{index}]",
+            repair=discard(value),
         )
 
 

@@ -10,6 +10,7 @@ from iocaudit.core.kinds import PODS
 from iocaudit.core.paths import key
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pss import PSS_VERSION, minor_version
+from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mappings, text
 from iocaudit.core.wording import clip
@@ -39,6 +40,10 @@ class _Sysctl(NamedTuple):
     path: str
     name: str
     value: str
+
+    def hit(self, message: str, evidence: str, severity: Severity | None = None) -> Hit:
+        """A hit on it; one of several in an annotation is not taken out of there."""
+        return Hit(self.path, message, evidence, severity, repair=None if ".annotations[" in self.path else remove())
 
 
 def _normal(name: str) -> str:
@@ -111,12 +116,12 @@ def unsafe_sysctl(pod: PodSpec, params: Params) -> Iterator[Hit]:
         name, shown = _normal(sysctl.name), clip(sysctl.name)
         if "+" in sysctl.value or "=" in sysctl.value:
             message = f"sets sysctl {shown} to a value that carries further parameters: {clip(sysctl.value)}"
-            yield Hit(sysctl.path, message, f"{name}={sysctl.value}", Severity.CRITICAL)
+            yield sysctl.hit(message, f"{name}={sysctl.value}", Severity.CRITICAL)
             continue
         if any(glob(pattern, name) for pattern in forbidden):
-            yield Hit(sysctl.path, f"sets sysctl {shown}, which is forbidden", name)
+            yield sysctl.hit(f"sets sysctl {shown}, which is forbidden", name)
         elif allowed is not None:
             if not any(glob(pattern, name) for pattern in allowed):
-                yield Hit(sysctl.path, f"sets sysctl {shown}, which is not in the allowed list", name)
+                yield sysctl.hit(f"sets sysctl {shown}, which is not in the allowed list", name)
         elif not forbidden and _SAFE.get(name, version + 1) > version:
-            yield Hit(sysctl.path, f"sets sysctl {shown}, which is not in the safe list", name)
+            yield sysctl.hit(f"sets sysctl {shown}, which is not in the safe list", name)

@@ -1,7 +1,11 @@
 """``iocaudit scan``: audit what is in files, or in a live cluster."""
 
+from __future__ import annotations
+
 import gc
 import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -12,6 +16,9 @@ from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
+
+if TYPE_CHECKING:
+    from iocaudit.sources.scan import Scan
 
 OUTPUTS = ("table", "json", "sarif", "junit", "github")
 
@@ -46,6 +53,9 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
 @click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig.")
 @click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations.")
 @click.option("--jobs", type=click.IntRange(1, 64), help="Processes  [default: two for large inputs]")
+@click.option("--fix", "write", is_flag=True, help="Write repairs that cannot break the workload into the files.")
+@click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing.")
+@click.option("--unsafe-fixes", "unsafe", is_flag=True, help="With --fix or --diff: also those that may break it.")
 @click.option("--require-complete", is_flag=True, help="Exit with 3 if anything was skipped.")
 def command(
     paths: tuple[str, ...],
@@ -63,9 +73,15 @@ def command(
     context: str | None,
     render: bool,
     jobs: int | None,
+    write: bool,
+    diff: bool,
+    unsafe: bool,
     require_complete: bool,
 ) -> int:
     """Audit the Kubernetes objects in files and folders, or on standard input (-).
+
+    With --fix what is left decides the exit code, with --diff what was found. Where standard output holds a
+    difference, or the fixed text of standard input, the report goes to standard error.
 
     Exit code, the first that applies: 2 wrong usage or an unreadable document; 1 findings at or above
     --fail-on; 3 a check failed, or with --require-complete something was skipped; 0 otherwise.
@@ -76,6 +92,13 @@ def command(
         raise click.UsageError("--context goes with --cluster")
     if render and (cluster or each_file_alone):
         raise click.UsageError("--render goes with files, and not with --each-file-alone: a chart is many files")
+    fixing = write or diff
+    if write and diff:
+        raise click.UsageError("--diff writes nothing: give --fix or --diff, not both")
+    if unsafe and not fixing:
+        raise click.UsageError("--unsafe-fixes goes with --fix or --diff")
+    if fixing and (cluster or new_baseline):
+        raise click.UsageError("--fix and --diff go with files, and not with --write-baseline")
     from iocaudit.sources.scan import ScanOptions, scan_files  # late: after usage is known good
 
     # One short run that frees nothing before its end: collecting cycles would cost a fifth of it.
@@ -88,19 +111,36 @@ def command(
         each_file_alone=each_file_alone,
         render=render,
         jobs=jobs,
+        suggest="patch" if output == "json" else "text" if output == "sarif" else "",
     )
     known = None
     if baseline:
         from iocaudit.cli.baseline import read_baseline  # late: few scans have one
 
         known = read_baseline(baseline)
+    baselined = 0
+
+    def rescan(texts: Mapping[str, bytes] | None = None) -> Scan:
+        nonlocal baselined
+        with scan_progress() as progress:
+            scan = scan_files(paths, catalogue, options, progress=progress, texts=texts)
+        if known is not None:
+            scan.report, baselined = known.without(scan.report)
+        return scan
+
     if cluster:
         from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
 
         scan = scan_cluster(catalogue, options, context=context)
+        if known is not None:
+            scan.report, baselined = known.without(scan.report)
+    elif fixing:
+        from iocaudit.cli.fix import repaired  # late: few scans change anything
+
+        outcome = repaired(rescan, paths, unsafe=unsafe, write=write)
+        scan = outcome.scan if write else outcome.first
     else:
-        with scan_progress() as progress:
-            scan = scan_files(paths, catalogue, options, progress=progress)
+        scan = rescan()
     report = scan.report
     reading = ReadingSummary(
         files=scan.files,
@@ -108,6 +148,7 @@ def command(
         not_kubernetes=scan.not_kubernetes,
         other_kinds=scan.other_kinds,
         errors=[UnreadableDocument(error.file, error.line, error.reason) for error in scan.errors],
+        baselined=baselined,
         notes=scan.notes,
     )
     if new_baseline:
@@ -117,9 +158,8 @@ def command(
         write_baseline(new_baseline, entries)
         click.echo(f"{new_baseline}: {len(entries.entries)} hits written", err=True)
         return 2 if reading.errors else 0
-    if known is not None:
-        report, reading.baselined = known.without(report)
-    _print(output, report, reading, tuple(catalogue))
+    stream = sys.stderr if diff or (write and "-" in paths) else sys.stdout
+    _print(output, report, reading, tuple(catalogue), stream)
     return exit_code(report, reading, Severity.parse(fail_on), require_complete=require_complete)
 
 
@@ -134,11 +174,11 @@ def exit_code(report: Report, reading: ReadingSummary, fail_on: Severity, *, req
     return 0
 
 
-def _print(output: str, report: Report, reading: ReadingSummary, checks: tuple[Check, ...]) -> None:
+def _print(output: str, report: Report, reading: ReadingSummary, checks: tuple[Check, ...], stream: TextIO) -> None:
     if output == "table":
         from iocaudit.sinks import table
 
-        table.render(report, reading)
+        table.render(report, reading, stream)
         return
     if output == "json":
         from iocaudit.sinks import json_report
@@ -156,5 +196,5 @@ def _print(output: str, report: Report, reading: ReadingSummary, checks: tuple[C
         from iocaudit.sinks import github
 
         text = github.render(report, reading)
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
+    stream.buffer.write(text.encode("utf-8", "backslashreplace"))
+    stream.flush()

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from iocaudit.core.repair import Repair
 from iocaudit.core.severity import Severity
 
 
@@ -11,6 +12,7 @@ class Hit(NamedTuple):
     ``path`` follows ``core.paths`` and survives reordering; ``at`` is where the value stands now, if that
     differs (a rule by its position). ``evidence`` is the value in a canonical spelling: two hits of one check
     with the same path and evidence are the same hit. ``severity`` is None where the check's own holds.
+    ``repair`` is how to undo it, where that takes no more than the object itself.
     """
 
     path: str
@@ -19,6 +21,7 @@ class Hit(NamedTuple):
     severity: Severity | None = None
     at: str | None = None
     fix: str | None = None
+    repair: Repair | None = None
 
     @property
     def place(self) -> str:

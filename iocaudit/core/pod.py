@@ -10,6 +10,7 @@ from iocaudit.core import paths
 from iocaudit.core.hit import Hit
 from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.kinds import PodAt
+from iocaudit.core.repair import Repair
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import mapping, mappings, text
 
@@ -93,10 +94,11 @@ class Container:
         *,
         severity: Severity | None = None,
         fix: str | None = None,
+        repair: Repair | None = None,
     ) -> Hit:
         """A hit at ``field`` below this container; the message is prefixed with the container's title."""
         path = f"{self.path}.{field}" if field else self.path
-        return Hit(path, f"{self.title} {message}", str(evidence), severity, None, fix)
+        return Hit(path, f"{self.title} {message}", str(evidence), severity, None, fix, repair)
 
 
 class PodSpec:
@@ -228,10 +230,11 @@ class PodSpec:
         *,
         severity: Severity | None = None,
         fix: str | None = None,
+        repair: Repair | None = None,
     ) -> Hit:
         """A hit at ``field`` below the pod's spec."""
         path = f"{self.path}.{field}" if field else self.path
-        return Hit(path, message, str(evidence), severity, None, fix)
+        return Hit(path, message, str(evidence), severity, None, fix, repair)
 
 
 class PodImages(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.shape import mapping, text
 
 RUNTIME_DEFAULT, LOCALHOST, UNCONFINED = "RuntimeDefault", "Localhost", "Unconfined"
@@ -38,6 +39,13 @@ class Profile(NamedTuple):
         if slash and head.lower() == "localhost":
             return Profile(LOCALHOST, file)
         return Profile(_BY_ANNOTATION.get(value, value))
+
+    def undone(self, path: str) -> Repair:
+        """Have the runtime's own profile at ``path``, where this one was read: a ``type`` or an annotation."""
+        if not path.endswith(".type"):
+            return Repair((Edit("set", path, "runtime/default"),))
+        file = f"{path.removesuffix('type')}localhostProfile"
+        return Repair((Edit("set", path, RUNTIME_DEFAULT), Edit("remove", file)))
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.file}" if self.file else self.kind

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from iocaudit.core.hit import Hit
+from iocaudit.core.repair import Suggestion
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import IoC, Severity
 
@@ -30,7 +31,10 @@ def finding_name(check: str, ref: Ref) -> str:
 
 
 class Found(NamedTuple):
-    """A hit of a check on a subject. ``severity`` is what holds under the policy in force."""
+    """A hit of a check on a subject. ``severity`` is what holds under the policy in force.
+
+    ``suggestion`` is its repair worked out, where somebody asked for that and it can be done.
+    """
 
     check: str
     severity: Severity
@@ -39,6 +43,7 @@ class Found(NamedTuple):
     origin: Origin
     hit: Hit
     default_fix: str = ""
+    suggestion: Suggestion | None = None
 
     @property
     def message(self) -> str:

@@ -4,8 +4,10 @@ from typing import Any
 
 import orjson
 
+from iocaudit.core.repair import Suggestion
 from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.resource import Ref
+from iocaudit.core.yaml_write import block
 from iocaudit.sinks.summary import ReadingSummary, summary_of
 
 
@@ -15,6 +17,7 @@ def subject_json(ref: Ref) -> dict[str, Any]:
 
 
 def finding_json(found: Found) -> dict[str, Any]:
+    """One hit. With a repair it carries its JSON Patch, the same as YAML, and whether it is safe."""
     return {
         "check": found.check,
         "severity": found.severity.label,
@@ -28,7 +31,13 @@ def finding_json(found: Found) -> dict[str, Any]:
         "line": found.origin.line,
         "fingerprint": found.fingerprint,
         "findingFingerprint": found.finding_fingerprint,
+        **(_suggestion(found.suggestion) if found.suggestion else {}),
     }
+
+
+def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
+    patch = list(suggestion.patch)
+    return {"patch": patch, "patchYaml": block(patch), "safe": suggestion.safe}
 
 
 def _not_evaluated(entry: Skipped | Fault, reason: str) -> dict[str, Any]:

@@ -163,7 +163,36 @@ def _result(found: Found, index: dict[str, int]) -> dict[str, Any]:
             "iocauditHit/v1": found.fingerprint,
             "iocauditFinding/v1": found.finding_fingerprint,
         },
+        **_fixes(found),
         "properties": {"severity": found.severity.label, "path": visible(found.hit.place)},
+    }
+
+
+def _fixes(found: Found) -> dict[str, Any]:
+    """What to put into the file; nothing where the repair is unknown, or the text does not allow it."""
+    suggestion, file = found.suggestion, found.origin.file
+    if suggestion is None or file is None or not suggestion.changes:
+        return {}
+    replacements = [
+        {
+            "deletedRegion": {
+                "startLine": change.start_line,
+                "startColumn": change.start_column,
+                "endLine": change.end_line,
+                "endColumn": change.end_column,
+            },
+            **({"insertedContent": {"text": change.text}} if change.text else {}),
+        }
+        for change in suggestion.changes
+    ]
+    risk = "" if suggestion.safe else " It may break the workload: try it first."
+    return {
+        "fixes": [
+            {
+                "description": {"text": visible(f"{found.fix}{risk}".strip())},
+                "artifactChanges": [{"artifactLocation": _artifact(file), "replacements": replacements}],
+            }
+        ]
     }
 
 

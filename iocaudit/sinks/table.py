@@ -67,6 +67,15 @@ def _render_rich(report: Report, stream: TextIO) -> None:
     Console(file=stream, highlight=False).print(table)
 
 
+def _fixable(report: Report) -> list[str]:
+    """How much a machine could repair."""
+    repairs = [found.hit.repair for found in report.found if found.hit.repair is not None]
+    safe = sum(repair.safe for repair in repairs)
+    if not repairs:
+        return []
+    return [f"fixable: {safe} by --fix, {len(repairs) - safe} more with --unsafe-fixes (see them with --diff)"]
+
+
 def _tail(report: Report, reading: ReadingSummary) -> list[str]:
     lines = [visible(f"error: {error}") for error in reading.errors]
     for fault in report.faults:
@@ -87,6 +96,7 @@ def _tail(report: Report, reading: ReadingSummary) -> list[str]:
     if len(report.waived) > _MOST_SKIPPED:
         lines.append(f"waived: {len(report.waived) - _MOST_SKIPPED} more (all are in -o json)")
     lines += [visible(f"note: {note}") for note in reading.notes]
+    lines += _fixable(report)
     for check, missing in report.not_configured.items():
         names = ", ".join(missing)
         lines.append(f"not configured: {check} did not run: a policy has to set its parameter {names}")

@@ -60,7 +60,7 @@ class LineTable:
 
     def _parse(self, text: str) -> None:
         try:
-            with parsing(_as_yaml(text)) as get:
+            with parsing(as_yaml(text)) as get:
                 while (event := get()).__class__ is not StreamEndEvent:
                     if event.__class__ is DocumentStartEvent:
                         first, root = _document(get)
@@ -115,7 +115,7 @@ def _name(node: _Node) -> str:
     return name[1] if name is not None and isinstance(name[1], str) else ""
 
 
-def _as_yaml(text: str) -> str:
+def as_yaml(text: str) -> str:
     """JSON without what libyaml does not read: tabs between tokens, surrogate escapes. Lines stay what they are."""
     if text.lstrip()[:1] not in ("{", "["):
         return text
@@ -138,7 +138,7 @@ def _document(get: Callable[[], Any]) -> tuple[int, _Node]:
         if kind is ScalarEvent:
             node = event.value
             if is_map and key is None:
-                key = _key(event)
+                key = key_text(event)
                 key_line = event.start_mark.line
                 continue
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
@@ -172,7 +172,8 @@ def _document(get: Callable[[], Any]) -> tuple[int, _Node]:
         key = None
 
 
-def _key(event: Any) -> str:
+def key_text(event: Any) -> str:
+    """The key that a scalar is, as JSON spells it."""
     text: str = event.value
     if text[:1] not in SPECIAL or event.tag is not None or not event.implicit[0]:
         return text

@@ -8,7 +8,7 @@ be too much, is read again from its file when its turn has come. So memory holds
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -116,9 +116,12 @@ class Reader:
         *,
         most_waiting: int = MOST_WAITING,
         cache: TextCache | None = None,
+        texts: Mapping[str, bytes] | None = None,
     ) -> None:
+        """``texts`` are read in place of the files of these names."""
         self.world = World(default_namespace=default_namespace)
         self.cache = cache or TextCache()
+        self.texts = dict(texts or {})
         self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.file_world_kinds))
         self._order: list[Resource] = []
         self._left = most_waiting
@@ -150,11 +153,14 @@ class Reader:
     def read(self, file: str, scan: Scan) -> Waiting:
         """Read a file: count, note what is unreadable, fill the world, return what has to be audited."""
         scan.files += 1
-        data = read_bytes(file)
+        data = self._bytes(file)
         if isinstance(data, Unreadable):
             note(data, name_of(file), scan)
             return Waiting(name_of(file))
         return self.take(data, name_of(file), scan, may_read_again=True)
+
+    def _bytes(self, file: str) -> bytes | Unreadable:
+        return self.texts[file] if file in self.texts else read_bytes(file)
 
     def take(self, data: bytes, name: str, scan: Scan, *, may_read_again: bool = False, lines: bool = True) -> Waiting:
         """The same for bytes that were read already."""
@@ -215,7 +221,7 @@ class Reader:
         yield from waiting.entries
         if waiting.again is None:
             return
-        data = read_bytes(waiting.file)
+        data = self._bytes(waiting.file)
         if isinstance(data, Unreadable):
             waiting.note(data, scan)
             return

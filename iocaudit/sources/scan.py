@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from iocaudit.core.report import Found, Report
 from iocaudit.core.resource import Resource
@@ -22,6 +22,8 @@ from iocaudit.sources.subjects import Subject, subjects
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from iocaudit.sources.suggestions import DocumentChanges
+
 __all__ = ["Scan", "ScanOptions", "Unread", "audit_documents", "load_policies", "scan_files"]
 
 WORTH_PROCESSES = 1_000_000
@@ -32,6 +34,7 @@ class ScanOptions(NamedTuple):
     """What the command line says about a scan of files.
 
     ``jobs`` None: a second process for large inputs. ``render``: run helm and kustomize on what has to be rendered.
+    ``suggest``: work repairs out, as patches of the objects or as changes of the text too.
     """
 
     profile: str = "default"
@@ -40,6 +43,7 @@ class ScanOptions(NamedTuple):
     each_file_alone: bool = False
     render: bool = False
     jobs: int | None = None
+    suggest: Literal["", "patch", "text"] = ""
     most_waiting: int = MOST_WAITING
 
 
@@ -81,7 +85,7 @@ class Task:
         auditor = self._auditor(self._reader.world)
         for waiting in part:
             progress.step(waiting.file)
-            _audit(self._reader.subjects_of(waiting, scan), auditor, scan, self._reader.keeps)
+            _audit(self._reader.subjects_of(waiting, scan), auditor, scan, self._reader.keeps, self._options.suggest)
         return scan
 
     def audit_alone(self, part: Iterable[str], progress: Progress) -> Scan:
@@ -89,9 +93,12 @@ class Task:
         scan = Scan()
         for file in part:
             progress.step(file)
-            reader = Reader(self._catalogue, self._options.namespace, cache=self._reader.cache)
+            reader = Reader(
+                self._catalogue, self._options.namespace, cache=self._reader.cache, texts=self._reader.texts
+            )
             auditor = self._auditor(reader.world)
-            _audit(reader.subjects_of(reader.read(file, scan), scan), auditor, scan, reader.keeps)
+            found = reader.subjects_of(reader.read(file, scan), scan)
+            _audit(found, auditor, scan, reader.keeps, self._options.suggest)
             skipped_templates(scan)
         return scan
 
@@ -108,13 +115,16 @@ def scan_files(
     options: ScanOptions,
     *,
     progress: Progress | None = None,
+    texts: Mapping[str, bytes] | None = None,
 ) -> Scan:
     """Audit every object of the given files. ``jobs`` other than 1 takes a part of the builtin catalogue.
+
+    ``texts`` stand for the files of these names.
 
     Raises InputError and PolicyError for what the user named wrongly, WorkerError where a process died.
     """
     progress = progress or Silence()
-    reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting)
+    reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting, texts=texts)
     policies = read_policy_files(options.policy_files)
     task = Task(catalogue, policies, options, reader, now_if_needed(policies))
     files = list(expand(paths))
@@ -136,6 +146,7 @@ def scan_files(
     waiting = [one for one in waiting if one.entries or one.again is not None]
     progress.stage("auditing", len(waiting))
     _in_parts(task.audit, waiting, [one.weight for one in waiting], scan, options, progress)
+    skipped_templates(scan)  # those of documents that were parsed only now
     return task.note(scan.sorted())
 
 
@@ -176,20 +187,40 @@ def load_policies(options: ScanOptions, catalogue: Catalogue) -> PolicySet:
     return make_policies(read_policy_files(options.policy_files), catalogue, options.profile)
 
 
-def _audit(found: Iterable[Subject], auditor: Auditor, scan: Scan, keeps: Callable[[Resource], bool]) -> None:
+def _audit(
+    found: Iterable[Subject],
+    auditor: Auditor,
+    scan: Scan,
+    keeps: Callable[[Resource], bool],
+    suggest: str = "",
+) -> None:
     table: LineTable | None = None
+    changes: DocumentChanges | None = None
     document: Document | None = None
     for subject in found:
         report = auditor.audit(subject.resource)
+        if suggest and report.found:
+            from iocaudit.sources.suggestions import suggested  # late: the table needs none
+
+            report.found = [suggested(one, subject.resource) for one in report.found]
         if (report.found or report.waived) and subject.resource.origin.line is not None:
             if table is None or subject.document is not document:
                 document = subject.document
                 table = LineTable.of(document)
+                changes = _changes(document) if suggest == "text" else None
             report.found = [_placed(hit, table) for hit in report.found]
+            if changes is not None:
+                report.found = [changes.add_to(one) for one in report.found]
             report.waived = [one._replace(found=_placed(one.found, table)) for one in report.waived]
         scan.report.extend(report)
         if not keeps(subject.resource):
             subject.resource.forget_pods()  # so that it is freed without the garbage collector, which is off
+
+
+def _changes(document: Document) -> DocumentChanges:
+    from iocaudit.sources.suggestions import DocumentChanges  # late: for SARIF only
+
+    return DocumentChanges(document)
 
 
 def _placed(found: Found, table: LineTable) -> Found:

@@ -30,7 +30,7 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
     """The manifest as scanned, with a skipped and a fault; ``name`` replaces the name of every object."""
     file = folder / "hostile.yaml"
     file.write_text(MANIFEST)
-    scan = scan_files([str(file)], builtin_catalogue().select({"privileged-container"}), ScanOptions())
+    scan = scan_files([str(file)], builtin_catalogue().select({"privileged-container"}), ScanOptions(suggest="text"))
     found = [one._replace(origin=one.origin._replace(file="hostile.yaml")) for one in scan.report.found]
     errors = [UnreadableDocument("hostile.yaml", error.line, error.reason) for error in scan.errors]
     if name is not None:
@@ -42,7 +42,9 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
         [Skipped("privileged-container", ref, "not evaluated", origin)],
         [Fault("privileged-container", ref, "raised", origin)],
         audited=scan.report.audited,
-        waived=[Waived(found[0], "legacy", name or "until v2 is out", "2027-01-31T00:00:00Z")],
+        waived=[
+            Waived(found[0]._replace(suggestion=None), "legacy", name or "until v2 is out", "2027-01-31T00:00:00Z")
+        ],
     )
     notes = ["waiver old: covers nothing that was audited"]
     return report, ReadingSummary(files=scan.files, documents=scan.documents, errors=errors, notes=notes)

@@ -1,0 +1,190 @@
+"""Carry repairs out on a file's bytes. What comes out is read again before anybody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from iocaudit.core import paths
+from iocaudit.core.errors import PathSyntaxError
+from iocaudit.core.json_patch import apply, patch_of
+from iocaudit.core.repair import Unfixable
+from iocaudit.core.report import Found
+from iocaudit.core.shape import lookup, text
+from iocaudit.sources.documents import Document, Outcome, read_documents
+from iocaudit.sources.yaml_builder import YamlError
+from iocaudit.sources.yaml_patch import TextPatch
+
+_CHANGED = "was changed while it was being read: scan again"
+_BOM = b"\xef\xbb\xbf"
+
+
+class Refused(NamedTuple):
+    """A repair that was not carried out, and why."""
+
+    found: Found
+    reason: str
+
+
+class Fixed(NamedTuple):
+    """A file's bytes after its repairs. What is in neither list was done already by another repair."""
+
+    data: bytes
+    done: list[Found]
+    refused: list[Refused]
+
+
+def fix(data: bytes, name: str, wanted: Sequence[Found]) -> Fixed:
+    """The bytes of file ``name`` with the repairs of these hits, which are all of this file.
+
+    Each one is carried out or refused. Nothing else changes: the new text is read by the reader of scans, and every
+    document must be equal to the old one with the patches applied.
+    """
+    try:
+        text = _decoded(data)
+    except Unfixable as error:
+        return Fixed(data, [], [Refused(found, str(error)) for found in wanted])
+    before = list(read_documents(data, name, _all))
+    try:
+        outcome = _together(text, name, before, wanted)
+    except Unfixable:
+        outcome = _one_by_one(text, name, before, wanted)
+    fixed, done, refused = outcome
+    start = _BOM if data.startswith(_BOM) else b""
+    return Fixed(start + fixed.encode("utf-8", "surrogateescape"), done, refused)
+
+
+_Outcome = tuple[str, list[Found], list[Refused]]
+
+
+def _together(text: str, name: str, before: list[Outcome], wanted: Sequence[Found]) -> _Outcome:
+    """All repairs at once; raises Unfixable where what comes out is not what was meant."""
+    documents = {one.number: (place, one) for place, one in enumerate(before) if isinstance(one, Document)}
+    starts = _line_starts(text)
+    by_document: dict[int, list[Found]] = {}
+    done, refused = [], []
+    for found in wanted:
+        if found.origin.document in documents:
+            by_document.setdefault(found.origin.document, []).append(found)
+        else:
+            refused.append(Refused(found, _CHANGED))
+    pieces, after, position = [], list(before), 0
+    last: Document | None = None
+    for number, mine in sorted(by_document.items()):
+        place, document = documents[number]
+        if last is not None and (last.text_line, last.text) == (document.text_line, document.text):
+            raise Unfixable("two documents of one text: one by one")
+        last = document
+        patched, value, ok, bad = _document(document, mine)
+        refused += bad
+        done += ok
+        if patched is None:
+            continue
+        start = text.index(document.text, max(position, starts[document.text_line - 1]))
+        pieces += [text[position:start], patched]
+        position = start + len(document.text)
+        after[place] = document._replace(value=value)
+    fixed = "".join((*pieces, text[position:]))
+    if fixed != text and not _equal(after, list(read_documents(fixed.encode("utf-8", "surrogateescape"), name, _all))):
+        raise Unfixable("what came out is not what was meant")
+    return fixed, done, refused
+
+
+def _one_by_one(text: str, name: str, before: list[Outcome], wanted: Sequence[Found]) -> _Outcome:
+    done: list[Found] = []
+    refused: list[Refused] = []
+    for found in wanted:
+        try:
+            text, ok, bad = _together(text, name, before, [found])
+        except Unfixable:
+            refused.append(Refused(found, "the way it is written could not be kept: change it by hand"))
+            continue
+        if ok:
+            before = list(read_documents(text.encode("utf-8", "surrogateescape"), name, _all))
+        done += ok
+        refused += bad
+    return text, done, refused
+
+
+def _document(
+    document: Document, wanted: Sequence[Found]
+) -> tuple[str | None, dict[str, Any], list[Found], list[Refused]]:
+    """The new text of one document (None: it stays) and its value, what was done and what was not."""
+    value: Any = document.value
+    done: list[Found] = []
+    refused: list[Refused] = []
+    try:
+        text = TextPatch(document.text, document.line - document.text_line)
+    except (Unfixable, YamlError) as error:
+        return None, value, done, [Refused(found, str(error)) for found in wanted]
+    for found in wanted:
+        repair = found.hit.repair
+        if repair is None:
+            continue
+        try:
+            _must_be(found, value)
+            patch = patch_of(value, found.hit.path, repair, found.origin.item)
+            changed = apply(value, patch)
+            text.apply(patch)
+        except (Unfixable, PathSyntaxError) as error:
+            refused.append(Refused(found, str(error)))
+            continue
+        value = changed
+        done.append(found)
+    fixed = text.text()
+    return (None if fixed == document.text else fixed), value, done, refused
+
+
+def _must_be(found: Found, value: Any) -> None:
+    """Raises Unfixable where the object of a hit is no longer what it was."""
+    for segment in paths.parse(found.origin.item):
+        if isinstance(segment, int):
+            value = value[segment] if isinstance(value, list) and segment < len(value) else None
+        else:
+            value = lookup(value, segment.name if isinstance(segment, paths.Field) else segment.text)
+    metadata = lookup(value, "metadata")
+    if (text(lookup(metadata, "name")) or text(lookup(metadata, "generateName"))) != found.subject.name:
+        raise Unfixable(_CHANGED)
+
+
+def _equal(wanted: list[Outcome], got: list[Outcome]) -> bool:
+    """Whether the same documents came out, each with the value that was meant."""
+    if len(wanted) != len(got):
+        return False
+    for one, other in zip(wanted, got, strict=True):
+        if type(one) is not type(other):
+            return False
+        if isinstance(one, Document) and isinstance(other, Document) and _typed(one.value) != _typed(other.value):
+            return False
+    return True
+
+
+def _typed(value: Any) -> Any:
+    """A value in which true is not equal to 1, nor 1 to 1.0."""
+    if isinstance(value, dict):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    return (type(value), value)
+
+
+def _decoded(data: bytes) -> str:
+    """The text as it is, but for a byte order mark at its start; raises Unfixable for what is no plain UTF-8."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data:
+        raise Unfixable("not UTF-8 text: save it as UTF-8")
+    text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+    if "\n\ufeff" in text or text.startswith("\ufeff"):
+        raise Unfixable("a byte order mark inside: take it out")
+    return text
+
+
+def _line_starts(text: str) -> list[int]:
+    """Where each line starts."""
+    starts = [0]
+    while (found := text.find("\n", starts[-1])) >= 0:
+        starts.append(found + 1)
+    return starts
+
+
+def _all(_version: str, _kind: str) -> bool:
+    return True

@@ -1,0 +1,103 @@
+"""Repair what a scan finds in files, scanning again until nothing is left that a repair makes go away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import NamedTuple
+
+from iocaudit.core.report import Found
+from iocaudit.sources.documents import Unreadable
+from iocaudit.sources.files import read_bytes
+from iocaudit.sources.fixes import Refused, fix
+from iocaudit.sources.reading import Scan, name_of
+
+MOST_ROUNDS = 20
+"""How often repairs may bring further ones about (a pod off the node's network has host ports of its own)."""
+
+Rescan = Callable[[Mapping[str, bytes]], Scan]
+"""Scans with some files replaced by these bytes."""
+
+
+class Repaired(NamedTuple):
+    """What became of a scan: ``first`` is what was found, ``scan`` what is left.
+
+    ``before`` and ``after`` hold the bytes of the files that change, by their path. ``refused`` are the repairs that
+    could not be carried out, ``unsafe`` counts those that nobody allowed.
+    """
+
+    first: Scan
+    scan: Scan
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+    done: list[Found]
+    refused: list[Refused]
+    unsafe: int
+
+
+def repair(
+    rescan: Rescan, *, unsafe: bool, forbidden: Mapping[str, str], given: Mapping[str, bytes] | None = None
+) -> Repaired:
+    """Carry the repairs of all hits out, in memory. ``forbidden`` are files that must not change, and why.
+
+    ``given`` are the bytes of what cannot be read twice (``-``). A repair after which its hit is still found is
+    taken back: nobody gains by it.
+    """
+    texts = dict(given or {})
+    before: dict[str, bytes] = {}
+    done: list[Found] = []
+    refused: dict[Hashable, Refused] = {}
+    first = scan = rescan(texts)
+    for _ in range(MOST_ROUNDS):
+        trial, mine = dict(texts), []
+        for file, wanted in _by_file(scan, unsafe, refused).items():
+            if (reason := _reason(file, wanted, forbidden)) is not None:
+                refused |= {_key(found): Refused(found, reason) for found in wanted}
+                continue
+            data = texts[file] if file in texts else read_bytes(file)
+            if isinstance(data, Unreadable):
+                refused |= {_key(found): Refused(found, data.reason) for found in wanted}
+                continue
+            before.setdefault(file, data)
+            fixed = fix(data, name_of(file), wanted)
+            refused |= {_key(one.found): one for one in fixed.refused}
+            if fixed.data == data:
+                refused |= {_key(found): Refused(found, "its repair changes nothing") for found in fixed.done}
+                continue
+            trial[file] = fixed.data
+            mine += fixed.done
+        if not mine:
+            break
+        after = rescan(trial)
+        still = {_key(found) for found in after.report.found}
+        stuck = [found for found in mine if _key(found) in still]
+        if stuck:
+            refused |= {_key(found): Refused(found, "it is still found after the change") for found in stuck}
+            continue
+        texts, scan = trial, after
+        done += mine
+    changed = {file: data for file, data in texts.items() if file in before and data != before[file]}
+    left = [found.hit.repair for found in scan.report.found if found.hit.repair is not None]
+    left_out = 0 if unsafe else sum(not one.safe for one in left)
+    return Repaired(first, scan, before, changed, done, list(refused.values()), left_out)
+
+
+def _key(found: Found) -> Hashable:
+    origin = found.origin
+    return (origin.file, origin.document, origin.item, found.check, found.hit.place, found.hit.evidence)
+
+
+def _by_file(scan: Scan, unsafe: bool, refused: Mapping[Hashable, Refused]) -> dict[str, list[Found]]:
+    """The hits to repair, by the path of their file."""
+    wanted: dict[str, list[Found]] = {}
+    for found in scan.report.found:
+        mechanical = found.hit.repair is not None and (unsafe or found.hit.repair.safe)
+        if mechanical and found.origin.file is not None and _key(found) not in refused:
+            wanted.setdefault("-" if found.origin.file == name_of("-") else found.origin.file, []).append(found)
+    return wanted
+
+
+def _reason(file: str, wanted: list[Found], forbidden: Mapping[str, str]) -> str | None:
+    """Why a file must not be changed; rendered objects have no line."""
+    if any(found.origin.line is None for found in wanted):
+        return "it was rendered: change what it was rendered from"
+    return forbidden.get(file)

@@ -1,0 +1,357 @@
+"""Carry a JSON Patch out on the text of a document, so that everything it does not name stays as it was written.
+
+Only the lines of the entries that change are touched: block style gets lines, flow style (JSON) gets entries between
+commas, both in the document's own indentation and line breaks. Comments stay but the one on a line that is removed.
+Libraries that round-trip YAML with comments (ruamel.yaml) write the whole document anew: they rewrap flow collections
+and long strings, have one indentation for all of it, and read other YAML than Kubernetes does (1.2 or 1.1, where
+go-yaml v2 is neither), so that ``on`` or a number could change its type on the way. Whoever calls this reads the
+outcome again with the reader of scans and compares it to the patched object.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from copy import copy
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from iocaudit.core.json_patch import Operation, apply_one, pointer, tokens_of
+from iocaudit.core.repair import Unfixable
+from iocaudit.core.yaml_write import Style, entry_lines, inline, scalar
+from iocaudit.sources.yaml_tree import Entry, Node, line_end, line_start, read_tree
+
+_SHARED = "an anchor that is used in more than one place: write it out, or change it by hand"
+_MERGED = "a merge (<<): write it out, or change it by hand"
+
+
+class Replacement(NamedTuple):
+    """Put ``text`` in place of what stands from ``start`` to ``end``."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _Fresh:
+    """An entry that a patch adds."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: str | None, value: Any) -> None:
+        self.key = key
+        self.value = value
+
+
+class TextPatch:
+    """Operations on one document of a text, ``line`` (from 0) being where its content starts.
+
+    ``apply`` takes a patch as a whole or, raising Unfixable, not at all; a copy is independent of it.
+    Raises Unfixable for a text without such a document.
+    """
+
+    def __init__(self, text: str, line: int = 0) -> None:
+        root = read_tree(text, line)
+        if root is None:
+            raise Unfixable("its text was not found")
+        if text.count("\r") != text.count("\r\n") or any(odd in text for odd in "\x85\u2028\u2029"):
+            raise Unfixable("its lines end in an unusual way: save the file with line feeds")
+        self._text = text
+        self._root = root
+        self._style = _style_of(text, root)
+        self._dead: frozenset[int] = frozenset()
+        self._fresh: dict[int, tuple[_Fresh, ...]] = {}
+        self._new: dict[int, Any] = {}
+        self._touched: dict[int, tuple[int, Node]] = {}
+
+    def branch(self) -> TextPatch:
+        """Another that goes on from here on its own."""
+        other = copy(self)
+        other._fresh, other._new, other._touched = dict(self._fresh), dict(self._new), dict(self._touched)
+        return other
+
+    def apply(self, patch: Iterable[Operation]) -> None:
+        """Note the changes of all operations."""
+        trial = self.branch()
+        for operation in patch:
+            if operation["op"] != "test":
+                trial._apply(operation, tokens_of(operation["path"]))
+        vars(self).update(vars(trial))
+
+    def _apply(self, operation: Operation, tokens: list[str]) -> None:
+        node = self._root
+        for depth, token in enumerate(tokens):
+            if node.shared:
+                raise Unfixable(f"{pointer(tokens[:depth])} is {_SHARED}")
+            if id(node) in self._new:
+                self._new[id(node)] = apply_one(self._new[id(node)], _below(operation, tokens[depth:]))
+                return
+            found = self._find(node, token)
+            if isinstance(found, _Fresh):
+                fresh = self._fresh[id(node)]
+                if depth == len(tokens) - 1 and operation["op"] == "remove":
+                    self._fresh[id(node)] = tuple(one for one in fresh if one is not found)
+                    return
+                value = apply_one({"": found.value}, _below(operation, ["", *tokens[depth + 1 :]]))[""]
+                changed = _Fresh(found.key, value)
+                self._fresh[id(node)] = tuple(changed if one is found else one for one in fresh)
+                return
+            if depth == len(tokens) - 1:
+                self._change(node, found, token, operation, depth)
+                return
+            if found is None:
+                where = pointer(tokens[: depth + 1])
+                raise Unfixable(f"{where} comes from {_MERGED}" if node.merges else f"{where} is not in its text")
+            node = found.node
+        raise Unfixable("the whole of it cannot be changed in place")
+
+    def _find(self, node: Node, token: str) -> Entry | _Fresh | None:
+        """The live entry of a key, or the item at a position."""
+        if node.is_list:
+            items: list[Entry | _Fresh] = [entry for entry in node.entries if id(entry) not in self._dead]
+            items += self._fresh.get(id(node), ())
+            return items[int(token)] if token.isdigit() and int(token) < len(items) else None
+        live = [entry for entry in node.entries if entry.key == token and id(entry) not in self._dead]
+        if len(live) > 1:
+            raise Unfixable(f"the key {token} is there more than once")
+        if live:
+            return live[0]
+        return next((one for one in self._fresh.get(id(node), ()) if one.key == token), None)
+
+    def _change(self, node: Node, found: Entry | None, token: str, operation: Operation, depth: int) -> None:
+        op = operation["op"]
+        if found is None:
+            if op != "add" or (node.is_list and token != "-") or not (node.is_list or node.is_map):
+                raise Unfixable(f"{token} comes from {_MERGED}" if node.merges else f"{token} is not in its text")
+            key = token if node.is_map else None
+            self._fresh[id(node)] = (*self._fresh.get(id(node), ()), _Fresh(key, operation["value"]))
+        else:
+            below = list(found.node.walk())
+            if any(one.shared for one in below):
+                raise Unfixable(f"{token} holds {_SHARED}")
+            if op == "remove":
+                self._forget(below)
+                self._dead |= {id(found)}
+            elif node.is_list and op == "add":
+                raise Unfixable("an item can be added at the end of a list only")
+            else:
+                child = found.node
+                if child.entries and not child.flow:
+                    raise Unfixable(f"{token} would be replaced as a whole: change it by hand")
+                self._forget(below)
+                self._new[id(child)] = operation["value"]
+                self._touched[id(child)] = (depth + 1, child)
+                return
+        self._touched[id(node)] = (depth, node)
+
+    def _forget(self, nodes: Iterable[Node]) -> None:
+        """Drop the changes inside of what goes as a whole."""
+        for node in nodes:
+            for noted in (self._touched, self._fresh, self._new):
+                noted.pop(id(node), None)
+
+    def replacements(self) -> list[Replacement]:
+        """What to put where, in the order of the text; none of them overlap."""
+        ordered: list[tuple[int, int, int, Replacement]] = []
+        for number, (depth, node) in enumerate(self._touched.values()):
+            if id(node) in self._new:
+                changes = [self._replaced(node, self._new[id(node)])]
+            elif node.flow:
+                changes = _FlowChanges(self._text, node, self._dead, self._fresh.get(id(node), ()), self._style).made()
+            else:
+                changes = self._block(node)
+            # At one place the insertions of inner nodes come first: they belong to what stands above.
+            ordered += [(change.start, -depth, number, change) for change in changes]
+        ordered.sort(key=lambda one: one[:3])
+        made = [one[3] for one in ordered]
+        for before, after in pairwise(made):
+            if after.start < before.end:
+                raise Unfixable("changes overlap: apply them one by one")
+        return made
+
+    def text(self) -> str:
+        """The text with all changes."""
+        return replaced(self._text, self.replacements())
+
+    def _replaced(self, node: Node, value: Any) -> Replacement:
+        shown = inline(value, self._style)
+        if node.start == node.end:  # a null that is not written
+            before = self._text[node.start - 1 : node.start]
+            if before not in (":", "-", " "):
+                raise Unfixable("a value that is not written: write null there")
+            return Replacement(node.start, node.end, shown if before == " " else f" {shown}")
+        return Replacement(node.start, self._tail(node.start, node.end), shown)
+
+    def _tail(self, start: int, end: int) -> int:
+        """``end`` without the blanks before it."""
+        while end > start and self._text[end - 1] in " \t\r\n":
+            end -= 1
+        return end
+
+    def _block(self, node: Node) -> list[Replacement]:
+        """The changes of a map or list in block style."""
+        text, newline = self._text, self._style.newline
+        fresh = self._fresh.get(id(node), ())
+        live = [entry for entry in node.entries if id(entry) not in self._dead]
+        lines = [line for one in fresh for line in entry_lines(one.key, one.value, self._style, node.column)]
+        if not live:
+            start = node.entries[0].start
+            empty = "{}" if node.is_map else "  []"  # deeper than the key above, where the list is not
+            shown = newline.join(lines)[node.column :] if lines else empty
+            return [Replacement(start, max(self._tail(start, node.end), start), shown)]
+        changes = []
+        for index, entry in enumerate(node.entries):
+            if id(entry) in self._dead:
+                changes.append(self._deleted(node, index))
+        if lines:
+            last = live[-1]
+            # Behind the line of the last entry; a block scalar ends at the start of a line itself.
+            at = last.node.end if last.node.block_text else line_end(text, max(last.node.end, last.key_end, last.start))
+            shown = "".join(line + newline for line in lines)
+            if not (at == 0 or text[at - 1] == "\n"):
+                shown = newline + shown[: -len(newline)]
+            changes.append(Replacement(at, at, shown))
+        return changes
+
+    def _deleted(self, node: Node, index: int) -> Replacement:
+        """The deletion of the lines of a block entry; one that shares its line leaves it to what follows."""
+        text, entry = self._text, node.entries[index]
+        first = line_start(text, entry.start)
+        end = line_end(text, self._tail(entry.start, max(entry.node.end, entry.key_end, entry.start + 1)) - 1)
+        if not text[first : entry.start].strip():
+            return Replacement(first, end, "")
+        if index + 1 < len(node.entries) and id(node.entries[index + 1]) in self._dead:
+            raise Unfixable("several of the first entries would go: remove them by hand")
+        while end < len(text) and text[end] in " \t\r\n":
+            end += 1
+        return Replacement(entry.start, end, "")
+
+
+def _below(operation: Operation, tokens: list[str]) -> Operation:
+    return {**operation, "path": pointer(tokens)}
+
+
+def replaced(text: str, replacements: Iterable[Replacement]) -> str:
+    """The text with replacements that are in order."""
+    parts = []
+    position = 0
+    for one in replacements:
+        parts += [text[position : one.start], one.text]
+        position = one.end
+    return "".join((*parts, text[position:]))
+
+
+class _FlowChanges:
+    """The changes of one map or list in flow style: entries and their commas go, and come behind the last."""
+
+    def __init__(self, text: str, node: Node, dead: frozenset[int], fresh: tuple[_Fresh, ...], style: Style) -> None:
+        self._text = text
+        self._node = node
+        self._fresh = fresh
+        self._dead = [entry for entry in node.entries if id(entry) in dead]
+        self._live = [entry for entry in node.entries if id(entry) not in dead]
+        quoted = [entry.quoted for entry in node.entries if entry.key is not None]
+        self._style = style._replace(json=style.json or (bool(quoted) and all(quoted)))
+
+    def made(self) -> list[Replacement]:
+        changes = [self._added()] if self._fresh else []
+        for entry in self._dead:
+            changes += self._deleted(entry)
+        return changes
+
+    def _added(self) -> Replacement:
+        node, live = self._node, self._live
+        if not live:
+            return Replacement(node.open, node.open, ", ".join(self._shown(one, "") for one in self._fresh))
+        last = live[-1]
+        first = line_start(self._text, last.start)
+        pad = self._text[first : last.start]
+        at = max(last.node.end, last.key_end)
+        if pad.strip() or first <= node.open:
+            return Replacement(at, at, "".join(f", {self._shown(one, '')}" for one in self._fresh))
+        comma = f",{self._style.newline}{pad}"
+        return Replacement(at, at, "".join(comma + self._shown(one, pad) for one in self._fresh))
+
+    def _shown(self, one: _Fresh, pad: str) -> str:
+        style = self._style
+        if style.json and pad and isinstance(one.value, dict | list) and one.value:
+            shown = json.dumps(one.value, indent=style.step).replace("\n", style.newline + pad)
+        else:
+            shown = inline(one.value, style)
+        return shown if one.key is None else f"{scalar(one.key, style)}: {shown}"
+
+    def _deleted(self, entry: Entry) -> list[Replacement]:
+        text, start = self._text, entry.start
+        end = max(entry.node.end, entry.key_end, start)
+        first = line_start(text, start)
+        comma = self._comma(end)
+        before = [one for one in self._live if one.start < start]
+        changes = []
+        if comma is not None:
+            end = comma + 1
+        elif before:
+            comma = self._comma(max(before[-1].node.end, before[-1].key_end))
+            if comma is not None:
+                changes.append(Replacement(comma, comma + 1, ""))
+                if not text[comma + 1 : start].strip(" \t"):
+                    start = comma + 1
+        after = end
+        while text[after : after + 1] in (" ", "\t"):
+            after += 1
+        rest = text[after : after + 2]
+        if not text[first : entry.start].strip() and rest.startswith(("\n", "\r")) and first > self._node.open:
+            return [*changes, Replacement(first, line_end(text, after), "")]
+        if comma is not None and comma < end and rest[:1] not in ("", "\n", "\r", "#"):
+            end = after
+        return [*changes, Replacement(start, end, "")]
+
+    def _comma(self, position: int) -> int | None:
+        """Where the next comma is, past blanks and comments; None where something else comes first."""
+        text = self._text
+        while position < len(text):
+            character = text[position]
+            if character == ",":
+                return position
+            if character == "#":
+                position = line_end(text, position)
+            elif character in " \t\r\n":
+                position += 1
+            else:
+                return None
+        return None
+
+
+def _style_of(text: str, root: Node) -> Style:
+    """What the document itself does most often; where it does not say, what kubectl prints."""
+    steps: Counter[int] = Counter()
+    lists: Counter[bool] = Counter()
+    for node in root.walk():
+        if not node.is_map or node.alias:
+            continue
+        for entry in node.entries:
+            child = entry.node
+            if not child.entries:
+                continue
+            if not node.flow and not child.flow and child.is_map:
+                steps[child.column - node.column] += 1
+            elif not node.flow and not child.flow:
+                lists[child.column > node.column] += 1
+            elif node.flow and child.flow:
+                here, there = _indent(text, entry.start), _indent(text, child.entries[0].start)
+                if there > here:
+                    steps[there - here] += 1
+    step = max((count, -size) for size, count in steps.items())[1] * -1 if steps else 2
+    return Style(
+        "\r\n" if "\r\n" in text else "\n",
+        step if step > 0 else 2,
+        lists[True] > lists[False],
+        text.lstrip()[:1] in ("{", "[") and bool(root.entries) and root.entries[0].quoted,
+    )
+
+
+def _indent(text: str, position: int) -> int:
+    """How far the line of a position is indented."""
+    first = line_start(text, position)
+    line = text[first:position]
+    return len(line) - len(line.lstrip())
