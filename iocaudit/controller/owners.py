@@ -37,6 +37,10 @@ class Accepting(Protocol):
         """Whether a waiver covers a hit on an object, with these images behind it."""
         ...
 
+    def hides(self, found: Found, kept: Kept, images: Images, other: Images) -> bool:
+        """Whether one covers a hit with the images behind it, and would not with the others."""
+        ...
+
 
 def lineage(kept: Kept, find: Find) -> list[Kept]:
     """The verified owners, nearest first."""
@@ -106,8 +110,7 @@ def _hides(hit: KeptHit, kept: Kept, owner: Kept, owners: KeptHit, waivers: Acce
     ours, theirs = images_at(kept.images, hit.hit.path), images_at(owner.images, owners.hit.path)
     if ours == theirs:
         return False
-    found = _found(owners, owner.ref, owners.hit)
-    return waivers.accept(found, owner, theirs) is not None and waivers.accept(found, owner, ours) is None
+    return waivers.hides(_found(owners, owner.ref, owners.hit), owner, theirs, ours)
 
 
 def _claim(kept: Kept, watched: Watched) -> Ref | None:

@@ -62,6 +62,9 @@ class InForce:
     def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> Waived | None:
         return self._waivers.accept(found, kept.home, Context(dict(kept.labels), images), self._now)
 
+    def hides(self, found: Found, kept: Kept, images: tuple[str, ...], other: tuple[str, ...]) -> bool:
+        return self.accept(found, kept, images) is not None and self.accept(found, kept, other) is None
+
 
 class Count:
     """Counts what each waiver speaks of, whether it holds or not. Nothing is accepted meanwhile."""
@@ -87,6 +90,10 @@ class Count:
             tally.covered += waiver.covers(fingerprint)
             if tally.fingerprints is not None:
                 tally.fingerprints.add(fingerprint)
+
+    def hides(self, _found: Found, _kept: Kept, _images: tuple[str, ...], _other: tuple[str, ...]) -> bool:
+        """The hit was counted on its owner already."""
+        return False
 
 
 @dataclass(slots=True)

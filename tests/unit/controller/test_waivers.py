@@ -275,6 +275,9 @@ def test_other_images_below_a_waived_template_do_not_hide_in_it(setting: Setting
     assert setting.finding("Deployment/web")["state"] == "Waived"
     assert setting.finding("Pod/web-1-a")["state"] == "Open"
     assert setting.finding("ReplicaSet/web-1")["state"] == "Open"
+    setting.waiver("wide")
+    setting.sweep()
+    assert (setting.status("wide")["matching"], setting.status("wide")["covered"]["count"]) == (1, 1)
 
 
 def test_what_pods_only_claim_is_covered_by_no_waiver(setting: Setting) -> None:
