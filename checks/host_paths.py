@@ -16,7 +16,7 @@ from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _CONTROLS = {
-    "pss": "baseline/hostPathVolumes",
+    "pss": "baseline/hostPathVolumes, restricted/restrictedVolumes",
     "cis-1.12": "5.2.11",
     "attack": "T1611",
     "ms": "MS-TA9013",

@@ -98,7 +98,13 @@ def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
     group="volumes",
     looks_at=PODS,
     fields=("hostPath",),
-    controls={**_CONTROLS, "attack": "T1552.001", "ms": "MS-TA9026", "owasp": "K08"},
+    controls={
+        **_CONTROLS,
+        "pss": "baseline/hostPathVolumes, restricted/restrictedVolumes",
+        "attack": "T1552.001",
+        "ms": "MS-TA9026",
+        "owasp": "K08",
+    },
 )
 def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
     """A pod mounts the files in which a node keeps a cloud's credentials.

@@ -202,6 +202,9 @@ def _decision(decision: Decision) -> Json:
         "onFault": setting.on_fault,
         "onIncomplete": setting.on_incomplete,
         "existing": setting.existing,
+        "exemptSubjects": [
+            {"kind": one.kind, "name": one.name, "namespace": one.namespace or None} for one in setting.exempt
+        ],
         "decidedBy": _claim(decision.by, decision) if decision.by is not None else None,
         "shadowed": [_claim(claim, decision) for claim in decision.shadowed],
         "conflicts": list(decision.conflicts),

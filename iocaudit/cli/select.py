@@ -14,7 +14,8 @@ def known_check(catalogue: Catalogue, name: str) -> Check:
     if check is None:
         import difflib
 
-        near = difflib.get_close_matches(name, [check.id for check in catalogue], n=3)
+        names = [known for check in catalogue for known in (check.id, *check.aliases)]
+        near = difflib.get_close_matches(name, names, n=3)
         hint = f" (did you mean {', '.join(near)}?)" if near else " (iocaudit checks lists them)"
         raise click.UsageError(f"there is no check {name!r}{hint}")
     return check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ from unittest import mock
 import jsonschema
 import pytest
 
+from iocaudit.cli import explain_command
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.core.check import Check
 from iocaudit.core.kinds import NAMESPACE
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.sinks.catalogue import records
 from tests.unit.cli.running import run
 from tests.unit.controller.fake_api import FakeApi
@@ -40,6 +42,7 @@ spec:
   priority: 100
   match: {namespaceSelector: {matchLabels: {tier: gold}}}
   checks: [{groups: [network], mode: deny}]
+  exemptSubjects: [{kind: User, name: ada}]
 ---
 apiVersion: iocaudit.io/v1alpha1
 kind: AuditPolicy
@@ -116,9 +119,16 @@ def test_explain_prints_each_check_once_whatever_it_is_called() -> None:
     assert [part.strip().splitlines()[0] for part in parts] == ["host-pid", "exec-session"]
     assert "hostPID: true" in parts[0]
     assert "in the webhook only, on CONNECT" in parts[1]
-    aliased = [(check.id, alias) for check in CATALOGUE for alias in check.aliases]
-    for check_id, alias in aliased:
-        assert run("explain", alias) == run("explain", check_id)
+
+
+def test_a_check_is_found_and_suggested_by_an_id_it_had_before() -> None:
+    renamed = dataclasses.replace(_check("host-pid"), aliases=("shares-host-processes",))
+    with mock.patch.object(explain_command, "builtin_catalogue", return_value=Catalogue([renamed])):
+        code, out, _ = run("explain", "shares-host-processes")
+        assert code == 0
+        assert out.startswith("host-pid\n")
+        assert "earlier ids  shares-host-processes" in out
+        assert "did you mean shares-host-processes" in run("explain", "share-host-processes")[2]
 
 
 def test_explain_an_indicator() -> None:
@@ -157,6 +167,7 @@ def test_policy_explain_as_json(file: str) -> None:
     limit = checks["no-rate-limit"]
     assert (limit["decidedBy"]["policy"], limit["mode"], limit["conflicts"]) == ("gold", "deny", ["shop"])
     assert [one["policy"] for one in limit["shadowed"]] == ["shop", "all"]
+    assert limit["exemptSubjects"] == [{"kind": "User", "name": "ada", "namespace": None}]
     assert (checks["low-uid"]["mode"], checks["low-uid"]["decidedBy"]) == ("off", None)
 
 
