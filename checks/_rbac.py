@@ -82,6 +82,13 @@ def own_rules(role: Resource) -> Iterator[tuple[int, Rule]]:
             yield index, rule
 
 
+def _powerful_rules(role: Resource) -> tuple[tuple[int, Rule, dict[Power, tuple[str, ...]]], ...]:
+    """Those of a role's own rules that give any power, with what they give: twenty checks ask of each role."""
+    clusterwide = role.kind is CLUSTER_ROLE
+    powers = ((index, rule, powers_of(rule, clusterwide=clusterwide)) for index, rule in own_rules(role))
+    return tuple(one for one in powers if one[2])
+
+
 def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
     """The bindings an object states and what each resolves to, but the cluster's own unchanged ones."""
     for binding in bindings_in(resource, world):
@@ -124,10 +131,9 @@ def grants(
     """
     if resource.kind in ROLES:
         namespace = world.namespace_of(resource)
-        for index, rule in own_rules(resource):
+        for index, rule, found in resource.derive(_powerful_rules):
             if (not everything and rule.is_everything) or (only is not None and not only(rule, namespace)):
                 continue
-            found = powers_of(rule, clusterwide=namespace is None)
             texts = [text for power in powers for text in found.get(power, ())]
             if texts:
                 reach = Reach(False, namespace, bool(rule.names))

@@ -32,6 +32,7 @@ from iocaudit.core.world import World
 
 _LOOKED_UP = (*LOOKED_UP, SERVICE_ACCOUNT)
 _USERS: tuple[Kind, ...] = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
+_WORKLOADS: tuple[Kind, ...] = (*_USERS, POD)
 _MOST_ACCOUNTS = 10_000
 _TOKEN_TYPE = "kubernetes.io/service-account-token"
 
@@ -334,13 +335,19 @@ def _tokens(account: Resource, namespace: str | None, world: World) -> Iterator[
 
 def _users_of(account: Resource, namespace: str | None, world: World) -> list[Resource]:
     """The top-level workloads that run as it; what a controller made is its controller's."""
-    return [
-        workload
-        for kind in (*_USERS, POD)
-        for workload in world.of(kind, namespace, near=account)
-        if any(pod.service_account == account.name for pod in workload.pods)
-        and not any(owner.get("controller") is True for owner in mappings(workload.metadata.get("ownerReferences")))
-    ]
+
+    def build() -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for kind in _WORKLOADS:
+            for workload in world.of(kind, namespace, near=account):
+                if any(owner.get("controller") is True for owner in mappings(workload.metadata.get("ownerReferences"))):
+                    continue
+                for name in dict.fromkeys(pod.service_account for pod in workload.pods):
+                    found.setdefault(name, []).append(workload)
+        return found
+
+    index = world.memo(("users of accounts", namespace), _WORKLOADS, build, near=account, namespace=namespace)
+    return index.get(account.name, [])
 
 
 _APPLICATION_LABELS = (

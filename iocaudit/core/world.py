@@ -28,6 +28,22 @@ class _Kept:
     value: Any
 
 
+class _Places:
+    """Where the variants of a kind stand, as far as it matters to who is near which of them."""
+
+    def __init__(self) -> None:
+        self.files: set[str | None] = set()
+        self.folders: set[tuple[str, ...]] = set()
+        """The folders that hold one, and every folder above such a one."""
+
+    def add(self, file: str | None) -> None:
+        if file is None or file in self.files:
+            return
+        self.files.add(file)
+        folders = _folders(file)
+        self.folders.update(folders[:length] for length in range(len(folders) + 1))
+
+
 class World:
     """Resources indexed by kind, namespace and name.
 
@@ -44,7 +60,8 @@ class World:
         self._versions: dict[Kind, int] = {}
         self._homes: dict[tuple[Kind, str | None], int] = {}
         self._memo: dict[Hashable, _Kept] = {}
-        self._crowded: set[Kind] = set()
+        self._variants: dict[Kind, _Places] = {}
+        self._near: dict[tuple[tuple[Kind, ...], str | None], Hashable] = {}
 
     # -- filling ------------------------------------------------------------------------------------------
 
@@ -58,7 +75,10 @@ class World:
         )
         variants.append(resource)
         if len(variants) > 1:
-            self._crowded.add(kind)
+            places = self._variants.setdefault(kind, _Places())
+            for variant in variants if len(variants) == 2 else (resource,):
+                places.add(variant.origin.file)
+            self._near.clear()
         self._changed(kind, self._home(kind, self.namespace_of(resource), resource.name))
 
     def put(self, resource: Resource) -> None:
@@ -80,7 +100,8 @@ class World:
         """Take these as all there is of a kind (after a fresh list), and the kind as complete."""
         self._kinds.pop(kind, None)
         self._incomplete.pop(kind, None)
-        self._crowded.discard(kind)
+        self._variants.pop(kind, None)
+        self._near.clear()
         self._changed_everywhere(kind)
         for resource in resources:
             self.put(resource)
@@ -159,13 +180,14 @@ class World:
         near: Resource | None = None,
         namespace: str | None = None,
     ) -> T:
-        """``build()``, kept until one of ``kinds`` changes. Where those kinds have variants, kept per folder.
+        """``build()``, kept until one of ``kinds`` changes. Where those kinds have variants, kept for each place
+        of ``near`` that one could tell from another by which of them are nearest.
 
         With a ``namespace`` only that namespace's objects of the namespaced kinds, and that Namespace itself,
         count as changes; of kinds of cluster scope any object does.
         """
-        if near is not None and self._crowded and not self._crowded.isdisjoint(kinds):
-            key = (key, near.origin.file)
+        if near is not None and self._variants and not self._variants.keys().isdisjoint(kinds):
+            key = (key, self._nearness(kinds, near.origin.file))
         kept = self._memo.get(key)
         if kept is None or kept.revision != self._revision:
             stamp = self._stamp(kinds, namespace)
@@ -174,6 +196,26 @@ class World:
             kept.revision = self._revision
         value: T = kept.value
         return value
+
+    def _nearness(self, kinds: tuple[Kind, ...], file: str | None) -> Hashable:
+        """The same for two files exactly where the same variants of these kinds are nearest to both.
+
+        Of a file that holds none, that is the nearest folder on the way up that leads to any: below it, all of them
+        lie in the same order. A thousand folders of manifests then share a few indexes, where each would make its own.
+        """
+        asked = (kinds, file)
+        found = self._near.get(asked)
+        if found is None:
+            places = [self._variants[kind] for kind in kinds if kind in self._variants]
+            if file is None or any(file in place.files for place in places):
+                found = file
+            else:
+                folders = _folders(file)
+                while not any(folders in place.folders for place in places):
+                    folders = folders[:-1]
+                found = folders
+            self._near[asked] = found
+        return found
 
     def _stamp(self, kinds: tuple[Kind, ...], namespace: str | None) -> int:
         """The revision of the last change that counts."""
@@ -200,7 +242,11 @@ def _distance(origin: Origin, near: Origin) -> tuple[int, int]:
         return (0, abs(origin.document - near.document))
     if origin.file is None or near.file is None:
         return (3, 0)
-    ours, theirs = _folders(origin.file), _folders(near.file)
+    return _apart(_folders(origin.file), _folders(near.file))
+
+
+@lru_cache(maxsize=65536)  # a scan of a thousand files asks a hundred thousand times
+def _apart(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[int, int]:
     if ours == theirs:
         return (1, 0)
     common = 0

@@ -22,6 +22,7 @@ from iocaudit.core.world import World
 BINDINGS = (CLUSTER_ROLE_BINDING, ROLE_BINDING, RBAC_DEFINITION)
 """The kinds that state bindings."""
 ADMIN_NAMESPACE = "kube-system"
+_MOST_BOUND = 10_000
 _ALL_RIGHTS = (
     Rule(frozenset("*"), frozenset("*"), frozenset("*")),
     Rule(frozenset("*"), frozenset(), frozenset(), urls=frozenset("*")),
@@ -133,6 +134,17 @@ class Bound:
 
 def resolve(binding: Binding, world: World) -> Bound:
     """The rules a binding gives its subjects."""
+    # Kept until any role changes: each of twenty checks asks of each binding, and each pod of those that name it.
+    known: dict[Binding, Bound] = world.memo("rbac-bound", (CLUSTER_ROLE, ROLE), dict)
+    found = known.get(binding)
+    if found is None:
+        if len(known) >= _MOST_BOUND:
+            known.clear()
+        found = known[binding] = _resolve(binding, world)
+    return found
+
+
+def _resolve(binding: Binding, world: World) -> Bound:
     title, name = binding.role, binding.role_name
     near = binding.resource
     if binding.role_kind == "Role":

@@ -207,3 +207,22 @@ def test_what_is_kept_of_a_world_follows_its_bindings(check: str, who: str) -> N
             assert asked == _said(fresh, check, pod(name)) == _said(world, check, pod(name))
             answers.add(tuple(asked))
     assert len(answers) > 1
+
+
+def test_who_uses_an_account_follows_its_namespace() -> None:
+    world = World()
+    shared = account("common")
+    world.put(shared)
+    for name, users in (("web", 1), ("mail", 2), ("mail", 2)):
+        (workload,) = objects(
+            f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: shop}}
+spec: {{template: {{spec: {{serviceAccountName: common, containers: [{{name: a, image: b}}]}}}}}}
+"""
+        )
+        world.put(workload)
+        assert len(_said(world, SHARED, shared)) == users - 1
+    world.remove(DEPLOYMENT, "shop", "web")
+    assert _said(world, SHARED, shared) == []

@@ -1,5 +1,10 @@
 """What a World keeps of what is derived from it, and until when."""
 
+from functools import partial
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, SERVICE_ACCOUNT
 from iocaudit.core.resource import CLUSTER, Origin, Resource
 from iocaudit.core.world import World
@@ -72,3 +77,38 @@ def test_an_object_without_a_namespace_changes_the_default_one() -> None:
     assert value() == 1
     world.add(_resource("NetworkPolicy", "a", None, Origin("file", "a.yaml")))
     assert value() == 2
+
+
+_FILES = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join) | st.sampled_from(
+    ("/a/b", "a", "./a/b")
+)
+
+
+@given(st.lists(st.tuples(_FILES, st.sampled_from("xyz"), st.sampled_from(("shop", "other"))), max_size=12), _FILES)
+def test_of_variants_what_is_kept_is_what_is_nearest(stated: list[tuple[str, str, str]], asking: str) -> None:
+    """Whoever asked before, from wherever: a value kept for a place is the one that this place would get by itself."""
+    world = World()
+    for file, name, namespace in dict.fromkeys(stated):
+        world.add(_resource("NetworkPolicy", name, namespace, Origin("file", file + ".yaml")))
+    for near in [asking, *(file for file, _, _ in stated), asking + "/deeper", "a/b/c/d/e"]:
+        asker = _resource("ServiceAccount", "me", "shop", Origin("file", near + ".yaml"))
+        alone = world.all(NETWORK_POLICY, near=asker)
+        kept = world.memo("all", (NETWORK_POLICY,), partial(world.all, NETWORK_POLICY, near=asker), near=asker)
+        assert list(map(id, kept)) == list(map(id, alone))
+
+
+def test_places_that_no_variant_tells_apart_share_what_is_kept() -> None:
+    world = World()
+    for folder in ("one", "two"):
+        world.add(_resource("NetworkPolicy", "a", "shop", Origin("file", f"apps/{folder}/policy.yaml")))
+    built: list[str] = []
+    for file in (
+        "apps/one/x/web.yaml",
+        "apps/one/y/web.yaml",
+        "apps/one/web.yaml",
+        "apps/two/web.yaml",
+        "apps/z/w.yaml",
+    ):
+        asker = _resource("ServiceAccount", "me", "shop", Origin("file", file))
+        world.memo("key", (NETWORK_POLICY,), partial(built.append, file), near=asker)
+    assert built == ["apps/one/x/web.yaml", "apps/two/web.yaml", "apps/z/w.yaml"]
