@@ -15,6 +15,8 @@ _EXECS = tuple(
     (path, (*path.split("."), "exec", "command"))
     for path in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop")
 )
+_RUNS = frozenset({"command", "args", "source", "script"} | {place[0] for _, place in _EXECS})
+"""The fields of a container under which there is anything that it runs."""
 
 
 @check(
@@ -64,7 +66,7 @@ def suspicious_command(pod: PodSpec) -> Iterator[Hit | Skip]:
     Sources: MITRE ATT&CK T1059.004, T1105, T1496.001, T1053.003, T1098.004; Falco's default rules.
     """
     for container in pod.containers:
-        for path, argv in _argvs(container):
+        for path, argv in () if _RUNS.isdisjoint(container.raw) else _argvs(container):
             for suspicion in suspicions(argv):
                 yield container.hit(path, suspicion.words, suspicion.id)
             if sum(map(len, argv)) > LONGEST:

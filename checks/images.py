@@ -1,13 +1,14 @@
 """Where images come from, and whether they can change under the same name."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, text
@@ -23,10 +24,24 @@ _PATTERNS = {
 class _Use(NamedTuple):
     """One place where a pod names an image: a container, or a volume of type image (KEP-4639)."""
 
-    path: str
-    who: str
     text: str
     image: ImageReference | None
+    pod: PodSpec
+    container: Container | None
+    number: int = 0
+    """The position of the volume."""
+
+    @property
+    def path(self) -> str:
+        if self.container is not None:
+            return f"{self.container.path}.image"
+        return f"{self.pod.volume_path(self.pod.volumes[self.number], self.number)}.image.reference"
+
+    @property
+    def who(self) -> str:
+        if self.container is not None:
+            return self.container.title
+        return f'volume "{clip(text(self.pod.volumes[self.number].get("name")))}"'
 
     def hit(self, message: str) -> Hit:
         evidence = self.image.canonical if self.image else self.text
@@ -36,17 +51,11 @@ class _Use(NamedTuple):
 def _uses(pod: PodSpec) -> Iterator[_Use]:
     for container in pod.containers:
         if container.image_text:
-            yield _Use(f"{container.path}.image", container.title, container.image_text, container.image)
+            yield _Use(container.image_text, container.image, pod, container)
     for index, volume in enumerate(pod.volumes):
         reference = text(lookup(volume, "image", "reference"))
         if reference:
-            name = clip(text(volume.get("name")))
-            yield _Use(
-                f"{pod.volume_path(volume, index)}.image.reference",
-                f'volume "{name}"',
-                reference,
-                ImageReference.parse_or_none(reference),
-            )
+            yield _Use(reference, ImageReference.parse_or_none(reference), pod, None, index)
 
 
 @check(
@@ -172,15 +181,15 @@ def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
     """
     tags = params["tags"]
     for use in _uses(pod):
-        image, written = use.image, clip(use.text)
+        image = use.image
         if image is None:
-            yield Skip(f"{use.path}: {written} is no image reference, so no tag could be judged")
+            yield Skip(f"{use.path}: {clip(use.text)} is no image reference, so no tag could be judged")
         elif image.digest:
             continue
         elif not image.tag:
-            yield use.hit(f"uses image {written} without a tag or digest")
+            yield use.hit(f"uses image {clip(use.text)} without a tag or digest")
         elif image.tag == DEFAULT_TAG or any(glob(pattern, image.tag) for pattern in tags):
-            yield use.hit(f"uses image {written} with the mutable tag {image.tag}")
+            yield use.hit(f"uses image {clip(use.text)} with the mutable tag {image.tag}")
 
 
 _RETIRED = {
@@ -253,6 +262,7 @@ def retired_registry(pod: PodSpec, params: Params) -> Iterator[Hit]:
             yield use.hit(f"uses image {clip(use.text)} from {use.image.registry}, which the policy says is retired")
 
 
+@lru_cache(maxsize=4096)
 def _retired(name: str) -> tuple[str, str] | None:
     """The retired registry or path that an image's name lies in, and what became of it."""
     parts = name.split("/")

@@ -1,6 +1,7 @@
 """Credentials written where anyone who may read the object reads them, and Secrets that end up in environments."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from iocaudit.core.check import check
 from iocaudit.core.credential import LONGEST, by_format, by_name, in_text, may_hold_format, may_hold_name
@@ -116,9 +117,7 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
     for container in pod.containers:
         variables = mappings(container.raw.get("env"))
         # All of them at once: asking about each of a hundred variables by itself costs more than the other checks do.
-        values = "\n".join([text(variable.get("value")) for variable in variables])
-        names = "\n".join([text(variable.get("name")) for variable in variables])
-        if not (may_hold_format(values) or may_hold_name(names)):
+        if not (may_hold_format(_joined(variables, "value")) or may_hold_name(_joined(variables, "name"))):
             continue
         for variable in variables:
             name, value = text(variable.get("name")), text(variable.get("value"))
@@ -131,6 +130,14 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
                     f"has {found.kind} of {found.length} characters in variable {clip(name)}",
                     f"{found.kind} {found.length}",
                 )
+
+
+def _joined(variables: list[dict[str, Any]], field: str) -> str:
+    """The texts of one field of all of them, a line each."""
+    try:
+        return "\n".join([variable.get(field, "") for variable in variables])
+    except TypeError:  # one of them is no text
+        return "\n".join([text(variable.get(field)) for variable in variables])
 
 
 @check(

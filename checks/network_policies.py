@@ -24,8 +24,8 @@ def _unisolated(pod: PodSpec, world: World, direction: str) -> Iterator[Hit | Sk
     elif found is not None:
         reason = _why_open(found, direction)
         if reason is not None:
-            namespace = world.namespace_of(pod.resource) or ""
-            if space_of(namespace, world, pod.resource).is_guessed:
+            if found.is_guessed:
+                namespace = world.namespace_of(pod.resource) or ""
                 reason += f" (Namespace {namespace} is not among what was read, so its labels are not known)"
             yield Hit(pod.metadata_path + ".labels", reason, direction)
 

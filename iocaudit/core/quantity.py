@@ -48,6 +48,9 @@ class Quantity:
     @staticmethod
     def parse_or_none(value: object) -> Quantity | None:
         """The quantity, or None where the API server would refuse it."""
+        if isinstance(value, str):  # as nearly all are: each limit of each container is asked for
+            found = _parse(value)
+            return None if isinstance(found, str) else found
         try:
             return Quantity.parse(value)
         except ValueError:

@@ -1,7 +1,7 @@
 """What is known of an API request beyond the object: who asks for what."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Operation(StrEnum):
@@ -13,8 +13,7 @@ class Operation(StrEnum):
     CONNECT = "CONNECT"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """The part of an AdmissionRequest that checks and posture may ask about."""
 
     operation: Operation

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Request
 from iocaudit.engine.policy import Mode, Setting
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
     ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, ``notes``
@@ -28,7 +28,7 @@ class Verdict:
     faults: tuple[Fault, ...] = ()
     incomplete_denials: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    spared: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+    spared: Mapping[str, tuple[Found, ...]] = MappingProxyType({})
     waived: tuple[Waived, ...] = ()
     refusal: str = ""
     notes: tuple[str, ...] = ()

@@ -6,8 +6,7 @@ Source: the API reference of AdmissionReview. ``object`` is null on DELETE, ``ol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -25,8 +24,7 @@ class ReviewError(IocauditError):
     """The body is no AdmissionReview v1 request; says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Review:
+class Review(NamedTuple):
     """``resource`` and ``old`` are None where the request carries no such object."""
 
     uid: str

@@ -40,7 +40,7 @@ def cpu_seconds(command: Sequence[str]) -> float:
 def scan_rows(folder: Path) -> Iterator[Row]:
     for package in ("iocaudit", "checks"):
         compileall.compile_dir(Path(__file__).parents[2] / package, quiet=1)
-    for title, path, target, runs in (("argo-cd", folder / "argo-cd", 0.15, 3), ("all of it", folder, 0.20, 2)):
+    for title, path, target, runs in (("argo-cd", folder / "argo-cd", 0.15, 3), ("all of it", folder, 0.25, 2)):
         ours, theirs = [], []
         for _ in range(runs):
             ours.append(cpu_seconds([sys.executable, "-m", "iocaudit.cli", "scan", str(path)]))

@@ -29,7 +29,7 @@ from tests.bench.servers import echo_app, webhook_app
 
 Row = tuple[str, str, str, str, str]
 _ROUNDS, _CALLS = 7, 400
-_TARGET = 0.70
+_TARGET = 0.60
 _TARGET_P99 = 15.0
 _CONNECTIONS = 16
 _RUNS, _SECONDS = 4, 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -98,9 +99,11 @@ class Verdict:
 class Coverage:
     """The policies that select one pod, in the order in which engines ask them."""
 
-    __slots__ = ("_isolations", "home", "policies", "tiers")
+    __slots__ = ("_isolations", "home", "is_guessed", "policies", "tiers")
 
-    def __init__(self, policies: tuple[Policy, ...], tiers: Mapping[str, Tier], home: str) -> None:
+    def __init__(self, policies: tuple[Policy, ...], tiers: Mapping[str, Tier], home: str, *, is_guessed: bool) -> None:
+        """``is_guessed``: see ``Space.is_guessed``."""
+        self.is_guessed = is_guessed
         self.policies = policies
         self.tiers = tiers
         self.home = home
@@ -209,7 +212,7 @@ class Space:
         if self.by_accounts:
             theirs = account_labels(account)
             selected = [p for p in selected if p.accounts is None or p.accounts.matches(theirs)]
-        return Coverage(tuple(selected), self.tiers, self.name)
+        return Coverage(tuple(selected), self.tiers, self.name, is_guessed=self.is_guessed)
 
     def seen(self, labels: Labels, account: str) -> dict[str, str]:
         """A pod's labels with those that Calico and Cilium add."""
@@ -228,10 +231,10 @@ class Space:
                 for policy in self._ranked
                 if policy.accounts is None and policy.pods.matches_all(self.implied if policy.implied else {})
             ]
-            self._default = Coverage(tuple(found), self.tiers, self.name)
+            self._default = Coverage(tuple(found), self.tiers, self.name, is_guessed=self.is_guessed)
         return self._default
 
-    @property
+    @cached_property
     def is_guessed(self) -> bool:
         """Whether a policy asks for labels of this namespace that nobody knows."""
         return not self.known and any(
