@@ -49,11 +49,14 @@ _FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ),
 )
 _WORDS = (
-    r"pass(?:word|wd|phrase)s?|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
-    r"|shared|account|batch|storage|master|license)_?keys?|key_content|pwd"
+    r"[a-z0-9]{0,20}pass(?:word|wd|phrase)s?|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
+    r"|shared|account|batch|storage|master|license|ssh)_?keys?|key_content|erlang_cookie|pwd|pass(?=$)"
 )
 _NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})(?:$|[_.-])")
 _NAME_AT_END = re.compile(rf"(?:^|[_.-])(?:{_WORDS})$")
+_PASSWORD = re.compile(r"pass(?:word|wd)$")
+# A number is more often a port or a count; under the name of a password it is one, unless it is a flag.
+_DIGITS = re.compile(r"\d{4,5}")
 # What speaks of a credential without being one: where it lies, how long it lasts, whether it is used.
 _ABOUT = re.compile(
     r"(?:^|[_.-])(?:name|names|file|files|path|paths|dir|folder|url|uri|endpoint|host|port|ttl|expiry|expiration|expires|"
@@ -70,6 +73,11 @@ _NO_SECRET = re.compile(
 )
 _ASSIGNMENT = re.compile(r"""^\s{0,40}(?:export\s+)?["']?([A-Za-z][\w.-]{0,100})["']?\s{0,20}[:=]\s{0,20}(.*)$""")
 
+# A pair of JSON within a line, and an element of XML.
+_WITHIN = re.compile(
+    r""""([A-Za-z][\w.-]{0,100})"\s{0,5}:\s{0,5}"([^"\\\s]{1,500})\"|<([A-Za-z][\w.-]{0,100})>([^<>\s]{1,500})</\3>"""
+)
+
 
 # Each format's match holds one of these. Looking for them costs a hundredth of the patterns, and nearly every text
 # of a cluster holds none: first the one character, which is a single memchr, then what stands around it.
@@ -80,7 +88,7 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ")),
     ("@", ("://",)),
 )
-_NAME_SIGNS = ("pass", "secret", "token", "cred", "key", "pwd")
+_NAME_SIGNS = ("pass", "secret", "token", "cred", "key", "pwd", "cookie")
 
 
 def may_hold_format(text: str) -> bool:
@@ -116,7 +124,7 @@ def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | N
     if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
         return None
     text = value.strip().strip("\"'")
-    if _NO_SECRET.search(text):
+    if _NO_SECRET.search(text) and not (_DIGITS.fullmatch(text) and _PASSWORD.search(plain)):
         return None
     return Credential("a literal", len(text), name)
 
@@ -126,13 +134,18 @@ def in_text(value: str) -> Iterator[Credential]:
     found = by_format(value)
     if found is not None:
         yield found
-    if ("\n" not in value and "=" not in value and ":" not in value) or not may_hold_name(value[:LONGEST]):
+    if not any(mark in value for mark in "\n=:<") or not may_hold_name(value[:LONGEST]):
         return
     for line in value[:LONGEST].split("\n", _MOST_LINES)[:_MOST_LINES]:
-        if not may_hold_name(line) or line.lstrip()[:1] in ("#", ";", "/", "!", "-") or len(line) > 2000:
+        if not may_hold_name(line) or line.lstrip()[:1] in ("#", ";", "/", "!", "-"):
             continue
-        match = _ASSIGNMENT.match(line)
+        match = _ASSIGNMENT.match(line) if len(line) <= 2000 else None
         if match is None:
+            for within in _WITHIN.finditer(line):
+                name, given = within[1] or within[3], within[2] or within[4]
+                credential = by_name(name, given, whole_name=False)
+                if credential is not None:
+                    yield credential
             continue
         given = match[2].strip().rstrip(",;")
         # A comment after the value, or a value of several words, is prose or code.

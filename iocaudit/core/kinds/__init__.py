@@ -89,6 +89,7 @@ _MOVED: dict[tuple[str, str], Kind] = {
     ("extensions", "Ingress"): INGRESS,
     ("extensions", "NetworkPolicy"): NETWORK_POLICY,
     ("extensions", "Job"): JOB,
+    ("", "DeploymentConfig"): KINDS["apps.openshift.io", "DeploymentConfig"],
     ("authorization.openshift.io", "ClusterRole"): CLUSTER_ROLE,
     ("authorization.openshift.io", "Role"): ROLE,
     ("authorization.openshift.io", "ClusterRoleBinding"): CLUSTER_ROLE_BINDING,

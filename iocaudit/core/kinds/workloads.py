@@ -36,6 +36,10 @@ def _argo(*path: str) -> tuple[PodAt, ...]:
     return (PodAt((*path, "templates", "[]"), "argo"), PodAt((*path, "templateDefaults"), "argo"))
 
 
+def _tekton(*path: str) -> tuple[PodAt, ...]:
+    return tuple(PodAt((*path, tasks, "[]", "taskSpec"), "tekton") for tasks in ("tasks", "finally"))
+
+
 _RAY = ("headGroupSpec.template", "workerGroupSpecs.[].template")
 
 CUSTOM_WORKLOADS: tuple[Kind, ...] = (
@@ -57,14 +61,8 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("tekton.dev", "v1", "Task", "tasks", PodAt(("spec",), "tekton")),
     _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False),
     _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec", "taskSpec"), "tekton")),
-    _custom("tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec", "tasks", "[]", "taskSpec"), "tekton")),
-    _custom(
-        "tekton.dev",
-        "v1",
-        "PipelineRun",
-        "pipelineruns",
-        PodAt(("spec", "pipelineSpec", "tasks", "[]", "taskSpec"), "tekton"),
-    ),
+    _custom("tekton.dev", "v1", "Pipeline", "pipelines", *_tekton("spec")),
+    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", *_tekton("spec", "pipelineSpec")),
     _custom("kubeflow.org", "v1", "Notebook", "notebooks", "spec.template"),
     _custom("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", "spec.pytorchReplicaSpecs.*.template"),
     _custom("kubeflow.org", "v1", "TFJob", "tfjobs", "spec.tfReplicaSpecs.*.template"),

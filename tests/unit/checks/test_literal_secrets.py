@@ -1,5 +1,6 @@
 """Literal credentials: found by format and by name, never shown, and not seen where none are."""
 
+import base64
 import re
 from collections.abc import Callable
 
@@ -64,6 +65,10 @@ def test_what_only_looks_like_one(value: str) -> None:
         "apiKey",
         "AZURE_BATCH_KEY",
         "oauth.token",
+        "PGPASSWORD",
+        "SMTP_PASS",
+        "SSH_KEY",
+        "RABBITMQ_ERLANG_COOKIE",
     ],
 )
 def test_names_of_credentials(name: str) -> None:
@@ -87,10 +92,55 @@ def test_names_of_credentials(name: str) -> None:
         ("KEYBOARD", "qwerty"),
         ("PASSWORD", ""),
         ("TOKENIZER", "bpe"),
+        ("TOKEN", "12345"),
+        ("REQUIRE_PASSWORD", "1"),
+        ("PASS_THROUGH", "all"),
+        ("BYPASS", "all"),
     ],
 )
 def test_names_and_values_that_are_none(name: str, value: str) -> None:
     assert by_name(name, value) is None
+
+
+def test_a_number_is_a_password_only_under_its_name() -> None:
+    assert by_name("PASSWORD", "12345") is not None
+    assert by_name("API_TOKEN", "12345") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"user": "web", "password": "correct-horse"}',
+        "<db><password>correct-horse</password></db>",
+        "x" * 3000 + ' {"auth":{"client_secret":"correct-horse"}}',
+    ],
+)
+def test_pairs_within_a_line_are_read(text: str) -> None:
+    assert [found.length for found in in_text(text)] == [13]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"passwordFile": "/run/x", "token": "${TOKEN}"}',
+        "<password/>",
+        '{"password": {"from": "vault"}}',
+        '{"note": "password: none"}',
+    ],
+)
+def test_what_within_a_line_is_none(text: str) -> None:
+    assert list(in_text(text)) == []
+
+
+def test_binary_data_is_read_by_format() -> None:
+    key = base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nMII").decode()
+    config: Json = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "binaryData": {"tls.key": key, "logo.png": "iVBORw0KGgo=", "broken": "!", "null": None},
+    }
+    assert places(judge("secret-in-configmap", config)) == ['binaryData["tls.key"]']
 
 
 def test_a_configuration_file_is_read_line_by_line() -> None:
