@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.sinks.custom_resources import (
     DENIED_ATTEMPT,
     OPEN,
     POSTURE,
     RESOLVED,
+    WAIVED,
     content_digest,
     finding_body,
 )
@@ -44,6 +45,8 @@ class Stored:
     version: str
     first_seen: str
     resolved_at: str
+    waivers: tuple[str, ...] = ()
+    """The waivers that make it Waived; none in another state."""
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -69,19 +72,25 @@ def stored(body: Mapping[str, object]) -> Stored:
         version=text(metadata.get("resourceVersion")),
         first_seen=text(finding.get("firstSeen")),
         resolved_at=text(finding.get("resolvedAt")),
+        waivers=_waivers(finding) if finding.get("state") == WAIVED else (),
     )
+
+
+def _waivers(finding: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(text(one.get("name")) for one in mappings(finding.get("waivers")))
 
 
 class Action(StrEnum):
     CREATE = "create"
     REPLACE = "replace"
     RESOLVE = "resolve"
+    REOPEN = "reopen"
     REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write to make. ``body`` is whole for create and replace; resolve reads the stored one first."""
+    """One write to make. ``body`` is whole for create and replace; the others read the stored one first."""
 
     action: Action
     key: Key
@@ -119,10 +128,23 @@ def resolved(body: Json, now: datetime) -> Json:
     """The stored resource, made Resolved."""
     finding = dict(mapping(body.get("finding")))
     finding |= {"state": RESOLVED, "resolvedAt": timestamp(now), "lastChanged": timestamp(now)}
+    return _anew(body, finding)
+
+
+def _anew(body: Json, finding: Json) -> Json:
+    """The stored resource with another content, to be written over that very version."""
     metadata = mapping(body.get("metadata"))
     fresh = finding_body(text(metadata.get("namespace")) or None, text(metadata.get("name")), finding)
     fresh["metadata"]["resourceVersion"] = text(metadata.get("resourceVersion"))
     return fresh
+
+
+def reopened(body: Json, now: datetime) -> Json:
+    """The stored resource, made Open: what covered it does so no more, and nothing newer is known of it."""
+    finding = {k: v for k, v in mapping(body.get("finding")).items() if k not in ("waivers", "waivedCount")}
+    finding |= {"state": OPEN, "lastChanged": timestamp(now)}
+    finding["hits"] = [{k: v for k, v in hit.items() if k != "waiver"} for hit in mappings(finding.get("hits"))]
+    return _anew(body, finding)
 
 
 def timestamp(now: datetime) -> str:
@@ -138,4 +160,15 @@ def _older(since: str, now: datetime, retention: timedelta) -> bool:
         return True
 
 
-__all__ = ["DENIED_ATTEMPT", "OPEN", "Action", "Stored", "Write", "resolved", "stored", "unwanted", "wanted"]
+__all__ = [
+    "DENIED_ATTEMPT",
+    "OPEN",
+    "Action",
+    "Stored",
+    "Write",
+    "reopened",
+    "resolved",
+    "stored",
+    "unwanted",
+    "wanted",
+]

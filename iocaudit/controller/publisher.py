@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, ConflictError, NotFoundError
 from iocaudit.cluster.writer import change, is_terminating, put
-from iocaudit.controller.findings import Action, Key, Stored, Write, resolved, stored, unwanted, wanted
+from iocaudit.controller.findings import Action, Key, Stored, Write, reopened, resolved, stored, unwanted, wanted
 from iocaudit.controller.reports import report_write
 from iocaudit.controller.resources import (
     AUDIT_REPORT,
@@ -23,7 +23,7 @@ from iocaudit.core.kinds import Kind
 from iocaudit.core.report import Finding
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.sinks.custom_resources import POSTURE, finding_content
+from iocaudit.sinks.custom_resources import POSTURE, WAIVED, finding_content
 
 _log = logging.getLogger(__name__)
 
@@ -92,10 +92,11 @@ class Publisher:
             if not keys:
                 del self._scopes[one.scope]
 
-    def publish(self, scope: str | None, findings: Iterable[Finding], sure: Sure) -> None:
+    def publish(self, scope: str | None, findings: Iterable[Finding], sure: Sure, holding: Container[str] = ()) -> None:
         """Make the posture findings on objects of a scope these.
 
-        ``sure`` says of a stored one that is not among them whether its absence was really seen.
+        ``sure`` says of a stored one that is not among them whether its absence was really seen. One that is Waived
+        and was not seen is so only as long as its waivers are among those ``holding``.
         """
         now = self._clock()
         writes: list[Write] = []
@@ -108,7 +109,13 @@ class Publisher:
             if write is not None:
                 writes.append(write)
         rest = [self._stored[key] for key in self._scopes.get(scope, {}) if key not in keys]
-        writes += unwanted((one for one in rest if sure(one)), now, self._retention)
+        seen = {one.key: sure(one) for one in rest}
+        writes += unwanted((one for one in rest if seen[one.key]), now, self._retention)
+        writes += [
+            Write(Action.REOPEN, one.key, None, one)
+            for one in rest
+            if one.state == WAIVED and not seen[one.key] and not all(name in holding for name in one.waivers)
+        ]
         for one in writes:
             self.write(one)
 
@@ -124,9 +131,10 @@ class Publisher:
                 case Action.REPLACE:
                     assert write.body is not None
                     self.remember(stored(put(self._client, kind, write.body)))
-                case Action.RESOLVE:
+                case Action.RESOLVE | Action.REOPEN:
                     now = self._clock()
-                    after = change(self._client, kind, namespace, name, lambda body: resolved(body, now))
+                    edit = resolved if write.action is Action.RESOLVE else reopened
+                    after = change(self._client, kind, namespace, name, lambda body: edit(body, now))
                     if after is None:
                         self.forget(write.key)
                     else:

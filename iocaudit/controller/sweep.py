@@ -178,8 +178,8 @@ class Cluster:
     def follow_waivers(self) -> None:
         """Publish everything by the waivers as they are now: one ended, or was changed or removed."""
         if self._complete and not self._sweeping:
+            self._count_waivers(frozenset())
             self._publish_everything()
-            self.waivers.write_status(self.client)
 
     @property
     def waiver_ends_in(self) -> float:
@@ -406,7 +406,8 @@ class Cluster:
             place = (one.group, one.kind, one.subject)
             return (one.check, *place) not in unsure and (None, *place) not in unsure
 
-        self.publisher.publish(scope, self.inventory.findings(scope, self.waivers.in_force()), sure)
+        findings = self.inventory.findings(scope, self.waivers.in_force())
+        self.publisher.publish(scope, findings, sure, self.waivers.holding())
 
     def reports(self) -> dict[str | None, Json]:
         """The content of each namespace's report, and of the cluster's (None)."""

@@ -108,6 +108,8 @@ class StoredWaivers:
     _raw: dict[str, Json] = field(default_factory=dict)
     _errors: dict[str, str] = field(default_factory=dict)
     _tallies: dict[str, Tally] = field(default_factory=dict)
+    _blind: dict[str, set[Kind]] = field(default_factory=dict)
+    """By name, the kinds that could not be listed, so that nothing was recorded."""
     _changes_at: datetime = _FOREVER
     """When the next of them ends, as of the last time that all findings were published by them."""
 
@@ -134,6 +136,11 @@ class StoredWaivers:
     def in_force(self) -> InForce | None:
         """What to publish findings by, as of now; None where there is no waiver."""
         return InForce(self.current, self.clock()) if self.current else None
+
+    def holding(self) -> frozenset[str]:
+        """The names of those that hold now, whatever they cover."""
+        now = self.clock()
+        return frozenset(waiver.name for waiver in self.current.all if waiver.holds(now, self.longest))
 
     def begin(self) -> None:
         """All findings are about to be published: whatever ends from now on makes it necessary again."""
@@ -172,16 +179,18 @@ class StoredWaivers:
         if not self.current:
             return None
         blind = set(lacking)
-        to_record = [
-            waiver.name
-            for waiver in self.current.all
-            if self._waits(waiver) and self._uid(waiver.name) in since and not (self._looks_at(waiver) & blind)
-        ]
+        waiting = [waiver for waiver in self.current.all if self._waits(waiver)]
+        self._blind = {waiver.name: found for waiver in waiting if (found := self._concerns(waiver) & blind)}
+        to_record = [w.name for w in waiting if self._uid(w.name) in since and w.name not in self._blind]
         return Count(self.current, to_record)
 
-    def _looks_at(self, waiver: Waiver) -> set[Kind]:
+    def _concerns(self, waiver: Waiver) -> set[Kind]:
+        """The kinds without which its hits cannot be known whole."""
         checks = [check for name in waiver.checks if (check := self.catalogue.find(name)) is not None]
-        return {kind for check in checks for kind in (*check.looks_at, *check.needs)}
+        needed = {kind for check in checks for kind in check.needs}
+        return needed | {
+            kind for check in checks for kind in check.looks_at if waiver.names_kind(kind.group, kind.name)
+        }
 
     def record(self, client: Client, counted: Count | None) -> None:
         """Take what was counted, and write the status of each waiver whose status says something else."""
@@ -230,18 +239,13 @@ class StoredWaivers:
             status["matching"] = tally.matching
             status["uncovered"] = tally.matching - tally.covered
         state, message = self.verdict(name, now, tally, recorded="covered" in status)
-        if tally is None:
-            # Not counted yet by this process: what was counted before still holds.
-            status |= {key: before[key] for key in ("matching", "uncovered") if key in before}
-            if state is WaiverState.INERT and "covered" in status and before.get("state") == WaiverState.ACTIVE:
-                state, message = WaiverState.ACTIVE, text(before.get("message"))
-        elif state is WaiverState.ACTIVE and _is_a_day_old(text(status.get("lastMatch")), now):
+        if state is WaiverState.ACTIVE and _is_a_day_old(text(status.get("lastMatch")), now):
             status["lastMatch"] = moment(now)
         generation = mapping(raw.get("metadata")).get("generation", 0)
         return status | {"observedGeneration": generation, "state": str(state), "message": cut(message, _LONG)}
 
     def verdict(self, name: str, now: datetime, tally: Tally | None, *, recorded: bool) -> tuple[WaiverState, str]:
-        """State and reason. ``tally`` None: nothing was counted yet."""
+        """State and reason. ``tally`` None: it cannot be read, so that nothing could be counted."""
         if (error := self._errors.get(name)) is not None:
             return WaiverState.REFUSED, error
         waiver = next(one for one in self.current.all if one.name == name)
@@ -250,14 +254,13 @@ class StoredWaivers:
         if now >= waiver.expires:
             return WaiverState.EXPIRED, f"it ended at {moment(waiver.expires)}: what it covered is open again"
         if waiver.covered is not None and not recorded:
+            kinds = ", ".join(sorted(str(kind) for kind in self._blind.get(name, ())))
             return (
                 WaiverState.INERT,
-                "it covers nothing until a complete sweep, with every kind that its checks need, has recorded what it "
-                "was made for",
+                "it covers nothing until a complete sweep has recorded what it was made for"
+                + (f"; that waits for kinds that cannot be listed: {kinds}" if kinds else ""),
             )
-        if tally is None:
-            return WaiverState.INERT, "what it matches has not been counted yet"
-        if not tally.matching:
+        if tally is None or not tally.matching:
             return WaiverState.INERT, "no hit matches it now"
         more = tally.matching - tally.covered
         if not tally.covered:

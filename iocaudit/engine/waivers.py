@@ -83,11 +83,14 @@ class Waiver:
         return (
             check in self.checks
             and self._in_place(home)
-            and (not self.kinds or subject.kind in self.kinds or f"{subject.kind}.{subject.group}" in self.kinds)
+            and self.names_kind(subject.group, subject.kind)
             and (not self.names or any(fnmatch.fnmatchcase(subject.name, pattern) for pattern in self.names))
             and (self.labels is None or selects(self.labels, context.labels))
             and (not self.images or self._of_images(context.images))
         )
+
+    def names_kind(self, group: str, kind: str) -> bool:
+        return not self.kinds or kind in self.kinds or f"{kind}.{group}" in self.kinds
 
     def _in_place(self, home: str | None) -> bool:
         if home is None:

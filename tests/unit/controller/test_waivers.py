@@ -187,9 +187,22 @@ def test_with_a_kind_that_its_checks_need_unread_nothing_is_recorded(setting: Se
     setting.sweep()
     assert "covered" not in setting.status()
     assert setting.status()["state"] == "Inert"
+    assert "waits for kinds that cannot be listed: Pod" in setting.status()["message"]
+    setting.waiver("other-kind", kinds=["Deployment"])
+    setting.sweep()
+    assert setting.status("other-kind")["covered"]["count"] == 0, "what it is for was seen whole"
     setting.api.before = lambda _method, _path: None
     setting.sweep()
     assert setting.status()["covered"]["count"] == 1
+
+
+def test_one_that_covers_what_comes_is_counted_as_soon_as_it_is_heard_of(setting: Setting) -> None:
+    setting.pod("old")
+    setting.sweep()
+    setting.waiver(allowNew=True)
+    setting.changed()
+    assert setting.finding("Pod/old")["state"] == "Waived"
+    assert (setting.status()["state"], setting.status()["matching"]) == ("Active", 1)
 
 
 def test_expiry_reopens_at_once_without_asking_the_cluster_for_its_objects(setting: Setting) -> None:
@@ -435,6 +448,33 @@ def test_reports_count_waived_findings_apart(setting: Setting) -> None:
     assert (before["waived"], after["waived"]) == (0, 1)
     assert after["severities"]["critical"] == before["severities"]["critical"] - 1
     assert "privileged-container" not in after["checks"]
+
+
+def test_what_can_no_longer_be_seen_is_open_again_too_when_its_waiver_ends(setting: Setting) -> None:
+    """After a restart nothing is known of a kind that cannot be listed but the stored finding."""
+    setting.pod("old")
+    setting.waiver()
+    setting.sweep()
+    again = Setting()
+    again.cluster.client = again.cluster.publisher._client = setting.api
+    again.api = setting.api
+
+    def before(_method: str, path: str) -> None:
+        if path == "/api/v1/pods":
+            raise ForbiddenError("GET", 403, "Forbidden", "no")
+
+    setting.api.before = before
+    again.sweep()
+    assert again.finding("Pod/old")["state"] == "Waived"
+    again.now = datetime(2026, 12, 24, tzinfo=UTC)
+    again.cluster.follow_waivers()
+    found = again.finding("Pod/old")
+    assert (found["state"], found["hitCount"]) == ("Open", 1)
+    assert "waivers" not in found
+    assert "waiver" not in found["hits"][0]
+    writes = sum(setting.api.writes.values())
+    again.cluster.follow_waivers()
+    assert sum(setting.api.writes.values()) == writes
 
 
 def test_gone_while_waived_is_resolved_as_ever(setting: Setting) -> None:
