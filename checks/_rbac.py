@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CLUSTER_ROLE, NAMESPACE, ROLE
@@ -39,8 +39,7 @@ CONTROLS = {
 _MOST_LISTED = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """How far a grant goes: ``bound`` to somebody or only stated by a role; ``namespace`` None: the whole cluster."""
 
     bound: bool

@@ -6,7 +6,7 @@ a port that nothing else uses. Sources: each project's manifests and chart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import integer, lookup, mapping, mappings, text
@@ -14,8 +14,7 @@ from iocaudit.core.shape import integer, lookup, mapping, mappings, text
 _NAME_LABELS = ("app.kubernetes.io/name", "k8s-app", "app", "name", "component", "app.kubernetes.io/component")
 
 
-@dataclass(frozen=True, slots=True)
-class Surface:
+class Surface(NamedTuple):
     """``names`` of its Services; ``ports`` that are its alone; ``whole`` names, which say it only unprefixed."""
 
     title: str

@@ -166,11 +166,12 @@ def check(
             raise broken("audit_only and admission_only exclude each other")
         if any(kind in CONNECTIONS for kind in looks_at) and not admission_only:
             raise broken("a CONNECT request exists at admission only: declare admission_only")
-        if not inspect.cleandoc(function.__doc__ or ""):
+        if not (function.__doc__ or "").strip():
             raise broken("the docstring is its documentation and must not be empty")
         if not inspect.isgeneratorfunction(function):
             raise broken("it must be a generator of Hits")
-        names = list(inspect.signature(function).parameters)
+        code = function.__code__
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if not names:
             raise broken("its first parameter must be the subject")
         handed = tuple(names[1:])

@@ -2,16 +2,15 @@
 
 import re
 import textwrap
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from iocaudit.core.check import Check
 
 _SECTION = re.compile(r"^(Bad|Good|Policy|Fix|Sources):[ \t]*", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckDoc:
+class CheckDoc(NamedTuple):
     """``bad``, ``good`` and ``policy`` are YAML texts; ``policy`` holds the parameters both are run under."""
 
     title: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -43,10 +43,10 @@ class Suspicion(NamedTuple):
     words: str
 
 
-_PATTERNS: tuple[tuple[Suspicion, re.Pattern[str]], ...] = (
+_PATTERNS: tuple[tuple[Suspicion, str], ...] = (
     (
         Suspicion("download-and-run", "downloads a program and runs it"),
-        re.compile(
+        (
             rf"(?<![\w-])(?:curl|wget|fetch|aria2c)\b{_RUN}\|\s{{0,20}}(?:sudo\s{{1,9}})?(?:{_SHELL}|python|perl|ruby|node)"
             rf"|{_SHELL}\s{{1,9}}(?:-c\s{{1,9}})?[\"']?(?:<\(|\$\(|`)\s{{0,9}}(?:curl|wget)\b"
             rf"|eval\s{{1,9}}[\"']?(?:\$\(|`)\s{{0,9}}(?:curl|wget)\b"
@@ -59,7 +59,7 @@ _PATTERNS: tuple[tuple[Suspicion, re.Pattern[str]], ...] = (
     ),
     (
         Suspicion("reverse-shell", "opens a reverse shell"),
-        re.compile(
+        (
             rf"/dev/(?:tcp|udp)/[^\s/]{{1,200}}/\d"
             rf"|(?<![\w-])(?:nc|ncat|netcat|nc\.traditional)\b{_RUN}\s"
             rf"(?:(?:-[a-zA-Z]{{0,6}}e|--exec)\b(?![ =]{{1,9}}{_ECHO})|(?:-[a-zA-Z]{{0,6}}c|--sh-exec)\b)"
@@ -73,7 +73,7 @@ _PATTERNS: tuple[tuple[Suspicion, re.Pattern[str]], ...] = (
     ),
     (
         Suspicion("stratum", "talks to a mining pool"),
-        re.compile(
+        (
             r"stratum(?:\+(?:tcp|ssl|tls|udp))?[12]?://|--donate-level\b|--nicehash\b"
             r"|(?:minexmr|supportxmr|nanopool|moneroocean|2miners|f2pool|hashvault|c3pool|unmineable|nicehash|dwarfpool"
             r"|minergate|ethermine|herominers)\.(?:com|org|net|pro|io|stream)"
@@ -82,7 +82,7 @@ _PATTERNS: tuple[tuple[Suspicion, re.Pattern[str]], ...] = (
     ),
     (
         Suspicion("persistence", "writes to cron or authorized_keys"),
-        re.compile(
+        (
             r"(?:>{1,2}|(?<![\w-])(?:tee|cp|mv|install|ln|sed\s{1,9}-i|chmod|rsync))[^|;&\n]{0,300}"
             r"(?:/etc/cron|/var/spool/cron|authorized_keys)"
             r"|(?<![\w-])crontab\s{1,9}(?:-(?=\s|$)|-u\b|/)|\|\s{0,20}crontab\b"
@@ -114,11 +114,17 @@ def suspicions(argv: Sequence[str]) -> tuple[Suspicion, ...]:
     return _suspicions("\0".join(argv)[:LONGEST]) if argv else ()
 
 
+@cache
+def _patterns() -> tuple[tuple[Suspicion, re.Pattern[str]], ...]:
+    """Compiled at the first command: many an object has none, and compiling them takes longer than its whole audit."""
+    return tuple((suspicion, re.compile(pattern)) for suspicion, pattern in _PATTERNS)
+
+
 @lru_cache(maxsize=1024)
 def _suspicions(joined: str) -> tuple[Suspicion, ...]:
     argv = joined.split("\0")
     line = " ".join(argv)
-    found = [suspicion for suspicion, pattern in _PATTERNS if pattern.search(line)]
+    found = [suspicion for suspicion, pattern in _patterns() if pattern.search(line)]
     if any(is_miner(word) for word in _programs(argv)):
         found.append(Suspicion("miner", "starts a known miner"))
     return tuple(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 LONGEST = 256 * 1024
@@ -28,24 +29,24 @@ class Credential(NamedTuple):
         return f"{self.kind} of {self.length} characters{under}"
 
 
-_FORMATS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("a private key", re.compile(r"-{3,5}BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-{3,5}")),
-    ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b")),
-    ("a GitLab token", re.compile(r"\bgl(?:pat|dt|rt|cbt|ptt|ft)-[A-Za-z0-9_-]{20,255}")),
-    ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}")),
-    ("a Google API key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}\b")),
-    ("a Stripe key", re.compile(r"\b(?:sk|rk)_live_[A-Za-z0-9]{20,255}\b")),
-    ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{36}\b")),
-    ("a PyPI token", re.compile(r"\bpypi-AgE[A-Za-z0-9_-]{50,255}")),
-    ("a SendGrid key", re.compile(r"\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}\b")),
-    ("a Vault token", re.compile(r"\bhv[sbr]\.[A-Za-z0-9_-]{24,255}")),
-    ("an OpenAI key", re.compile(r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,255}\b")),
-    ("an Azure storage key", re.compile(r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}")),
-    ("a JWT", re.compile(r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{10,2000}")),
+_FORMATS: tuple[tuple[str, str], ...] = (
+    ("a private key", r"-{3,5}BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-{3,5}"),
+    ("an AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
+    ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
+    ("a GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft)-[A-Za-z0-9_-]{20,255}"),
+    ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}"),
+    ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
+    ("a Stripe key", r"\b(?:sk|rk)_live_[A-Za-z0-9]{20,255}\b"),
+    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
+    ("a PyPI token", r"\bpypi-AgE[A-Za-z0-9_-]{50,255}"),
+    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}\b"),
+    ("a Vault token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24,255}"),
+    ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,255}\b"),
+    ("an Azure storage key", r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}"),
+    ("a JWT", r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{10,2000}"),
     (
         "a password in an URL",
-        re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{1,100}:[^\s/:@$<>{}\"'*]{3,200}@[\w.\[-]"),
+        r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{1,100}:[^\s/:@$<>{}\"'*]{3,200}@[\w.\[-]",
     ),
 )
 _WORDS = (
@@ -91,6 +92,12 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _NAME_SIGNS = ("pass", "secret", "token", "cred", "key", "pwd", "cookie")
 
 
+@cache
+def formats() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The formats; compiled at the first text that may hold one, as few do and every scan would wait for it."""
+    return tuple((kind, re.compile(pattern)) for kind, pattern in _FORMATS)
+
+
 def may_hold_format(text: str) -> bool:
     """False where ``by_format`` finds nothing in any part of a text: for asking about many values at once."""
     holds = text.__contains__  # mapped, not iterated: a generator costs more than the search
@@ -108,7 +115,7 @@ def by_format(value: str) -> Credential | None:
     text = value[:LONGEST]
     if not may_hold_format(text):
         return None
-    for kind, pattern in _FORMATS:
+    for kind, pattern in formats():
         found = pattern.search(text)
         if found:
             length = len(text) if kind == "a private key" else len(found[0])

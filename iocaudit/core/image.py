@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
@@ -26,8 +26,7 @@ _LONGEST_TEXT = 1024
 _HTTPS = "443"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReference:
+class ImageReference(NamedTuple):
     """``registry/repository[:tag][@digest]`` with the registry filled in; ``tag`` and ``digest`` may be empty."""
 
     registry: str
@@ -138,8 +137,7 @@ def glob(pattern: str, text: str) -> bool:
     return text.endswith(tail) and len(text) - len(tail) >= position
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePattern:
+class ImagePattern(NamedTuple):
     """One entry of a policy's list of images: a host, a path prefix, an image, or a glob of these.
 
     - ``hooli.com``, ``docker.io/acme``: whatever lies there or below, at segment borders only, so never

@@ -4,7 +4,7 @@ Source: Kubernetes documentation, Configure Service Accounts for Pods: the pod's
 decides, then the ServiceAccount's, else it is mounted. A projected volume may mount one whatever these say.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from iocaudit.core.kinds import SERVICE_ACCOUNT
 from iocaudit.core.pod import PodSpec
@@ -13,8 +13,7 @@ from iocaudit.core.shape import lookup, mappings
 from iocaudit.core.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """Whether a pod gets a token. ``at`` is the deciding field below the pod, ``problem`` why it is not known."""
 
     mounted: bool

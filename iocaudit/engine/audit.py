@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from iocaudit.core.check import EXEMPT_IMAGES, Check
 from iocaudit.core.check_doc import doc_of
@@ -47,8 +46,7 @@ _NO_FIELDS: frozenset[str] = frozenset()
 _LATE = "the audit ran out of time"
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A moment on a monotonic clock after which an audit gives up."""
 
     at: float
@@ -69,8 +67,7 @@ def _default_fix(check: Check) -> str:
     return doc_of(check).fix
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """A check ready to run in one place: all that can be settled before the object is known."""
 
     check: Check
@@ -93,8 +90,7 @@ class _Step:
         return [one.without(exempt) if isinstance(one, PodSpec) else one for one in subjects]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What runs for one kind under one set of settings; ``settings`` keeps the cache's key alive."""
 
     settings: Mapping[str, Setting]

@@ -10,7 +10,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core.check import Check
 from iocaudit.core.errors import PolicyError
@@ -38,8 +38,7 @@ _MODES = dict.fromkeys(Severity, Mode.AUDIT) | {
 """The mode that follows from a hit's severity where no policy names the check."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExemptSubject:
+class ExemptSubject(NamedTuple):
     """A user, group or ServiceAccount whose own requests are not denied."""
 
     kind: str
@@ -54,8 +53,7 @@ class ExemptSubject:
         return username == self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What holds for one check in one place. ``mode`` None: it follows the hit's severity."""
 
     check: Check
@@ -106,8 +104,7 @@ class Rule:
         return 1 if check.profile in self.profiles else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """An AuditPolicy that has been read and found usable."""
 
     name: str

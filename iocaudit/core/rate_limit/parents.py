@@ -6,8 +6,7 @@ Source: Gateway API 1.4, HTTPRoute, GRPCRoute, Gateway, ListenerSet (GEP-1713), 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core.kinds.gateway_api import (
     EXPERIMENTAL_LISTENER_SET,
@@ -24,8 +23,7 @@ LOOKED_UP = (GATEWAY, GATEWAY_CLASS, LISTENER_SET, EXPERIMENTAL_LISTENER_SET)
 _LISTENER_SETS = {(kind.group, kind.name): kind for kind in (LISTENER_SET, EXPERIMENTAL_LISTENER_SET)}
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """One Gateway that a route enters by. ``gateway`` is None where the world has no such object.
 
     ``controller`` is its class's controller, empty where that is not known, which ``doubt`` then explains.
@@ -45,8 +43,7 @@ class Parent:
         return f"Gateway {self.namespace}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One rule of a route, entered by one Gateway."""
 
     route: Resource

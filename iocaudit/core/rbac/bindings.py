@@ -6,7 +6,7 @@ A RoleBinding or ClusterRoleBinding states one; an RBACDefinition of rbac-manage
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core import paths
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, RBAC_DEFINITION, ROLE, ROLE_BINDING
@@ -29,8 +29,7 @@ _ALL_RIGHTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A subject where a binding names it: ``path`` survives reordering, ``at`` is where it stands now."""
 
     subject: Subject
@@ -114,8 +113,7 @@ def _defined(resource: Resource) -> Iterator[Binding]:
             yield Binding(resource, kind, name, namespace or None, named, selector)
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(NamedTuple):
     """What a binding's role resolves to.
 
     ``rules`` are those that are known to hold, ``problem`` says why there may be more. ``default`` are the rules

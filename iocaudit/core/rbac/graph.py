@@ -7,7 +7,7 @@ only what is bound to it, and what aggregates it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from iocaudit.core.rbac.bindings import BINDINGS, Binding, Bound, bindings_in, resolve
 from iocaudit.core.rbac.defaults import default_bindings
@@ -17,8 +17,7 @@ from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A binding that gives an identity something, through ``subject`` (itself or a group it is in)."""
 
     binding: Binding
@@ -92,8 +91,7 @@ def graph_of(world: World) -> RbacGraph:
     return world.memo("rbac-graph", BINDINGS, build)
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """A request: a verb on a resource of a group (perhaps one object), or on a URL outside the resources."""
 
     verb: str
@@ -109,8 +107,7 @@ class Verb:
         return rule.allows(self.verb, self.group, self.resource, self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Somebody who can do something, by a binding; ``names`` are the only objects with which he can, if any."""
 
     subject: Subject

@@ -174,7 +174,7 @@ def test_references_are_only_hardening() -> None:
     assert places(judge("secret-ref-in-env", subject))[1] == 'spec.containers["app"].envFrom'
 
 
-@pytest.mark.parametrize(("kind", "pattern"), credential._FORMATS, ids=[kind for kind, _ in credential._FORMATS])
+@pytest.mark.parametrize(("kind", "pattern"), credential.formats(), ids=[kind for kind, _ in credential.formats()])
 @given(data=st.data())
 def test_the_quick_look_misses_no_format(kind: str, pattern: re.Pattern[str], data: st.DataObject) -> None:
     value = data.draw(st.from_regex(pattern))
