@@ -17,7 +17,7 @@ from iocaudit.core.errors import DeadlineExceeded
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.pod import PodSpec, images_at, images_of
+from iocaudit.core.pod import ImageIndex, PodSpec
 from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Origin, Ref, Resource
@@ -33,11 +33,11 @@ Images = tuple[str, ...]
 class Accept(Protocol):
     """Says of a hit on a resource at home in a namespace (None: in cluster scope) whether a waiver covers it.
 
-    ``images``: those behind the hit, where they are not the resource's own.
+    ``images`` looks up those behind the hit: few waivers ask.
     """
 
     def __call__(
-        self, found: Found, home: str | None, resource: Resource, images: Images | None = None
+        self, found: Found, home: str | None, resource: Resource, images: Callable[[], Images]
     ) -> Waived | None: ...
 
 
@@ -213,9 +213,9 @@ class Auditor:
         return report
 
     def _waive(self, report: Report, resource: Resource, accept: Accept) -> None:
-        home, kept = self.home_of(resource), []
+        home, kept, images = self.home_of(resource), [], ImageIndex(resource)
         for found in report.found:
-            waived = accept(found, home, resource)
+            waived = accept(found, home, resource, partial(images.at, found.hit.path))
             if waived is None:
                 kept.append(found)
             else:
@@ -232,11 +232,11 @@ class Auditor:
         covered = {waived.found.in_template: (waived, owner) for owner, audited in owners for waived in audited.waived}
         if accept is None or not covered:
             return
-        kept, pods = [], images_of(made)
+        kept, images = [], ImageIndex(made)
         for found in report.found:
             waived, owner = covered.get(found.in_template, (None, None))
             if waived is not None and owner is not None:
-                waived = accept(waived.found, self.home_of(owner), owner, images_at(pods, found.hit.path))
+                waived = accept(waived.found, self.home_of(owner), owner, partial(images.at, found.hit.path))
             if waived is None:
                 kept.append(found)
             else:

@@ -147,12 +147,12 @@ class Waivers:
             return None
 
         def accept(
-            found: Found, home: str | None, resource: Resource, images: tuple[str, ...] | None = None
+            found: Found, home: str | None, resource: Resource, images: Callable[[], tuple[str, ...]]
         ) -> Waived | None:
             if not self.speaks_of(found.check) or _is_nameless(resource):
                 return None
-            context = context_of(resource, found.hit.path)
-            return self.accept(found, home, context if images is None else context._replace(images=images), clock())
+            asked = any(waiver.images for waiver in self.naming(found.check))
+            return self.accept(found, home, Context(resource.labels, images() if asked else ()), clock())
 
         return accept
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iocaudit.core.pod import ImageIndex
 from iocaudit.core.report import Report
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
@@ -15,6 +16,7 @@ from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.waivers import Waiver, WaiverError, Waivers, context_of, read_waiver
 
+PRIVILEGED = {"privileged": True}
 CATALOGUE = builtin_catalogue()
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 Json = dict[str, Any]
@@ -99,6 +101,25 @@ def test_a_hit_of_the_whole_pod_needs_every_image() -> None:
     wider: Json = {**spec, "images": ["hooli.com/web", "hooli.com/side"]}
     assert "host-pid" not in {found.check for found in audit(pod(), waiver(**wider)).found}
     assert context_of(pod(), "spec.hostPID").images == ("hooli.com/web:1", "hooli.com/side:1")
+
+
+def test_many_containers_are_asked_for_their_images_one_by_one() -> None:
+    """As of one of a few containers, and in a time that a large object cannot stretch."""
+    names = [f"c{number}" for number in range(1500)]
+    containers = [
+        {"name": name, "image": f"{'evil.io' if number % 2 else 'hooli.com'}/{name}", "securityContext": PRIVILEGED}
+        for number, name in enumerate(names)
+    ]
+    for count in (10, 1500):
+        subject = pod()
+        subject.raw["spec"]["containers"] = containers[:count]
+        index = ImageIndex(subject)
+        hits = [found.hit.path for found in audit(subject).found]
+        assert len(hits) == count + 1
+        assert [index.at(path) for path in hits] == [context_of(subject, path).images for path in hits]
+        assert index.at("metadata.labels") == tuple(c["image"] for c in containers[:count])
+        assert index.at("status.phase") == ()
+        assert left(subject, waiver(images=["hooli.com/"])) == names[1:count:2]
 
 
 def test_two_waivers_never_add_up() -> None:
