@@ -40,6 +40,7 @@ def _tekton(*path: str) -> tuple[PodAt, ...]:
     return tuple(PodAt((*path, tasks, "[]", "taskSpec"), "tekton") for tasks in ("tasks", "finally"))
 
 
+_TRAINING = "spec.template.spec.replicatedJobs.[].template.spec.template"
 _RAY = ("headGroupSpec.template", "workerGroupSpecs.[].template")
 
 CUSTOM_WORKLOADS: tuple[Kind, ...] = (
@@ -83,6 +84,36 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("ray.io", "v1", "RayCluster", "rayclusters", *(f"spec.{p}" for p in _RAY)),
     _custom("ray.io", "v1", "RayJob", "rayjobs", *(f"spec.rayClusterSpec.{p}" for p in _RAY)),
     _custom("ray.io", "v1", "RayService", "rayservices", *(f"spec.rayClusterConfig.{p}" for p in _RAY)),
+    _custom("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", PodAt(("spec",), "spec")),
+    _custom(
+        "serving.kserve.io",
+        "v1alpha1",
+        "ClusterServingRuntime",
+        "clusterservingruntimes",
+        PodAt(("spec",), "spec"),
+        namespaced=False,
+    ),
+    _custom(
+        "serving.kserve.io",
+        "v1beta1",
+        "InferenceService",
+        "inferenceservices",
+        *(PodAt(("spec", part), "spec") for part in ("predictor", "transformer", "explainer")),
+    ),
+    _custom("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes", _TRAINING),
+    _custom(
+        "trainer.kubeflow.org",
+        "v1alpha1",
+        "ClusterTrainingRuntime",
+        "clustertrainingruntimes",
+        _TRAINING,
+        namespaced=False,
+    ),
+    _custom("kubeflow.org", "v1beta1", "Experiment", "experiments", "spec.trialTemplate.trialSpec.spec.template"),
+    _custom("agones.dev", "v1", "GameServer", "gameservers", "spec.template"),
+    _custom("agones.dev", "v1", "GameServerSet", "gameserversets", "spec.template.spec.template"),
+    _custom("agones.dev", "v1", "Fleet", "fleets", "spec.template.spec.template"),
+    _custom("kueue.x-k8s.io", "v1beta1", "Workload", "workloads", "spec.podSets.[].template"),
     _custom("keda.sh", "v1alpha1", "ScaledJob", "scaledjobs", "spec.jobTargetRef.template"),
     _custom("apps.openshift.io", "v1", "DeploymentConfig", "deploymentconfigs", "spec.template"),
     _custom("apps.kruise.io", "v1alpha1", "CloneSet", "clonesets", "spec.template"),
