@@ -1,6 +1,6 @@
 """Credentials written where anyone who may read the object reads them, and Secrets that end up in environments."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from iocaudit.core.check import check
@@ -12,7 +12,7 @@ from iocaudit.core.paths import key
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.shape import items, lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 
 _CONTROLS = {
@@ -129,11 +129,11 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
     Sources: CIS Kubernetes Benchmark 1.12, 5.4.1; OWASP Kubernetes Top 10 2025, K03.
     """
     for container in pod.containers:
-        variables = mappings(container.raw.get("env"))
+        variables = items(container.raw.get("env"))
         # All of them at once: asking about each of a hundred variables by itself costs more than the other checks do.
         if not (may_hold_format(_joined(variables, "value")) or may_hold_name(_joined(variables, "name"))):
             continue
-        for variable in variables:
+        for variable in mappings(variables):
             name, value = text(variable.get("name")), text(variable.get("value"))
             if not value:
                 continue
@@ -146,12 +146,12 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
                 )
 
 
-def _joined(variables: list[dict[str, Any]], field: str) -> str:
+def _joined(variables: Sequence[Any], field: str) -> str:
     """The texts of one field of all of them, a line each."""
     try:
         return "\n".join([variable.get(field, "") for variable in variables])
-    except TypeError:  # one of them is no text
-        return "\n".join([text(variable.get(field)) for variable in variables])
+    except (TypeError, AttributeError):  # one of them is no text, or no map
+        return "\n".join([text(lookup(variable, field)) for variable in variables])
 
 
 @check(

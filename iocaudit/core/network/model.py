@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from iocaudit.core.network.selectors import EVERYTHING, Labels, Selector
 
@@ -40,8 +40,7 @@ class Breadth(Enum):
     EVERY_POD = "all pods of the cluster"
 
 
-@dataclass(frozen=True, slots=True)
-class PodTarget:
+class PodTarget(NamedTuple):
     """A pod as the other side of traffic, with the labels that are known of it: it may have others.
 
     ``namespace_known`` says whether those of its namespace are all that there are.
@@ -211,8 +210,7 @@ class Port:
         return self.name in names if self.name else any(self.low <= port <= self.high for port in ports)
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """Traffic to one of these ports of a target; ``names`` are what such a port is usually called."""
 
     target: Target
@@ -221,8 +219,7 @@ class Traffic:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """Matches traffic with any of ``peers`` on any of ``ports`` (None: all of them).
 
     ``narrowed``: the rule says more that is not modelled (layer 7, ICMP types, source ports), so that it never
@@ -268,16 +265,14 @@ class Rule:
         return None if None in answers else False
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(NamedTuple):
     """A policy in one direction. ``isolates``: being selected is enough for what no rule allows to be denied."""
 
     isolates: bool
     rules: tuple[Rule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """One policy, or one of several specs of one.
 
     ``namespace`` is its own one, None for cluster scope; ``spaces`` selects namespaces by their labels where it is
@@ -297,8 +292,7 @@ class Policy:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Tier:
+class Tier(NamedTuple):
     """Lower ``order`` goes first. ``denies``: what is selected and matches no rule is denied, else passed on."""
 
     order: float

@@ -188,10 +188,15 @@ def test_the_quick_look_misses_no_name(name: str, spell: Callable[[str], str]) -
     assert may_hold_name(f"other\n{spell(name)}\nmore")
 
 
-@given(st.lists(st.tuples(st.sampled_from(("A", "PORT", "DB_PASSWORD", "apiKey")), st.sampled_from(("x", "1", AWS)))))
-def test_one_look_at_all_variables_says_what_a_look_at_each_says(variables: list[tuple[str, str]]) -> None:
-    apart = [f"env[{i}]" for i, (name, value) in enumerate(variables) if by_format(value) or by_name(name, value)]
-    env = [{"name": name, "value": value} for name, value in variables]
+@given(
+    st.lists(st.tuples(st.sampled_from(("A", "PORT", "DB_PASSWORD", "apiKey")), st.sampled_from(("x", "1", AWS)))),
+    st.lists(st.sampled_from(({"name": "X", "valueFrom": {}}, {"name": 3, "value": None}, None, "env", []))),
+)
+def test_one_look_at_all_variables_says_what_a_look_at_each_says(
+    variables: list[tuple[str, str]], others: list[object]
+) -> None:
+    apart = [name for name, value in variables if by_format(value) or by_name(name, value)]
+    env = [*others, *({"name": name, "value": value} for name, value in variables)]
     assert len(judge("secret-in-env", pod(container(env=env)))) == len(apart)
 
 
