@@ -189,9 +189,16 @@ def _guarded() -> tuple[Kind, ...]:
 def _covered(webhook: dict[str, Any], kind: Kind) -> bool:
     """Whether a rule sends creations and updates of a kind to the webhook."""
     wanted = {"CREATE", "UPDATE"}
+    scope = "Namespaced" if kind.namespaced else "Cluster"
     for rule in mappings(webhook.get("rules")):
-        groups, resources = strings(rule.get("apiGroups")), strings(rule.get("resources"))
-        if (kind.group in groups or "*" in groups) and ({kind.plural, "*", "*/*"} & set(resources)):
+        if all(
+            named & set(strings(rule.get(field)))
+            for field, named in (
+                ("apiGroups", {kind.group, "*"}),
+                ("apiVersions", {kind.version, "*"}),
+                ("resources", {kind.plural, "*", "*/*"}),
+            )
+        ) and text(rule.get("scope")) in ("", "*", scope):
             operations = set(strings(rule.get("operations")))
             if "*" in operations:
                 return True

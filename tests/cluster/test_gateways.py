@@ -81,7 +81,7 @@ def stored(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     resources = [Resource(document, CLUSTER) for document in documents]
     kinds = {one.kind for one in resources if one.kind is not None}
     used = {(one.group, one.version, one.kind_name) for one in resources}
-    install(control_plane, Client.connect(control_plane.kubeconfig), kinds, used)
+    install(Client.connect(control_plane.kubeconfig), kinds, used)
     names = {document["metadata"].get("namespace") for document in documents} - {None}
     spaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(names)]
     control_plane.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(spaces))

@@ -24,7 +24,6 @@ from devcluster.controlplane import ControlPlane
 from iocaudit.cli.live import scan_cluster
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
-from iocaudit.cluster.errors import ConflictError
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.kinds import Kind, kind_of
 from iocaudit.core.report import MOST_HITS, Found, Report
@@ -37,6 +36,7 @@ from iocaudit.serving.metrics import new_registry
 from iocaudit.sinks.custom_resources import cut
 from iocaudit.sources.scan import ScanOptions, scan_files
 from tests.cluster.custom_kinds import install
+from tests.cluster.objects import create, own_names, subject_of
 from tests.cluster.processes import CRDS, Eventually, Json, items, operator
 
 CATALOGUE = builtin_catalogue()
@@ -45,9 +45,6 @@ Line = tuple[str, str, str, str, str]
 
 CLUSTER_WIDE = frozenset({"no-early-drop"})
 """Checks of which one example's good configuration mends the whole cluster, the bad examples' part included."""
-
-KEPT_NAMES = ("system:", "cluster-admin", "admin", "edit", "view", "kube-")
-"""What such a name begins with means something by itself, so that an example keeps it."""
 
 
 @dataclass
@@ -97,39 +94,6 @@ def documents() -> Iterator[tuple[str, list[Json]]]:
                 yield f"{check.id}-{word}", found
 
 
-def own_names(example: str, found: list[Json]) -> tuple[list[Json], set[str]]:
-    """The documents under names that no other example has; what they name among each other still fits.
-
-    Namespaces and cluster-scoped objects become ``<example>-<name>``. Returns those names as well.
-    """
-    names: dict[str, str] = {}
-    for document in found:
-        metadata, kind = document["metadata"], kind_of(*_group_kind(document))
-        cluster_scoped = kind is not None and not kind.namespaced
-        name = metadata["name"] if cluster_scoped else metadata.get("namespace", "default")
-        if not name.startswith(KEPT_NAMES):
-            names[name] = (
-                f"{example}.{name}" if cluster_scoped and document["kind"] != "Namespace" else f"{example}-{name}"
-            )
-
-    def renamed(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: renamed(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [renamed(inner) for inner in value]
-        return names.get(value, value) if isinstance(value, str) else value
-
-    for document in found:
-        kind = kind_of(*_group_kind(document))
-        if kind is None or kind.namespaced:
-            document["metadata"].setdefault("namespace", "default")
-    return [renamed(document) for document in found], set(names.values())
-
-
-def _group_kind(document: Json) -> tuple[str, str]:
-    return document["apiVersion"].rpartition("/")[0], document["kind"]
-
-
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Examples]:
     folder = tmp_path_factory.mktemp("parity")
@@ -153,7 +117,7 @@ def _store(found: Examples) -> None:
     used = {
         (*document["apiVersion"].rpartition("/")[::2], document["kind"]) for docs, _ in batches for document in docs
     }
-    install(found.cluster, found.client, CATALOGUE.kinds, used)
+    install(found.client, CATALOGUE.kinds, used)
     namespaces: set[str] = set()
     for number, (docs, names) in enumerate(batches):
         found.ours |= names
@@ -168,29 +132,13 @@ def _store(found: Examples) -> None:
         docs = sorted([*missing, *docs], key=lambda document: document["kind"] != "Namespace")
         (found.written / f"{number}.yaml").write_text(yaml.safe_dump_all(docs))
         for document in docs:
-            _create(found.client, document)
+            create(found.client, document)
     served = discover(found.client)
     for kind in served.present(CATALOGUE.kinds):
         raws, _ = found.client.list_all(kind)
         found.objects[kind] = raws
         body = {"apiVersion": "v1", "kind": "List", "items": raws}
         (found.stored / f"{kind.plural}.{kind.group}.json").write_bytes(orjson.dumps(body))
-
-
-def _create(client: Client, document: Json) -> None:
-    group, name = _group_kind(document)
-    known = kind_of(group, name)
-    if known is None:
-        return
-    version = document["apiVersion"].rpartition("/")[2]
-    kind = Kind(group, version, known.name, known.plural, known.namespaced)
-    try:
-        client.create(kind, document)
-    except ConflictError:
-        # A name that the server brought itself (a bootstrap role): the example's content takes its place.
-        metadata = document["metadata"]
-        before = client.get(kind, metadata.get("namespace"), metadata["name"])
-        client.replace(kind, {**document, "metadata": {**before["metadata"], **metadata}})
 
 
 def lines(found: Iterable[Found]) -> set[Line]:
@@ -331,9 +279,9 @@ def test_the_operator_stores_the_same_hits(examples: Examples, eventually: Event
         if counts[(check, subject)] <= MOST_HITS
     }
     findings = [*items(examples.cluster, "iocfindings", "-A"), *items(examples.cluster, "clusteriocfindings")]
-    assert {(f["finding"]["check"], _subject(f)): f["finding"]["hitCount"] for f in findings} == counts
+    assert {(f["finding"]["check"], subject_of(f)): f["finding"]["hitCount"] for f in findings} == counts
     stored = {
-        (f["finding"]["check"], _subject(f), hit["path"], hit["evidence"], hit["severity"])
+        (f["finding"]["check"], subject_of(f), hit["path"], hit["evidence"], hit["severity"])
         for f in findings
         if f["finding"]["hitCount"] <= MOST_HITS
         for hit in f["finding"]["hits"]
@@ -343,9 +291,3 @@ def test_the_operator_stores_the_same_hits(examples: Examples, eventually: Event
     report = items(examples.cluster, "clusterauditreports")[0]["report"]
     assert report["coverage"]["faults"] == 0
     assert report["coverage"]["skipped"] == len(from_cluster.skipped)
-
-
-def _subject(body: Json) -> str:
-    subject = body["finding"]["subject"]
-    place = f"{subject['namespace']}/" if "namespace" in subject else ""
-    return f"{subject['kind']} {place}{subject['name']}"

@@ -12,6 +12,7 @@ from tests.unit.checks.judge import Json, evidence, judge, places
 
 PEM = b"-----BEGIN CERTIFICATE-----\n"
 CATALOGUE = builtin_catalogue()
+ALL = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["*"], "scope": "*"}
 
 
 def written(**change: Any) -> Json:
@@ -45,12 +46,19 @@ def test_what_the_operator_writes_has_no_hole() -> None:
         ({"clientConfig": {"url": "https://x", "caBundle": base64.b64encode(b"no").decode()}}, "clientConfig.caBundle"),
         ({"rules": [{"apiGroups": [""], "resources": ["pods"], "operations": ["CREATE"]}]}, "rules"),
         ({"rules": []}, "rules"),
+        ({"rules": [{**ALL, "apiVersions": ["v0"]}]}, "rules"),
+        ({"rules": [{**ALL, "scope": "Cluster"}]}, "rules"),
+        ({"rules": [{**ALL, "operations": ["DELETE"]}]}, "rules"),
     ],
 )
 def test_each_hole(change: Json, field: str) -> None:
     found = judge("admission-bypass", written(**change))
     assert places(found) == [f'webhooks["deny.iocaudit.io"].{field}']
     assert found[0].hit.at == f"webhooks[0].{field}"
+
+
+def test_a_rule_for_everything_has_no_hole() -> None:
+    assert judge("admission-bypass", written(rules=[ALL])) == []
 
 
 def test_documented_namespaces_may_be_left_out() -> None:

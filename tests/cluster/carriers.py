@@ -1,0 +1,147 @@
+"""A pod put into every kind that holds pods, at every place where the kind holds one, as that kind would have it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from iocaudit.core.kinds import Kind, PodAt
+from iocaudit.core.kinds.workloads import (
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    POD,
+    REPLICA_SET,
+    REPLICATION_CONTROLLER,
+    STATEFUL_SET,
+)
+
+Json = dict[str, Any]
+NAME = "web"
+
+_NAMED = frozenset({"replicatedJobs", "tasks", "templates", "predictors"})
+"""Lists whose items must have a name."""
+_SELECTING = (REPLICA_SET, DEPLOYMENT, STATEFUL_SET, DAEMON_SET)
+
+_ON_BOTH_LEVELS = (
+    "runAsUser",
+    "runAsGroup",
+    "runAsNonRoot",
+    "seccompProfile",
+    "appArmorProfile",
+    "seLinuxOptions",
+    "windowsOptions",
+)
+"""Fields of a securityContext that a container takes from its pod where it has none itself."""
+
+_STEP = frozenset(
+    {"name", "image", "command", "args", "env", "envFrom", "imagePullPolicy", "securityContext", "volumeMounts"}
+)
+"""What a step of Tekton has of a container, but for its resources; a sidecar has the rest too."""
+_ARGO = frozenset(
+    {
+        "activeDeadlineSeconds",
+        "affinity",
+        "automountServiceAccountToken",
+        "hostAliases",
+        "nodeSelector",
+        "priorityClassName",
+        "schedulerName",
+        "securityContext",
+        "serviceAccountName",
+        "tolerations",
+        "volumes",
+    }
+)
+"""What a template of Argo Workflows has of a pod's spec beside its containers."""
+
+
+def carried(pod: Json, kind: Kind, namespace: str = "shop") -> Json:
+    """An object of ``kind`` that holds ``pod`` (metadata and spec) at each of its places.
+
+    Fields that the place doesn't have are left out, so that what comes out is an object as its project has it.
+    """
+    metadata: Json = {"name": NAME}
+    if kind.namespaced:
+        metadata["namespace"] = namespace
+    found: Json = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
+    for at in kind.pods:
+        _merge(found, _reach(list(at.path), _part(pod, kind, at)))
+        if at.style != "template":
+            _merge(metadata, _metadata(pod))
+    _complete(found, pod, kind)
+    return found
+
+
+def _metadata(pod: Json) -> Json:
+    given = pod.get("metadata", {})
+    return {key: copy.deepcopy(given[key]) for key in ("labels", "annotations") if key in given}
+
+
+def _part(pod: Json, kind: Kind, at: PodAt) -> Json:
+    spec = copy.deepcopy(pod["spec"])
+    if kind is not POD:
+        spec.pop("restartPolicy", None)
+    if kind in (JOB, CRON_JOB):
+        spec["restartPolicy"] = "Never"
+    if at.style == "tekton":
+        return _task(spec, version=kind.version)
+    if at.style == "argo":
+        (container,) = spec.pop("containers")
+        return {**{key: value for key, value in spec.items() if key in _ARGO}, "container": container}
+    if at.style == "spec":
+        return dict(spec)
+    metadata = _metadata(pod)
+    metadata.setdefault("labels", {"app": NAME})
+    return {"metadata": metadata, "spec": spec}
+
+
+def _task(spec: Json, *, version: str) -> Json:
+    """A TaskSpec, which has no securityContext of its own: its containers carry what they would inherit."""
+    inherited = {key: value for key, value in spec.get("securityContext", {}).items() if key in _ON_BOTH_LEVELS}
+    task: Json = {"volumes": spec["volumes"]} if "volumes" in spec else {}
+    for container in spec["containers"]:
+        if context := {**inherited, **container.get("securityContext", {})}:
+            container["securityContext"] = context
+        if version == "v1" and "resources" in container:
+            container["computeResources"] = container.pop("resources")
+        is_step = container.keys() <= _STEP | {"resources", "computeResources"}
+        task.setdefault("steps" if is_step else "sidecars", []).append(container)
+    task.setdefault("steps", [{"name": "work", "image": "hooli.com/shop/work:1"}] if "sidecars" in task else [])
+    return task
+
+
+def _reach(path: list[str], part: Json) -> Json:
+    """``part`` at the end of a path of keys, list items and map values."""
+    if not path:
+        return part
+    key, *rest = path
+    if not rest or rest[0] not in ("[]", "*"):
+        return {key: _reach(rest, part)}
+    inner = _reach(rest[1:], part)
+    if rest[0] == "*":
+        return {key: {"Worker": inner}}
+    name = {"name": "main"} if key in _NAMED else {"groupName": "main"} if key == "workerGroupSpecs" else {}
+    return {key: [{**name, **inner}]}
+
+
+def _merge(into: Json, more: Json) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _complete(found: Json, pod: Json, kind: Kind) -> None:
+    """What a built-in kind must have besides."""
+    labels = _metadata(pod).get("labels", {"app": NAME})
+    if kind in _SELECTING:
+        found["spec"]["selector"] = {"matchLabels": dict(labels)}
+    elif kind is REPLICATION_CONTROLLER:
+        found["spec"]["selector"] = dict(labels)
+    elif kind is CRON_JOB:
+        found["spec"]["schedule"] = "0 3 * * *"
+    if kind is STATEFUL_SET:
+        found["spec"]["serviceName"] = NAME
