@@ -106,7 +106,8 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
                         found.check,
                         found.severity,
                         found.iocs,
-                        found.hit,
+                        # A finding carries no repair, whose values may be of a kind that can't be shared.
+                        found.hit._replace(repair=None),
                         found.default_fix,
                         _template_path(resource, found.hit.path),
                     )
