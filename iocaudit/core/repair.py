@@ -5,6 +5,7 @@ into RFC 6902 against an object. It is safe where it cannot change what a worklo
 unsafe in every other case: nobody but its owner knows whether a program needs what a repair takes from it.
 """
 
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from iocaudit.core.errors import IocauditError
@@ -54,11 +55,18 @@ class Suggestion(NamedTuple):
     changes: tuple[Change, ...] = ()
 
 
+_SWITCHES = {value: Repair((Edit("set", "", value),)) for value in (False, True)}
+"""The repairs that most hits have: made once, since a review pays for each."""
+
+
 def put(value: Any, path: str = "", *, safe: bool = False) -> Repair:
     """Set a value."""
+    if isinstance(value, bool) and not path and not safe:
+        return _SWITCHES[value]
     return Repair((Edit("set", path, value),), safe)
 
 
+@cache
 def remove(*paths: str, safe: bool = False) -> Repair:
     """Remove what is at these paths; without any, at the hit's own."""
     return Repair(tuple(Edit("remove", path) for path in paths or ("",)), safe)
