@@ -6,11 +6,13 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import INGRESS, INGRESS_CLASS
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
+from iocaudit.core.paths import key
 from iocaudit.core.rate_limit import parents
 from iocaudit.core.rate_limit.classes import serving
 from iocaudit.core.rate_limit.gateway import Gateway
 from iocaudit.core.rate_limit.registry import GATEWAYS, LOOKED_UP, ROUTES
 from iocaudit.core.rate_limit.verdict import Limit, any_of, unknown
+from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
@@ -85,7 +87,16 @@ def _ingress(resource: Resource, world: World) -> Iterator[Hit | Skip]:
             "metadata.annotations",
             f"has no rate limit: {_wanted(gateways, said)}",
             "|".join(gateway.name for gateway in gateways),
+            repair=_annotated(gateways),
         )
+
+
+def _annotated(gateways: Sequence[Gateway]) -> Repair | None:
+    """Annotations that limit, whichever of the controllers serves it; None where one of them wants something else."""
+    if not all(gateway.annotations for gateway in gateways):
+        return None
+    wanted = {name: value for gateway in gateways for name, value in gateway.annotations.items()}
+    return Repair(tuple(Edit("set", f"metadata.annotations{key(name)}", value) for name, value in wanted.items()))
 
 
 def _wanted(gateways: Sequence[Gateway], said: str) -> str:

@@ -56,6 +56,12 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
 @click.option("--fix", "write", is_flag=True, help="Write repairs that cannot break the workload into the files.")
 @click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing.")
 @click.option("--unsafe-fixes", "unsafe", is_flag=True, help="With --fix or --diff: also those that may break it.")
+@click.option(
+    "--generate",
+    "target",
+    metavar="FILE",
+    help="Write missing NetworkPolicies and rate limits to a new file (-: print).",
+)
 @click.option("--require-complete", is_flag=True, help="Exit with 3 if anything was skipped.")
 def command(
     paths: tuple[str, ...],
@@ -76,12 +82,13 @@ def command(
     write: bool,
     diff: bool,
     unsafe: bool,
+    target: str | None,
     require_complete: bool,
 ) -> int:
     """Audit the Kubernetes objects in files and folders, or on standard input (-).
 
     With --fix what is left decides the exit code, with --diff what was found. Where standard output holds a
-    difference, or the fixed text of standard input, the report goes to standard error.
+    difference, new documents or the fixed text of standard input, the report goes to standard error.
 
     Exit code, the first that applies: 2 wrong usage or an unreadable document; 1 findings at or above
     --fail-on; 3 a check failed, or with --require-complete something was skipped; 0 otherwise.
@@ -99,6 +106,8 @@ def command(
         raise click.UsageError("--unsafe-fixes goes with --fix or --diff")
     if fixing and (cluster or new_baseline):
         raise click.UsageError("--fix and --diff go with files, and not with --write-baseline")
+    if target and (fixing or cluster or new_baseline or each_file_alone):
+        raise click.UsageError("--generate goes with files that are one world, and before --fix, not with it")
     from iocaudit.sources.scan import ScanOptions, scan_files  # late: after usage is known good
 
     # One short run that frees nothing before its end: collecting cycles would cost a fifth of it.
@@ -111,7 +120,7 @@ def command(
         each_file_alone=each_file_alone,
         render=render,
         jobs=jobs,
-        suggest="patch" if output == "json" else "text" if output == "sarif" else "",
+        suggest="missing" if target else "patch" if output == "json" else "text" if output == "sarif" else "",
     )
     known = None
     if baseline:
@@ -139,6 +148,10 @@ def command(
 
         outcome = repaired(rescan, paths, unsafe=unsafe, write=write)
         scan = outcome.scan if write else outcome.first
+    elif target:
+        from iocaudit.cli.generate import generated  # late
+
+        scan = generated(rescan, target)
     else:
         scan = rescan()
     report = scan.report
@@ -158,7 +171,7 @@ def command(
         write_baseline(new_baseline, entries)
         click.echo(f"{new_baseline}: {len(entries.entries)} hits written", err=True)
         return 2 if reading.errors else 0
-    stream = sys.stderr if diff or (write and "-" in paths) else sys.stdout
+    stream = sys.stderr if diff or target == "-" or (write and "-" in paths) else sys.stdout
     _print(output, report, reading, tuple(catalogue), stream)
     return exit_code(report, reading, Severity.parse(fail_on), require_complete=require_complete)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
@@ -35,6 +35,9 @@ from iocaudit.sources.files import read_bytes, size_of
 from iocaudit.sources.json_text import MOST_BROKEN
 from iocaudit.sources.subjects import Subject, subjects
 from iocaudit.sources.yaml_builder import AliasBudget
+
+if TYPE_CHECKING:
+    from iocaudit.engine.missing import Wanted
 
 MOST_WAITING = 64 * 1024 * 1024
 """How many characters of text wait in memory for their audit."""
@@ -63,6 +66,8 @@ class Scan:
     templates: list[tuple[str, Template]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the report, of waivers that waived nothing."""
+    missing: list[Wanted] = field(default_factory=list)
+    """What hits miss, where that was asked for."""
 
     def extend(self, other: Scan) -> None:
         self.report.extend(other.report)
@@ -72,6 +77,7 @@ class Scan:
         self.other_kinds += other.other_kinds
         self.errors += other.errors
         self.templates += other.templates
+        self.missing += other.missing
 
     def sorted(self) -> Scan:
         """The same, in an order that does not depend on who read what when."""

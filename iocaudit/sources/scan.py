@@ -22,6 +22,7 @@ from iocaudit.sources.subjects import Subject, subjects
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from iocaudit.engine.missing import Wanted
     from iocaudit.sources.suggestions import DocumentChanges
 
 __all__ = ["Scan", "ScanOptions", "Unread", "audit_documents", "load_policies", "scan_files"]
@@ -34,7 +35,7 @@ class ScanOptions(NamedTuple):
     """What the command line says about a scan of files.
 
     ``jobs`` None: a second process for large inputs. ``render``: run helm and kustomize on what has to be rendered.
-    ``suggest``: work repairs out, as patches of the objects or as changes of the text too.
+    ``suggest``: work repairs out, as patches of the objects or as changes of the text too, or collect what is missing.
     """
 
     profile: str = "default"
@@ -43,7 +44,7 @@ class ScanOptions(NamedTuple):
     each_file_alone: bool = False
     render: bool = False
     jobs: int | None = None
-    suggest: Literal["", "patch", "text"] = ""
+    suggest: Literal["", "patch", "text", "missing"] = ""
     most_waiting: int = MOST_WAITING
 
 
@@ -119,7 +120,7 @@ def scan_files(
 ) -> Scan:
     """Audit every object of the given files. ``jobs`` other than 1 takes a part of the builtin catalogue.
 
-    ``texts`` stand for the files of these names.
+    ``texts`` stand for the files of these names, which need not be there.
 
     Raises InputError and PolicyError for what the user named wrongly, WorkerError where a process died.
     """
@@ -128,6 +129,7 @@ def scan_files(
     policies = read_policy_files(options.policy_files)
     task = Task(catalogue, policies, options, reader, now_if_needed(policies))
     files = list(expand(paths))
+    files += sorted(set(texts or ()) - set(files))
     scan = Scan()
     if options.each_file_alone:
         progress.stage("auditing", len(files))
@@ -199,7 +201,9 @@ def _audit(
     document: Document | None = None
     for subject in found:
         report = auditor.audit(subject.resource)
-        if suggest and report.found:
+        if suggest == "missing":
+            scan.missing += _missing(report, subject.resource, auditor)
+        elif suggest and report.found:
             from iocaudit.sources.suggestions import suggested  # late: the table needs none
 
             report.found = [suggested(one, subject.resource) for one in report.found]
@@ -215,6 +219,12 @@ def _audit(
         scan.report.extend(report)
         if not keeps(subject.resource):
             subject.resource.forget_pods()  # so that it is freed without the garbage collector, which is off
+
+
+def _missing(report: Report, resource: Resource, auditor: Auditor) -> list[Wanted]:
+    from iocaudit.engine.missing import wanted  # late: on request only
+
+    return [one for found in report.found if (one := wanted(found, resource, auditor.world)) is not None]
 
 
 def _changes(document: Document) -> DocumentChanges:

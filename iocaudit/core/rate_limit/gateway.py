@@ -10,6 +10,7 @@ from iocaudit.core.kinds import Kind
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.verdict import Limit, Part, Problem
 from iocaudit.core.resource import Resource
+from iocaudit.core.shape import Json
 from iocaudit.core.world import World
 
 Problems = Iterator[Problem | Skip]
@@ -21,7 +22,8 @@ class Gateway:
 
     ``ingress`` judges an Ingress that it serves, ``rule`` a rule of a route of the Gateway API. ``routes`` and
     ``limits`` judge its own kinds: the parts of a route, and what makes a limit ineffective, given the highest
-    number of requests a second that still counts as a limit.
+    number of requests a second that still counts as a limit. ``annotations`` limit an Ingress that carries them,
+    ``limiting`` makes the object that limits a route: both with a rate to start from.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Gateway:
     ingress_controllers: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     gateway_controllers: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    limiting: Callable[[Resource], Json] | None = None
     ingress: Callable[[Resource, World], Limit] | None = None
     rule: Callable[[Rule, World], Limit] | None = None
     routes: Mapping[Kind, Callable[[Resource, World], Iterator[Part]]] = field(default_factory=dict)

@@ -55,6 +55,7 @@ HAPROXY_TECHNOLOGIES = Gateway(
     wants=f"annotation {_REQUESTS} above 0",
     ingress_controllers=("haproxy.org/ingress-controller",),
     class_names=("haproxy",),
+    annotations={_REQUESTS: "20"},
     ingress=_technologies_ingress,
     limits={INGRESS: _technologies_problems},
 )
@@ -63,6 +64,7 @@ HAPROXY_INGRESS = Gateway(
     wants=f"annotation {_PREFIXES[0]}limit-rps or limit-connections above 0",
     ingress_controllers=("haproxy-ingress.github.io/controller",),
     class_names=("haproxy",),
+    annotations={f"{_PREFIXES[0]}limit-rps": "20"},
     ingress=_community_ingress,
     limits={INGRESS: _community_problems},
 )

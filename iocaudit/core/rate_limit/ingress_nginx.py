@@ -84,6 +84,7 @@ INGRESS_NGINX = Gateway(
     looks_up=(INGRESS,),
     ingress_controllers=("k8s.io/ingress-nginx",),
     class_names=("nginx", "ingress-nginx"),
+    annotations={f"{_PREFIX}limit-rps": "20"},
     ingress=_ingress,
     limits={INGRESS: _problems},
 )

@@ -5,14 +5,14 @@ Source: NGINX Gateway Fabric, API of gateway.nginx.org/v1alpha1.
 
 from iocaudit.core.kinds.gateway_api import GROUP
 from iocaudit.core.kinds.gateways import NGINX_FABRIC_RATE_LIMIT
-from iocaudit.core.rate_limit.attachment import Target, attached, dangling
+from iocaudit.core.rate_limit.attachment import Target, attached, attachment, dangling
 from iocaudit.core.rate_limit.gateway import Gateway, Problems
 from iocaudit.core.rate_limit.nginx_inc import rate_problems
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import nginx_rate
 from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mappings
+from iocaudit.core.shape import Json, lookup, mappings
 from iocaudit.core.world import World
 
 
@@ -42,6 +42,10 @@ def _rule(rule: Rule, world: World) -> Limit:
     return absent(world, NGINX_FABRIC_RATE_LIMIT)
 
 
+def _limiting(route: Resource) -> Json:
+    return attachment(NGINX_FABRIC_RATE_LIMIT, route, {"rateLimit": {"local": {"rules": [{"rate": "20r/s"}]}}})
+
+
 def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
     rules = mappings(lookup(policy.raw, "spec", "rateLimit", "local", "rules"))
     if not rules:
@@ -58,6 +62,7 @@ NGINX_FABRIC = Gateway(
     wants="a RateLimitPolicy with a rate, without dryRun, on the route or its Gateway",
     looks_up=(NGINX_FABRIC_RATE_LIMIT,),
     gateway_controllers=("gateway.nginx.org/nginx-gateway-controller",),
+    limiting=_limiting,
     rule=_rule,
     limits={NGINX_FABRIC_RATE_LIMIT: _problems},
 )

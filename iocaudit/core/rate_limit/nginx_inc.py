@@ -144,6 +144,7 @@ NGINX_INC = Gateway(
     looks_up=(NGINX_POLICY, NGINX_VIRTUAL_SERVER_ROUTE),
     ingress_controllers=("nginx.org/ingress-controller",),
     class_names=("nginx",),
+    annotations={_RATE: "20r/s"},
     ingress=_ingress,
     routes={NGINX_VIRTUAL_SERVER: _virtual_server},
     limits={

@@ -31,6 +31,7 @@ MECHANICAL = {
     "host-process-container",
     "interactive-container",
     "may-run-as-root",
+    "no-rate-limit",
     "preset-node",
     "privilege-escalation-allowed",
     "privileged-container",

@@ -1,0 +1,150 @@
+"""Objects whose absence is the finding, made on request: what isolates a workload, and what limits a route.
+
+They are starting points. A NetworkPolicy made here denies everything but DNS, for nobody but the owner knows who has
+to reach the workload; a rate is a guess that has to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from iocaudit.core.kinds import NETWORK_POLICY
+from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
+from iocaudit.core.network.model import EGRESS, INGRESS
+from iocaudit.core.rate_limit.parents import parents_of
+from iocaudit.core.rate_limit.registry import GATEWAYS
+from iocaudit.core.report import Found
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import Json, lookup, mapping
+from iocaudit.core.world import World
+
+_DIRECTIONS = {"no-ingress-policy": INGRESS, "no-egress-policy": EGRESS}
+_OF_REVISIONS = frozenset(
+    {"pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name"}
+)
+"""Labels that controllers give and that do not last."""
+_DNS = {
+    "to": [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        }
+    ],
+    "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+}
+_LONGEST_NAME = 200  # of 253, which leaves room for a number
+
+
+class Isolation(NamedTuple):
+    """A direction in which pods want isolation: those with ``labels``, or all of the namespace where there are none.
+
+    ``namespace`` is None where the file leaves it out, which means ``home``. ``taken`` are the names in use there.
+    """
+
+    namespace: str | None
+    home: str
+    workload: str
+    labels: tuple[tuple[str, str], ...]
+    direction: str
+    taken: frozenset[str]
+
+
+class Wanted(NamedTuple):
+    """What a hit misses: an isolation, or whole objects. ``reason`` says why there is nothing to make."""
+
+    found: Found
+    isolation: Isolation | None = None
+    objects: tuple[Json, ...] = ()
+    reason: str = ""
+
+
+def wanted(found: Found, resource: Resource, world: World) -> Wanted | None:
+    """What the object of a hit misses; None where the hit is not about something that is missing."""
+    if found.check == "namespace-without-default-deny":
+        name = resource.name
+        return Wanted(found, Isolation(name, name, "", (), found.hit.evidence, _taken(name, resource, world)))
+    if found.check in _DIRECTIONS:
+        return Wanted(found, _isolation(found, resource, world))
+    if found.check == "no-rate-limit":
+        return _rate_limit(found, resource, world)
+    return None
+
+
+def _taken(namespace: str, near: Resource, world: World) -> frozenset[str]:
+    return frozenset(policy.name for policy in world.of(NETWORK_POLICY, namespace, near=near))
+
+
+def _isolation(found: Found, resource: Resource, world: World) -> Isolation:
+    home = world.namespace_of(resource) or world.default_namespace
+    pod = next((one for one in resource.pods if f"{one.metadata_path}.labels" == found.hit.path), None)
+    labels = _strings(mapping(lookup(resource.raw, "spec", "selector", "matchLabels")))
+    carried = _strings(pod.labels) if pod is not None else {}
+    if not labels or not labels.items() <= carried.items():
+        labels = {key: value for key, value in carried.items() if key not in _OF_REVISIONS}
+    workload = resource.name.strip("-.") or resource.kind_name.lower()
+    pairs = tuple(sorted(labels.items()))
+    return Isolation(resource.namespace, home, workload, pairs, _DIRECTIONS[found.check], _taken(home, resource, world))
+
+
+def _strings(labels: Any) -> dict[str, str]:
+    return {key: value for key, value in labels.items() if isinstance(value, str)}
+
+
+def _rate_limit(found: Found, resource: Resource, world: World) -> Wanted:
+    """A limit that is an object of its own, where the controller in use knows such a thing."""
+    if found.hit.repair is not None:
+        return Wanted(found, reason="--fix --unsafe-fixes sets the annotation")
+    if resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
+        gate = found.hit.evidence.partition("|")[0]
+        controllers = {one.controller for one in parents_of(resource, world) if f"{one.namespace}/{one.name}" == gate}
+        gateways = [one for one in GATEWAYS if controllers & set(one.gateway_controllers)]
+    else:
+        gateways = [one for one in GATEWAYS if one.name in found.hit.evidence.split("|")]
+    if len(gateways) == 1 and (make := gateways[0].limiting) is not None:
+        return Wanted(found, objects=(make(resource),))
+    return Wanted(found, reason="its controller has no limit that is an object of its own, or is not known")
+
+
+def documents(wanted: Iterable[Wanted]) -> list[Json]:
+    """The objects that are missing, each once: what covers a whole namespace comes first and spares the others."""
+    wanted = list(wanted)
+    isolations = [one.isolation for one in wanted if one.isolation is not None]
+    covered = {(one.home, one.direction) for one in isolations if not one.labels}
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[Isolation]] = {}
+    for one in sorted(isolations, key=lambda isolation: (isolation.home, bool(isolation.labels), isolation.workload)):
+        if not one.labels or (one.home, one.direction) not in covered:
+            groups.setdefault((one.home, one.labels), []).append(one)
+    used: set[tuple[str, str]] = set()
+    made = []
+    for (home, _), group in groups.items():
+        name = _free("default-deny" if not group[0].labels else f"isolate-{group[0].workload}", home, group[0], used)
+        used.add((home, name))
+        made.append(_policy(name, group))
+    for one_wanted in wanted:
+        made += [one for one in one_wanted.objects if one not in made]
+    return made
+
+
+def _free(name: str, home: str, isolation: Isolation, used: set[tuple[str, str]]) -> str:
+    """The name, with a number where it is taken: applied, the object must not replace another."""
+    name = free = name[:_LONGEST_NAME].rstrip("-.")
+    number = 2
+    while free in isolation.taken or (home, free) in used:
+        free = f"{name}-{number}"
+        number += 1
+    return free
+
+
+def _policy(name: str, group: list[Isolation]) -> Json:
+    directions = [direction for direction in (INGRESS, EGRESS) if any(one.direction == direction for one in group)]
+    namespace = next((one.namespace for one in group if one.namespace is not None), None)
+    labels = dict(group[0].labels)
+    spec: Json = {
+        "podSelector": {"matchLabels": labels} if labels else {},
+        "policyTypes": directions,
+    }
+    if EGRESS in directions:
+        spec["egress"] = [_DNS]
+    metadata = {"name": name} if namespace is None else {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
