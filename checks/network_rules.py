@@ -127,8 +127,9 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
     """A network policy selects no workload.
 
     A selector with a slip of the pen protects nobody, and nothing says so: the pods it was meant for are open.
-    Judged against every workload there is, pod templates included. Policies for host endpoints or nodes are left
-    out; workloads of files that name no namespace may be meant for any.
+    Judged against every workload there is, pod templates included. A policy for all pods of its namespace is left
+    out, which may wait for the first one, and so are policies for host endpoints or nodes; workloads of files that
+    name no namespace may be meant for any.
 
     Bad:
 
@@ -173,6 +174,13 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
     if any(policy.accounts is not None for policy in policies) and (reason := world.incomplete(SERVICE_ACCOUNT)):
         yield Skip(f"it selects by labels of ServiceAccounts, which are not known: {reason}")
         return
+    if any(_waits_for_pods(policy) for policy in policies):
+        return
     if not any(selects_something(policy, world, resource) for policy in policies):
         where = "in the cluster" if policies[0].spaces is not None else f"in namespace {world.namespace_of(resource)}"
         yield Hit("spec", f"selects no workload {where}", "no workload")
+
+
+def _waits_for_pods(policy: Policy) -> bool:
+    """Whether it is for every pod of its own namespace: a default that stands ready before the first one comes."""
+    return policy.spaces is None and policy.accounts is None and policy.pods.matches_all({})

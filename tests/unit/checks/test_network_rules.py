@@ -170,7 +170,8 @@ def test_a_selector_that_matches_no_workload(kind: str, right: str, wrong: str) 
 
 
 def test_workloads_of_other_namespaces_do_not_count() -> None:
-    (said,) = messages(NOTHING, POD.replace("shop", "other") + _policy("NetworkPolicy", "{podSelector: {}}"))
+    policy = _policy("NetworkPolicy", "{podSelector: {matchLabels: {app: web}}}")
+    (said,) = messages(NOTHING, POD.replace("shop", "other") + policy)
     assert "selects no workload in namespace shop" in said
 
 
@@ -209,3 +210,10 @@ def test_selects_nothing_never_runs_at_admission() -> None:
     check = builtin_catalogue().find(NOTHING)
     assert check is not None
     assert check.audit_only
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"), [("NetworkPolicy", "podSelector: {}"), ("CiliumNetworkPolicy", "endpointSelector: {}")]
+)
+def test_a_default_deny_may_wait_for_the_first_pod(kind: str, spec: str) -> None:
+    assert messages(NOTHING, _policy(kind, f"{{{spec}, ingress: []}}")) == []

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,10 @@ def test_ctrl_c_ends_every_process_without_a_traceback(tmp_path: Path) -> None:
         text = "---\n".join(POD.format(name=f"pod-{number}-{one}") for one in range(4000))
         (tmp_path / f"{number}.yaml").write_text(text)
     command = [sys.executable, "-m", "iocaudit.cli", "scan", "--jobs", "2", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+    # Whoever runs the tests in the background has had SIGINT ignored, and children inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True, preexec_fn=heed) as process:
         until = time.monotonic() + 60
         while not (children := list(_children(process.pid))) and time.monotonic() < until:
             time.sleep(0.01)
