@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,6 +159,18 @@ def states(cluster: ControlPlane, namespace: str | None, check: str) -> dict[str
     place = ("iocfindings", f"-n{namespace}") if namespace else ("clusteriocfindings",)
     found = items(cluster, *place)
     return {f["finding"]["target"]: f["finding"]["state"] for f in found if f["finding"]["check"] == check}
+
+
+def settled(cluster: ControlPlane, seconds: float = 60.0) -> dict[tuple[str, str], str]:
+    """``versions`` once nothing of ours has been written for two seconds: what depends on a change comes after it."""
+    until, before = time.monotonic() + seconds, versions(cluster)
+    while time.monotonic() < until:
+        time.sleep(2.0)
+        now = versions(cluster)
+        if now == before:
+            return now
+        before = now
+    raise AssertionError(f"the findings have not come to rest within {seconds:.0f} s")
 
 
 def versions(cluster: ControlPlane) -> dict[tuple[str, str], str]:

@@ -42,6 +42,7 @@ from tests.cluster.processes import (
     operator,
     pod,
     program,
+    settled,
     states,
     versions,
 )
@@ -194,7 +195,7 @@ def test_a_leader_that_was_paused_writes_nothing_more(
                 "the other's work",
                 seconds=30,
             )
-            before = versions(cluster)
+            before = settled(cluster)
             os.kill(one.pid, signal.SIGCONT)
             eventually(lambda: one.poll() is not None, "the first to exit", seconds=30)
             assert one.returncode != 0

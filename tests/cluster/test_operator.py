@@ -27,6 +27,7 @@ from tests.cluster.processes import (
     operator,
     pod,
     program,
+    settled,
     states,
     versions,
 )
@@ -107,7 +108,7 @@ def test_nothing_is_written_when_nothing_changed(cluster: ControlPlane, eventual
     log = tmp_path / "operator.log"
     with operator(cluster, log, period=1.0):
         eventually(lambda: log.read_text().count('"swept"') >= 2, "two sweeps", seconds=30)
-        before = versions(cluster)
+        before = settled(cluster)
         seen = log.read_text().count('"swept"')
         eventually(lambda: log.read_text().count('"swept"') >= seen + 3, "three more sweeps", seconds=30)
         assert versions(cluster) == before
@@ -244,7 +245,7 @@ def test_api_server_away(cluster: ControlPlane, eventually: Eventually, tmp_path
     log = tmp_path / "operator.log"
     with operator(cluster, log) as process:
         eventually(lambda: '"swept"' in log.read_text(), "the first sweep", seconds=30)
-        before = versions(cluster)
+        before = settled(cluster)
         cluster.stop_apiserver(grace=0.0)
         try:
             eventually(lambda: process.poll() is not None, "the leader to exit", seconds=20)
