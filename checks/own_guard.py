@@ -11,6 +11,7 @@ from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, CUSTOM_WORKLOADS, DEPLOYMENT, NAMESPACE, Kind
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.label_selector import is_empty, selects
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
@@ -20,7 +21,7 @@ from iocaudit.core.world import World
 DENY = "deny.iocaudit.io"
 _NAME = "kubernetes.io/metadata.name"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
-_DOCUMENTED = ("kube-system", "kube-public", "kube-node-lease", "iocaudit")
+_DOCUMENTED = (*SYSTEM_NAMESPACES, "iocaudit")
 _CONTROLS = {"cis-1.12": "5.2.1", "attack": "T1562", "owasp": "K04", "nsa": "Pod security enforcement"}
 _EXCLUDED = string_list("excluded", "further namespaces that the webhook may leave out: the network plugin's")
 

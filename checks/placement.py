@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import DAEMON_SET, POD, PODS, SERVICE_ACCOUNT
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import discard, remove
 from iocaudit.core.request import Operation, Request
@@ -15,7 +16,6 @@ from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _MIRROR = "kubernetes.io/config.mirror"
-SYSTEM_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 
 
 @check(

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
 
 NAME = "iocaudit"
-SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 Rules = Mapping[Kind, frozenset[Operation]]

@@ -21,12 +21,12 @@ from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.cluster.client import Client, path_of
 from iocaudit.cluster.errors import NotFoundError
-from iocaudit.controller.webhook_configuration import SYSTEM_NAMESPACES
 from iocaudit.core.check import Check
 from iocaudit.core.kinds import CONNECTIONS, PODS, SERVICE_ACCOUNT, Kind
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.kinds.policies import FELIX_CONFIGURATION, STORED_FELIX_CONFIGURATION
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.report import Found
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.policy import PolicySet, read_policies

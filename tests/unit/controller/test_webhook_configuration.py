@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
-from iocaudit.controller.webhook_configuration import SYSTEM_NAMESPACES, Target, configuration
+from iocaudit.controller.webhook_configuration import Target, configuration
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet, read_policies
 
