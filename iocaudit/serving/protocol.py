@@ -9,6 +9,8 @@ from asyncio import TimerHandle
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from iocaudit.serving.joined_writes import JoinedWrites
+
 HEADER_TIMEOUT = 10.0
 """Seconds from the connection, or from a request's first byte, to the end of its headers."""
 MAX_HEADER_BYTES = 64 * 1024
@@ -28,7 +30,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _requests = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.max_connections:
             transport.close()
             return
