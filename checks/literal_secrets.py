@@ -1,6 +1,7 @@
 """Credentials written where anyone who may read the object reads them, and Secrets that end up in environments."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 from iocaudit.core.check import check
@@ -149,9 +150,9 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
 def _joined(variables: Sequence[Any], field: str) -> str:
     """The texts of one field of all of them, a line each."""
     try:
-        return "\n".join([variable.get(field, "") for variable in variables])
-    except (TypeError, AttributeError):  # one of them is no text, or no map
-        return "\n".join([text(lookup(variable, field)) for variable in variables])
+        return "\n".join(map(itemgetter(field), variables))
+    except (KeyError, TypeError):  # one of them has no such field, or it is no text
+        return "\n".join([text(variable.get(field)) for variable in mappings(variables)])
 
 
 @check(

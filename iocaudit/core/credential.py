@@ -89,7 +89,11 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ")),
     ("@", ("://",)),
 )
-_NAME_SIGNS = ("pass", "secret", "token", "cred", "key", "pwd", "cookie")
+_NAME_SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("p", ("pass", "pwd")),
+    ("k", ("key", "token", "cookie")),
+    ("c", ("secret", "cred")),
+)
 
 
 @cache
@@ -100,14 +104,17 @@ def formats() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 def may_hold_format(text: str) -> bool:
     """False where ``by_format`` finds nothing in any part of a text: for asking about many values at once."""
-    holds = text.__contains__  # mapped, not iterated: a generator costs more than the search
-    return any(holds(mark) and any(map(holds, signs)) for mark, signs in _SIGNS)
+    return _holds_one(text, _SIGNS)
 
 
 def may_hold_name(text: str) -> bool:
     """False where ``by_name`` finds nothing under any name that stands in a text."""
-    lowered = text.lower()
-    return any(map(lowered.__contains__, _NAME_SIGNS))
+    return _holds_one(text.lower(), _NAME_SIGNS)
+
+
+def _holds_one(text: str, signs: tuple[tuple[str, tuple[str, ...]], ...]) -> bool:
+    holds = text.__contains__  # mapped, not iterated: a generator costs more than the search
+    return any(holds(mark) and any(map(holds, around)) for mark, around in signs)
 
 
 def by_format(value: str) -> Credential | None:

@@ -7,7 +7,7 @@ notConfigured: nothing passes silently.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cache, partial
 from typing import NamedTuple, Protocol
 
@@ -42,6 +42,7 @@ class Accept(Protocol):
 
 
 _MOST_PLANS = 10_000
+_MOST_COMBINATIONS = 500
 _NO_FIELDS: frozenset[str] = frozenset()
 _LATE = "the audit ran out of time"
 
@@ -90,12 +91,33 @@ class _Step(NamedTuple):
         return [one.without(exempt) if isinstance(one, PodSpec) else one for one in subjects]
 
 
-class _Plan(NamedTuple):
+class _Plan:
     """What runs for one kind under one set of settings; ``settings`` keeps the cache's key alive."""
 
-    settings: Mapping[str, Setting]
-    steps: tuple[_Step, ...]
-    not_configured: Mapping[str, tuple[str, ...]]
+    __slots__ = ("_asked", "_by_fields", "not_configured", "settings", "steps")
+
+    def __init__(
+        self,
+        settings: Mapping[str, Setting],
+        steps: tuple[_Step, ...],
+        not_configured: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.settings = settings
+        self.steps = steps
+        self.not_configured = not_configured
+        self._asked = frozenset[str]().union(*(step.fields for step in steps))
+        self._by_fields: dict[frozenset[str], tuple[_Step, ...]] = {}
+
+    def concerned(self, fields: Set[str]) -> tuple[_Step, ...]:
+        """The steps that may have something to say of pods which set these fields; few combinations are seen."""
+        asked = self._asked & fields
+        kept = self._by_fields.get(asked)
+        if kept is None:
+            if len(self._by_fields) >= _MOST_COMBINATIONS:
+                self._by_fields.clear()
+            steps = (step for step in self.steps if not step.fields or step.fields & asked)
+            kept = self._by_fields[asked] = tuple(steps)
+        return kept
 
 
 class Auditor:
@@ -182,12 +204,13 @@ class Auditor:
         fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
         complete = self.world.complete
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
-        # A hundred checks run here for each object: what can be settled before the loop is.
-        for step in plan.steps:
+        # A hundred checks run here for each object: what can be settled before the loop is. What cannot be known
+        # is said of every check that lacks it.
+        for step in plan.concerned(fields) if complete else plan.steps:
             if not complete and step.needs and (lacking := self._incomplete(step.needs)):
                 report.skipped.append(Skipped(step.check.id, ref, lacking, origin))
                 continue
-            if step.fields and step.fields.isdisjoint(fields):
+            if not complete and step.fields and step.fields.isdisjoint(fields):
                 continue
             if clock() >= end:
                 report.faults.append(Fault(step.check.id, ref, _LATE, origin))
