@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, mapping
 
-_METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "ownerReferences", "deletionTimestamp")
+_METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "deletionTimestamp")
+_LONGEST_SHARED = 4096
 _SPEC = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "hostNetwork", "nodeName")
 
 
@@ -28,11 +31,11 @@ def outline(resource: Resource) -> Resource:
     raw: dict[str, Any] = {
         "apiVersion": resource.raw.get("apiVersion"),
         "kind": resource.raw.get("kind"),
-        "metadata": _picked(resource.metadata, (*_METADATA, "labels")),
+        "metadata": _picked(resource.metadata, _METADATA) | _parted(resource.metadata, ("ownerReferences", "labels")),
     }
     status = mapping(resource.raw.get("status"))
     if "phase" in status:
-        raw["status"] = {"phase": status["phase"]}
+        raw["status"] = _shared({"phase": status["phase"]})
     kind = resource.kind
     for place in kind.pods if kind is not None else ():
         _copy(resource.raw, raw, place.path, place.style == "template")
@@ -71,15 +74,30 @@ def _item(item: Any, rest: tuple[str, ...], is_template: bool) -> Any:
     return {"name": item["name"], **inner} if isinstance(inner, dict) and "name" in item else inner
 
 
-def _pod(value: Mapping[str, Any], is_template: bool) -> dict[str, Any]:
+def _pod(value: Mapping[str, Any], is_template: bool) -> Any:
     if not is_template:
-        return _picked(value, _SPEC)
+        return _shared(_picked(value, _SPEC))
     found: dict[str, Any] = {}
     if isinstance(value.get("metadata"), dict):
-        found["metadata"] = _picked(value["metadata"], ("labels",))
+        found["metadata"] = _parted(value["metadata"], ("labels",))
     if isinstance(value.get("spec"), dict):
-        found["spec"] = _picked(value["spec"], _SPEC)
+        found["spec"] = _shared(_picked(value["spec"], _SPEC))
     return found
+
+
+def _parted(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _shared(value[name]) for name in names if name in value}
+
+
+def _shared(part: Any) -> Any:
+    """One copy for all that are equal: the replicas of a workload differ in little more than their names."""
+    written = marshal.dumps(part, 1)  # later versions write equal values in more than one way
+    return part if len(written) > _LONGEST_SHARED else _copy_of(written)
+
+
+@lru_cache(maxsize=4096)
+def _copy_of(written: bytes) -> Any:
+    return marshal.loads(written)
 
 
 def _picked(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """A world's pods are cut down to what checks may look up, in every kind that holds any."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from iocaudit.core.kinds import PODS, Kind
 from iocaudit.core.outline import outline, slim
@@ -76,3 +78,25 @@ def test_other_objects_lose_their_managed_fields_only() -> None:
 def test_odd_shapes_are_no_pods_and_no_error(spec: object) -> None:
     raw = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": spec}
     assert all(not pod.labels for pod in outline(Resource(raw, CLUSTER)).pods)
+
+
+def test_replicas_share_what_is_equal_in_them() -> None:
+    def replica(name: str, node: str) -> Resource:
+        owners = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "1", "controller": True}]
+        metadata = {"name": name, "namespace": "shop", "labels": {"app": "web"}, "ownerReferences": owners}
+        raw = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**_POD, "nodeName": node}}
+        return outline(Resource(raw, CLUSTER))
+
+    one, other, elsewhere = replica("web-1-a", "n1"), replica("web-1-b", "n1"), replica("web-1-c", "n2")
+    assert (one.name, other.name) == ("web-1-a", "web-1-b")
+    for part in ("labels", "ownerReferences"):
+        assert one.metadata[part] is other.metadata[part] is elsewhere.metadata[part]
+    assert one.raw["spec"] is other.raw["spec"]
+    assert elsewhere.raw["spec"]["nodeName"] == "n2"
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda of: st.dictionaries(st.text(), of)))
+def test_what_is_shared_is_equal_to_what_was_given(labels: object) -> None:
+    raw = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": labels}, "spec": {}}
+    found = outline(Resource(raw, CLUSTER)).metadata["labels"]
+    assert repr(found) == repr(labels)
