@@ -89,7 +89,7 @@ def rotate(
     published: bytes,
     lifetimes: Lifetimes | None = None,
 ) -> CertificateState:
-    """At most one step of a rotation; the same object if there is nothing to do.
+    """At most one step of the authority's rotation, and a new leaf where one is due; the same object if neither is.
 
     ``published`` is the PEM bundle that clients were last seen to hold (read back from where it was
     written; empty if unknown): a new authority never signs a leaf before it is in there. The caller
@@ -97,6 +97,18 @@ def rotate(
     An authority that has expired is replaced at once, since nothing it signed is accepted any more.
     """
     lifetimes = lifetimes or Lifetimes()
+    state = _rotate_authority(state, now, names, published, lifetimes)
+    # In the same call: where calls are rare, a leaf that waited for the authority's turn would expire.
+    if needs_rotation(state.leaf.certificate, now, lifetimes.rotate_at) or not stands_for(
+        state.leaf.certificate, names
+    ):
+        return replace(state, leaf=issue_leaf(state.ca, names, now, lifetimes.leaf))
+    return state
+
+
+def _rotate_authority(
+    state: CertificateState, now: datetime, names: Names, published: bytes, lifetimes: Lifetimes
+) -> CertificateState:
     if now >= state.ca.certificate.not_valid_after_utc:
         if state.next_ca is None or now >= state.next_ca.certificate.not_valid_after_utc:
             return first_state(names, now, lifetimes)
@@ -112,10 +124,6 @@ def rotate(
             return replace(state, previous_ca=None, taken_over_at=None)
     elif needs_rotation(state.ca.certificate, now, lifetimes.rotate_at):
         return replace(state, next_ca=issue_ca(now, lifetimes.ca))
-    if needs_rotation(state.leaf.certificate, now, lifetimes.rotate_at) or not stands_for(
-        state.leaf.certificate, names
-    ):
-        return replace(state, leaf=issue_leaf(state.ca, names, now, lifetimes.leaf))
     return state
 
 
