@@ -1,8 +1,8 @@
-"""Bounds on what a caller can make us do: body size, time to send it, memory and concurrency.
+"""Bounds on what a caller can make us do: body size, memory and concurrency.
 
-What bounds what: the TLS handshake by the event loop's own limit (60 s); a request's headers, their size
-and the number of connections by `protocol.BoundedProtocol`; the body by `Limits` here; the work by the
-deadline in `durations`.
+What bounds what: the TLS handshake by the event loop's own limit (60 s); the time to send headers and body, the
+size of the headers and the number of connections by `protocol.BoundedProtocol`; the body's size by `Limits` here;
+the work by the deadline in `durations`.
 """
 
 import asyncio
@@ -21,7 +21,6 @@ class Bounds:
     """The numbers. Times in seconds, sizes in bytes."""
 
     max_body: int = 8 * 1024 * 1024
-    body_timeout: float = 5.0
     max_buffered: int = 64 * 1024 * 1024
     """All bodies held at one time, together."""
     max_concurrent: int = 32
@@ -36,7 +35,7 @@ class Limits:
     """ASGI wrapper: reads the whole body within its bounds, then waits for a slot, then calls the app.
 
     The app receives the body in one message. A slow sender holds no slot. ``rejected`` is called with
-    ``too-large``, ``slow-body``, ``busy`` or ``memory`` for a metric.
+    ``too-large``, ``incomplete-body``, ``busy`` or ``memory`` for a metric.
     """
 
     def __init__(
@@ -84,30 +83,25 @@ class Limits:
             return False
         chunks: list[bytes] = []
         size = 0
-        try:
-            async with asyncio.timeout(bounds.body_timeout):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        return False
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    held.counted += len(chunk)
-                    self._buffered += len(chunk)
-                    if size > bounds.max_body:
-                        more = bool(message.get("more_body", False))
-                        break
-                    if self._buffered > bounds.max_buffered:
-                        await self._busy(send, "memory", close=True)
-                        return False
-                    chunks.append(chunk)
-                    if not message.get("more_body", False):
-                        held.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-                        return True
-        except TimeoutError:
-            self._rejected("slow-body")
-            await answer(send, 408, f"the body did not arrive within {bounds.body_timeout:g} seconds\n", [_CLOSE])
-            return False
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":  # too slow, or gone
+                self._rejected("incomplete-body")
+                return False
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            held.counted += len(chunk)
+            self._buffered += len(chunk)
+            more = bool(message.get("more_body", False))
+            if size > bounds.max_body:
+                break
+            if self._buffered > bounds.max_buffered:
+                await self._busy(send, "memory", close=True)
+                return False
+            chunks.append(chunk)
+            if not more:
+                held.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                return True
         if more:
             await _discard(receive)
         await self._too_large(send)

@@ -16,7 +16,13 @@ from iocaudit.serving.asgi import AsgiApp
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.errors import ListenError
-from iocaudit.serving.protocol import HEADER_TIMEOUT, MAX_CONNECTIONS, MAX_HEADER_BYTES, BoundedProtocol
+from iocaudit.serving.protocol import (
+    BODY_TIMEOUT,
+    HEADER_TIMEOUT,
+    MAX_CONNECTIONS,
+    MAX_HEADER_BYTES,
+    BoundedProtocol,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +44,7 @@ class Listen:
     backlog: int = 1024
     keep_alive: int = KEEP_ALIVE
     header_timeout: float = HEADER_TIMEOUT
+    body_timeout: float = BODY_TIMEOUT
     max_header_bytes: int = MAX_HEADER_BYTES
     max_connections: int = MAX_CONNECTIONS
 
@@ -239,6 +246,7 @@ def _protocol(listen: Listen) -> type[BoundedProtocol]:
         (BoundedProtocol,),
         {
             "header_timeout": listen.header_timeout,
+            "body_timeout": listen.body_timeout,
             "max_header_bytes": listen.max_header_bytes,
             "max_connections": listen.max_connections,
         },

@@ -70,7 +70,7 @@ class LimitMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._rejected = Counter(
             "iocaudit_http_rejected_total",
-            "Requests turned away unread, by reason (too-large, slow-body, busy, memory).",
+            "Requests turned away unread, by reason (too-large, incomplete-body, busy, memory).",
             ["reason"],
             registry=registry,
         )

@@ -1,6 +1,6 @@
-"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time and size of headers, number of connections.
+"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time of headers and body, size of headers, connections.
 
-uvicorn itself arms a timer only between requests: a client that never finishes its headers would hold a
+uvicorn itself arms a timer only between requests: a client that never finishes what it began to send would hold a
 connection for ever.
 """
 
@@ -13,19 +13,24 @@ from iocaudit.serving.joined_writes import JoinedWrites
 
 HEADER_TIMEOUT = 10.0
 """Seconds from the connection, or from a request's first byte, to the end of its headers."""
+BODY_TIMEOUT = 5.0
+"""Seconds from the end of a request's headers to the end of its body."""
 MAX_HEADER_BYTES = 64 * 1024
 MAX_CONNECTIONS = 2048
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers are too slow (408), too large (431), or one too many."""
+    """Closes a connection whose headers or body are too slow (408), its headers too large (431), or one too many."""
 
     header_timeout = HEADER_TIMEOUT
+    body_timeout = BODY_TIMEOUT
     max_header_bytes = MAX_HEADER_BYTES
     max_connections = MAX_CONNECTIONS
 
     _header_timer: TimerHandle | None = None
+    _body_timer: TimerHandle | None = None
     _in_headers = True
+    _in_body = False
     _header_bytes = 0
     _requests = 0
 
@@ -38,6 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._disarm_body()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +54,8 @@ class BoundedProtocol(HttpToolsProtocol):
         # Armed here, not where the request begins: headers that arrive whole, as nearly all do, need no timer.
         if self._in_headers and self._header_timer is None:
             self._arm()
+        if self._in_body and self._body_timer is None:
+            self._body_timer = self.loop.call_later(self.body_timeout, self._body_too_slow)
         if not self._in_headers:
             # Bytes between requests (empty lines) begin none, but have ended the keep-alive timer.
             if self._header_timer is None and self.timeout_keep_alive_task is None and self.cycle.response_complete:
@@ -67,7 +75,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = False
         self._requests += 1
         self._disarm()
+        self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._disarm_body()
+        super().on_message_complete()
 
     def _arm(self) -> None:
         self._header_timer = self.loop.call_later(self.header_timeout, self._too_slow)
@@ -77,14 +91,24 @@ class BoundedProtocol(HttpToolsProtocol):
             self._header_timer.cancel()
             self._header_timer = None
 
+    def _disarm_body(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
     def _too_slow(self) -> None:
         self._header_timer = None
+        self._refuse(b"408 Request Timeout")
+
+    def _body_too_slow(self) -> None:
+        self._body_timer = None
         self._refuse(b"408 Request Timeout")
 
     def _refuse(self, status: bytes) -> None:
         if self.transport.is_closing():
             return
-        # A response that is still being written to a pipelining client must not be cut in two.
-        if self.cycle is None or self.cycle.response_complete:
+        # An answer that is being written must not be cut in two, and one that was given early is the answer.
+        cycle = self.cycle
+        if cycle is None or (not cycle.response_started if self._in_body else cycle.response_complete):
             self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()

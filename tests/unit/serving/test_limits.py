@@ -52,8 +52,9 @@ def test_one_who_asks_before_sending_is_answered_at_once() -> None:
 
 def test_a_trickled_body_is_cut_off_and_holds_no_slot() -> None:
     async def main() -> None:
-        limits = Limits(echo, Bounds(body_timeout=0.3, max_concurrent=1, max_queued=0))
-        async with serving(limits) as (address, _):
+        rejected: list[str] = []
+        limits = Limits(echo, Bounds(max_concurrent=1, max_queued=0), rejected.append)
+        async with serving(limits, body_timeout=0.3) as (address, _):
             slow = await Connection.open(address)
             slow.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
             quick = await Connection.open(address)
@@ -66,6 +67,34 @@ def test_a_trickled_body_is_cut_off_and_holds_no_slot() -> None:
             assert time.monotonic() - start < 0.45
             assert await slow.ended()
             assert limits.active == 0
+        assert rejected == ["incomplete-body"]
+
+    run(main())
+
+
+def test_a_body_that_arrives_in_time_leaves_no_timer_for_the_next() -> None:
+    async def main() -> None:
+        async with serving(Limits(echo), body_timeout=0.2) as (address, _):
+            connection = await Connection.open(address)
+            for _ in range(3):
+                connection.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
+                await asyncio.sleep(0.12)
+                connection.writer.write(b"y")
+                assert (await connection.response()).body == b"xy"
+
+    run(main())
+
+
+def test_an_answer_that_has_begun_is_not_followed_by_a_timeout() -> None:
+    async def early(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await answer(send, 200, "early")
+
+    async def main() -> None:
+        async with serving(early, body_timeout=0.1) as (address, _):
+            connection = await Connection.open(address)
+            connection.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx")
+            assert (await connection.response()).body == b"early"
+            assert await connection.ended()
 
     run(main())
 
@@ -121,7 +150,7 @@ def test_waiting_for_a_slot_is_bounded() -> None:
 
 def test_all_bodies_together_are_bounded_and_given_back() -> None:
     async def main() -> None:
-        limits = Limits(echo, Bounds(max_buffered=150_000, body_timeout=5))
+        limits = Limits(echo, Bounds(max_buffered=150_000))
         async with serving(limits) as (address, _):
             holder = await Connection.open(address)
             holder.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100001\r\n\r\n" + b"x" * 100_000)
