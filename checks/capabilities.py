@@ -82,9 +82,9 @@ def _without(container: Container, name: str) -> Repair:
 
 @lru_cache(maxsize=64)
 def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
-    """The names that may be added as the API writes them; None where all may."""
+    """The names that may be added, as the API and as the policy writes them; None where all may."""
     names = frozenset(capability(name) for name in allowed)
-    return None if "ALL" in names or "*" in names else names
+    return None if "ALL" in names or "*" in names else names | frozenset(allowed)
 
 
 @check(
@@ -168,8 +168,8 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     The baseline of the Pod Security Standards allows those a runtime grants by default; every further one
     widens what a compromised process can do to the node and its neighbours. In the policy's own list `CAP_` and
-    case do not matter, and ALL allows every one; in a manifest only the API's spelling counts as allowed, since
-    runtimes differ in what they take `CAP_CHOWN` or `chown` for.
+    case do not matter, and ALL allows every one; in a manifest only the API's spelling and the policy's own count as
+    allowed, since runtimes differ in what they take `CAP_CHOWN` or `chown` for.
 
     Bad:
 
@@ -201,7 +201,7 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
     if allowed is None:
         return
     for container in pod.containers:
-        # Allowed is only the API's own spelling: a runtime may refuse CAP_CHOWN, or take it for another.
+        # No other spelling is allowed: a runtime may refuse CAP_CHOWN, or take it for another.
         refused = {capability(written): written for written in _added(container) if written not in allowed}
         for name, written in refused.items():
             yield container.hit(
