@@ -70,14 +70,20 @@ def capability(text: str) -> str:
     return text.strip().upper().removeprefix("CAP_")
 
 
-def _added(container: Container) -> list[str]:
-    """The capabilities the container adds, as written."""
-    return strings(lookup(container.security_context, "capabilities", "add"))
+def _added(container: Container) -> dict[str, list[str]]:
+    """The capabilities the container adds, each with its spellings."""
+    found: dict[str, list[str]] = {}
+    for written in strings(lookup(container.security_context, "capabilities", "add")):
+        found.setdefault(capability(written), []).append(written)
+    return found
 
 
-def _without(container: Container, name: str) -> Repair:
-    """Take every spelling of a capability back."""
-    return discard(*(written for written in _added(container) if capability(written) == name))
+def _refused(container: Container, allowed: frozenset[str]) -> Iterator[tuple[str, str, Repair]]:
+    """What it adds and no spelling of a policy allows: the name, how it is written, and how to take it back."""
+    for name, spellings in _added(container).items():
+        written = [spelling for spelling in spellings if spelling not in allowed]
+        if written:
+            yield name, written[-1], discard(*spellings)
 
 
 @lru_cache(maxsize=64)
@@ -133,11 +139,11 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     """
     sees_node = pod.spec.get("hostPID") is True
     for container in pod.containers:
-        for name, written in {capability(written): written for written in _added(container)}.items():
+        for name, spellings in _added(container).items():
             severity = _DANGEROUS.get(name)
             if severity is None:
                 continue
-            message, evidence = f"adds capability {clip(written)}", name
+            message, evidence = f"adds capability {clip(spellings[-1])}", name
             if name == "SYS_PTRACE" and sees_node:
                 severity = Severity.CRITICAL
                 message += ", and hostPID lets it trace the node's processes"
@@ -147,7 +153,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
                 message,
                 evidence,
                 severity=severity,
-                repair=_without(container, name),
+                repair=discard(*spellings),
             )
 
 
@@ -202,13 +208,12 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
         return
     for container in pod.containers:
         # No other spelling is allowed: a runtime may refuse CAP_CHOWN, or take it for another.
-        refused = {capability(written): written for written in _added(container) if written not in allowed}
-        for name, written in refused.items():
+        for name, written, undo in _refused(container, allowed):
             yield container.hit(
                 "securityContext.capabilities.add",
                 f"adds capability {clip(written)}, which is not in the allowed list",
                 name,
-                repair=_without(container, name),
+                repair=undo,
             )
 
 
@@ -289,7 +294,6 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 ",".join(missing),
                 repair=include("ALL"),
             )
-        added = {} if allowed is None else {capability(n): n for n in _added(container) if n not in allowed}
-        for name, written in added.items():
-            undo, message = _without(container, name), f"adds capability {clip(written)}"
+        for name, written, undo in _refused(container, allowed) if allowed is not None else ():
+            message = f"adds capability {clip(written)}"
             yield container.hit("securityContext.capabilities.add", message, name, repair=undo)

@@ -60,6 +60,14 @@ def test_spellings_of_capabilities_that_may_be_added(written: str, allowed: list
     assert len(judge("capability-beyond-baseline", subject, parameters={"allowed": allowed})) == hits
 
 
+def test_every_spelling_of_a_capability_is_one_hit_and_many_are_judged_in_time() -> None:
+    context = {"capabilities": {"add": ["sys_admin", "CAP_SYS_ADMIN", *(f"X_{number}" for number in range(20_000))]}}
+    subject = pod(container(securityContext=context))
+    assert evidence(judge("dangerous-capability", subject)) == ["SYS_ADMIN"]
+    assert evidence(judge("capability-beyond-baseline", subject)).count("SYS_ADMIN") == 1
+    assert len(judge("capabilities-not-dropped", subject)) == 20_002
+
+
 def test_probes_and_hooks_may_name_no_host() -> None:
     subject = pod(
         container(
