@@ -29,6 +29,7 @@ class AllowedPaths:
     def __init__(self, pod: PodSpec, params: Params) -> None:
         everything = params.get("readOnlyRequired") is True
         self._pod = pod
+        self._written: frozenset[str] | None = None
         self._prefixes = [
             (normalise(entry), everything)
             if isinstance(entry, str)
@@ -47,8 +48,11 @@ class AllowedPaths:
 
     def _is_written(self, volume: str) -> bool:
         """Whether some container mounts it without read-only."""
-        return any(
-            text(mount.get("name")) == volume and mount.get("readOnly") is not True
-            for container in self._pod.containers
-            for mount in container.volume_mounts
-        )
+        if self._written is None:
+            self._written = frozenset(
+                text(mount.get("name"))
+                for container in self._pod.containers
+                for mount in container.volume_mounts
+                if mount.get("readOnly") is not True
+            )
+        return volume in self._written
