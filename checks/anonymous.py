@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
-from iocaudit.core.check import Params, check, string_list
+from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rbac.bindings import BINDINGS, bindings_in
 from iocaudit.core.rbac.defaults import is_bootstrap
@@ -24,16 +24,19 @@ from iocaudit.core.world import World
     uses=LOOKED_UP,
     controls=CONTROLS
     | {"attack": "T1078, T1098.006", "owasp": "K02, K09", "nsa": "Authentication, Role-based access control"},
-    parameters=(string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody"),),
+    parameters=(
+        string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody"),
+        Parameter("everybody", {"type": "boolean"}, "flag any grant to everybody, a harmless one too", default=False),
+    ),
 )
 def anonymous_binding(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A binding gives rights to anonymous users, or dangerous ones to everybody.
 
-    `system:anonymous` and `system:unauthenticated` are whoever reaches the API server; any grant to them is
-    flagged, as critical where it changes something, reads Secrets, uses wildcards, impersonates, escalates or
-    opens another way to more. `system:authenticated` and `system:serviceaccounts` (also those of a namespace) are
-    everybody inside: only such dangerous grants to them are flagged, as high. The cluster's own bindings are known
-    by exact name, role and subjects.
+    `system:anonymous` and `system:unauthenticated`, written as a user or as a group, are whoever reaches the API
+    server; any grant to them is flagged, as critical where it changes something, reads Secrets, uses wildcards,
+    impersonates, escalates or opens another way to more. `system:authenticated` and `system:serviceaccounts` (also
+    those of a namespace) are everybody inside: only such dangerous grants to them are flagged, as high, unless the
+    policy says otherwise. The cluster's own bindings are known by exact name, role and subjects.
 
     Bad:
 
@@ -70,6 +73,8 @@ def anonymous_binding(resource: Resource, world: World, params: Params) -> Itera
                     f"gives everybody ({who}) {bound.role}{binding.where}, which does more than read plain objects"
                 )
                 yield subject_hit(named, message, bound, Severity.HIGH)
+            elif params["everybody"]:
+                yield subject_hit(named, f"gives everybody ({who}) {bound.role}{binding.where}", bound, Severity.MEDIUM)
             elif bound.problem is not None:
                 yield Skip(bound.problem)
 

@@ -7,7 +7,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
+from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
 from iocaudit.core.repair import put, remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
@@ -48,7 +48,8 @@ def _effective(container: Container, annotations: dict[str, Placed]) -> Placed |
     parameters=(
         string_list(
             "allowedProfiles",
-            "profiles that may be set: RuntimeDefault, Localhost, localhost/NAME with `*` for any run, Unconfined",
+            "profiles that may be set: RuntimeDefault, Localhost, localhost/NAME with `*` for any run, Unconfined; `*` "
+            "alone is every one",
             default=(RUNTIME_DEFAULT, LOCALHOST),
         ),
     ),
@@ -82,6 +83,8 @@ def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, baseline, AppArmor.
     """
+    if ANY in params["allowedProfiles"]:
+        return
     allowed = [Profile.from_annotation(entry) for entry in params["allowedProfiles"]]
     annotations = _annotations(pod)
     seen = {entry.path: entry.profile for entry in annotations.values()}

@@ -70,21 +70,27 @@ def capability(text: str) -> str:
     return text.strip().upper().removeprefix("CAP_")
 
 
-def _added(container: Container) -> list[str]:
-    """The capabilities the container adds, as written."""
-    return strings(lookup(container.security_context, "capabilities", "add"))
+def _added(container: Container) -> dict[str, list[str]]:
+    """The capabilities the container adds, each with its spellings."""
+    found: dict[str, list[str]] = {}
+    for written in strings(lookup(container.security_context, "capabilities", "add")):
+        found.setdefault(capability(written), []).append(written)
+    return found
 
 
-def _without(container: Container, name: str) -> Repair:
-    """Take every spelling of a capability back."""
-    return discard(*(written for written in _added(container) if capability(written) == name))
+def _refused(container: Container, allowed: frozenset[str]) -> Iterator[tuple[str, str, Repair]]:
+    """What it adds and no spelling of a policy allows: the name, how it is written, and how to take it back."""
+    for name, spellings in _added(container).items():
+        written = [spelling for spelling in spellings if spelling not in allowed]
+        if written:
+            yield name, written[-1], discard(*spellings)
 
 
 @lru_cache(maxsize=64)
 def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
-    """The names that may be added as the API writes them; None where all may."""
+    """The names that may be added, as the API and as the policy writes them; None where all may."""
     names = frozenset(capability(name) for name in allowed)
-    return None if "ALL" in names or "*" in names else names
+    return None if "ALL" in names or "*" in names else names | frozenset(allowed)
 
 
 @check(
@@ -133,11 +139,11 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     """
     sees_node = pod.spec.get("hostPID") is True
     for container in pod.containers:
-        for name, written in {capability(written): written for written in _added(container)}.items():
+        for name, spellings in _added(container).items():
             severity = _DANGEROUS.get(name)
             if severity is None:
                 continue
-            message, evidence = f"adds capability {clip(written)}", name
+            message, evidence = f"adds capability {clip(spellings[-1])}", name
             if name == "SYS_PTRACE" and sees_node:
                 severity = Severity.CRITICAL
                 message += ", and hostPID lets it trace the node's processes"
@@ -147,7 +153,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
                 message,
                 evidence,
                 severity=severity,
-                repair=_without(container, name),
+                repair=discard(*spellings),
             )
 
 
@@ -168,8 +174,8 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     The baseline of the Pod Security Standards allows those a runtime grants by default; every further one
     widens what a compromised process can do to the node and its neighbours. In the policy's own list `CAP_` and
-    case do not matter, and ALL allows every one; in a manifest only the API's spelling counts as allowed, since
-    runtimes differ in what they take `CAP_CHOWN` or `chown` for.
+    case do not matter, and ALL allows every one; in a manifest only the API's spelling and the policy's own count as
+    allowed, since runtimes differ in what they take `CAP_CHOWN` or `chown` for.
 
     Bad:
 
@@ -201,14 +207,13 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
     if allowed is None:
         return
     for container in pod.containers:
-        # Allowed is only the API's own spelling: a runtime may refuse CAP_CHOWN, or take it for another.
-        refused = {capability(written): written for written in _added(container) if written not in allowed}
-        for name, written in refused.items():
+        # No other spelling is allowed: a runtime may refuse CAP_CHOWN, or take it for another.
+        for name, written, undo in _refused(container, allowed):
             yield container.hit(
                 "securityContext.capabilities.add",
                 f"adds capability {clip(written)}, which is not in the allowed list",
                 name,
-                repair=_without(container, name),
+                repair=undo,
             )
 
 
@@ -289,7 +294,6 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
                 ",".join(missing),
                 repair=include("ALL"),
             )
-        added = {} if allowed is None else {capability(n): n for n in _added(container) if n not in allowed}
-        for name, written in added.items():
-            undo, message = _without(container, name), f"adds capability {clip(written)}"
+        for name, written, undo in _refused(container, allowed) if allowed is not None else ():
+            message = f"adds capability {clip(written)}"
             yield container.hit("securityContext.capabilities.add", message, name, repair=undo)

@@ -70,11 +70,10 @@ def _service(service: Resource) -> Iterator[Hit]:
     kind = exposure.service_type(service)
     if kind not in ("LoadBalancer", "NodePort"):
         return
-    if kind == "LoadBalancer":
-        ranges = exposure.source_ranges(service)
-        limited = bool(ranges) and not any(exposure.is_everywhere(value) for value in ranges)
-        if limited or exposure.internal_by(service):
-            return
+    if kind == "LoadBalancer" and (
+        exposure.are_limited(exposure.source_ranges(service)) or exposure.internal_by(service)
+    ):
+        return
     surface = admin_surfaces.of_service(service)
     if surface is not None:
         yield Hit("spec.type", f"opens {surface.title} to the outside as {kind}", f"{surface.title}|{kind}")

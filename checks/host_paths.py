@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from checks._allowed_paths import ALLOWED, AllowedPaths
 from iocaudit.core import paths
-from iocaudit.core.check import Parameter, Params, check, string_list
+from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.host_path import danger, is_below, normalise, runtime_socket
+from iocaudit.core.host_path import danger, normalise, runtime_socket
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import put
@@ -63,8 +64,9 @@ class _Mounts:
     fields=("hostPath", "persistentVolumeClaim", "ephemeral"),
     uses=(PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME),
     controls=_CONTROLS,
+    parameters=(ALLOWED,),
 )
-def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A pod mounts a sensitive path of the node.
 
     The node's configuration, credentials, devices, processes and program files lead to the node, and often to
@@ -100,21 +102,21 @@ def sensitive_host_path(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes Pod Security Standards, baseline, HostPath Volumes.
     """
-    mounts = _Mounts(pod)
+    mounts, allowed = _Mounts(pod), AllowedPaths(pod, params)
     for name, place, path in _host_paths(pod):
-        found = danger(path)
-        if found is not None:
+        where, found = normalise(path), danger(path)
+        if found is not None and not allowed.let(name, where):
             yield Hit(
                 place,
                 f'volume "{name}" exposes host path {clip(path)} {mounts.of(name)}'
                 + ("" if found.relation == "is" else f" ({found.relation} {found.place})"),
-                normalise(path),
+                where,
                 found.severity,
             )
-    yield from _claimed(pod, world)
+    yield from _claimed(pod, world, allowed)
 
 
-def _claimed(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths) -> Iterator[Hit | Skip]:
     for index, volume in enumerate(pod.volumes):
         claim_name = text(lookup(volume, "persistentVolumeClaim", "claimName"))
         field = "persistentVolumeClaim.claimName"
@@ -139,7 +141,7 @@ def _claimed(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
         spec = mapping(persistent.raw.get("spec"))
         path = text(lookup(spec, "hostPath", "path")) or text(lookup(spec, "local", "path"))
         found = danger(path) if path else None
-        if found is not None:
+        if found is not None and not allowed.let(text(volume.get("name")), normalise(path)):
             yield Hit(
                 f"{pod.volume_path(volume, index)}.{field}",
                 f"claim {claim_name} means PersistentVolume {persistent.name}, which exposes host path {clip(path)}",
@@ -170,7 +172,7 @@ def _reserved(world: World, near: Resource) -> dict[tuple[str, str], Resource]:
     fields=("hostPath",),
     controls=_CONTROLS,
     parameters=(
-        string_list("allowed", "path prefixes (whole segments) that may be mounted"),
+        ALLOWED,
         Parameter(
             "readOnlyRequired",
             {"type": "boolean"},
@@ -207,26 +209,14 @@ def host_path_mount(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, baseline, HostPath Volumes.
     """
-    allowed = [normalise(prefix) for prefix in params["allowed"]]
-    writable = _writable(pod) if params["readOnlyRequired"] else frozenset()
-    mounts = _Mounts(pod)
+    mounts, allowed = _Mounts(pod), AllowedPaths(pod, params)
     for name, place, path in _host_paths(pod):
         where = normalise(path)
-        if any(is_below(where, prefix) for prefix in allowed):
-            if name in writable:
+        if allowed.cover(where):
+            if not allowed.let(name, where):
                 yield Hit(place, f'volume "{name}" mounts host path {clip(path)} writable', where)
         elif danger(path) is None:
             yield Hit(place, f'volume "{name}" exposes host path {clip(path)} {mounts.of(name)}', where)
-
-
-def _writable(pod: PodSpec) -> frozenset[str]:
-    """The names of the volumes that some container mounts without read-only."""
-    return frozenset(
-        text(mount.get("name"))
-        for container in pod.containers
-        for mount in container.volume_mounts
-        if mount.get("readOnly") is not True
-    )
 
 
 @check(

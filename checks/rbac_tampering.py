@@ -111,7 +111,8 @@ def configmap_tampering(resource: Resource, world: World, params: Params) -> Ite
     """Somebody may write ConfigMaps that others obey.
 
     The ConfigMap `aws-auth` in kube-system maps cloud identities to groups such as system:masters, `coredns` answers
-    every name: writing either is critical. Under profile strict the right to write ConfigMaps at all is flagged.
+    every name: writing or deleting either is critical. Under profile strict the right to write ConfigMaps at all is
+    flagged.
 
     Bad:
 

@@ -158,7 +158,13 @@ def limits_above_maximum(pod: PodSpec, world: World, params: Params) -> Iterator
                     yield from _above(container, amount, kind, resource, maximum)
 
 
-def _above(container: Container, amount: Amount, kind: str, resource: str, most: Quantity) -> Iterator[Hit | Skip]:
+def _unreadable(container: Container, amount: Amount, what: str) -> Hit:
+    """A hit on what no bound can be held to. The API server refuses it; a template or a chart may still carry it."""
+    message = f"has the {clip(what)} {clip(str(amount.value))}, which is no quantity and keeps to no bound"
+    return container.hit(amount.field, message, "unreadable")
+
+
+def _above(container: Container, amount: Amount, kind: str, resource: str, most: Quantity) -> Iterator[Hit]:
     word = kind.removesuffix("s")
     if amount.value is None:
         if kind == "limits":
@@ -167,7 +173,7 @@ def _above(container: Container, amount: Amount, kind: str, resource: str, most:
         return
     quantity = amount.quantity
     if quantity is None:
-        yield Skip(f"{container.path}.{amount.field} is no quantity")
+        yield _unreadable(container, amount, f"{resource} {word}")
     elif quantity > most:
         message = f"has the {clip(resource)} {word} {clip(str(amount.value))}, above the maximum {most}"
         yield container.hit(amount.field, message, quantity.canonical)
@@ -192,7 +198,7 @@ def _above(container: Container, amount: Amount, kind: str, resource: str, most:
         Parameter("cpuRatio", _RATIO, "the same for CPU alone", required=True, unless=("ratio",)),
     ),
 )
-def limit_to_request_ratio(pod: PodSpec, world: World, params: Params) -> Iterator[Hit | Skip]:
+def limit_to_request_ratio(pod: PodSpec, world: World, params: Params) -> Iterator[Hit]:
     """A container may take many times what it asked for.
 
     The node is packed by requests; what goes beyond them is somebody else's. A limit without a request is the
@@ -244,8 +250,10 @@ def limit_to_request_ratio(pod: PodSpec, world: World, params: Params) -> Iterat
                 )
                 continue
             high, low = limit.quantity, request.quantity
-            if high is None or (request.value is not None and low is None):
-                yield Skip(f"{container.path}: its {resource} limit or request is no quantity")
+            if high is None:
+                yield _unreadable(container, limit, f"{resource} limit")
+            elif request.value is not None and low is None:
+                yield _unreadable(container, request, f"{resource} request")
             elif low is None or low.is_zero:
                 yield container.hit(
                     written(container, "requests", resource).field, f"has no {resource} request", "unset"

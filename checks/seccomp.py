@@ -7,7 +7,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
+from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
 from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
@@ -42,6 +42,8 @@ def _effective(container: Container) -> Placed | None:
 
 def _allowed(profile: Profile, profiles: tuple[str, ...], files: tuple[str, ...]) -> bool:
     """Whether a policy's lists allow it: ``RuntimeDefault``, ``Localhost`` (its file in ``files``), ``localhost/x``."""
+    if ANY in profiles:
+        return True
     for entry in profiles:
         wanted = Profile.from_annotation(entry)
         if wanted.kind != profile.kind:
@@ -67,7 +69,7 @@ def _allowed(profile: Profile, profiles: tuple[str, ...], files: tuple[str, ...]
     parameters=(
         string_list(
             "allowedProfiles",
-            "profiles that may be set: RuntimeDefault, Localhost, localhost/FILE, Unconfined",
+            "profiles that may be set: RuntimeDefault, Localhost, localhost/FILE, Unconfined; `*` is every one",
             default=(RUNTIME_DEFAULT, LOCALHOST),
         ),
         string_list("allowedLocalhostFiles", "files that Localhost may name, `*` for any run; all where it is empty"),
@@ -125,7 +127,7 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
         Parameter(
             "allowedProfiles",
             {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000},
-            "as for seccomp-unconfined; with `not configured` in it a container may go without",
+            "as for seccomp-unconfined; with `not configured` or `*` in it a container may go without",
             default=[],
         ),
         PSS_VERSION,
@@ -161,7 +163,8 @@ def seccomp_missing(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, restricted, Seccomp.
     """
-    if pod.is_windows or _UNSET in params["allowedProfiles"] or minor_version(params) < _RESTRICTED_SINCE:
+    may_go_without = not {_UNSET, ANY}.isdisjoint(params["allowedProfiles"])
+    if pod.is_windows or may_go_without or minor_version(params) < _RESTRICTED_SINCE:
         return
     annotated = minor_version(params) < _ANNOTATIONS_UNTIL or any("/" in entry for entry in params["allowedProfiles"])
     for container in pod.containers:

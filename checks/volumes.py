@@ -42,7 +42,7 @@ _CONTROLS = {
     profile="strict",
     controls={**_CONTROLS, "pss": "restricted/restrictedVolumes"},
     parameters=(
-        string_list("allowed", "types of volumes that may be used", default=_RESTRICTED),
+        string_list("allowed", "types of volumes that may be used; `*` is every type", default=_RESTRICTED),
         string_list("allowedFlexVolumes", "drivers of flexVolumes that may be used though flexVolume is not allowed"),
     ),
 )
@@ -76,6 +76,8 @@ def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, restricted, Volume Types.
     """
     allowed, drivers = frozenset(params["allowed"]), params["allowedFlexVolumes"]
+    if "*" in allowed:
+        return
     for index, volume in enumerate(pod.volumes):
         types = sorted(key for key, value in volume.items() if key != "name" and value is not None)
         place = pod.volume_path(volume, index)

@@ -30,7 +30,7 @@ MINERS = frozenset(
         "xmrig", "xmr-stak", "xmrig-cuda", "minerd", "cpuminer", "cpuminer-multi", "ethminer", "nbminer", "ccminer",
         "cgminer", "bfgminer", "lolminer", "t-rex", "phoenixminer", "claymore", "srbminer", "srbminer-multi",
         "teamredminer", "gminer", "nanominer", "minergate", "minergate-cli", "xmr-node-proxy", "xmrig-proxy",
-        "cryptonight", "monerod-miner", "moneroocean",
+        "cryptonight", "monerod-miner", "moneroocean", "kinsing", "kdevtmpfsi",
     }
 )  # fmt: skip
 """Names of programs and images that mine."""
@@ -63,6 +63,7 @@ _PATTERNS: tuple[tuple[Suspicion, str], ...] = (
             rf"/dev/(?:tcp|udp)/[^\s/]{{1,200}}/\d"
             rf"|(?<![\w-])(?:nc|ncat|netcat|nc\.traditional)\b{_RUN}\s"
             rf"(?:(?:-[a-zA-Z]{{0,6}}e|--exec)\b(?![ =]{{1,9}}{_ECHO})|(?:-[a-zA-Z]{{0,6}}c|--sh-exec)\b)"
+            rf"|(?<![\w-])telnet\s[^\n|]{{1,200}}\|\s{{0,20}}{_SHELL}"
             rf"|(?<![\w-])mkfifo\b[^\n]{{0,500}}(?<![\w-])(?:nc|ncat|netcat|telnet|openssl)\b"
             rf"|(?<![\w-])socat\b{_RUN}(?:(?:exec|EXEC):(?!{_ECHO})|(?:system|SYSTEM):)"
             rf"|socket\b[^\n]{{0,2000}}(?:pty\.spawn|subprocess|os\.dup2)"

@@ -53,9 +53,9 @@ _WORDS = (
     r"[a-z0-9]{0,20}pass(?:word|wd|phrase)s?|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
     r"|shared|account|batch|storage|master|license|ssh)_?keys?|key_content|erlang_cookie|pwd|pass(?=$)"
 )
-_NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})(?:$|[_.-])")
-_NAME_AT_END = re.compile(rf"(?:^|[_.-])(?:{_WORDS})$")
-_PASSWORD = re.compile(r"pass(?:word|wd)$")
+_NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}(?:$|[_.-])")
+_NAME_AT_END = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}$")
+_PASSWORD = re.compile(r"pass(?:word|wd)[0-9]{0,3}$")
 # A number is more often a port or a count; under the name of a password it is one, unless it is a flag.
 _DIGITS = re.compile(r"\d{4,5}")
 # What speaks of a credential without being one: where it lies, how long it lasts, whether it is used.

@@ -4,8 +4,9 @@ Sources: Kubernetes reference of Service; the documentation of Service annotatio
 Oracle, IBM, Alibaba, Tencent, DigitalOcean, Scaleway, Yandex and Hetzner.
 """
 
-import ipaddress
+from collections.abc import Iterable
 
+from iocaudit.core.network.model import covers_every_address, read_networks
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, strings, text
 
@@ -46,12 +47,10 @@ def source_ranges(service: Resource) -> list[str]:
     return [value.strip() for value in text(service.annotations.get(_RANGES)).split(",") if value.strip()]
 
 
-def is_everywhere(cidr: str) -> bool:
-    """Whether a CIDR is the whole of an address family."""
-    try:
-        return ipaddress.ip_network(cidr.strip(), strict=False).prefixlen == 0
-    except ValueError:
-        return False
+def are_limited(ranges: Iterable[str]) -> bool:
+    """Whether CIDRs are given and do not amount, be it together, to the whole of an address family."""
+    given = list(ranges)
+    return bool(given) and not covers_every_address(read_networks(given))
 
 
 def internal_by(service: Resource) -> str:

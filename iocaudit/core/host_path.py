@@ -22,6 +22,8 @@ _LINKS: dict[tuple[str, ...], list[str]] = {
 _PROCESS = re.compile(r"\d+|self|thread-self")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DEVICE = re.compile(r"//[.?]/")
+# With slashes only what can mean nothing but Windows: to Linux `//./etc` is /etc.
+_SLASHED_DEVICE = re.compile(r"//[.?]/(?:pipe(?:/|$)|[A-Za-z]:)", re.IGNORECASE)
 _PIPE = "//./pipe/"
 
 
@@ -30,10 +32,10 @@ def normalise(path: str) -> str:
 
     Walked segment by segment as the kernel does, so that ``..`` behind a link means the link's target's parent.
     A Windows path comes out in lower case with ``/`` and a drive (``c:`` where it names none), a pipe as
-    ``//./pipe/name``. A path that begins with ``/`` is a POSIX path, in which a backslash is a letter.
+    ``//./pipe/name``. Any other path that begins with ``/`` is a POSIX path, in which a backslash is a letter.
     """
     text = path.strip()
-    if _DEVICE.match(text) or _DRIVE.match(text) or text.startswith("\\"):
+    if _SLASHED_DEVICE.match(text) or _DRIVE.match(text) or text.startswith("\\"):
         return _windows(text)
     walked: list[str] = []
     for segment in text.split("/"):

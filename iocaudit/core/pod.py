@@ -21,6 +21,10 @@ _POD_LISTS = ("initContainers", "containers", "ephemeralContainers")
 _TEKTON_LISTS = ("steps", "sidecars")
 _ARGO_LISTS = ("initContainers", "sidecars")
 _ARGO_SINGLE = ("container", "script")
+_DEFAULTS_OF_CONTAINERS = frozenset(
+    {"appArmorProfile", "runAsGroup", "runAsNonRoot", "runAsUser", "seLinuxOptions", "seccompProfile", "windowsOptions"}
+)
+"""What a pod's securityContext says for its containers, none of it for the pod itself."""
 _TITLES = {"initContainers": "init container", "ephemeralContainers": "ephemeral container"}
 
 
@@ -192,12 +196,15 @@ class PodSpec:
             self.problems.append(Problem(f"{path}.volumeMounts", "a list"))
 
     def without(self, exempt: ImagePatterns) -> PodSpec:
-        """The same pod as if the containers of these images were not in it."""
+        """The same pod as if the containers of these images, and defaults made for them alone, were not in it."""
         left = [c for c in self.containers if (image := c.image) is None or not exempt.cover(image)]
         if len(left) == len(self.containers):
             return self
         pod = copy(self)
         pod.containers = left
+        if not left:
+            context = self.security_context
+            pod.security_context = {field: context[field] for field in context if field not in _DEFAULTS_OF_CONTAINERS}
         return pod
 
     @property

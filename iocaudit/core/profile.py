@@ -13,6 +13,8 @@ from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.shape import mapping, text
 
 RUNTIME_DEFAULT, LOCALHOST, UNCONFINED = "RuntimeDefault", "Localhost", "Unconfined"
+ANY = "*"
+"""A policy's entry for every profile."""
 _BY_ANNOTATION = {
     "runtime/default": RUNTIME_DEFAULT,
     "docker/default": RUNTIME_DEFAULT,

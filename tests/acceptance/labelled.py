@@ -130,7 +130,7 @@ def policies_for(row: Row) -> PolicySet:
         known = {parameter.name for parameter in CATALOGUE.find(check).parameters}  # type: ignore[union-attr]
         given: dict[str, Any] = dict(CONSTANTS.get(f"{slug}/{check}", {}))
         off = any(
-            entry not in (row.raw["params"].get(name) or ())
+            not (listed := row.raw["params"].get(name)) or (entry != "*" and entry not in listed)
             for name, entry in ONLY_WITH.get(f"{slug}/{check}", {}).items()
         )
         for name, value in row.raw["params"].items():

@@ -182,7 +182,7 @@ SERVICE_STATUS = Power("service-status", "redirect traffic", (Target(("update", 
 ENDPOINTS = Power(
     "endpoints", "redirect traffic", (Target(_MODIFY, (("", "endpoints"), ("discovery.k8s.io", "endpointslices"))),)
 )
-CONFIG_MAPS = Power("configmaps", "change configuration", (Target(_MODIFY, (("", "configmaps"),)),))
+CONFIG_MAPS = Power("configmaps", "change configuration", (Target(WRITES, (("", "configmaps"),)),))
 NETWORK_POLICIES = Power(
     "network-policies",
     "open the network",

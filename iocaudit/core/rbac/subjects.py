@@ -6,8 +6,11 @@ from typing import Any, NamedTuple
 from iocaudit.core.shape import mappings, text
 
 _OPENSHIFT = {"SystemUser": "User", "SystemGroup": "Group"}
-ANONYMOUS = frozenset({"User:system:anonymous", "Group:system:unauthenticated"})
-"""Whoever reaches the API server."""
+ANONYMOUS = frozenset(
+    f"{kind}:{name}" for kind in ("User", "Group") for name in ("system:anonymous", "system:unauthenticated")
+)
+"""Whoever reaches the API server: a user of the first name, in a group of the second. The other way about nobody is
+meant today; whoever writes it means them all the same."""
 EVERYBODY = frozenset({"Group:system:authenticated", "Group:system:serviceaccounts"})
 """Everybody inside."""
 MASTERS = "Group:system:masters"

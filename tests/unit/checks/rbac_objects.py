@@ -10,7 +10,7 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy import read_policies
 
 CATALOGUE = builtin_catalogue()
 _RBAC = "rbac.authorization.k8s.io"
@@ -70,7 +70,12 @@ def objects(text: str) -> list[Resource]:
 
 
 def run(
-    check: str, on: Resource, *others: Resource, incomplete: tuple[Kind, ...] = (), profile: str = "default"
+    check: str,
+    on: Resource,
+    *others: Resource,
+    incomplete: tuple[Kind, ...] = (),
+    profile: str = "default",
+    parameters: Json | None = None,
 ) -> Report:
     """One check on one object; the world holds it and the others."""
     world = World()
@@ -79,7 +84,9 @@ def run(
     for kind in incomplete:
         world.mark_incomplete(kind, "listing is forbidden")
     catalogue = CATALOGUE.select([check])
-    report = Auditor(catalogue, PolicySet(catalogue, profile=profile), world).audit(on)
+    rules = [{"ids": [check], "mode": "audit", "parameters": parameters}] if parameters else []
+    policies = read_policies([{"metadata": {"name": "test"}, "spec": {"checks": rules}}], catalogue, profile=profile)
+    report = Auditor(catalogue, policies, world).audit(on)
     assert not report.faults
     return report
 

@@ -38,6 +38,23 @@ def test_harmless_grants() -> None:
     assert not run(CHECK, binding("x", "r", "User:alice"), role("r", DANGEROUS[0])).found
 
 
+def test_anonymous_users_are_meant_whether_as_a_user_or_as_a_group() -> None:
+    for subject in ("Group:system:anonymous", "User:system:unauthenticated"):
+        assert severities(run(CHECK, binding("x", "edit", subject))) == ["critical"]
+
+
+def test_a_policy_may_refuse_any_grant_to_everybody() -> None:
+    everybody, harmless = {"everybody": True}, role("r", rule("get", "pods"))
+    for subject in ("Group:system:authenticated", "Group:system:serviceaccounts:shop"):
+        bound = binding("x", "r", subject)
+        assert severities(run(CHECK, bound, harmless, parameters=everybody)) == ["medium"]
+        assert severities(run(CHECK, bound, parameters=everybody)) == ["medium"]
+        assert not run(CHECK, bound, harmless, parameters={"everybody": False}).found
+        assert not run(CHECK, bound, harmless, parameters={**everybody, "allowedRoles": ["r"]}).found
+    own = binding("system:basic-user", "system:basic-user", "Group:system:authenticated")
+    assert not run(CHECK, own, parameters=everybody).found
+
+
 def test_an_unknown_role_is_a_hit_for_anonymous_users_and_skipped_for_everybody() -> None:
     assert severities(run(CHECK, binding("x", "r", "Group:system:unauthenticated"))) == ["high"]
     report = run(CHECK, binding("x", "r", "Group:system:authenticated"))

@@ -68,6 +68,8 @@ def test_what_only_looks_like_one(value: str) -> None:
         "PGPASSWORD",
         "SMTP_PASS",
         "SSH_KEY",
+        "dbPassword2",
+        "token01",
         "RABBITMQ_ERLANG_COOKIE",
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.judge import container, evidence, judge, places, pod
+from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
 
 _GRANTED = [
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
@@ -40,6 +40,32 @@ def test_net_raw_is_told_apart() -> None:
 def test_only_what_is_allowed_may_be_added_back() -> None:
     context = {"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE", "CHOWN"]}}
     assert evidence(judge("capabilities-not-dropped", pod(container(securityContext=context)))) == ["CHOWN"]
+
+
+@pytest.mark.parametrize(
+    ("written", "allowed", "hits"),
+    [
+        ("SYS_TIME", ["cap_sys_time"], 0),
+        ("sys_time", ["SYS_TIME"], 1),
+        ("sys_time", ["sys_time"], 0),
+        ("CAP_SYS_TIME", ["CAP_SYS_TIME"], 0),
+        ("SYS_TIME", ["*"], 0),
+        ("SYS_TIME", ["all"], 0),
+        ("SYS_TIME", [], 1),
+        ("CHOWN", [], 1),
+    ],
+)
+def test_spellings_of_capabilities_that_may_be_added(written: str, allowed: list[str], hits: int) -> None:
+    subject = pod(container(securityContext={"capabilities": {"add": [written]}}))
+    assert len(judge("capability-beyond-baseline", subject, parameters={"allowed": allowed})) == hits
+
+
+def test_every_spelling_of_a_capability_is_one_hit_and_many_are_judged_in_time() -> None:
+    context = {"capabilities": {"add": ["sys_admin", "CAP_SYS_ADMIN", *(f"X_{number}" for number in range(20_000))]}}
+    subject = pod(container(securityContext=context))
+    assert evidence(judge("dangerous-capability", subject)) == ["SYS_ADMIN"]
+    assert evidence(judge("capability-beyond-baseline", subject)).count("SYS_ADMIN") == 1
+    assert len(judge("capabilities-not-dropped", subject)) == 20_002
 
 
 def test_probes_and_hooks_may_name_no_host() -> None:
@@ -85,6 +111,30 @@ def test_a_policy_exempts_images_from_any_check_on_pods() -> None:
     found = judge("writable-root-filesystem", subject, parameters={"exemptImages": ["tools.example/"]})
     assert places(found) == ['spec.containers["app"].securityContext.readOnlyRootFilesystem']
     assert judge("writable-root-filesystem", subject, parameters={"exemptImages": ["*"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "context"),
+    [
+        ("seccomp-unconfined", {"seccompProfile": {"type": "Unconfined"}}),
+        ("apparmor-unconfined", {"appArmorProfile": {"type": "Unconfined"}}),
+        ("selinux-custom", {"seLinuxOptions": {"type": "spc_t"}}),
+        ("runs-as-root", {"runAsUser": 0}),
+        ("runs-as-root", {"runAsGroup": 0}),
+        ("host-process-container", {"windowsOptions": {"hostProcess": True}}),
+    ],
+)
+def test_what_a_pod_says_for_exempt_containers_alone_is_exempt_too(check: str, context: Json) -> None:
+    subject = pod(securityContext=context)
+    assert len(judge(check, subject)) == 1
+    assert judge(check, subject, parameters={"exemptImages": ["hooli.com/"]}) == []
+    assert len(judge(check, subject, parameters={"exemptImages": ["tools.example/"]})) == 1
+
+
+def test_what_a_pod_says_for_itself_is_never_exempt() -> None:
+    subject = pod(hostNetwork=True, securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "1"}]})
+    for check in ("host-network", "unsafe-sysctl"):
+        assert len(judge(check, subject, parameters={"exemptImages": ["*"]})) == 1
 
 
 def test_an_image_nobody_can_read_is_never_exempt() -> None:

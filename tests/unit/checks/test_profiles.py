@@ -51,6 +51,7 @@ def test_annotations_set_no_seccomp_profile_since_1_27() -> None:
         ({"type": "RuntimeDefault"}, ["docker/default"], [], 0),
         ({"type": "RuntimeDefault"}, ["Localhost"], [], 1),
         ({"type": "Nonsense"}, ["RuntimeDefault"], [], 1),
+        ({"type": "Unconfined"}, ["*"], [], 0),
     ],
 )
 def test_the_policys_lists(profile: dict[str, str], allowed: list[str], files: list[str], hits: int) -> None:
@@ -59,9 +60,16 @@ def test_the_policys_lists(profile: dict[str, str], allowed: list[str], files: l
     assert len(judge("seccomp-unconfined", subject, parameters=parameters)) == hits
 
 
+def test_a_policy_may_allow_every_apparmor_profile() -> None:
+    subject = pod(securityContext={"appArmorProfile": {"type": "Unconfined"}})
+    assert len(judge("apparmor-unconfined", subject, parameters={"allowedProfiles": ["localhost/*"]})) == 1
+    assert judge("apparmor-unconfined", subject, parameters={"allowedProfiles": ["*"]}) == []
+
+
 def test_a_missing_profile_may_be_allowed_and_windows_has_none() -> None:
     assert len(judge("seccomp-missing", pod())) == 1
-    assert judge("seccomp-missing", pod(), parameters={"allowedProfiles": ["not configured"]}) == []
+    for entry in ("not configured", "*"):
+        assert judge("seccomp-missing", pod(), parameters={"allowedProfiles": [entry]}) == []
     assert judge("seccomp-missing", pod(), parameters={"pssVersion": "v1.18"}) == []
     assert judge("seccomp-missing", pod(os={"name": "windows"})) == []
     assert judge("apparmor-missing", pod(os={"name": "windows"})) == []

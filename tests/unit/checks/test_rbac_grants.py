@@ -132,7 +132,9 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
     ("log-deletion", rule("get", "pods/log"), "", "", "", ""),
     ("log-deletion", rule("delete", "*"), "", "", "", ""),  # wildcard-rule's business
     ("configmap-tampering", rule("patch", "configmaps", names="aws-auth"), "critical", "", "critical", ""),
+    ("configmap-tampering", rule("delete", "configmaps", names="coredns"), "critical", "", "critical", ""),
     ("configmap-tampering", rule("get", "configmaps", names="aws-auth"), "", "", "", ""),
+    ("configmap-tampering", rule("deletecollection", "configmaps", names="aws-auth"), "", "", "", ""),
     ("configmap-tampering", rule("patch", "configmaps"), "", "", "", ""),
 ]
 

@@ -57,6 +57,9 @@ def test_what_a_limit_range_gives_counts_for_pods_yet_to_be_made() -> None:
         ({"requests": {"cpu": 5}}, {"requests": {"cpu": "200m"}}, ["5"]),
         ({"limits": {"cpu": 5}}, {"requests": {"cpu": "200m"}}, ["5"]),
         ({}, {"requests": {"cpu": "200m"}}, []),
+        ({"limits": {"memory": "1 Gi"}}, {"limits": {"memory": "2Gi"}}, ["unreadable"]),
+        ({"limits": {"memory": "1 Gi"}}, {"limits": {"memory": -1}}, []),
+        ({"limits": {"memory": {"a": 1}}}, {"limits": {"memory": "2Gi"}}, ["unreadable"]),
     ],
 )
 def test_maxima(resources: Json, parameters: Json, expected: list[str]) -> None:
@@ -72,6 +75,8 @@ def test_maxima(resources: Json, parameters: Json, expected: list[str]) -> None:
         ({"limits": {"memory": 4, "cpu": 4}}, {"ratio": 1}, 0),
         ({"requests": {"memory": 4, "cpu": 4}}, {"ratio": 1}, 2),
         ({"limits": {"cpu": 4}, "requests": {"cpu": 0}}, {"cpuRatio": 3}, 1),
+        ({"limits": {"cpu": "4 cores"}, "requests": {"cpu": 4}}, {"cpuRatio": 3}, 1),
+        ({"limits": {"cpu": 4}, "requests": {"cpu": "4 cores"}}, {"cpuRatio": 3}, 1),
     ],
 )
 def test_ratios(resources: Json, parameters: Json, hits: int) -> None:

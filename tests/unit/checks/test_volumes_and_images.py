@@ -17,6 +17,7 @@ from tests.unit.checks.judge import Json, container, evidence, judge, places, po
         ({"name": "a", "flexVolume": {"driver": "d/e"}}, {"allowedFlexVolumes": ["d/e"]}, []),
         ({"name": "a", "flexVolume": {"driver": "d/f"}}, {"allowedFlexVolumes": ["d/e"]}, ["d/f"]),
         ({"name": "a", "emptyDir": {}}, {"allowed": ["secret"]}, ["emptyDir"]),
+        ({"name": "a", "hostPath": {"path": "/x"}}, {"allowed": ["*"]}, []),
     ],
 )
 def test_types_of_volumes(volume: Json, parameters: Json, expected: list[str]) -> None:
@@ -47,6 +48,45 @@ def test_a_persistent_volume_on_the_node() -> None:
     assert judge("host-path-volume", subject, parameters={"allowed": ["/srv"]}) == []
     assert len(judge("host-path-volume", subject, parameters={"allowed": ["/sr"]})) == 1
     assert judge("host-path-volume", {**volume, "spec": {"local": {"path": "/srv"}}}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "read_only", "allowed", "hits"),
+    [
+        ("/var/log/pods", False, ["/var/log"], 0),
+        ("/var/log", True, [{"pathPrefix": "/var/log", "readOnly": True}], 0),
+        ("/var/log", None, [{"pathPrefix": "/var/log", "readOnly": True}], 1),
+        ("/var/log", None, [{"pathPrefix": "/var/log", "readOnly": True}, {"pathPrefix": "/var//log/"}], 0),
+        ("/var", True, ["/var/log"], 1),
+        ("/var/log", True, ["/var/lo"], 1),
+        ("/data/web", False, [{"pathPrefix": "/data"}], 0),
+        ("/data/web", False, [{"pathPrefix": "/data", "readOnly": True}], 1),
+        ("/database", True, ["/data"], 1),
+    ],
+)
+def test_what_of_the_node_a_policy_lets_pods_mount(
+    path: str, read_only: bool | None, allowed: list[Json | str], hits: int
+) -> None:
+    mount: Json = {"name": "a", "mountPath": "/a", **({} if read_only is None else {"readOnly": read_only})}
+    subject = pod(container(volumeMounts=[mount]), volumes=[{"name": "a", "hostPath": {"path": path}}])
+    found = [
+        one
+        for check in ("host-path-mount", "sensitive-host-path")
+        for one in judge(check, subject, parameters={"allowed": allowed})
+    ]
+    assert len({one.hit.path for one in found}) == hits
+
+
+def test_a_claim_on_an_allowed_path() -> None:
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "logs"},
+        "spec": {"claimRef": {"namespace": "shop", "name": "logs"}, "hostPath": {"path": "/var/log"}},
+    }
+    subject = pod(volumes=[{"name": "a", "persistentVolumeClaim": {"claimName": "logs"}}])
+    assert len(judge("sensitive-host-path", subject, volume)) == 1
+    assert judge("sensitive-host-path", subject, volume, parameters={"allowed": ["/var/log"]}) == []
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ DIGEST = "sha256:" + "a" * 64
         ("GHCR.io/acme/app", "ghcr.io/acme/app:latest"),
         ("a.io/b:1@" + DIGEST, "a.io/b:1@" + DIGEST),
         ("[::1]:5000/app", "[::1]:5000/app:latest"),
+        ("evil_host.io/app", "evil_host.io/app:latest"),
     ],
 )
 def test_an_image_has_one_canonical_spelling(text: str, canonical: str) -> None:
@@ -33,7 +34,10 @@ def test_an_image_has_one_canonical_spelling(text: str, canonical: str) -> None:
     assert ImageReference.parse(canonical).canonical == canonical
 
 
-@pytest.mark.parametrize("text", ["", "a.io/B", "a.io/b:", "a.io/b@sha256:1", "a b", "a.io//b", "${IMAGE}", "a" * 2000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a.io/B", "a.io/b:", "a.io/b@sha256:1", "a b", "a.io//b", "${IMAGE}", "a" * 2000, "a_b.io:80/c", "_a.io/b"],
+)
 def test_what_is_no_image_is_refused(text: str) -> None:
     assert ImageReference.parse_or_none(text) is None
     with pytest.raises(ValueError, match="no image reference"):
@@ -85,6 +89,12 @@ def test_any_text_is_an_image_or_none(text: str) -> None:
         ("", "/"),
         ("C:\\Windows\\", "c:/windows"),
         ("\\\\.\\pipe\\docker_engine", "//./pipe/docker_engine"),
+        ("//./PIPE/docker_engine", "//./pipe/docker_engine"),
+        ("//?/C:/Windows", "c:/windows"),
+        ("//./etc/kubernetes", "/etc/kubernetes"),
+        ("//./var/run/docker.sock", "/run/docker.sock"),
+        ("//./pipeline", "/pipeline"),
+        ("//./", "/"),
     ],
 )
 def test_a_host_path_has_one_spelling(path: str, normal: str) -> None:
