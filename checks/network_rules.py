@@ -13,7 +13,7 @@ from iocaudit.core.kinds.policies import (
 )
 from iocaudit.core.network.coverage import NEEDS, POLICIES, READERS
 from iocaudit.core.network.endpoints import selects_something
-from iocaudit.core.network.model import EGRESS, Action, Breadth, Policy
+from iocaudit.core.network.model import EGRESS, Breadth, Policy
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
@@ -90,20 +90,16 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
     seen: set[tuple[str, Breadth]] = set()
     for policy in _read(resource, world):
         for direction, side in policy.sides.items():
-            for rule in side.rules:
-                breadth = rule.breadth
-                if rule.action is Action.ALLOW and breadth is not None and (direction, breadth) not in seen:
+            for rule, breadth in side.opened(direction):
+                if (direction, breadth) not in seen:
                     seen.add((direction, breadth))
-                    side_path = rule.path.rpartition("[")[0]
                     way = "to" if direction == EGRESS else "from"
                     yield Hit(
-                        side_path,
+                        rule.path.rpartition("[")[0],
                         f"allows {direction.lower()} {way} {breadth.value} on every port",
                         f"{direction}: {breadth.value}",
                         at=rule.path,
                     )
-                if rule.is_total(direction):
-                    break  # what stands behind it is never asked
 
 
 @check(
