@@ -227,6 +227,13 @@ def test_what_is_not_known_is_skipped() -> None:
     assert said.startswith("skipped: it selects by labels of ServiceAccounts")
 
 
+def test_a_policy_that_cilium_refuses_selects_nothing() -> None:
+    policy = _policy("CiliumNetworkPolicy", "{endpointSelector: {}, ingress: [], enableDefaultDeny: {ingress: true}}")
+    (said,) = messages(NOTHING, POD + policy)
+    assert "Cilium refuses it: spec has none of ingress, ingressDeny, egress, egressDeny" in said
+    assert messages("no-ingress-policy", POD + policy)
+
+
 def test_selects_nothing_never_runs_at_admission() -> None:
     check = builtin_catalogue().find(NOTHING)
     assert check is not None
