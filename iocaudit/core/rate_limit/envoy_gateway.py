@@ -2,6 +2,7 @@
 
 Source: Envoy Gateway, API of BackendTrafficPolicy: the most specific policy replaces the wider ones whole, unless
 its ``mergeType`` merges them; of two at one place the older holds. A rule in shadow mode counts and never refuses.
+An HTTPRouteFilter rewrites, answers or adds credentials, and never limits.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ ENVOY_GATEWAY = Gateway(
     name="Envoy Gateway",
     wants="a BackendTrafficPolicy with rateLimit on the route, its listener or its Gateway",
     looks_up=(BACKEND_TRAFFIC_POLICY, GATEWAY),
+    filters=(("gateway.envoyproxy.io", "HTTPRouteFilter"),),
     gateway_controllers=("gateway.envoyproxy.io/gatewayclass-controller",),
     limiting=_limiting,
     rule=_rule,

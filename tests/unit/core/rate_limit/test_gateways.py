@@ -516,6 +516,21 @@ SKIPPED = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        ("gateway.envoyproxy.io", "HTTPRouteFilter"),
+        ("configuration.konghq.com", "KongPlugin"),
+        ("traefik.io", "Middleware"),
+        ("apisix.apache.org", "PluginConfig"),
+    ],
+)
+def test_a_filter_that_is_known_not_to_limit_leaves_no_doubt(group: str, kind: str) -> None:
+    rule = f"[{{filters: [{{type: ExtensionRef, extensionRef: {{group: {group}, kind: {kind}, name: b}}}}]}}]"
+    (message,) = messages("no-rate-limit", routed("x", rule).partition("---")[2])
+    assert "no policy or filter of any gateway limits it" in message
+
+
 @pytest.mark.parametrize(("text", "said"), [row[1:] for row in OPEN], ids=[row[0] for row in OPEN])
 def test_an_open_route_is_said_with_what_is_missing(text: str, said: str) -> None:
     (message,) = messages("no-rate-limit", text)
