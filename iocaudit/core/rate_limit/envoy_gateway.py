@@ -12,13 +12,22 @@ from typing import Any
 
 from iocaudit.core.kinds.gateway_api import EXPERIMENTAL_LISTENER_SET, GATEWAY, GROUP
 from iocaudit.core.kinds.gateways import BACKEND_TRAFFIC_POLICY
-from iocaudit.core.rate_limit.attachment import Target, age, attached, attachment, dangling, oldest_selecting
+from iocaudit.core.rate_limit.attachment import (
+    Target,
+    age,
+    attached,
+    attachment,
+    dangling,
+    oldest_selecting,
+    selecting_across,
+)
 from iocaudit.core.rate_limit.gateway import Gateway, Problems
 from iocaudit.core.rate_limit.parents import Parent, Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, unknown
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, lookup, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 
@@ -30,7 +39,15 @@ def _rule(rule: Rule, world: World) -> Limit:
     limit = all_of(
         _decided([*closest, *_on_parent(rule.parent, section, route, world)]) for section in _sections(rule.parent)
     )
-    return limit if limit.effective else absent(world, BACKEND_TRAFFIC_POLICY)
+    if limit.effective:
+        return limit
+    for target in (route, rule.parent.gateway):
+        if target is not None:
+            for policy in selecting_across(BACKEND_TRAFFIC_POLICY, world, target, route):
+                if _decided([policy]).effective:
+                    said = f"{clip(str(policy.ref))} selects it across namespaces, for which it needs a ReferenceGrant"
+                    return unknown(said)
+    return absent(world, BACKEND_TRAFFIC_POLICY)
 
 
 def _sections(parent: Parent) -> list[str]:
