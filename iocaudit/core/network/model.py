@@ -163,8 +163,10 @@ def whole_families(networks: Iterable[Network], but: Iterable[Network] = ()) -> 
     """
     given, taken = list(networks), list(but)
     found = set()
-    for version in (4, 6):
+    for version, bits in ((4, 32), (6, 128)):
         ours = [network for network in given if network.version == version]
+        if sum(1 << (bits - network.prefixlen) for network in ours) < 1 << bits:
+            continue  # too few of them, so that long lists need not be collapsed
         whole = list(ipaddress.collapse_addresses(ours))  # type: ignore[type-var]
         if len(whole) != 1 or whole[0].prefixlen:
             continue
@@ -262,6 +264,8 @@ class Rule(NamedTuple):
     def families(self) -> frozenset[int]:
         """The IP versions that its blocks cover whole, taken together or one by itself."""
         blocks = [peer for peer in self.peers if isinstance(peer, Block)]
+        if not blocks:
+            return frozenset()
         networks = [network for block in blocks for network in block.networks]
         together = whole_families(networks, [network for block in blocks for network in block.but])
         return together.union(*(whole_families(block.networks, block.but) for block in blocks))
@@ -273,7 +277,7 @@ class Rule(NamedTuple):
         """
         if self.narrowed or not self.covers_all_ports:
             return False
-        found = {peer.breadth for peer in self.peers}
+        found = {peer.breadth for peer in self.peers if not isinstance(peer, Block)}
         if Breadth.EVERYONE in found or (direction == INGRESS and Breadth.EVERY_POD in found):
             return True
         return any(isinstance(peer, Outside) for peer in self.peers) or 4 in self.families
