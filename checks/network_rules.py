@@ -13,7 +13,7 @@ from iocaudit.core.kinds.policies import (
 )
 from iocaudit.core.network.coverage import NEEDS, POLICIES, READERS
 from iocaudit.core.network.endpoints import selects_something
-from iocaudit.core.network.model import EGRESS, Action, Breadth, Policy
+from iocaudit.core.network.model import EGRESS, Breadth, Policy
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
@@ -58,8 +58,8 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
 
     A rule without peers, one for all pods of all namespaces or for 0.0.0.0/0 (or ::/0) on every port allows what
     the policy was meant to restrict, and policies add up: no other one takes that back. Blocks that amount to all
-    addresses count as that; exceptions matter where they take out the private networks or half of all addresses.
-    Rules for some ports are left alone.
+    addresses count as that, in one rule or in several; exceptions matter where they take out the private networks or
+    half of all addresses. Rules for some ports are left alone.
 
     Bad:
 
@@ -90,20 +90,16 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
     seen: set[tuple[str, Breadth]] = set()
     for policy in _read(resource, world):
         for direction, side in policy.sides.items():
-            for rule in side.rules:
-                breadth = rule.breadth
-                if rule.action is Action.ALLOW and breadth is not None and (direction, breadth) not in seen:
+            for rule, breadth in side.opened(direction):
+                if (direction, breadth) not in seen:
                     seen.add((direction, breadth))
-                    side_path = rule.path.rpartition("[")[0]
                     way = "to" if direction == EGRESS else "from"
                     yield Hit(
-                        side_path,
+                        rule.path.rpartition("[")[0],
                         f"allows {direction.lower()} {way} {breadth.value} on every port",
                         f"{direction}: {breadth.value}",
                         at=rule.path,
                     )
-                if rule.is_total(direction):
-                    break  # what stands behind it is never asked
 
 
 @check(
@@ -126,10 +122,11 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
 def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A network policy selects no workload.
 
-    A selector with a slip of the pen protects nobody, and nothing says so: the pods it was meant for are open.
-    Judged against every workload there is, pod templates included. A policy for all pods of its namespace is left
-    out, which may wait for the first one, and so are policies for host endpoints or nodes; workloads of files that
-    name no namespace may be meant for any.
+    A selector with a slip of the pen protects nobody, and nothing says so: the pods it was meant for are open. Nor
+    does a policy that its engine refuses, such as one of Cilium all of whose lists of rules are empty. Judged against
+    every workload there is, pod templates included. A policy for all pods of its namespace is left out, which may
+    wait for the first one, and so are policies for host endpoints or nodes; workloads of files that name no namespace
+    may be meant for any.
 
     Bad:
 

@@ -10,7 +10,7 @@ from iocaudit.core.paths import key
 from iocaudit.core.rate_limit import parents
 from iocaudit.core.rate_limit.classes import serving
 from iocaudit.core.rate_limit.gateway import Gateway
-from iocaudit.core.rate_limit.registry import GATEWAYS, LOOKED_UP, ROUTES
+from iocaudit.core.rate_limit.registry import FILTERS, GATEWAYS, LOOKED_UP, ROUTES
 from iocaudit.core.rate_limit.verdict import Limit, any_of, unknown
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
@@ -171,5 +171,6 @@ def _rule_limit(rule: parents.Rule, gateways: list[Gateway], world: World) -> Li
     if limit.unknown:
         return limit
     for group, kind, name in rule.extensions():
-        return unknown(f"{rule.parent.doubt}, and its filter {kind}.{group} {text(name)} may be one")
+        if (group, kind) not in FILTERS:
+            return unknown(f"{rule.parent.doubt}, and its filter {kind}.{group} {text(name)} may be one")
     return limit

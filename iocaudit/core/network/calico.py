@@ -37,6 +37,7 @@ from iocaudit.core.shape import integer, items, mapping, strings, text
 _ACTIONS = {"Allow": Action.ALLOW, "Deny": Action.DENY, "Pass": Action.PASS}
 _LAST = float("inf")
 _PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPV6", 132: "SCTP", 136: "UDPLITE"}
+_FAMILIES = {4: read_networks(("0.0.0.0/0",)), 6: read_networks(("::/0",))}
 # What of an entity rule narrows it beyond what the model says.
 _NARROWING = ("notSelector", "serviceAccounts", "services", "domains")
 
@@ -109,9 +110,15 @@ def _rules(spec: Mapping[str, Any], direction: str, everywhere: bool) -> Iterato
             or any(source.get(name) for name in ("ports", "notPorts"))
             or bool(destination.get("notPorts"))
         )
+        peers = tuple(_peers(peer, everywhere))
+        family = _FAMILIES.get(integer(raw.get("ipVersion")) or 0)
+        if family is not None and isinstance(peers[0], Everyone):
+            peers = (Block(family),)
+        elif family is _FAMILIES[6] and not isinstance(peers[0], Block):
+            narrowed = True
         yield Rule(
             action,
-            tuple(_peers(peer, everywhere)),
+            peers,
             _ports(raw, destination),
             f"spec.{field}[{index}]",
             narrowed=narrowed,

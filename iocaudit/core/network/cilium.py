@@ -2,9 +2,10 @@
 
 Source: Cilium's documentation of policy enforcement and its policy API (Sanitize, ParseToCiliumRule). A direction
 isolates where it has rules (``ingress: [{}]`` does, and allows nothing: the opposite of Kubernetes), unless
-``enableDefaultDeny`` says otherwise. Deny beats allow. Selectors without a namespace mean the policy's own in a
-CiliumNetworkPolicy, any in a clusterwide one. A nodeSelector never selects pods. Peers given by CIDR don't cover
-pods. The agent's own mode (``enable-policy``) is taken to be the default one.
+``enableDefaultDeny`` says otherwise. Deny beats allow. A policy one of whose specs Cilium refuses is not enforced.
+Selectors without a namespace mean the policy's own in a CiliumNetworkPolicy, any in a clusterwide one. A nodeSelector
+never selects pods. Peers given by CIDR don't cover pods. The agent's own mode (``enable-policy``) is taken to be the
+default one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from iocaudit.core.network.model import (
     Unknown,
     read_networks,
 )
-from iocaudit.core.network.selectors import EVERYTHING, LabelSelector, Selector, read_label_selector
+from iocaudit.core.network.selectors import EVERYTHING, LabelSelector, Nothing, Selector, read_label_selector
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import integer, items, mapping, mappings, strings, text
 
@@ -40,38 +41,63 @@ ACCOUNT_LABEL = "io.cilium.k8s.policy.serviceaccount"
 CLUSTER_LABEL = "io.cilium.k8s.policy.cluster"
 _SOURCES = ("k8s:", "any:")
 _POD_ENTITIES = frozenset({"cluster"})
-_OUTSIDE_ENTITIES = frozenset({"world", "world-ipv4", "world-ipv6"})
+_OUTSIDE_ENTITIES = frozenset({"world", "world-ipv4"})
+_SECTIONS = ("ingress", "ingressDeny", "egress", "egressDeny")
 
 
 def read_policy(resource: Resource) -> tuple[Policy, ...]:
-    """What a policy amounts to: one for each spec that selects endpoints."""
+    """What a policy amounts to: one for each spec that selects endpoints; one of a spec refused spoils them all."""
     everywhere = resource.kind is not None and not resource.kind.namespaced
     written = [("spec", resource.raw.get("spec"))]
     written += [(f"specs[{index}]", spec) for index, spec in enumerate(items(resource.raw.get("specs")))]
+    specs = [(path, spec) for path, spec in written if isinstance(spec, dict)]
+    refused = next((f"{path} {why}" for path, spec in specs if (why := _refusal(spec, everywhere))), "")
+    if refused:
+        specs, reason = specs[:1], f"Cilium refuses it: {refused}"
     return tuple(
         Policy(
             title=str(resource.ref),
             tier=CILIUM_TIER,
             order=(0.0, resource.name),
             namespace=None if everywhere else resource.namespace,
-            sides=dict(_sides(spec, path, everywhere)),
-            pods=_subject(spec, everywhere),
+            sides={} if refused else dict(_sides(spec, path, everywhere)),
+            pods=Nothing(reason) if refused else _subject(spec, everywhere),
             spaces=EVERYTHING if everywhere else None,
             implied=True,
+            problem=reason if refused else "",
         )
-        for path, spec in written
-        if isinstance(spec, dict) and spec.get("endpointSelector") is not None and spec.get("nodeSelector") is None
+        for path, spec in specs
+        if refused or spec.get("endpointSelector") is not None
     )
+
+
+def _refusal(spec: Mapping[str, Any], everywhere: bool) -> str:
+    """Why Cilium does not take a spec in, empty where it does."""
+    endpoints, nodes = (spec.get(name) is not None for name in ("endpointSelector", "nodeSelector"))
+    if endpoints == nodes:
+        return "needs an endpointSelector or a nodeSelector, not both"
+    if nodes and not everywhere:
+        return "has a nodeSelector, which only clusterwide policies may have"
+    if not any(items(spec.get(section)) for section in _SECTIONS):
+        return f"has none of {', '.join(_SECTIONS)}"
+    for section in _SECTIONS:
+        prefix = "from" if section.startswith("ingress") else "to"
+        for index, rule in enumerate(mappings(spec.get(section))):
+            named = [name for name in _peer_fields(prefix) if items(rule.get(name))]
+            if len(named) > 1:
+                return f"combines {' and '.join(named)} in {section}[{index}]"
+            if items(rule.get("icmps")) and items(rule.get("toPorts")):
+                return f"combines icmps and toPorts in {section}[{index}]"
+    return ""
 
 
 def _subject(spec: Mapping[str, Any], everywhere: bool) -> Selector:
-    found = _selector(spec.get("endpointSelector"))
-    if everywhere:
-        return found
-    # A namespaced policy never leaves its namespace: Cilium overwrites what it says of one by equality.
-    return LabelSelector(
-        tuple(r for r in found.requirements if r.key != NAMESPACE_LABEL or r.operator != "In" or len(r.values) > 1)
-    )
+    raw = spec.get("endpointSelector")
+    if not everywhere and isinstance(raw, dict) and isinstance(raw.get("matchLabels"), dict):
+        # A namespaced policy never leaves its namespace: Cilium overwrites this label, and no other spelling of it.
+        labels = {key: value for key, value in raw["matchLabels"].items() if key != f"k8s:{NAMESPACE_LABEL}"}
+        raw = {**raw, "matchLabels": labels}
+    return _selector(raw)
 
 
 def _selector(raw: object) -> LabelSelector:
@@ -139,6 +165,8 @@ def _peers(raw: Mapping[str, Any], prefix: str, everywhere: bool) -> Iterator[Pe
             yield Pods(EVERYTHING, EVERYTHING)
         elif entity in _OUTSIDE_ENTITIES:
             yield Outside()
+        elif entity == "world-ipv6":
+            yield Block(read_networks(["::/0"]))
         elif entity != "none":
             yield Unknown()
     for name in mappings(raw.get(f"{prefix}FQDNs")):

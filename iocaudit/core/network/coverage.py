@@ -30,6 +30,7 @@ from iocaudit.core.kinds.policies import (
 from iocaudit.core.network import admin, calico, cilium, kubernetes
 from iocaudit.core.network.model import (
     CILIUM_TIER,
+    DEFAULT_TIER,
     TIERS,
     UNDECLARED,
     Action,
@@ -179,7 +180,7 @@ class Space:
         self.known = known
         self.tiers = tiers
         self.implied = _implied(name, labels)
-        ranked = sorted(policies, key=lambda policy: _rank(policy, tiers))
+        ranked = sorted(_as_enforced(policies), key=lambda policy: _rank(policy, tiers))
         self._ranked = ranked
         self._plain = SelectorIndex((p.pods, n) for n, p in enumerate(ranked) if not p.implied)
         self._seeing = SelectorIndex((p.pods, n) for n, p in enumerate(ranked) if p.implied)
@@ -252,6 +253,20 @@ def _implied(name: str, labels: Labels) -> dict[str, str]:
         cilium.CLUSTER_LABEL: "default",
     }
     return found
+
+
+def _as_enforced(policies: Iterable[Policy]) -> list[Policy]:
+    """Where Cilium has policies it enforces those of Kubernetes too, and all of them are one set.
+
+    Only policies whose selectors see no implied labels are Kubernetes' own in the default tier.
+    """
+    found = list(policies)
+    if not any(policy.tier == CILIUM_TIER for policy in found):
+        return found
+    return [
+        policy._replace(tier=CILIUM_TIER) if policy.tier == DEFAULT_TIER and not policy.implied else policy
+        for policy in found
+    ]
 
 
 def _rank(policy: Policy, tiers: Mapping[str, Tier]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ which isolates the pod denies; else the next tier is asked, and after the last o
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -155,15 +155,18 @@ _PRIVATE = [ipaddress.IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/1
 _LOCAL = ipaddress.IPv6Network("fc00::/7")
 
 
-def covers_every_address(networks: Iterable[Network], but: Iterable[Network] = ()) -> bool:
-    """Whether networks amount to all of IPv4 or IPv6.
+def whole_families(networks: Iterable[Network], but: Iterable[Network] = ()) -> frozenset[int]:
+    """The IP versions all of which networks amount to.
 
     Two halves are the whole. Exceptions change that only where they take out half of the addresses, or all private
     ones: the rule then speaks of the Internet or of the inside, not of everyone.
     """
-    taken = list(but)
-    for version in (4, 6):
-        ours = [network for network in networks if network.version == version]
+    given, taken = list(networks), list(but)
+    found = set()
+    for version, bits in ((4, 32), (6, 128)):
+        ours = [network for network in given if network.version == version]
+        if sum(1 << (bits - network.prefixlen) for network in ours) < 1 << bits:
+            continue  # too few of them, so that long lists need not be collapsed
         whole = list(ipaddress.collapse_addresses(ours))  # type: ignore[type-var]
         if len(whole) != 1 or whole[0].prefixlen:
             continue
@@ -173,8 +176,13 @@ def covers_every_address(networks: Iterable[Network], but: Iterable[Network] = (
         inside = _PRIVATE if version == 4 else [_LOCAL]
         if all(any(private.subnet_of(network) for network in gone) for private in inside):  # type: ignore[arg-type]
             continue
-        return True
-    return False
+        found.add(version)
+    return frozenset(found)
+
+
+def covers_every_address(networks: Iterable[Network], but: Iterable[Network] = ()) -> bool:
+    """Whether networks amount to all of IPv4 or all of IPv6."""
+    return bool(whole_families(networks, but))
 
 
 def read_network(value: object) -> Network | None:
@@ -200,14 +208,20 @@ class Port:
     high: int = 65535
     name: str = ""
 
-    @property
-    def is_every_tcp_port(self) -> bool:
-        return self.protocol in (None, "TCP") and not self.name and self.low <= 1 and self.high >= 65535
-
     def covers(self, protocol: str, ports: Iterable[int], names: Iterable[str]) -> bool:
         if self.protocol not in (None, protocol):
             return False
         return self.name in names if self.name else any(self.low <= port <= self.high for port in ports)
+
+
+def cover_every_tcp_port(ports: Iterable[Port]) -> bool:
+    """Whether ports amount to all of TCP: one range, or several without a gap."""
+    reached = 0
+    for port in sorted((p for p in ports if p.protocol in (None, "TCP") and not p.name), key=lambda p: p.low):
+        if port.low > reached + 1:
+            return False
+        reached = max(reached, port.high)
+    return reached >= 65535
 
 
 class Traffic(NamedTuple):
@@ -234,24 +248,39 @@ class Rule(NamedTuple):
 
     @property
     def covers_all_ports(self) -> bool:
-        return self.ports is None or any(port.is_every_tcp_port for port in self.ports)
+        return self.ports is None or cover_every_tcp_port(self.ports)
 
     @property
     def breadth(self) -> Breadth | None:
         """The most that it covers, on all ports: of both sides of its peers taken together."""
         if self.narrowed or not self.covers_all_ports:
             return None
-        found = {peer.breadth for peer in self.peers} - {None}
-        if not found:
-            blocks = [peer for peer in self.peers if isinstance(peer, Block) and not peer.but]
-            if covers_every_address([network for block in blocks for network in block.networks]):
-                return Breadth.EVERY_ADDRESS
+        found = {peer.breadth for peer in self.peers}
+        if found <= {None} and self.families:
+            return Breadth.EVERY_ADDRESS
         return next((breadth for breadth in Breadth if breadth in found), None)
 
+    @property
+    def families(self) -> frozenset[int]:
+        """The IP versions that its blocks cover whole, taken together or one by itself."""
+        blocks = [peer for peer in self.peers if isinstance(peer, Block)]
+        if not blocks:
+            return frozenset()
+        networks = [network for block in blocks for network in block.networks]
+        together = whole_families(networks, [network for block in blocks for network in block.but])
+        return together.union(*(whole_families(block.networks, block.but) for block in blocks))
+
     def is_total(self, direction: str) -> bool:
-        """Whether it decides for the whole direction. Pods are not all that a pod can send to."""
-        breadth = self.breadth
-        return breadth is not None and (direction == INGRESS or breadth is not Breadth.EVERY_POD)
+        """Whether it decides for the whole direction.
+
+        Pods are not all that a pod can send to, and what speaks of IPv6 alone leaves out what most traffic goes by.
+        """
+        if self.narrowed or not self.covers_all_ports:
+            return False
+        found = {peer.breadth for peer in self.peers if not isinstance(peer, Block)}
+        if Breadth.EVERYONE in found or (direction == INGRESS and Breadth.EVERY_POD in found):
+            return True
+        return any(isinstance(peer, Outside) for peer in self.peers) or 4 in self.families
 
     def matches(self, traffic: Traffic, home: str | None) -> bool | None:
         """Whether the traffic matches; None where it cannot be known."""
@@ -270,6 +299,24 @@ class Side(NamedTuple):
 
     isolates: bool
     rules: tuple[Rule, ...] = ()
+
+    def opened(self, direction: str) -> Iterator[tuple[Rule, Breadth]]:
+        """The rules that allow a breadth before another decides; address blocks of several rules add up."""
+        blocks: list[Rule] = []
+        whole = False
+        for rule in self.rules:
+            breadth = rule.breadth if rule.action is Action.ALLOW else None
+            if breadth is not None:
+                whole = whole or breadth is not Breadth.EVERY_POD
+                yield rule, breadth
+            elif rule.action is Action.ALLOW and not rule.narrowed and rule.covers_all_ports:
+                blocks.append(rule._replace(peers=tuple(peer for peer in rule.peers if isinstance(peer, Block))))
+            if rule.is_total(direction):
+                break  # what stands behind it is never asked
+        if not whole and len(blocks) > 1:
+            together = blocks[0]._replace(peers=tuple(peer for rule in blocks for peer in rule.peers), ports=None)
+            if together.breadth is not None:
+                yield together, together.breadth
 
 
 class Policy(NamedTuple):

@@ -29,6 +29,7 @@ from iocaudit.core.world import World
 
 _CONFIG_NAME = "k8s.apisix.apache.org/plugin-config-name"
 _NUMBERS = {"limit-req": "rate", "limit-count": "count", "limit-conn": "conn"}
+_FILTER = APISIX_GATEWAY_PLUGIN_CONFIG.key
 
 
 def _limit_of(plugins: object) -> Limit:
@@ -91,7 +92,7 @@ def _rule(rule: Rule, world: World) -> Limit:
     own = (
         _named(APISIX_GATEWAY_PLUGIN_CONFIG, rule.namespace, name, rule.route, world)
         for group, kind, name in rule.extensions()
-        if (group, kind) == ("apisix.apache.org", "PluginConfig")
+        if (group, kind) == _FILTER
     )
     return any_of((*own, _global(world, rule.route)))
 
@@ -158,6 +159,7 @@ APISIX = Gateway(
     looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG),
     ingress_controllers=("apisix.apache.org/apisix-ingress-controller",),
     class_names=("apisix",),
+    filters=(_FILTER,),
     gateway_controllers=("apisix.apache.org/apisix-ingress-controller",),
     ingress=_ingress,
     rule=_rule,

@@ -1,7 +1,8 @@
 """Policy attachment: which policies of a kind target an object, looked up in an index made once.
 
 Source: GEP-713 (policy attachment): ``targetRef``, ``targetRefs``, and Envoy Gateway's ``targetSelectors``; a
-policy targets objects of its own namespace.
+policy targets objects of its own namespace. A selector of Envoy Gateway 1.9 may reach into other namespaces, where a
+ReferenceGrant of theirs allows that.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class _Index:
     named: dict[Target, dict[str, list[Resource]]] = field(default_factory=dict)
     labelled: dict[tuple[_Place, str, str], _Selecting] = field(default_factory=dict)
     selecting: dict[_Place, _Selecting] = field(default_factory=dict)
+    across: dict[tuple[str, str], _Selecting] = field(default_factory=dict)
 
 
 def attached(policies: Kind, world: World, target: Target, near: Resource) -> Mapping[str, Sequence[Resource]]:
@@ -91,6 +93,14 @@ def oldest_selecting(policies: Kind, world: World, target: Resource, near: Resou
     return min((policy for policy in firsts if policy is not None), key=age, default=None)
 
 
+def selecting_across(policies: Kind, world: World, target: Resource, near: Resource) -> Iterator[Resource]:
+    """The policies of other namespaces that select an object by its labels, if its namespace grants that."""
+    home = world.namespace_of(target)
+    for policy, selector in _index(policies, world, near).across.get((target.group, target.kind_name), ()):
+        if world.namespace_of(policy) != home and selects(selector, target.labels):
+            yield policy
+
+
 def _index(policies: Kind, world: World, near: Resource) -> _Index:
     return world.memo(("attached", policies), (policies,), lambda: _build(policies, world, near), near=near)
 
@@ -104,6 +114,8 @@ def _build(policies: Kind, world: World, near: Resource) -> _Index:
             index.named.setdefault(key, {}).setdefault(text(ref.get("sectionName")), []).append(policy)
         for selector in mappings(lookup(policy.raw, "spec", "targetSelectors")):
             place = (namespace, text(selector.get("group")) or GROUP, text(selector.get("kind")))
+            if text(lookup(selector, "namespaces", "from")) in ("All", "Selector"):
+                index.across.setdefault(place[1:], []).append((policy, selector))
             # One of its labels is enough to find it by; selects() then looks at all of them.
             for label, value in mapping(selector.get("matchLabels")).items():
                 if isinstance(value, str):

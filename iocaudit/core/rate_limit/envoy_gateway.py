@@ -2,6 +2,7 @@
 
 Source: Envoy Gateway, API of BackendTrafficPolicy: the most specific policy replaces the wider ones whole, unless
 its ``mergeType`` merges them; of two at one place the older holds. A rule in shadow mode counts and never refuses.
+An HTTPRouteFilter rewrites, answers or adds credentials, and never limits.
 """
 
 from __future__ import annotations
@@ -11,13 +12,22 @@ from typing import Any
 
 from iocaudit.core.kinds.gateway_api import EXPERIMENTAL_LISTENER_SET, GATEWAY, GROUP
 from iocaudit.core.kinds.gateways import BACKEND_TRAFFIC_POLICY
-from iocaudit.core.rate_limit.attachment import Target, age, attached, attachment, dangling, oldest_selecting
+from iocaudit.core.rate_limit.attachment import (
+    Target,
+    age,
+    attached,
+    attachment,
+    dangling,
+    oldest_selecting,
+    selecting_across,
+)
 from iocaudit.core.rate_limit.gateway import Gateway, Problems
 from iocaudit.core.rate_limit.parents import Parent, Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, unknown
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, lookup, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 
@@ -29,7 +39,15 @@ def _rule(rule: Rule, world: World) -> Limit:
     limit = all_of(
         _decided([*closest, *_on_parent(rule.parent, section, route, world)]) for section in _sections(rule.parent)
     )
-    return limit if limit.effective else absent(world, BACKEND_TRAFFIC_POLICY)
+    if limit.effective:
+        return limit
+    for target in (route, rule.parent.gateway):
+        if target is not None:
+            for policy in selecting_across(BACKEND_TRAFFIC_POLICY, world, target, route):
+                if _decided([policy]).effective:
+                    said = f"{clip(str(policy.ref))} selects it across namespaces, for which it needs a ReferenceGrant"
+                    return unknown(said)
+    return absent(world, BACKEND_TRAFFIC_POLICY)
 
 
 def _sections(parent: Parent) -> list[str]:
@@ -127,6 +145,7 @@ ENVOY_GATEWAY = Gateway(
     name="Envoy Gateway",
     wants="a BackendTrafficPolicy with rateLimit on the route, its listener or its Gateway",
     looks_up=(BACKEND_TRAFFIC_POLICY, GATEWAY),
+    filters=(("gateway.envoyproxy.io", "HTTPRouteFilter"),),
     gateway_controllers=("gateway.envoyproxy.io/gatewayclass-controller",),
     limiting=_limiting,
     rule=_rule,

@@ -22,7 +22,8 @@ class Gateway:
 
     ``ingress`` judges an Ingress that it serves, ``rule`` a rule of a route of the Gateway API. ``routes`` and
     ``limits`` judge its own kinds: the parts of a route, and what makes a limit ineffective, given the highest
-    number of requests a second that still counts as a limit. ``annotations`` limit an Ingress that carries them,
+    number of requests a second that still counts as a limit. ``filters`` are the group and kind of filters which
+    ``rule`` knows to limit or not. ``annotations`` limit an Ingress that carries them,
     ``limiting`` makes the object that limits a route: both with a rate to start from.
     """
 
@@ -32,6 +33,7 @@ class Gateway:
     ingress_controllers: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     gateway_controllers: tuple[str, ...] = ()
+    filters: tuple[tuple[str, str], ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     limiting: Callable[[Resource], Json] | None = None
     ingress: Callable[[Resource, World], Limit] | None = None

@@ -27,6 +27,7 @@ from iocaudit.core.world import World
 _PLUGINS = "konghq.com/plugins"
 _LIMITING = ("rate-limiting", "rate-limiting-advanced", "response-ratelimiting", "graphql-rate-limiting-advanced")
 _KINDS = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN)
+_FILTER = KONG_PLUGIN.key
 
 
 def _limit_of(plugin: Resource) -> Limit:
@@ -99,9 +100,7 @@ def _ingress(ingress: Resource, world: World) -> Limit:
 
 def _rule(rule: Rule, world: World) -> Limit:
     route = rule.route
-    filters = [
-        name for group, kind, name in rule.extensions() if (group, kind) == ("configuration.konghq.com", "KongPlugin")
-    ]
+    filters = [name for group, kind, name in rule.extensions() if (group, kind) == _FILTER]
     own = any_of((_by_names([*_names(route), *filters], route, world), _global(world, route)))
     if own.effective:
         return own
@@ -144,6 +143,7 @@ KONG = Gateway(
     looks_up=(KONG_PLUGIN, KONG_CLUSTER_PLUGIN, SERVICE),
     ingress_controllers=("ingress-controllers.konghq.com/kong",),
     class_names=("kong",),
+    filters=(_FILTER,),
     gateway_controllers=("konghq.com/kic-gateway-controller", "konghq.com/gateway-operator"),
     ingress=_ingress,
     rule=_rule,

@@ -40,6 +40,9 @@ GATEWAYS: tuple[Gateway, ...] = (
 LOOKED_UP: tuple[Kind, ...] = tuple(dict.fromkeys(kind for gateway in GATEWAYS for kind in gateway.looks_up))
 """Every kind that some gateway looks up beyond the route."""
 
+FILTERS: frozenset[tuple[str, str]] = frozenset(one for gateway in GATEWAYS for one in gateway.filters)
+"""Group and kind of the filters of which some gateway knows whether they limit."""
+
 ROUTES: tuple[Kind, ...] = tuple(dict.fromkeys(kind for gateway in GATEWAYS for kind in gateway.routes))
 """The route kinds that are some gateway's own."""
 

@@ -33,6 +33,7 @@ from iocaudit.core.world import World
 _ROUTER = "traefik.ingress.kubernetes.io/router.middlewares"
 _SERVICE = "traefik.ingress.kubernetes.io/service.middlewares"
 _KINDS = (TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_MIDDLEWARE)
+_FILTER = TRAEFIK_MIDDLEWARE.key
 _CURRENT = (TRAEFIK_MIDDLEWARE, TRAEFIK_INGRESS_ROUTE)
 _LEGACY = (LEGACY_TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_INGRESS_ROUTE)
 _Identity = tuple[Kind, str, str]
@@ -178,9 +179,7 @@ def _ingress(ingress: Resource, world: World) -> Limit:
 
 
 def _rule(rule: Rule, world: World) -> Limit:
-    entries = [
-        {"name": name} for group, kind, name in rule.extensions() if (group, kind) == ("traefik.io", "Middleware")
-    ]
+    entries = [{"name": name} for group, kind, name in rule.extensions() if (group, kind) == _FILTER]
     return _by_entries(entries, rule.route, world)
 
 
@@ -293,6 +292,7 @@ TRAEFIK = Gateway(
     looks_up=(*_KINDS, TRAEFIK_INGRESS_ROUTE, SERVICE),
     ingress_controllers=("traefik.io/ingress-controller",),
     class_names=("traefik",),
+    filters=(_FILTER,),
     gateway_controllers=("traefik.io/gateway-controller",),
     ingress=_ingress,
     rule=_rule,

@@ -2,12 +2,8 @@
 
 import pytest
 
-from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, Kind
-from iocaudit.core.kinds.policies import (
-    ADMIN_NETWORK_POLICY,
-    CALICO_GLOBAL_NETWORK_POLICY,
-    CALICO_TIER,
-)
+from iocaudit.core.kinds import Kind
+from iocaudit.core.network.coverage import NEEDS
 from tests.unit.checks.auditing import audited, messages
 
 INGRESS, EGRESS, DEFAULT = "no-ingress-policy", "no-egress-policy", "namespace-without-default-deny"
@@ -128,11 +124,18 @@ def test_the_labels_of_the_template_decide(kind: str, spec: str) -> None:
     assert messages(INGRESS, subject + policy) == []
 
 
-@pytest.mark.parametrize(
-    "kind", [NETWORK_POLICY, CALICO_GLOBAL_NETWORK_POLICY, CALICO_TIER, NAMESPACE, ADMIN_NETWORK_POLICY]
+_OPEN = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+_HELD = _OPEN + (
+    "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\n"
+    "spec: {podSelector: {}, policyTypes: [Ingress, Egress]}\n"
 )
-def test_a_kind_that_cannot_be_read_leaves_it_open(kind: Kind) -> None:
-    said = messages(INGRESS, POD, incomplete={kind: "forbidden"})
+
+
+@pytest.mark.parametrize("kind", NEEDS, ids=str)
+@pytest.mark.parametrize("check", [INGRESS, EGRESS, DEFAULT, "dns-egress-blocked", "metadata-service-reachable"])
+@pytest.mark.parametrize("rest", [_OPEN, _HELD], ids=["open", "held"])
+def test_a_kind_that_cannot_be_read_leaves_it_open(check: str, kind: Kind, rest: str) -> None:
+    said = messages(check, POD + rest, incomplete={kind: "forbidden"})
     assert said == [f"skipped: needs all {kind.plural} of the cluster: forbidden"]
 
 

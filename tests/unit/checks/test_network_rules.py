@@ -49,7 +49,18 @@ def _policy(kind: str, spec: str, api: str | None = None, name: str = "p") -> st
             "{policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 0.0.0.0/1}}, {ipBlock: {cidr: 128.0.0.0/1}}]}]}",
             "Egress: every address",
         ),
+        (
+            "NetworkPolicy",
+            "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/1}}]}, {from: [{ipBlock: {cidr: 128.0.0.0/1}}]}]}",
+            "Ingress: every address",
+        ),
+        (
+            "NetworkPolicy",
+            "{ingress: [{ports: [{port: 1, endPort: 30000}, {port: 30001, endPort: 65535}]}]}",
+            "Ingress: everyone",
+        ),
         ("GlobalNetworkPolicy", "{ingress: [{action: Allow}]}", "Ingress: everyone"),
+        ("GlobalNetworkPolicy", "{ingress: [{action: Allow, ipVersion: 6}]}", "Ingress: every address"),
         (
             "GlobalNetworkPolicy",
             "{egress: [{action: Allow, destination: {nets: [0.0.0.0/0]}}]}",
@@ -100,12 +111,22 @@ def test_what_opens_a_direction(kind: str, spec: str, evidence: str) -> None:
         ("NetworkPolicy", "{ingress: [{from: [{podSelector: {}}]}]}"),
         (
             "NetworkPolicy",
+            "{ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/1}}]},"
+            " {from: [{ipBlock: {cidr: 128.0.0.0/1}}], ports: [{port: 80}]}]}",
+        ),
+        (
+            "NetworkPolicy",
             "{policyTypes: [Egress], egress: [{to: [{ipBlock:"
             " {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16]}}]}]}",
         ),
         ("GlobalNetworkPolicy", "{ingress: [{action: Deny}]}"),
         ("GlobalNetworkPolicy", "{ingress: [{action: Pass}]}"),
         ("GlobalNetworkPolicy", "{ingress: [{action: Deny}, {action: Allow}]}"),
+        (
+            "GlobalNetworkPolicy",
+            "{ingress: [{action: Allow, source: {nets: [0.0.0.0/1]}}, {action: Deny},"
+            " {action: Allow, source: {nets: [128.0.0.0/1]}}]}",
+        ),
         ("GlobalNetworkPolicy", "{preDNAT: true, ingress: [{action: Allow}]}"),
         ("CiliumNetworkPolicy", "{endpointSelector: {}, ingress: [{}]}"),
         ("CiliumNetworkPolicy", "{endpointSelector: {}, ingress: [{fromEndpoints: [{}]}]}"),
@@ -206,6 +227,13 @@ def test_what_is_not_known_is_skipped() -> None:
     assert said.startswith("skipped: it selects by labels of ServiceAccounts")
 
 
+def test_a_policy_that_cilium_refuses_selects_nothing() -> None:
+    policy = _policy("CiliumNetworkPolicy", "{endpointSelector: {}, ingress: [], enableDefaultDeny: {ingress: true}}")
+    (said,) = messages(NOTHING, POD + policy)
+    assert "Cilium refuses it: spec has none of ingress, ingressDeny, egress, egressDeny" in said
+    assert messages("no-ingress-policy", POD + policy)
+
+
 def test_selects_nothing_never_runs_at_admission() -> None:
     check = builtin_catalogue().find(NOTHING)
     assert check is not None
@@ -216,4 +244,4 @@ def test_selects_nothing_never_runs_at_admission() -> None:
     ("kind", "spec"), [("NetworkPolicy", "podSelector: {}"), ("CiliumNetworkPolicy", "endpointSelector: {}")]
 )
 def test_a_default_deny_may_wait_for_the_first_pod(kind: str, spec: str) -> None:
-    assert messages(NOTHING, _policy(kind, f"{{{spec}, ingress: []}}")) == []
+    assert messages(NOTHING, _policy(kind, f"{{{spec}, ingress: [{{}}]}}")) == []

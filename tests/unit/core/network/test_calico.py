@@ -145,6 +145,10 @@ def test_a_tier_that_is_not_declared_denies() -> None:
         ("{action: Allow, destination: {notSelector: has(a)}}", False),
         ("{action: Allow, destination: {serviceAccounts: {names: [x]}}}", False),
         ("{action: Deny}", True),
+        ("{action: Deny, ipVersion: 4}", True),
+        ("{action: Deny, ipVersion: 6}", False),
+        ("{action: Allow, ipVersion: 6, destination: {nets: ['::/0']}}", False),
+        ("{action: Allow, ipVersion: 6, destination: {namespaceSelector: all()}}", False),
     ],
 )
 def test_when_a_rule_decides_for_all_that_goes_out(rule: str, total: bool) -> None:

@@ -11,6 +11,7 @@ from iocaudit.core.network.model import (
     Block,
     Breadth,
     Everyone,
+    Outside,
     Peer,
     Pods,
     PodTarget,
@@ -84,6 +85,39 @@ def _rule(*peers: Peer, ports: tuple[Port, ...] | None = None, narrowed: bool = 
 )
 def test_how_much_a_rule_covers(rule: Rule, breadth: Breadth | None) -> None:
     assert rule.breadth is breadth
+
+
+@pytest.mark.parametrize(
+    ("rule", "total"),
+    [
+        (_rule(Block(read_networks(["0.0.0.0/0"]))), True),
+        (_rule(Block(read_networks(["::/0"]))), False),
+        (
+            _rule(
+                Block(read_networks(["::/0"])),
+                Block(read_networks(["0.0.0.0/1"])),
+                Block(read_networks(["128.0.0.0/1"])),
+            ),
+            True,
+        ),
+        (_rule(Outside()), True),
+        (_rule(Everyone(), ports=(Port("TCP", 1, 1023), Port("TCP", 1024, 65535))), True),
+        (_rule(Everyone(), ports=(Port("TCP", 1, 1023), Port("TCP", 1025, 65535))), False),
+        (_rule(Everyone(), ports=(Port("TCP", 1024, 65535), Port(None, 0, 2000))), True),
+        (_rule(Everyone(), ports=(Port("TCP", 1, 40000), Port("UDP", 40001, 65535))), False),
+    ],
+)
+def test_when_a_rule_decides_for_a_whole_direction(rule: Rule, total: bool) -> None:
+    assert rule.is_total(EGRESS) is total
+    assert rule.is_total(INGRESS) is total
+
+
+def test_exceptions_of_one_half_are_seen_with_the_other() -> None:
+    low, high = read_networks(["0.0.0.0/1"]), read_networks(["128.0.0.0/1"])
+    few = _rule(Block(low, read_networks(["10.0.0.0/8"])), Block(high))
+    assert few.breadth is Breadth.EVERY_ADDRESS
+    private = ["172.16.0.0/12", "192.168.0.0/16"]
+    assert _rule(Block(low, read_networks(["10.0.0.0/8"])), Block(high, read_networks(private))).breadth is None
 
 
 def test_all_pods_are_all_that_sends_but_not_all_that_can_be_sent_to() -> None:

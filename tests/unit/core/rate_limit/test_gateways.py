@@ -507,6 +507,20 @@ SKIPPED = [
         "EnvoyFilter calm may select the gateway's pods or not",
     ),
     (
+        "envoy gateway, another namespace's selector",
+        together(
+            routed(ENVOY),
+            object_of(
+                "gateway.envoyproxy.io/v1alpha1",
+                "BackendTrafficPolicy",
+                "all",
+                f"spec: {{targetSelectors: [{{kind: HTTPRoute, namespaces: {{from: All}}}}], {TEN}}}",
+                "platform",
+            ),
+        ),
+        "BackendTrafficPolicy platform/all selects it across namespaces, for which it needs a ReferenceGrant",
+    ),
+    (
         "unknown controller with a filter of its own",
         routed(
             "x", "[{filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Brake, name: b}}]}]"
@@ -514,6 +528,39 @@ SKIPPED = [
         "its filter Brake.example.com b may be one",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "rest"),
+    [
+        ("{kind: HTTPRoute}", TEN),
+        ("{kind: HTTPRoute, namespaces: {from: Same}}", TEN),
+        ("{kind: HTTPRoute, namespaces: {from: All}, matchLabels: {app: other}}", TEN),
+        ("{kind: GRPCRoute, namespaces: {from: All}}", TEN),
+        ("{kind: HTTPRoute, namespaces: {from: All}}", "timeout: {}"),
+    ],
+)
+def test_a_selector_of_another_namespace_that_changes_nothing(selector: str, rest: str) -> None:
+    spec = f"spec: {{targetSelectors: [{selector}], {rest}}}"
+    policy = object_of("gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", "all", spec, "platform")
+    (message,) = messages("no-rate-limit", together(routed(ENVOY), policy))
+    assert "Envoy Gateway wants a BackendTrafficPolicy" in message
+    assert not message.startswith("skipped")
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        ("gateway.envoyproxy.io", "HTTPRouteFilter"),
+        ("configuration.konghq.com", "KongPlugin"),
+        ("traefik.io", "Middleware"),
+        ("apisix.apache.org", "PluginConfig"),
+    ],
+)
+def test_a_filter_that_is_known_not_to_limit_leaves_no_doubt(group: str, kind: str) -> None:
+    rule = f"[{{filters: [{{type: ExtensionRef, extensionRef: {{group: {group}, kind: {kind}, name: b}}}}]}}]"
+    (message,) = messages("no-rate-limit", routed("x", rule).partition("---")[2])
+    assert "no policy or filter of any gateway limits it" in message
 
 
 @pytest.mark.parametrize(("text", "said"), [row[1:] for row in OPEN], ids=[row[0] for row in OPEN])
