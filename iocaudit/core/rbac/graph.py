@@ -25,6 +25,13 @@ class Held(NamedTuple):
     subject: Subject
 
 
+def identity(subject: Subject, binding: Binding, default_namespace: str) -> Subject:
+    """Whom a binding names: a ServiceAccount without a namespace is of the binding's own."""
+    if subject.kind != "ServiceAccount" or subject.namespace:
+        return subject
+    return Subject(subject.kind, subject.name, binding.namespace or default_namespace)
+
+
 class RbacGraph:
     """The bindings of a world. Make one by ``graph_of``."""
 
@@ -37,10 +44,8 @@ class RbacGraph:
         """The namespaces whose ServiceAccounts some binding names as a group."""
         for binding in bindings:
             for named in binding.named:
-                subject = named.subject
+                subject = identity(named.subject, binding, default_namespace)
                 if subject.kind == "ServiceAccount":
-                    if not subject.namespace:
-                        subject = Subject(subject.kind, subject.name, binding.namespace or default_namespace)
                     self.accounts.setdefault(subject.namespace, {})[subject.name] = subject
                 elif subject.text.startswith(ACCOUNTS_OF):
                     self.group_namespaces.add(subject.text.removeprefix(ACCOUNTS_OF))
@@ -139,5 +144,6 @@ def who_can(
         if rules:
             names = {name for rule in rules for name in rule.names}
             only = frozenset(names) if all(rule.names for rule in rules) else frozenset[str]()
-            found += [Grant(named.subject, binding, bound.role, only) for named in binding.named]
+            whom = (identity(named.subject, binding, world.default_namespace) for named in binding.named)
+            found += [Grant(subject, binding, bound.role, only) for subject in whom]
     return found, list(problems)
