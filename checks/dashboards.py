@@ -72,7 +72,7 @@ def _service(service: Resource) -> Iterator[Hit]:
         return
     if kind == "LoadBalancer":
         ranges = exposure.source_ranges(service)
-        limited = bool(ranges) and not any(exposure.is_everywhere(value) for value in ranges)
+        limited = bool(ranges) and not exposure.everywhere(ranges)
         if limited or exposure.internal_by(service):
             return
     surface = admin_surfaces.of_service(service)

@@ -13,6 +13,7 @@ from iocaudit.core.shape import lookup, mappings
 from iocaudit.core.wording import clip
 
 _NGINX = "nginx.ingress.kubernetes.io/"
+_NGINX_INC = ("nginx.org/", "nginx.com/")
 _SNIPPETS = re.compile(
     r"nginx\.ingress\.kubernetes\.io/[a-z0-9-]*snippet"
     r"|nginx\.(org|com)/[a-z0-9-]*snippets"
@@ -23,6 +24,10 @@ _SNIPPETS = re.compile(
 # Braces that belong to a variable (${name}) or to a repetition in a regular expression ({2,3}) do not open a block.
 _HARMLESS_BRACES = re.compile(r"\$\{[A-Za-z0-9_]+\}|\{[0-9]+(,[0-9]*)?\}")
 _BREAKS_OUT = re.compile(r"[\r\n;{}\"'`\x00]|\\n")
+# A line break alone only parts arguments: lists of addresses, hosts and headers are written over several lines.
+_LIST = re.compile(r"[\w\s.,:/*@-]+")
+# NGINX Inc. parts services by semicolons, so that only a block tells.
+_BLOCK = re.compile(r"[{}\x00]")
 _DIRECTIVE = re.compile(r"(?i)\b(load_module|lua_package|ssl_engine|[a-z_]+_by_lua\w*|serviceaccount)\b")
 # A path is a regular expression of its own; quotes and a statement's end are what closes the location.
 _PATH_BREAKS_OUT = re.compile(r"[\r\n{}\"\x00]|;\s|;$")
@@ -82,7 +87,11 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
             if value.strip():
                 yield Hit(path, "writes raw configuration into the ingress controller", value)
         elif name.startswith(_NGINX):
-            found = _injected(value, _BREAKS_OUT)
+            found = "" if _LIST.fullmatch(value) and "\n" in value.strip() else _injected(value, _BREAKS_OUT)
+            if found:
+                yield Hit(path, f"holds {found}, which breaks out of its directive: {clip(value)}", value)
+        elif name.startswith(_NGINX_INC):
+            found = _injected(value, _BLOCK)
             if found:
                 yield Hit(path, f"holds {found}, which breaks out of its directive: {clip(value)}", value)
     for at, rule in enumerate(mappings(lookup(resource.raw, "spec", "rules"))):

@@ -172,10 +172,10 @@ def load_balancer_open(resource: Resource) -> Iterator[Hit]:
     if exposure.service_type(resource) != "LoadBalancer":
         return
     ranges = exposure.source_ranges(resource)
-    open_ranges = [value for value in ranges if exposure.is_everywhere(value)]
+    open_ranges = exposure.everywhere(ranges)
     if ranges and not open_ranges:
         return
-    said = f"lets {clip(open_ranges[0])} in" if open_ranges else "has no loadBalancerSourceRanges"
+    said = f"lets {clip(open_ranges)} in" if open_ranges else "has no loadBalancerSourceRanges"
     internal = exposure.internal_by(resource)
     if internal:
         message = f"{said}: anything in the network of the cloud reaches it (internal by {internal})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from iocaudit.core.exposure import is_everywhere
+from iocaudit.core.exposure import everywhere
 from iocaudit.core.kinds.gateways import (
     KONG_CLUSTER_PLUGIN,
     KONG_PLUGIN,
@@ -70,7 +70,7 @@ def of_ingress(ingress: Resource, world: World) -> str | None:
         return ""
     for name in _NETWORKS:
         ranges = [value for value in text(annotations.get(name)).split(",") if value.strip()]
-        if ranges and not any(is_everywhere(value) for value in ranges):
+        if ranges and not everywhere(ranges):
             return ""
     # An internal load balancer is what AWS makes unless told otherwise, but only of its own class.
     if text(annotations.get("alb.ingress.kubernetes.io/scheme")) == "internal":

@@ -5,11 +5,15 @@ Oracle, IBM, Alibaba, Tencent, DigitalOcean, Scaleway, Yandex and Hetzner.
 """
 
 import ipaddress
+from typing import Any
 
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, strings, text
 
-_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_RANGES = (
+    "service.beta.kubernetes.io/load-balancer-source-ranges",
+    "service.beta.kubernetes.io/azure-allowed-ip-ranges",
+)
 _AWS = "service.beta.kubernetes.io/aws-load-balancer-"
 _INTERNAL: dict[str, tuple[str, ...]] = {
     f"{_AWS}scheme": ("internal",),
@@ -39,19 +43,29 @@ def service_type(service: Resource) -> str:
 
 
 def source_ranges(service: Resource) -> list[str]:
-    """The CIDRs that may reach its load balancer: the field, else the older annotation."""
+    """The CIDRs that may reach its load balancer: the field, else an annotation."""
     ranges = strings(lookup(service.raw, "spec", "loadBalancerSourceRanges"))
     if ranges:
         return ranges
-    return [value.strip() for value in text(service.annotations.get(_RANGES)).split(",") if value.strip()]
+    named = (text(service.annotations.get(name)).split(",") for name in _RANGES)
+    return [value.strip() for values in named for value in values if value.strip()]
 
 
-def is_everywhere(cidr: str) -> bool:
-    """Whether a CIDR is the whole of an address family."""
-    try:
-        return ipaddress.ip_network(cidr.strip(), strict=False).prefixlen == 0
-    except ValueError:
-        return False
+def everywhere(cidrs: list[str]) -> str:
+    """Those of some CIDRs that together are the whole of an address family, in words; empty where none are."""
+    networks: dict[int, list[Any]] = {}
+    for cidr in cidrs:
+        try:
+            network = ipaddress.ip_network(cidr.strip(), strict=False)
+        except ValueError:
+            continue
+        if network.prefixlen == 0:
+            return cidr
+        networks.setdefault(network.version, []).append(network)
+    for several in networks.values():
+        if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(several)):
+            return " and ".join(str(network) for network in sorted(several))
+    return ""
 
 
 def internal_by(service: Resource) -> str:
