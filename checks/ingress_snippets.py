@@ -1,10 +1,12 @@
 """Annotations that write into the configuration of the ingress controller."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 
 from iocaudit.core import paths
 from iocaudit.core.check import check
+from iocaudit.core.credential import by_format
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.resource import Resource
@@ -85,15 +87,15 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
         path = "metadata.annotations" + paths.key(name)
         if _SNIPPETS.fullmatch(name):
             if value.strip():
-                yield Hit(path, "writes raw configuration into the ingress controller", value)
+                yield Hit(path, "writes raw configuration into the ingress controller", _evidence(value))
         elif name.startswith(_NGINX):
             found = "" if _LIST.fullmatch(value) and "\n" in value.strip() else _injected(value, _BREAKS_OUT)
             if found:
-                yield Hit(path, f"holds {found}, which breaks out of its directive: {clip(value)}", value)
+                yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
         elif name.startswith(_NGINX_INC):
             found = _injected(value, _BLOCK)
             if found:
-                yield Hit(path, f"holds {found}, which breaks out of its directive: {clip(value)}", value)
+                yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
     for at, rule in enumerate(mappings(lookup(resource.raw, "spec", "rules"))):
         for index, entry in enumerate(mappings(lookup(rule, "http", "paths"))):
             value = entry.get("path")
@@ -101,6 +103,17 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
             if found:
                 place = f"spec.rules[{at}].http.paths[{index}].path"
                 yield Hit("spec.rules", f"path holds {found}: {clip(str(value))}", str(value), at=place)
+
+
+def _shown(value: str) -> str:
+    """A value as a message shows it: a credential within it stays where it is."""
+    credential = by_format(value)
+    return clip(value) if credential is None else f"(it holds {credential.words})"
+
+
+def _evidence(value: str) -> str:
+    """The value, or of one with a credential what only tells it from another."""
+    return value if by_format(value) is None else hashlib.sha256(value.encode()).hexdigest()
 
 
 def _injected(value: str, breaks_out: re.Pattern[str]) -> str:

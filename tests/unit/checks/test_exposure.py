@@ -251,6 +251,14 @@ def test_snippets_and_injected_values(name: str, value: str, hit: bool) -> None:
     assert bool(messages("ingress-snippet", text)) is hit
 
 
+def test_a_credential_in_a_value_is_not_repeated() -> None:
+    value = "http://shop:hunter22@auth.example/;"
+    for name in ("auth-url", "auth-snippet"):
+        report = audited("ingress-snippet", ingress("{}", json.dumps({f"nginx.ingress.kubernetes.io/{name}": value})))
+        (found,) = report.found
+        assert "hunter22" not in found.message + found.hit.evidence
+
+
 @pytest.mark.parametrize(
     ("path", "hit"),
     [
