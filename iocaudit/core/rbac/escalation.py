@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iocaudit.core.kinds import NAMESPACE, PODS, SECRET, SERVICE_ACCOUNT
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, Binding
+from iocaudit.core.kinds import NAMESPACE, POD, PODS, SECRET, SERVICE_ACCOUNT
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, Binding
 from iocaudit.core.rbac.grants import CHANGES, EDITS, Grants, meet, with_bindable
-from iocaudit.core.rbac.graph import Held, RbacGraph, graph_of
+from iocaudit.core.rbac.graph import Held, RbacGraph, graph_of, not_read
 from iocaudit.core.rbac.powers import SIGNER_NAMES, USER_SIGNER_NAMES, WORKLOADS_CREATED, powers_of
 from iocaudit.core.rbac.rules import RBAC_GROUP, READS, is_everything
 from iocaudit.core.rbac.subjects import MASTERS, Subject
@@ -81,7 +81,7 @@ class _Search:
     def __init__(self, graph: RbacGraph, world: World) -> None:
         self.graph = graph
         self.world = world
-        self.problems: dict[str, None] = {}
+        self.problems = dict.fromkeys(not_read(world, (*BINDINGS, SERVICE_ACCOUNT, NAMESPACE, POD)))
         self._taken: set[str] = set()
         self._entered: set[str] = set()
         self._acted_as_all = False

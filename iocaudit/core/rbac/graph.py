@@ -6,9 +6,10 @@ only what is bound to it, and what aggregates it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from iocaudit.core.kinds import Kind
 from iocaudit.core.rbac.bindings import BINDINGS, Binding, Bound, bindings_in, resolve
 from iocaudit.core.rbac.defaults import default_bindings
 from iocaudit.core.rbac.rules import Rule
@@ -96,6 +97,12 @@ def graph_of(world: World) -> RbacGraph:
     return world.memo("rbac-graph", BINDINGS, build)
 
 
+def not_read(world: World, kinds: Iterable[Kind]) -> list[str]:
+    """What of these kinds may be missing here, in words: an answer that needs them is none without."""
+    reasons = ((kind, world.incomplete(kind)) for kind in kinds)
+    return [f"not all {kind.plural} are known here ({reason})" for kind, reason in reasons if reason is not None]
+
+
 class Verb(NamedTuple):
     """A request: a verb on a resource of a group (perhaps one object), or on a URL outside the resources."""
 
@@ -130,7 +137,7 @@ def who_can(
     Only the bindings that were read count, not those that every cluster has beside them.
     """
     found: list[Grant] = []
-    problems: dict[str, None] = {}
+    problems = dict.fromkeys(not_read(world, BINDINGS))
     for binding in graph_of(world).bindings:
         if binding.resource.origin.source == "default" or not binding.named:
             continue

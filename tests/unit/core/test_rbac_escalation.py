@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from iocaudit.core.kinds import ROLE_BINDING
 from iocaudit.core.rbac.escalation import Outcome, way_to_cluster_admin
+from iocaudit.core.rbac.graph import Verb, who_can
 from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
@@ -282,3 +284,11 @@ def test_what_is_not_known_is_said() -> None:
     outcome = way(binding("b", "gone", "User:alice"))
     assert not outcome.steps
     assert "ClusterRole gone" in outcome.problems[0]
+
+
+def test_bindings_that_were_not_read_are_said() -> None:
+    world = World()
+    world.mark_incomplete(ROLE_BINDING, "forbidden")
+    said = "not all rolebindings are known here (forbidden)"
+    assert way_to_cluster_admin(ALICE, world) == Outcome((), (said,))
+    assert who_can(world, Verb("get", "", "pods")) == ([], [said])
