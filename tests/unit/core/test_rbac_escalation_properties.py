@@ -1,5 +1,7 @@
 """Whatever is bound to whom: a way is a chain, more bindings never close one, and resourceNames never open one."""
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,3 +96,26 @@ def test_names_that_nothing_has_only_close_ways(resources: list[Resource]) -> No
 def test_nothing_bound_to_oneself_is_no_way(resources: list[Resource]) -> None:
     others = [r for r in resources if not is_binding(r) or r.raw["subjects"][0]["name"] != "alice"]
     assert not way(others).steps
+
+
+@given(objects(), st.randoms(use_true_random=False), st.data())
+def test_the_order_of_arrival_makes_no_difference(
+    resources: list[Resource], random: Random, data: st.DataObject
+) -> None:
+    """Roles after bindings, taken away and put back: what was kept between the questions is never stale."""
+    world = World()
+    arriving = list(resources)
+    random.shuffle(arriving)
+    asked = data.draw(st.sets(st.integers(0, len(arriving) - 1), max_size=4))
+    for number, resource in enumerate(arriving):
+        world.put(resource)
+        if number in asked:
+            present = arriving[: number + 1]
+            assert len(way_to_cluster_admin(ALICE, world).steps) == len(way(present).steps)
+    gone = data.draw(st.sampled_from(arriving))
+    assert gone.kind is not None
+    world.remove(gone.kind, gone.namespace, gone.name)
+    left = [resource for resource in resources if resource is not gone]
+    assert len(way_to_cluster_admin(ALICE, world).steps) == len(way(left).steps)
+    world.put(gone)
+    assert len(way_to_cluster_admin(ALICE, world).steps) == len(way(resources).steps)
