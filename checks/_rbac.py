@@ -14,8 +14,8 @@ from iocaudit.core.rbac.bindings import (
     Bound,
     Named,
     bindings_in,
-    is_clusters_own,
     resolve,
+    without_clusters_own,
 )
 from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
 from iocaudit.core.rbac.powers import Power, powers_of
@@ -89,12 +89,13 @@ def _powerful_rules(role: Resource) -> tuple[tuple[int, Rule, dict[Power, tuple[
 
 
 def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
-    """The bindings an object states and what each resolves to, but the cluster's own unchanged ones."""
+    """The bindings an object states and what each resolves to, without the subjects that every cluster's has."""
     for binding in bindings_in(resource, world):
         if binding.named:
             bound = resolve(binding, world)
-            if not is_clusters_own(binding, bound):
-                yield binding, bound
+            left = without_clusters_own(binding, bound)
+            if left.named:
+                yield left, bound
 
 
 def once(*several: Iterator[Hit | Skip]) -> Iterator[Hit | Skip]:

@@ -6,7 +6,6 @@ from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rbac.bindings import BINDINGS, bindings_in
-from iocaudit.core.rbac.defaults import is_bootstrap
 from iocaudit.core.rbac.powers import is_dangerous
 from iocaudit.core.rbac.subjects import ANONYMOUS
 from iocaudit.core.resource import Resource
@@ -134,8 +133,6 @@ def user_shares_identity(resource: Resource, world: World, params: Params) -> It
 
     Sources: Kubernetes documentation, RBAC good practices (least privilege); MITRE ATT&CK T1078.
     """
-    if is_bootstrap(resource):
-        return
     shared = {name.casefold() for name in params["groups"]}
     for binding in bindings_in(resource, world):
         for named in binding.named:

@@ -6,7 +6,7 @@ from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, bindings_in
-from iocaudit.core.rbac.defaults import is_bootstrap
+from iocaudit.core.rbac.defaults import bootstrap_subjects
 from iocaudit.core.rbac.rules import is_everything
 from iocaudit.core.rbac.subjects import MASTERS
 from iocaudit.core.resource import Resource
@@ -149,11 +149,10 @@ def masters_group_binding(resource: Resource, world: World) -> Iterator[Hit]:
 
     Sources: Kubernetes documentation, RBAC good practices; CIS Kubernetes Benchmark 1.12, 5.1.7.
     """
-    if is_bootstrap(resource):
-        return
+    own = bootstrap_subjects(resource)
     for binding in bindings_in(resource, world):
         for named in binding.named:
-            if named.subject.text == MASTERS:
+            if named.subject.text == MASTERS and MASTERS not in own:
                 evidence = f"{named.subject.text} to {binding.role}"
                 message = f"names Group system:masters, which bypasses RBAC, as a subject of {binding.role}"
                 yield Hit(named.path, message, evidence, None, named.at)

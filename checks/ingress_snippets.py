@@ -1,10 +1,12 @@
 """Annotations that write into the configuration of the ingress controller."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 
 from iocaudit.core import paths
 from iocaudit.core.check import check
+from iocaudit.core.credential import by_format
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.resource import Resource
@@ -13,6 +15,7 @@ from iocaudit.core.shape import lookup, mappings
 from iocaudit.core.wording import clip
 
 _NGINX = "nginx.ingress.kubernetes.io/"
+_NGINX_INC = ("nginx.org/", "nginx.com/")
 _SNIPPETS = re.compile(
     r"nginx\.ingress\.kubernetes\.io/[a-z0-9-]*snippet"
     r"|nginx\.(org|com)/[a-z0-9-]*snippets"
@@ -23,6 +26,10 @@ _SNIPPETS = re.compile(
 # Braces that belong to a variable (${name}) or to a repetition in a regular expression ({2,3}) do not open a block.
 _HARMLESS_BRACES = re.compile(r"\$\{[A-Za-z0-9_]+\}|\{[0-9]+(,[0-9]*)?\}")
 _BREAKS_OUT = re.compile(r"[\r\n;{}\"'`\x00]|\\n")
+# A line break alone only parts arguments: lists of addresses, hosts and headers are written over several lines.
+_LIST = re.compile(r"[\w\s.,:/*@-]+")
+# NGINX Inc. parts services by semicolons, so that only a block tells.
+_BLOCK = re.compile(r"[{}\x00]")
 _DIRECTIVE = re.compile(r"(?i)\b(load_module|lua_package|ssl_engine|[a-z_]+_by_lua\w*|serviceaccount)\b")
 # A path is a regular expression of its own; quotes and a statement's end are what closes the location.
 _PATH_BREAKS_OUT = re.compile(r"[\r\n{}\"\x00]|;\s|;$")
@@ -80,11 +87,15 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
         path = "metadata.annotations" + paths.key(name)
         if _SNIPPETS.fullmatch(name):
             if value.strip():
-                yield Hit(path, "writes raw configuration into the ingress controller", value)
+                yield Hit(path, "writes raw configuration into the ingress controller", _evidence(value))
         elif name.startswith(_NGINX):
-            found = _injected(value, _BREAKS_OUT)
+            found = "" if _LIST.fullmatch(value) and "\n" in value.strip() else _injected(value, _BREAKS_OUT)
             if found:
-                yield Hit(path, f"holds {found}, which breaks out of its directive: {clip(value)}", value)
+                yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
+        elif name.startswith(_NGINX_INC):
+            found = _injected(value, _BLOCK)
+            if found:
+                yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
     for at, rule in enumerate(mappings(lookup(resource.raw, "spec", "rules"))):
         for index, entry in enumerate(mappings(lookup(rule, "http", "paths"))):
             value = entry.get("path")
@@ -92,6 +103,17 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
             if found:
                 place = f"spec.rules[{at}].http.paths[{index}].path"
                 yield Hit("spec.rules", f"path holds {found}: {clip(str(value))}", str(value), at=place)
+
+
+def _shown(value: str) -> str:
+    """A value as a message shows it: a credential within it stays where it is."""
+    credential = by_format(value)
+    return clip(value) if credential is None else f"(it holds {credential.words})"
+
+
+def _evidence(value: str) -> str:
+    """The value, or of one with a credential what only tells it from another."""
+    return value if by_format(value) is None else hashlib.sha256(value.encode()).hexdigest()
 
 
 def _injected(value: str, breaks_out: re.Pattern[str]) -> str:

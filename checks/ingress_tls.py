@@ -129,10 +129,11 @@ def _gateway(gateway: Resource, world: World) -> Iterator[Hit | Skip]:
             continue
         name = text(listener.get("name"))
         routes = _attached(gateway, name, listener.get("port"), world)
-        if routes and all(_only_redirects(route) for route in routes):
+        only_redirects = all(_only_redirects(route) for route in routes)
+        reason = world.incomplete(HTTP_ROUTE) or world.incomplete(GRPC_ROUTE)
+        if routes and only_redirects and reason is None:
             continue
-        reason = world.incomplete(HTTP_ROUTE)
-        if reason is not None and not routes:
+        if reason is not None and only_redirects:
             yield Skip(f"whether listener {clip(name)} only redirects to HTTPS can't be told: {reason}")
             continue
         path = "spec.listeners" + paths.key(name)

@@ -1,11 +1,12 @@
 """Credentials written where anyone who may read the object reads them, and Secrets that end up in environments."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
 from iocaudit.core.check import check
-from iocaudit.core.credential import LONGEST, by_format, by_name, in_text, may_hold_format, may_hold_name
+from iocaudit.core.credential import LONGEST, Credential, by_format, by_name, in_text, may_hold_format, may_hold_name
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
 from iocaudit.core.kinds.builtin import CONFIG_MAP
@@ -59,32 +60,45 @@ def secret_in_configmap(resource: Resource) -> Iterator[Hit | Skip]:
 
     Sources: CIS Kubernetes Benchmark 1.12, 5.4.1; OWASP Kubernetes Top 10 2025, K03.
     """
-    for name, value in mapping(resource.raw.get("data")).items():
-        if not isinstance(value, str):
-            continue
-        path = f"data{key(name)}"
-        found = by_name(name, value) if "\n" not in value.strip() else None
-        credentials = [found] if found is not None else list(in_text(value))
-        for credential in credentials[:_MOST]:
+    for path, name, value, is_text in _values(resource):
+        for credential in islice(_credentials(name, value, is_text), _MOST):
             yield Hit(
                 path, f"holds {clip(credential.words)}", f"{credential.kind} {credential.name} {credential.length}"
             )
         if len(value) > LONGEST:
             yield Skip(f"{path} is longer than {LONGEST} characters: the rest was not read")
+
+
+def _credentials(name: str, value: str, is_text: bool) -> Iterator[Credential]:
+    found = by_name(name, value) if is_text and "\n" not in value.strip() else None
+    if found is not None:
+        yield found
+    elif is_text:
+        yield from in_text(value)
+    elif (within := by_format(value)) is not None:
+        yield within
+
+
+def _values(resource: Resource) -> Iterator[tuple[str, str, str, bool]]:
+    """Path, name and value of each entry, and whether it is text: in binaryData some are, and some are no base64."""
+    for name, value in mapping(resource.raw.get("data")).items():
+        if isinstance(value, str):
+            yield f"data{key(name)}", name, value, True
     for name, value in mapping(resource.raw.get("binaryData")).items():
-        found = by_format(_decoded(value)) if isinstance(value, str) else None
-        if found is not None:
-            yield Hit(f"binaryData{key(name)}", f"holds {clip(found.words)}", f"{found.kind} {found.length}")
+        held = _decoded(value) if isinstance(value, str) else b""
+        try:
+            yield f"binaryData{key(name)}", name, held.decode(), True
+        except ValueError:
+            yield f"binaryData{key(name)}", name, held.decode("ascii", "replace"), False
 
 
-def _decoded(value: str) -> str:
-    """What base64 holds, as far as it is read, as text; empty where it is none."""
+def _decoded(value: str) -> bytes:
     import base64  # late: next to no ConfigMap has binary data
 
     try:
-        return base64.b64decode(value[: LONGEST // 3 * 4]).decode("latin-1")
+        return base64.b64decode(value)
     except ValueError:
-        return ""
+        return b""
 
 
 @check(

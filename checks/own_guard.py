@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
@@ -19,6 +20,7 @@ from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 DENY = "deny.iocaudit.io"
+_NEVER_DENIES = "/validate/system"
 _NAME = "kubernetes.io/metadata.name"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
 _DOCUMENTED = (*SYSTEM_NAMESPACES, "iocaudit")
@@ -131,12 +133,18 @@ def _holes(webhook: dict[str, Any], documented: set[str]) -> Iterator[Hit]:
         yield Hit(
             ".clientConfig.caBundle", "has no usable CA bundle, so that every call fails", "unusable", Severity.HIGH
         )
-    missing = [kind for kind in _guarded() if not _covered(webhook, kind)]
+    if _path(webhook) == _NEVER_DENIES:
+        yield Hit(".clientConfig", f"is answered at {_NEVER_DENIES}, where nothing is denied", _NEVER_DENIES)
+    missing = [part for kind in _guarded() for part in _uncovered(webhook, kind)]
     if missing:
-        shown = ", ".join(str(kind) for kind in missing[:5]) + (
-            f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        )
-        yield Hit(".rules", f"has no rule for {shown}", ",".join(str(kind) for kind in missing))
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        yield Hit(".rules", f"has no rule for {shown}", ",".join(missing))
+
+
+def _path(webhook: dict[str, Any]) -> str:
+    client = mapping(webhook.get("clientConfig"))
+    path = text(lookup(client, "service", "path")) or urlsplit(text(client.get("url"))).path
+    return "/" + path.strip("/")
 
 
 # What the operator writes: the API server's own writes are left out, whose name nobody else can have.
@@ -167,7 +175,8 @@ def _namespaces(selector: Any, documented: set[str]) -> Iterator[Hit]:
 
 def _is_pem(bundle: str) -> bool:
     try:
-        return b"-----BEGIN CERTIFICATE-----" in base64.b64decode(bundle, validate=True)
+        # Line breaks in it are passed over, as the API server does.
+        return b"-----BEGIN CERTIFICATE-----" in base64.b64decode("".join(bundle.split()), validate=True)
     except (binascii.Error, ValueError):
         return False
 
@@ -187,23 +196,37 @@ def _guarded() -> tuple[Kind, ...]:
     return tuple(sorted((kind for kind in kinds if "." not in kind.group or kind.group.endswith(".k8s.io")), key=str))
 
 
-def _covered(webhook: dict[str, Any], kind: Kind) -> bool:
-    """Whether a rule sends creations and updates of a kind to the webhook."""
-    wanted = {"CREATE", "UPDATE"}
+def _parts(kind: Kind) -> list[str]:
+    """A kind and its subresources that carry it: ephemeral containers arrive by one."""
+    return [str(kind), *(f"{kind}/{subresource}" for subresource in kind.subresources)]
+
+
+def _uncovered(webhook: dict[str, Any], kind: Kind) -> list[str]:
+    """What of a kind no rule sends to the webhook: its creations and updates, or the updates of a subresource."""
+    rules = mappings(webhook.get("rules"))
+    names = [{kind.plural, "*", "*/*"}]
+    names += [{f"{kind.plural}/{sub}", f"{kind.plural}/*", f"*/{sub}", "*/*"} for sub in kind.subresources]
+    return [
+        part
+        for at, (part, resources) in enumerate(zip(_parts(kind), names, strict=True))
+        if not _covered(rules, kind, resources, {"UPDATE"} if at else {"CREATE", "UPDATE"})
+    ]
+
+
+def _covered(rules: list[dict[str, Any]], kind: Kind, resources: set[str], operations: set[str]) -> bool:
+    wanted = set(operations)
     scope = "Namespaced" if kind.namespaced else "Cluster"
-    for rule in mappings(webhook.get("rules")):
+    for rule in rules:
         if all(
             named & set(strings(rule.get(field)))
             for field, named in (
                 ("apiGroups", {kind.group, "*"}),
                 ("apiVersions", {kind.version, "*"}),
-                ("resources", {kind.plural, "*", "*/*"}),
+                ("resources", resources),
             )
         ) and text(rule.get("scope")) in ("", "*", scope):
-            operations = set(strings(rule.get("operations")))
-            if "*" in operations:
-                return True
-            wanted -= operations
+            given = set(strings(rule.get("operations")))
+            wanted -= operations if "*" in given else given
     return not wanted
 
 

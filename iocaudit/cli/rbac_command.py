@@ -22,6 +22,34 @@ from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import visible
 
 Json = dict[str, Any]
+_VIRTUAL = {"*": "*", "users": "", "groups": "", "uids": "authentication.k8s.io", "userextras": "authentication.k8s.io"}
+"""What is no kind: everything, and what is impersonated."""
+_SHORT = {
+    "cj": "cronjobs",
+    "cm": "configmaps",
+    "crd": "customresourcedefinitions",
+    "crds": "customresourcedefinitions",
+    "csr": "certificatesigningrequests",
+    "deploy": "deployments",
+    "ds": "daemonsets",
+    "ep": "endpoints",
+    "ev": "events",
+    "hpa": "horizontalpodautoscalers",
+    "ing": "ingresses",
+    "netpol": "networkpolicies",
+    "no": "nodes",
+    "node": "nodes",
+    "ns": "namespaces",
+    "po": "pods",
+    "pv": "persistentvolumes",
+    "pvc": "persistentvolumeclaims",
+    "quota": "resourcequotas",
+    "rc": "replicationcontrollers",
+    "rs": "replicasets",
+    "sa": "serviceaccounts",
+    "sts": "statefulsets",
+    "svc": "services",
+}
 _CHECKS = ("shared-service-account", "workload-holds-power")
 """The checks that look up all that the questions here are about."""
 
@@ -143,13 +171,19 @@ def _asked(verb: str, resource: str, name: str | None) -> Verb:
     if resource.startswith("/"):
         return Verb(verb, url=resource)
     whole, slash, subresource = resource.partition("/")
-    plural, dot, group = whole.partition(".")
+    word, dot, group = whole.partition(".")
+    plural = _plurals().get(word.lower(), word)
     if not dot:
         groups = _groups().get(plural)
         if groups is None:
-            raise click.UsageError(f"the group of {plural!r} is not known: write it as {plural}.GROUP")
+            raise click.UsageError(f"the group of {word!r} is not known: write it as {word}.GROUP")
         group = groups
     return Verb(verb, group, plural + slash + subresource, name=name)
+
+
+def _plurals() -> dict[str, str]:
+    """What people write in place of a plural, in lower case: the kind, and kubectl's short names."""
+    return {kind.name.lower(): kind.plural for kind in KINDS.values()} | _SHORT
 
 
 def _groups() -> dict[str, str]:
@@ -161,7 +195,7 @@ def _groups() -> dict[str, str]:
         for rule in rules_of(role):
             for resource in rule.resources:
                 found.setdefault(resource.partition("/")[0], set()).update(rule.groups - {"*"})
-    return {name: min(groups, key=_built_in_first) for name, groups in found.items() if groups}
+    return {name: min(groups, key=_built_in_first) for name, groups in found.items() if groups} | _VIRTUAL
 
 
 def _built_in_first(group: str) -> tuple[bool, bool, bool, str]:
@@ -170,6 +204,8 @@ def _built_in_first(group: str) -> tuple[bool, bool, bool, str]:
 
 
 def _is_namespaced(asked: Verb) -> bool:
+    if asked.resource.partition("/")[0] in ("users", "groups", "uids", "userextras"):
+        return False
     outside = {pair for power in POWERS for target in power.targets if not target.scoped for pair in target.resources}
     outside |= {(kind.group, kind.plural) for kind in KINDS.values() if not kind.namespaced and not _is_space(kind)}
     whole = (asked.group, asked.resource.partition("/")[0])

@@ -44,13 +44,32 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,255}\b"),
     ("an Azure storage key", r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}"),
     ("a JWT", r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{10,2000}"),
+    ("a Slack webhook", r"\bhooks\.slack\.com/(?:services|workflows)/T[A-Za-z0-9]{6,20}/[A-Za-z0-9/]{20,80}"),
+    ("a DigitalOcean token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
+    ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{34}\b"),
+    ("a registry login", r"\"auths\"\s{0,5}:(?s:.{0,500}?)\"auth\"\s{0,5}:\s{0,5}\"[A-Za-z0-9+/]{8,1000}={0,2}\""),
+    (
+        "a basic authorization",
+        r"\b[Aa]uthorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?Basic (?=[a-z+/]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{8,1000}={0,2}",
+    ),
+    # BEGIN … PRIVATE KEY in base64: plain, RSA, EC, OPENSSH, ENCRYPTED.
+    (
+        "a private key",
+        r"LS0tLS1CRUdJTi(?:BQUklWQVRFIEtFWS|BSU0EgUFJJVkFURSBLRVkt|BFQyBQUklWQVRFIEtFWS"
+        r"|BPUEVOU1NIIFBSSVZBVEUgS0VZ|BFTkNSWVBURUQgUFJJVkFURSBLRVkt)",
+    ),
     (
         "a password in an URL",
-        r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{1,100}:[^\s/:@$<>{}\"'*]{3,200}@[\w.\[-]",
+        r"\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{0,100}:[^\s/:@$<>{}\"'*]{3,200}@[\w.\[-]",
+    ),
+    ("a password in a connection string", r"\b[\w.-]{1,64}:[^\s:@$<>{}\"'*]{3,200}@(?:tcp|unix)\("),
+    (
+        "a password in a connection string",
+        r"[?&;]\s{0,3}(?:[Pp]assword|PASSWORD|[Pp]wd|PWD)=[^\s&;$<>{}\"'*]{3,200}",
     ),
 )
 _WORDS = (
-    r"[a-z0-9]{0,20}pass(?:word|wd|phrase)s?|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
+    r"[a-z0-9]{0,20}pass(?:word|wd|phrase)s?|(?:db|ldap|mail|pg|root|sql|ssh|smtp|user)pass|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
     r"|shared|account|batch|storage|master|license|ssh)_?keys?|key_content|erlang_cookie|pwd|pass(?=$)"
 )
 _NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}(?:$|[_.-])")
@@ -64,16 +83,22 @@ _ABOUT = re.compile(
     r"lifetime|duration|timeout|interval|length|size|count|limit|enabled|disabled|enable|disable|required|type|mode|issuer"
     r"|audience|algorithm|alg|namespace|ref|id|ids|arn|version|policy|policies|provider|store|backend|header|field|prefix"
     r"|suffix|format|scope|scopes|class|manager|rotation|refresh|public|mount|volume|key_id|resource|template|hash|salt"
-    r"|bucket|region|cache|max|min|per|rate|budget)s?$"
+    r"|bucket|region|cache|max|min|per|rate|budget|reviewer)s?$"
+    # The name of a Secret rather than what it holds; the number of a model's tokens.
+    r"|(?:^|[_.-])(?:existing|image_?pull|pull|tls|ssl|ca|cert|certificate)_secrets?$"
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_SECRET = re.compile(
-    r"^(?:|true|false|yes|no|on|off|null|none|nil|~|\d{1,5}|\*+|x{1,4}\.{3}|changeme_not)$"
-    r"|[$%]\(|\$\{|\$[A-Z_]+$|\{\{|^<[^>]*>$|^(?:/|\./|file:|https?://[^@]*$|vault:|ref\+|arn:|projects/|secret(?:ref)?:|valueFrom)",
+    r"^(?:|true|false|yes|no|on|off|null|none|nil|~|\d{1,5}|\*+|x{1,4}\.{3}|\.+|todo|tbd|placeholder"
+    r"|[\[(]?(?:redacted|masked|hidden)[\])]?|your[_-].*|replace[_-].*|insert[_-].*|%\w+%|@\w+@|__\w+__)$"
+    r"|[$%]\(|\$\{|\$[A-Z_]+$|\{\{|^<[^>]*>$|^(?:/|\./|file:|https?://[^@]*$|vault:|ref\+|arn:|projects/|secret(?:ref)?:"
+    r"|valueFrom|env:|op://|ssm:|secretsmanager:|awssm:|gcpsm:|azurekeyvault:|keyvault:|ENC\["
+    r"|ssh-(?:rsa|dss|ed25519) |ecdsa-sha2-)",
     re.IGNORECASE,
 )
 _ASSIGNMENT = re.compile(r"""^\s{0,40}(?:export\s+)?["']?([A-Za-z][\w.-]{0,100})["']?\s{0,20}[:=]\s{0,20}(.*)$""")
 
+_ITEM = re.compile(r"^\s{0,40}- ")  # an item of a YAML list
 # A pair of JSON within a line, and an element of XML.
 _WITHIN = re.compile(
     r""""([A-Za-z][\w.-]{0,100})"\s{0,5}:\s{0,5}"([^"\\\s]{1,500})\"|<([A-Za-z][\w.-]{0,100})>([^<>\s]{1,500})</\3>"""
@@ -84,10 +109,14 @@ _WITHIN = re.compile(
 # of a cluster holds none: first the one character, which is a single memchr, then what stands around it.
 _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("A", ("AKIA", "ASIA", "ABIA", "ACCA", "AIza", "AccountKey=")),
-    ("_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "_live_", "npm_")),
+    ("_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "_live_", "npm_", "_v1_", "hf_")),
+    ("LS0tLS1CRUdJTi", ("LS0tLS1CRUdJTi",)),
+    ('"auths"', ('"auths"',)),
+    ("Basic ", ("uthorization",)),
     ("-", ("PRIVATE KEY", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "xox", "pypi-AgE", "sk-")),
-    (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ")),
-    ("@", ("://",)),
+    (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ", "hooks.slack.com/")),
+    ("@", ("://", "@tcp(", "@unix(")),
+    ("=", ("assword=", "PASSWORD=", "wd=", "WD=")),
 )
 _NAME_SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("p", ("pass", "pwd")),
@@ -138,6 +167,8 @@ def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | N
     if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
         return None
     text = value.strip().strip("\"'")
+    if text.isdigit() and plain.endswith("tokens"):
+        return None
     if _NO_SECRET.search(text) and not (_DIGITS.fullmatch(text) and _PASSWORD.search(plain)):
         return None
     return Credential("a literal", len(text), name)
@@ -151,7 +182,10 @@ def in_text(value: str) -> Iterator[Credential]:
     if not any(mark in value for mark in "\n=:<") or not may_hold_name(value[:LONGEST]):
         return
     for line in value[:LONGEST].split("\n", _MOST_LINES)[:_MOST_LINES]:
-        if not may_hold_name(line) or line.lstrip()[:1] in ("#", ";", "/", "!", "-"):
+        if not may_hold_name(line):
+            continue
+        line = _ITEM.sub("", line, 1)
+        if line.lstrip()[:1] in ("#", ";", "/", "!", "-"):
             continue
         match = _ASSIGNMENT.match(line) if len(line) <= 2000 else None
         if match is None:

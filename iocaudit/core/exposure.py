@@ -10,7 +10,10 @@ from iocaudit.core.network.model import covers_every_address, read_networks
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, strings, text
 
-_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_RANGES = (
+    "service.beta.kubernetes.io/load-balancer-source-ranges",
+    "service.beta.kubernetes.io/azure-allowed-ip-ranges",
+)
 _AWS = "service.beta.kubernetes.io/aws-load-balancer-"
 _INTERNAL: dict[str, tuple[str, ...]] = {
     f"{_AWS}scheme": ("internal",),
@@ -40,11 +43,12 @@ def service_type(service: Resource) -> str:
 
 
 def source_ranges(service: Resource) -> list[str]:
-    """The CIDRs that may reach its load balancer: the field, else the older annotation."""
+    """The CIDRs that may reach its load balancer: the field, else an annotation."""
     ranges = strings(lookup(service.raw, "spec", "loadBalancerSourceRanges"))
     if ranges:
         return ranges
-    return [value.strip() for value in text(service.annotations.get(_RANGES)).split(",") if value.strip()]
+    named = (text(service.annotations.get(name)).split(",") for name in _RANGES)
+    return [value.strip() for values in named for value in values if value.strip()]
 
 
 def are_limited(ranges: Iterable[str]) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from iocaudit.core.kinds import SERVICE_ACCOUNT
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.rbac.subjects import Subject
-from iocaudit.core.shape import lookup, mappings
+from iocaudit.core.shape import lookup, mappings, text
 from iocaudit.core.world import World
 
 
@@ -45,7 +45,14 @@ def token_mount(pod: PodSpec, world: World) -> Mount:
 def _projects_token(pod: PodSpec) -> bool:
     """Whether a projected volume holds a token for the API server (none that is for another audience)."""
     return any(
-        source.get("serviceAccountToken") is not None and not lookup(source, "serviceAccountToken", "audience")
+        source.get("serviceAccountToken") is not None and _is_for_api(source["serviceAccountToken"])
         for volume in pod.volumes
         for source in mappings(lookup(volume, "projected", "sources"))
     )
+
+
+def _is_for_api(token: object) -> bool:
+    """Whether the API server takes it: unset, the audience is its own, which nearly every cluster calls after the
+    Service ``kubernetes.default``."""
+    audience = text(lookup(token, "audience"))
+    return not audience or "kubernetes.default" in audience

@@ -4,19 +4,19 @@ A RoleBinding or ClusterRoleBinding states one; an RBACDefinition of rbac-manage
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, RBAC_DEFINITION, ROLE, ROLE_BINDING
 from iocaudit.core.label_selector import selects
-from iocaudit.core.rbac.defaults import default_role, is_bootstrap, is_default_rule, is_unaltered
+from iocaudit.core.rbac.defaults import bootstrap_subjects, default_role, is_default_rule, is_unaltered
 from iocaudit.core.rbac.roles import effective_rules, selectors_of
 from iocaudit.core.rbac.rules import Rule
 from iocaudit.core.rbac.subjects import Subject, subjects_in
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import mapping, mappings, text
+from iocaudit.core.shape import items, mapping, mappings, text
 from iocaudit.core.world import World
 
 BINDINGS = (CLUSTER_ROLE_BINDING, ROLE_BINDING, RBAC_DEFINITION)
@@ -98,7 +98,8 @@ def _named(raw: object, prefix: str) -> Iterator[Named]:
 
 
 def _defined(resource: Resource) -> Iterator[Binding]:
-    """The bindings of an RBACDefinition. Source: rbac-manager, docs/rbacdefinitions.md."""
+    """The bindings of an RBACDefinition. Sources: rbac-manager, docs/rbacdefinitions.md and its parser: a selector
+    goes before a namespace, an empty one is none, and without either there is no binding."""
     for index, entry in enumerate(mappings(resource.raw.get("rbacBindings"))):
         name = text(entry.get("name"))
         prefix = f"rbacBindings{paths.key(name) if name else f'[{index}]'}."
@@ -108,9 +109,11 @@ def _defined(resource: Resource) -> Iterator[Binding]:
         for narrow in mappings(entry.get("roleBindings")):
             cluster_role, role = text(narrow.get("clusterRole")), text(narrow.get("role"))
             kind, name = ("ClusterRole", cluster_role) if cluster_role else ("Role", role)
-            namespace = text(narrow.get("namespace"))
-            selector = None if namespace else mapping(narrow.get("namespaceSelector"))
-            yield Binding(resource, kind, name, namespace or None, named, selector)
+            namespace, selector = text(narrow.get("namespace")), mapping(narrow.get("namespaceSelector"))
+            if isinstance(selector.get("matchLabels"), dict) or items(selector.get("matchExpressions")):
+                yield Binding(resource, kind, name, None, named, selector)
+            elif namespace:
+                yield Binding(resource, kind, name, namespace, named)
 
 
 class Bound(NamedTuple):
@@ -167,8 +170,15 @@ def _resolve(binding: Binding, world: World) -> Bound:
     return Bound(title, effective_rules(role, world, near), problem, role)
 
 
-def is_clusters_own(binding: Binding, bound: Bound) -> bool:
-    """Whether a binding is one every cluster starts with, and its role holds no more than it did then."""
-    if not is_bootstrap(binding.resource):
-        return False
-    return binding.role_name == "cluster-admin" or bound.source is None or is_unaltered(bound.source, bound.rules)
+def without_clusters_own(binding: Binding, bound: Bound) -> Binding:
+    """A binding without the subjects it has in every cluster, as long as its role holds no more than it does there."""
+    own = bootstrap_subjects(binding.resource)
+    if not own:
+        return binding
+    if (
+        binding.role_name != "cluster-admin"
+        and bound.source is not None
+        and not is_unaltered(bound.source, bound.rules)
+    ):
+        return binding
+    return replace(binding, named=tuple(named for named in binding.named if named.subject.text not in own))

@@ -6,7 +6,6 @@ from a fresh Kubernetes 1.36 control plane by ``python -m devcluster.default_rol
 """
 
 import json
-from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 
@@ -130,19 +129,15 @@ def is_unaltered(role: Resource, rules: tuple[Rule, ...]) -> bool:
     return all(is_default_rule(role, rule) for rule in rules)
 
 
-def is_bootstrap(binding: Resource) -> bool:
-    """Whether a binding is one every cluster starts with, by name, namespace, role and subjects."""
+def bootstrap_subjects(binding: Resource) -> frozenset[str]:
+    """The subjects (their texts) that a binding of this name, namespace and role has in every cluster."""
     known = _known().get(_key(binding))
     if known is None or (binding.kind is ROLE_BINDING) != (known.kind is ROLE_BINDING):
-        return False
+        return frozenset()
     if any(_reference(binding, part) != _reference(known, part) for part in ("kind", "name")):
-        return False
-    return set(_subjects(binding)) == set(_subjects(known))
+        return frozenset()
+    return frozenset(subject.text for _, subject in subjects_in(known.raw.get("subjects")))
 
 
 def _reference(binding: Resource, part: str) -> str:
     return text(lookup(binding.raw, "roleRef", part))
-
-
-def _subjects(binding: Resource) -> Iterator[str]:
-    return (subject.text for _, subject in subjects_in(binding.raw.get("subjects")))

@@ -7,20 +7,26 @@ enter a pod as it. Sources: as for ``powers``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from iocaudit.core.kinds import NAMESPACE, PODS, SERVICE_ACCOUNT
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, Binding
-from iocaudit.core.rbac.graph import Held, RbacGraph, graph_of
-from iocaudit.core.rbac.powers import EXEC, SIGNER_NAMES, WORKLOADS_CREATED, powers_of
-from iocaudit.core.rbac.rules import RBAC_GROUP, Rule, is_everything
+from iocaudit.core.kinds import NAMESPACE, POD, PODS, SECRET, SERVICE_ACCOUNT
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, Binding
+from iocaudit.core.rbac.grants import CHANGES, EDITS, Grants, meet, with_bindable
+from iocaudit.core.rbac.graph import Held, RbacGraph, graph_of, not_read
+from iocaudit.core.rbac.powers import SIGNER_NAMES, USER_SIGNER_NAMES, WORKLOADS_CREATED, powers_of
+from iocaudit.core.rbac.rules import RBAC_GROUP, READS, is_everything
 from iocaudit.core.rbac.subjects import MASTERS, Subject
+from iocaudit.core.shape import text
 from iocaudit.core.world import World
 
 _ADMISSION = "admissionregistration.k8s.io"
-_CERTIFICATES = "certificates.k8s.io"
-_CHANGES = ("create", "update", "patch")
+_SESSIONS = (
+    (("get", "create"), "pods/exec"),
+    (("get", "create"), "pods/attach"),
+    (EDITS, "pods/ephemeralcontainers"),
+)
+"""What runs a command in a pod; ``pods/portforward`` and ``pods/proxy`` only talk to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +46,6 @@ class Outcome:
 
     steps: tuple[Step, ...]
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Grants:
-    """What one identity holds, asked request by request."""
-
-    held: tuple[Held, ...]
-
-    def find(self, verbs: Iterable[str], group: str, resource: str, *, wide: bool | None = None) -> Held | None:
-        """A binding that gives one of the verbs. ``wide`` True: cluster-wide; False: in a namespace only."""
-        return next(self.all(verbs, group, resource, wide=wide), None)
-
-    def all(self, verbs: Iterable[str], group: str, resource: str, *, wide: bool | None = None) -> Iterator[Held]:
-        asked = tuple(verbs)
-        for held in self.held:
-            here = wide is None or held.binding.is_clusterwide is wide
-            if here and any(rule.allows(verb, group, resource) for rule in held.bound.rules for verb in asked):
-                yield held
-
-    def rules(self, test: Callable[[Rule, bool], bool]) -> Iterator[tuple[Held, Rule]]:
-        for held in self.held:
-            for rule in held.bound.rules:
-                if test(rule, held.binding.is_clusterwide):
-                    yield held, rule
 
 
 def way_to_cluster_admin(start: Subject, world: World) -> Outcome:
@@ -93,148 +75,235 @@ def _back(came: dict[Subject, Step | None], subject: Subject) -> tuple[Step, ...
 
 
 class _Search:
-    """What one search keeps: a namespace whose every ServiceAccount was reached is not walked again."""
+    """What one search keeps: who was reached as a whole (a namespace's ServiceAccounts, those of its pods, every
+    user) is not walked again."""
 
     def __init__(self, graph: RbacGraph, world: World) -> None:
         self.graph = graph
         self.world = world
-        self.problems: dict[str, None] = {}
+        self.problems = dict.fromkeys(not_read(world, (*BINDINGS, SERVICE_ACCOUNT, NAMESPACE, POD)))
         self._taken: set[str] = set()
-        self._used: dict[str, set[str]] | None = None
+        self._entered: set[str] = set()
+        self._acted_as_all = False
+        self._everywhere: list[str] | None = None
+        self._used: dict[str, dict[str, list[str]]] | None = None
+        self._kept: dict[tuple[str, str], list[str]] | None = None
+        self._homes: dict[str, list[str]] | None = None
 
     def steps(self, subject: Subject) -> Iterator[Step]:
         """The steps from one identity: first to cluster-admin itself, then to others."""
         if subject.text == MASTERS:
             yield Step(subject, "bypasses RBAC", None, "", None)
             return
-        held = tuple(self.graph.held(subject, self.world))
-        for one in held:
-            if one.bound.problem is not None:
-                self.problems[one.bound.problem] = None
-        grants = _Grants(held)
+        grants = with_bindable(Grants.of(self.graph.held(subject, self.world)), self.world)
+        for held in grants.held:
+            if held.bound.problem is not None:
+                self.problems[held.bound.problem] = None
         yield from _at_once(subject, grants)
         yield from self._by_accounts(subject, grants)
-
-    def _by_accounts(self, subject: Subject, grants: _Grants) -> Iterator[Step]:
-        for verbs, group, resource, how in (
-            (("impersonate",), "", "serviceaccounts", "impersonates"),
-            (("create",), "", "serviceaccounts/token", "mints a token of"),
-        ):
-            for held, rule in grants.rules(_giving(verbs, group, resource)):
-                yield from self._accounts(subject, how, held, rule.names)
-        for held, rule in grants.rules(_giving(("impersonate",), "", "users", wide=True)):
-            for text in list(self.graph.by_subject):
-                kind, _, name = text.partition(":")
-                if kind == "User" and (not rule.names or name in rule.names):
-                    yield Step(subject, "impersonates", held.binding, held.bound.role, Subject(kind, name))
-        for held, _ in grants.rules(lambda rule, wide: WORKLOADS_CREATED in powers_of(rule, clusterwide=wide)):
-            yield from self._accounts(subject, "runs a pod as", held)
-        for held in grants.all(("bind",), RBAC_GROUP, "clusterroles"):
-            for other in grants.all(_CHANGES, RBAC_GROUP, "rolebindings"):
-                if held.binding.is_clusterwide or other.binding.namespace == held.binding.namespace:
-                    yield from self._accounts(
-                        subject, "binds itself to cluster-admin in its namespace, and mints a token of", other
-                    )
-        for held in grants.all(("escalate",), RBAC_GROUP, "roles", wide=False):
-            yield from self._accounts(subject, "widens its own role, and mints a token of", held)
-        for held in grants.all(("create",), "", "secrets"):
-            if grants.find(("get", "list", "watch"), "", "secrets") is not None:
-                yield from self._accounts(subject, "has a token put into a Secret that it reads, of", held)
+        yield from self._by_impersonation(subject, grants)
         yield from self._by_entering(subject, grants)
+        yield from self._by_secrets(subject, grants)
 
-    def _by_entering(self, subject: Subject, grants: _Grants) -> Iterator[Step]:
-        for held, _ in grants.rules(lambda rule, wide: EXEC in powers_of(rule, clusterwide=wide)):
-            for namespace in self._namespaces(held.binding):
-                for name in sorted(self._in_use().get(namespace, ())):
-                    account = Subject("ServiceAccount", name, namespace)
-                    yield Step(subject, "enters a pod that runs as", held.binding, held.bound.role, account)
-        for held in grants.all(("get", "list", "watch"), "", "secrets"):
-            yield from self._accounts(subject, "reads Secrets, and there a token (if one is kept) of", held, last=True)
+    def _by_accounts(self, subject: Subject, grants: Grants) -> Iterator[Step]:
+        for verb, resource, how in (
+            ("impersonate", "serviceaccounts", "impersonates"),
+            ("create", "serviceaccounts/token", "mints a token of"),
+        ):
+            for held, rule in grants.giving((verb,), "", resource):
+                yield from self._accounts(subject, how, held, held.binding, rule.names)
+        for held, rule in grants.rules:
+            if WORKLOADS_CREATED in powers_of(rule, clusterwide=held.binding.is_clusterwide):
+                yield from self._accounts(subject, "runs a pod as", held, held.binding)
+        for held, rule in grants.giving(("bind",), RBAC_GROUP, "clusterroles"):
+            if rule.names:
+                continue  # those roles count as held
+            for other, _ in grants.giving(CHANGES, RBAC_GROUP, "rolebindings"):
+                where = meet(held.binding, other.binding, self.world)
+                if where is not None:
+                    how = "binds itself to cluster-admin in its namespace, and mints a token of"
+                    yield from self._accounts(subject, how, other, where)
+        for held in grants.held:
+            binding = held.binding
+            if binding.role_kind == "Role" and binding.namespace is not None and _widens(grants, held, self.world):
+                yield from self._accounts(subject, "widens its own role, and mints a token of", held, binding)
+        for held, _ in grants.giving(("create",), "", "secrets"):
+            for other, _ in grants.giving(READS, "", "secrets"):
+                where = meet(held.binding, other.binding, self.world)
+                if where is not None:
+                    how = "has a token put into a Secret that it reads, of"
+                    yield from self._accounts(subject, how, held, where)
+
+    def _by_impersonation(self, subject: Subject, grants: Grants) -> Iterator[Step]:
+        for held, rule in grants.giving(("impersonate",), "", "users", wide=True):
+            if self._acted_as_all:
+                break
+            self._acted_as_all = not rule.names
+            names = rule.names or [name for text in self.graph.by_subject if (name := _user(text))]
+            for name in names:
+                yield Step(subject, "impersonates", held.binding, held.bound.role, Subject("User", name))
+        if grants.acts_as_somebody:
+            for held, rule in grants.giving(("impersonate",), "", "groups", wide=True):
+                for name in sorted(rule.names):
+                    group = Subject("Group", name)
+                    yield Step(subject, "impersonates a member of", held.binding, held.bound.role, group)
+
+    def _by_entering(self, subject: Subject, grants: Grants) -> Iterator[Step]:
+        for verbs, resource in _SESSIONS:
+            for held, rule in grants.giving(verbs, "", resource):
+                yield from self._pods(subject, "enters a pod that runs as", held, rule.names)
+        for held, rule in grants.giving(("get", "create"), "", "nodes/proxy", wide=True):
+            if rule.names:
+                how = "runs commands through the kubelet of a node, in a pod that runs as"
+                yield from self._pods(subject, how, held)
+        for held, _, signers in grants.certifies():
+            if signers & SIGNER_NAMES:
+                how = "has itself certified as a node, and takes the token of its pods, which run as"
+                yield from self._pods(subject, how, held)
+
+    def _by_secrets(self, subject: Subject, grants: Grants) -> Iterator[Step]:
+        for held, rule in grants.giving(READS, "", "secrets"):
+            how = "reads Secrets, and there a token (if one is kept) of"
+            if rule.names:
+                yield from self._by_named_secrets(subject, held, rule.names)
+            else:
+                yield from self._accounts(subject, how, held, held.binding)
+
+    def _by_named_secrets(self, subject: Subject, held: Held, names: frozenset[str]) -> Iterator[Step]:
+        """Named Secrets hold the token of those whom they say, as far as Secrets are known (in files)."""
+        if self._kept is None:
+            self._kept = {}
+            for secret in self.world.all(SECRET):
+                account = text(secret.annotations.get("kubernetes.io/service-account.name"))
+                if account:
+                    space = self.world.namespace_of(secret) or ""
+                    self._kept.setdefault((secret.name, account), []).append(space)
+        for (name, account), spaces in self._kept.items():
+            for space in spaces:
+                if name in names and held.binding.holds_in(space, self.world):
+                    how = f"reads Secret {name}, and there a token of"
+                    to = Subject("ServiceAccount", account, space)
+                    yield Step(subject, how, held.binding, held.bound.role, to)
 
     def _accounts(
-        self, subject: Subject, how: str, held: Held, names: frozenset[str] = frozenset(), *, last: bool = False
+        self, subject: Subject, how: str, held: Held, where: Binding, names: frozenset[str] = frozenset()
     ) -> Iterator[Step]:
-        for namespace in self._namespaces(held.binding):
-            if namespace in self._taken:
-                continue
-            if not names and not last:
-                self._taken.add(namespace)
+        """A step to each ServiceAccount, or to those of some names, where a binding holds."""
+        if names:
+            for name in sorted(names):
+                for namespace in self._spaces_of(name):
+                    if namespace not in self._taken and where.holds_in(namespace, self.world):
+                        account = Subject("ServiceAccount", name, namespace)
+                        yield Step(subject, how, held.binding, held.bound.role, account)
+            return
+        for namespace in self._namespaces(where, self._taken):
+            self._taken.add(namespace)
             accounts = dict(self.graph.accounts.get(namespace, {}))
             for resource in self.world.of(SERVICE_ACCOUNT, namespace):
                 accounts.setdefault(resource.name, Subject("ServiceAccount", resource.name, namespace))
             accounts.setdefault("default", Subject("ServiceAccount", "default", namespace))
-            for name, account in accounts.items():
-                if not names or name in names:
-                    yield Step(subject, how, held.binding, held.bound.role, account)
+            for account in accounts.values():
+                yield Step(subject, how, held.binding, held.bound.role, account)
 
-    def _namespaces(self, binding: Binding) -> list[str]:
+    def _pods(self, subject: Subject, how: str, held: Held, names: frozenset[str] = frozenset()) -> Iterator[Step]:
+        """A step to the ServiceAccount of each pod, or of those of some names, where a binding holds."""
+        for namespace in self._namespaces(held.binding, self._entered):
+            if not names:
+                self._entered.add(namespace)
+            used = self._in_use().get(namespace, {})
+            found = (used.get(owner, ()) for name in names for owner in _makers(name)) if names else used.values()
+            for name in dict.fromkeys(account for accounts in found for account in accounts):
+                account = Subject("ServiceAccount", name, namespace)
+                yield Step(subject, how, held.binding, held.bound.role, account)
+
+    def _namespaces(self, binding: Binding, but: set[str]) -> list[str]:
         """The namespaces in which a binding holds, as far as somebody is there; kube-system first."""
         if binding.namespace is not None:
-            return [binding.namespace]
-        known = {ADMIN_NAMESPACE, *self.graph.accounts, *self.graph.group_namespaces}
-        known |= {resource.name for resource in self.world.all(NAMESPACE)}
-        ordered = sorted(known, key=lambda name: (name != ADMIN_NAMESPACE, name))
-        return [name for name in ordered if binding.holds_in(name, self.world)]
+            return [binding.namespace] if binding.namespace not in but else []
+        if self._everywhere is None:
+            known = {ADMIN_NAMESPACE, *self.graph.accounts, *self.graph.group_namespaces}
+            known |= {resource.name for resource in self.world.all(NAMESPACE)}
+            self._everywhere = sorted(known, key=lambda name: (name != ADMIN_NAMESPACE, name))
+        if len(but) >= len(self._everywhere) and but.issuperset(self._everywhere):
+            return []
+        return [name for name in self._everywhere if name not in but and binding.holds_in(name, self.world)]
 
-    def _in_use(self) -> dict[str, set[str]]:
-        """The ServiceAccounts that pods run as, by namespace."""
+    def _spaces_of(self, name: str) -> list[str]:
+        """The namespaces where a ServiceAccount of that name may hold anything of its own or by its group."""
+        if self._homes is None:
+            self._homes = {}
+            for namespace, accounts in self.graph.accounts.items():
+                for account in accounts:
+                    self._homes.setdefault(account, []).append(namespace)
+        return sorted({*self._homes.get(name, ()), *self.graph.group_namespaces})
+
+    def _in_use(self) -> dict[str, dict[str, list[str]]]:
+        """Namespace to the name of a pod, or of what makes pods, to the ServiceAccounts it runs as."""
         if self._used is None:
             self._used = {}
             for kind in PODS:
                 for resource in self.world.all(kind):
                     namespace = self.world.namespace_of(resource)
                     if namespace is not None:
-                        self._used.setdefault(namespace, set()).update(pod.service_account for pod in resource.pods)
+                        accounts = self._used.setdefault(namespace, {}).setdefault(resource.name, [])
+                        accounts += (pod.service_account for pod in resource.pods)
         return self._used
 
 
-def _giving(verbs: tuple[str, ...], group: str, resource: str, *, wide: bool = False) -> Callable[[Rule, bool], bool]:
-    return lambda rule, clusterwide: (
-        (clusterwide or not wide) and any(rule.allows(verb, group, resource) for verb in verbs)
+def _makers(pod: str) -> Iterator[str]:
+    """The names that a pod of this name, or what made it, may have: controllers add to their own after a dash."""
+    while pod:
+        yield pod
+        pod = pod.rpartition("-")[0]
+
+
+def _user(words: str) -> str:
+    kind, _, name = words.partition(":")
+    return name if kind == "User" else ""
+
+
+def _widens(grants: Grants, role: Held, world: World) -> bool:
+    """Whether it may give the Role by which it holds something more than it holds itself."""
+    name, space = role.binding.role_name, role.binding.namespace or ""
+    return all(
+        any(held.binding.holds_in(space, world) for held, _ in grants.giving(verbs, RBAC_GROUP, "roles", name=name))
+        for verbs in (("escalate",), EDITS)
     )
 
 
-def _at_once(subject: Subject, grants: _Grants) -> Iterator[Step]:
+def _at_once(subject: Subject, grants: Grants) -> Iterator[Step]:
     """The steps that end at cluster-admin."""
 
     def step(held: Held, how: str) -> Step:
         return Step(subject, how, held.binding, held.bound.role, None)
 
+    wide = [held for held in grants.held if held.binding.is_clusterwide]
     for held in grants.held:
         if held.binding.is_clusterwide and is_everything(held.bound.rules):
             yield step(held, "holds every right")
         if held.subject.text == MASTERS:
             yield step(held, "bypasses RBAC")
-    pairs = (
-        (("bind",), "clusterroles", _CHANGES, "clusterrolebindings", "binds itself to cluster-admin"),
-        (("escalate",), "clusterroles", ("update", "patch"), "clusterroles", "gives its own role every right"),
-    )
-    for verbs, resource, changes, changed, how in pairs:
-        held_or_none = grants.find(verbs, RBAC_GROUP, resource, wide=True)
-        if held_or_none is not None and grants.find(changes, RBAC_GROUP, changed, wide=True) is not None:
-            yield step(held_or_none, how)
-    users = grants.find(("impersonate",), "", "users", wide=True)
-    if users is not None:
-        for held, rule in grants.rules(_giving(("impersonate",), "", "groups", wide=True)):
+    if is_everything(rule for held in wide for rule in held.bound.rules):
+        yield step(wide[0], "holds every right by several bindings together")
+    for held, rule in grants.giving(("bind",), RBAC_GROUP, "clusterroles", wide=True):
+        if not rule.names and grants.may(CHANGES, RBAC_GROUP, "clusterrolebindings"):
+            yield step(held, "binds itself to cluster-admin")
+    own = {held.binding.role_name for held in wide}
+    for held, rule in grants.giving(("escalate",), RBAC_GROUP, "clusterroles", wide=True):
+        for name in own & rule.names if rule.names else own:
+            if grants.may(EDITS, RBAC_GROUP, "clusterroles", name=name):
+                yield step(held, "gives its own role every right")
+    if grants.acts_as_somebody:
+        for held, rule in grants.giving(("impersonate",), "", "groups", wide=True):
             if not rule.names or "system:masters" in rule.names:
                 yield step(held, "impersonates a member of Group system:masters")
-    node = grants.find(("get", "create"), "", "nodes/proxy", wide=True)
-    if node is not None:
-        yield step(node, "runs commands in every pod through the kubelets, those of the control plane included")
-    yield from _by_certificates(grants, step)
+    for held, rule in grants.giving(("get", "create"), "", "nodes/proxy", wide=True):
+        if not rule.names:
+            how = "runs commands in every pod through the kubelets, those of the control plane included"
+            yield step(held, how)
+    for held, verb, signers in grants.certifies():
+        if signers & USER_SIGNER_NAMES:
+            yield step(held, f"{verb}s a client certificate of its own making, for any user")
     for resource in ("mutatingwebhookconfigurations", "mutatingadmissionpolicies"):
-        hook = grants.find(_CHANGES, _ADMISSION, resource, wide=True)
-        if hook is not None:
-            yield step(hook, f"rewrites what others send ({resource}), such as the subjects of a binding")
-
-
-def _by_certificates(grants: _Grants, step: Callable[[Held, str], Step]) -> Iterator[Step]:
-    if grants.find(("create",), _CERTIFICATES, "certificatesigningrequests", wide=True) is None:
-        return
-    for verb, subresource in (("approve", "approval"), ("sign", "status")):
-        resource = f"certificatesigningrequests/{subresource}"
-        if grants.find(("update", "patch"), _CERTIFICATES, resource, wide=True) is None:
-            continue
-        for held, rule in grants.rules(_giving((verb,), _CERTIFICATES, "signers", wide=True)):
-            if not rule.names or rule.names & SIGNER_NAMES:
-                yield step(held, f"{verb}s a client certificate of its own making, for any user")
+        for held, _ in grants.giving(CHANGES, _ADMISSION, resource, wide=True):
+            yield step(held, f"rewrites what others send ({resource}), such as the subjects of a binding")

@@ -6,9 +6,10 @@ only what is bound to it, and what aggregates it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from iocaudit.core.kinds import Kind
 from iocaudit.core.rbac.bindings import BINDINGS, Binding, Bound, bindings_in, resolve
 from iocaudit.core.rbac.defaults import default_bindings
 from iocaudit.core.rbac.rules import Rule
@@ -25,6 +26,13 @@ class Held(NamedTuple):
     subject: Subject
 
 
+def identity(subject: Subject, binding: Binding, default_namespace: str) -> Subject:
+    """Whom a binding names: a ServiceAccount without a namespace is of the binding's own."""
+    if subject.kind != "ServiceAccount" or subject.namespace:
+        return subject
+    return Subject(subject.kind, subject.name, binding.namespace or default_namespace)
+
+
 class RbacGraph:
     """The bindings of a world. Make one by ``graph_of``."""
 
@@ -37,10 +45,8 @@ class RbacGraph:
         """The namespaces whose ServiceAccounts some binding names as a group."""
         for binding in bindings:
             for named in binding.named:
-                subject = named.subject
+                subject = identity(named.subject, binding, default_namespace)
                 if subject.kind == "ServiceAccount":
-                    if not subject.namespace:
-                        subject = Subject(subject.kind, subject.name, binding.namespace or default_namespace)
                     self.accounts.setdefault(subject.namespace, {})[subject.name] = subject
                 elif subject.text.startswith(ACCOUNTS_OF):
                     self.group_namespaces.add(subject.text.removeprefix(ACCOUNTS_OF))
@@ -91,6 +97,12 @@ def graph_of(world: World) -> RbacGraph:
     return world.memo("rbac-graph", BINDINGS, build)
 
 
+def not_read(world: World, kinds: Iterable[Kind]) -> list[str]:
+    """What of these kinds may be missing here, in words: an answer that needs them is none without."""
+    reasons = ((kind, world.incomplete(kind)) for kind in kinds)
+    return [f"not all {kind.plural} are known here ({reason})" for kind, reason in reasons if reason is not None]
+
+
 class Verb(NamedTuple):
     """A request: a verb on a resource of a group (perhaps one object), or on a URL outside the resources."""
 
@@ -125,7 +137,7 @@ def who_can(
     Only the bindings that were read count, not those that every cluster has beside them.
     """
     found: list[Grant] = []
-    problems: dict[str, None] = {}
+    problems = dict.fromkeys(not_read(world, BINDINGS))
     for binding in graph_of(world).bindings:
         if binding.resource.origin.source == "default" or not binding.named:
             continue
@@ -139,5 +151,6 @@ def who_can(
         if rules:
             names = {name for rule in rules for name in rule.names}
             only = frozenset(names) if all(rule.names for rule in rules) else frozenset[str]()
-            found += [Grant(named.subject, binding, bound.role, only) for named in binding.named]
+            whom = (identity(named.subject, binding, world.default_namespace) for named in binding.named)
+            found += [Grant(subject, binding, bound.role, only) for subject in whom]
     return found, list(problems)

@@ -16,9 +16,13 @@ from iocaudit.core.rbac.rules import RBAC_GROUP, WRITES, Rule
 _CERTIFICATES = "certificates.k8s.io"
 _MODIFY = ("create", "update", "patch")
 _HTTP = ("get", "create", "update", "patch", "delete")
-_SIGNERS = ("kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet")
-SIGNER_NAMES = frozenset({"kubernetes.io/*", "kubernetes.io/legacy-unknown", *_SIGNERS})
-"""Names by which a rule on signers takes in those whose certificates the API server accepts from clients."""
+USER_SIGNER_NAMES = frozenset(
+    {"kubernetes.io/*", "kubernetes.io/legacy-unknown", "kubernetes.io/kube-apiserver-client"}
+)
+"""Names by which a rule on signers takes in those that certify any user."""
+SIGNER_NAMES = USER_SIGNER_NAMES | {"kubernetes.io/kube-apiserver-client-kubelet"}
+"""Names by which a rule on signers takes in those whose certificates the API server accepts from clients: the one for
+kubelets certifies nodes only."""
 
 Resource = tuple[str, str]
 """Group and plural, the latter with its subresource."""

@@ -4,12 +4,18 @@ Source: Kubernetes, Using RBAC Authorization, "Aggregated ClusterRoles": the con
 every ClusterRole that one of the selectors matches; as it does so for each of them, nesting unites them all.
 """
 
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.label_selector import selects
 from iocaudit.core.rbac.defaults import default_cluster_roles
 from iocaudit.core.rbac.rules import Rule, rules_of
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mappings
+from iocaudit.core.shape import Json, items, lookup, mapping, mappings
 from iocaudit.core.world import World
 
 
@@ -26,31 +32,101 @@ def effective_rules(role: Resource, world: World, near: Resource) -> tuple[Rule,
     if not selectors_of(role):
         return rules_of(role)
 
-    def build() -> tuple[Rule, ...]:
-        labelled = _labelled(world, near)
-        found: dict[Rule, None] = {}
-        seen = {role.name}
-        waiting = [role]
-        while waiting:
-            one = waiting.pop()
-            found.update(dict.fromkeys(rules_of(one)))
-            for selector in selectors_of(one):
-                for other in labelled:
-                    if other.name not in seen and selects(selector, other.labels):
-                        seen.add(other.name)
-                        waiting.append(other)
-        return tuple(found)
-
-    key = ("rbac-aggregated", role.name, role.origin.source)
-    return world.memo(key, (CLUSTER_ROLE,), build, near=near)
-
-
-def _labelled(world: World, near: Resource) -> list[Resource]:
-    """The ClusterRoles there are. A selector that matches an unlabelled one (by NotIn) aggregates it as well."""
-
-    def build() -> list[Resource]:
+    def build() -> _Aggregation:
         present = world.all(CLUSTER_ROLE, near=near)
-        names = {role.name for role in present}
-        return present + [role for role in default_cluster_roles() if role.name not in names]
+        names = {one.name for one in present}
+        return _Aggregation([*present, *(one for one in default_cluster_roles() if one.name not in names)])
 
-    return world.memo("rbac-cluster-roles", (CLUSTER_ROLE,), build, near=near)
+    return world.memo("rbac-aggregation", (CLUSTER_ROLE,), build, near=near).rules_of(role.name)
+
+
+class _Node(NamedTuple):
+    """A ClusterRole by name, or a selector as JSON, which many roles may share."""
+
+    text: str
+    is_selector: bool = False
+
+
+class _Aggregation:
+    """ClusterRoles by what aggregates them. What was asked for once is kept, as is what it took to answer."""
+
+    def __init__(self, roles: Iterable[Resource]) -> None:
+        self._roles = {role.name: role for role in roles}
+        self._rules: dict[_Node, tuple[Rule, ...]] = {}
+        self._by_label: dict[tuple[str, str], list[Resource]] = {}
+        for role in self._roles.values():
+            for name, value in role.labels.items():
+                self._by_label.setdefault((name, value if isinstance(value, str) else ""), []).append(role)
+
+    def rules_of(self, name: str) -> tuple[Rule, ...]:
+        """The rules of a role and of all it aggregates.
+
+        Tarjan's algorithm, without recursion: roles that aggregate each other hold the same rules, and are told so
+        together, so that a crowd of them costs no more than a list of them.
+        """
+        start = _Node(name)
+        if start in self._rules:
+            return self._rules[start]
+        order: dict[_Node, int] = {start: 0}
+        lowest: dict[_Node, int] = {start: 0}
+        open_nodes = [start]
+        path: list[tuple[_Node, Iterator[_Node]]] = [(start, iter(self._leads_to(start)))]
+        while path:
+            node, following = path[-1]
+            for one in following:
+                if one in self._rules:
+                    continue
+                if one not in order:
+                    order[one] = lowest[one] = len(order)
+                    open_nodes.append(one)
+                    path.append((one, iter(self._leads_to(one))))
+                    break
+                lowest[node] = min(lowest[node], order[one])
+            else:
+                path.pop()
+                if path:
+                    before = path[-1][0]
+                    lowest[before] = min(lowest[before], lowest[node])
+                if lowest[node] == order[node]:
+                    at = _last(open_nodes, node)
+                    self._close(open_nodes[at:])
+                    del open_nodes[at:]
+        return self._rules[start]
+
+    def _close(self, nodes: list[_Node]) -> None:
+        """Tell nodes that lead to each other what they hold; whatever else they lead to is known by now."""
+        found: dict[Rule, None] = {}
+        for node in sorted(nodes):
+            if not node.is_selector:
+                found.update(dict.fromkeys(rules_of(self._roles[node.text])))
+        for node in sorted(nodes):
+            for one in self._leads_to(node):
+                found.update(dict.fromkeys(self._rules.get(one, ())))
+        rules = tuple(found)
+        for node in nodes:
+            self._rules[node] = rules
+
+    def _leads_to(self, node: _Node) -> list[_Node]:
+        if not node.is_selector:
+            selectors = selectors_of(self._roles[node.text])
+            return [_Node(json.dumps(one, sort_keys=True, default=str), True) for one in selectors]
+        selector: Json = json.loads(node.text)
+        return [_Node(role.name) for role in self._candidates(selector) if selects(selector, role.labels)]
+
+    def _candidates(self, selector: Json) -> Iterable[Resource]:
+        """The roles a selector may match: few where it asks for the value of a label."""
+        for name, value in mapping(selector.get("matchLabels")).items():
+            return self._by_label.get((name, value if isinstance(value, str) else ""), ())
+        for one in mappings(selector.get("matchExpressions")):
+            if one.get("operator") == "In" and isinstance(one.get("key"), str):
+                values = {value if isinstance(value, str) else "" for value in items(one.get("values"))}
+                return [role for value in sorted(values) for role in self._by_label.get((one["key"], value), ())]
+        return self._roles.values()
+
+
+def _last(nodes: list[_Node], node: _Node) -> int:
+    """Where a node stands, looked for from the end, where it nearly always is."""
+    at = len(nodes) - 1
+    while nodes[at] != node:
+        at -= 1
+    return at

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import mappings, strings
+from iocaudit.core.shape import items, mappings, strings
 
 RBAC_GROUP = "rbac.authorization.k8s.io"
 READS = frozenset({"get", "list", "watch"})
@@ -33,7 +33,8 @@ class Rule:
     def of(raw: Mapping[str, Any]) -> "Rule":
         return Rule(
             frozenset(strings(raw.get("verbs"))),
-            frozenset(strings(raw.get("apiGroups"))),
+            # A null in a list decodes to "", which here is a group: the core one.
+            frozenset("" if group is None else group for group in items(raw.get("apiGroups")) if _is_text(group)),
             frozenset(strings(raw.get("resources"))),
             frozenset(strings(raw.get("resourceNames"))),
             frozenset(strings(raw.get("nonResourceURLs"))),
@@ -95,6 +96,10 @@ class Rule:
         if "*" not in self.groups or "*" not in self.resources or self.names:
             return frozenset()
         return self.verbs | _EVERY_VERB if "*" in self.verbs else self.verbs
+
+
+def _is_text(group: object) -> bool:
+    return group is None or isinstance(group, str)
 
 
 def is_everything(rules: Iterable[Rule]) -> bool:

@@ -11,7 +11,9 @@ ANONYMOUS = frozenset(
 )
 """Whoever reaches the API server: a user of the first name, in a group of the second. The other way about nobody is
 meant today; whoever writes it means them all the same."""
-EVERYBODY = frozenset({"Group:system:authenticated", "Group:system:serviceaccounts"})
+_AUTHENTICATED = "Group:system:authenticated"
+_ACCOUNTS = "Group:system:serviceaccounts"
+EVERYBODY = frozenset({_AUTHENTICATED, _ACCOUNTS})
 """Everybody inside."""
 MASTERS = "Group:system:masters"
 ACCOUNTS_OF = "Group:system:serviceaccounts:"
@@ -39,14 +41,14 @@ class Subject(NamedTuple):
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The texts of the groups it is in whatever anyone binds; empty for a group."""
+        """The texts of the groups it is in whatever anyone binds; for a group, those all of its members are in."""
         if self.kind == "ServiceAccount":
-            return ("Group:system:serviceaccounts", f"{ACCOUNTS_OF}{self.namespace}", "Group:system:authenticated")
-        if self.kind != "User":
-            return ()
+            return (_ACCOUNTS, f"{ACCOUNTS_OF}{self.namespace}", _AUTHENTICATED)
         if self.text == "User:system:anonymous":
             return ("Group:system:unauthenticated",)
-        return ("Group:system:authenticated",)
+        if self.kind not in ("User", "Group") or self.text in ("Group:system:unauthenticated", _AUTHENTICATED):
+            return ()
+        return (_ACCOUNTS, _AUTHENTICATED) if self.text.startswith(ACCOUNTS_OF) else (_AUTHENTICATED,)
 
     @property
     def is_everyone(self) -> bool:

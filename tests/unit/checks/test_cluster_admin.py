@@ -89,7 +89,7 @@ def test_the_clusters_own_binding_and_what_only_looks_like_it() -> None:
     own = binding("cluster-admin", "cluster-admin", "Group:system:masters")
     assert not run(CHECK, own).found
     more = binding("cluster-admin", "cluster-admin", "Group:system:masters", "User:mallory")
-    assert severities(run(CHECK, more)) == ["critical", "critical"]
+    assert [found.hit.path for found in run(CHECK, more).found] == ['subjects["mallory"]']
     copied = binding("copy", "cluster-admin", "Group:system:masters")
     copied.raw["metadata"]["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults"}
     assert severities(run(CHECK, copied)) == ["critical"]
@@ -122,6 +122,27 @@ def test_rbac_managers_definition_is_read_as_bindings() -> None:
         ("high", 'rbacBindings["bots"].subjects["bot"]'),
         ("critical", 'rbacBindings["bots"].subjects["bot"]'),
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("namespaceSelector: {matchLabels: {team: shop}}", ["high"]),
+        ("namespace: shop, namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}", ["critical"]),
+        ("namespace: shop, namespaceSelector: {}", ["high"]),
+        ("namespace: kube-system, namespaceSelector: {matchExpressions: []}", ["critical"]),
+        ("namespaceSelector: {matchLabels: {}}", ["critical"]),
+        ("namespaceSelector: {}", []),
+        ("note: none", []),
+    ],
+)
+def test_where_rbac_manager_binds(where: str, expected: list[str]) -> None:
+    text = DEFINITION.split("- name: admins", maxsplit=1)[0]
+    entry = (
+        f"- {{name: a, subjects: [{{kind: User, name: a}}], roleBindings: [{{clusterRole: cluster-admin, {where}}}]}}"
+    )
+    (definition,) = objects(text + entry)
+    assert severities(run(CHECK, definition)) == expected
 
 
 def test_openshifts_older_group() -> None:

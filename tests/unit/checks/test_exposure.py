@@ -72,6 +72,10 @@ def test_node_ports(kind: str, hits: int) -> None:
         ("{type: LoadBalancer, loadBalancerSourceRanges: ['::/0']}", "{}", "medium"),
         ("{type: LoadBalancer, loadBalancerSourceRanges: [128.0.0.0/1, ' 0.0.0.0/1 ']}", "{}", "medium"),
         ("{type: LoadBalancer, loadBalancerSourceRanges: [128.0.0.0/1]}", "{}", None),
+        ("{type: LoadBalancer, loadBalancerSourceRanges: [0.0.0.0/1, 128.0.0.0/1]}", "{}", "medium"),
+        ("{type: LoadBalancer, loadBalancerSourceRanges: [0.0.0.0/1, 128.0.0.0/2]}", "{}", None),
+        ("{type: LoadBalancer, loadBalancerSourceRanges: ['::/1', '8000::/1']}", "{}", "medium"),
+        ("{type: LoadBalancer}", "{service.beta.kubernetes.io/azure-allowed-ip-ranges: 10.0.0.0/8}", None),
         ("{type: LoadBalancer}", "{service.beta.kubernetes.io/load-balancer-source-ranges: 10.0.0.0/8}", None),
         ("{type: LoadBalancer}", "{service.beta.kubernetes.io/azure-load-balancer-internal: 'true'}", "low"),
         ("{type: LoadBalancer}", "{service.beta.kubernetes.io/azure-load-balancer-internal: 'false'}", "medium"),
@@ -160,6 +164,8 @@ def test_a_plain_listener_hits_unless_it_merely_redirects() -> None:
     assert len(messages("ingress-without-tls", f"{GATEWAY}---{route('http')}")) == 1
     (said,) = messages("ingress-without-tls", GATEWAY, incomplete={HTTP_ROUTE: "forbidden"})
     assert said.startswith("skipped: ")
+    (said,) = messages("ingress-without-tls", redirecting, incomplete={HTTP_ROUTE: "forbidden"})
+    assert said.startswith("skipped: ")
 
 
 @pytest.mark.parametrize(
@@ -225,6 +231,10 @@ def test_wildcard_hostnames_of_routes() -> None:
         ("nginx.ingress.kubernetes.io/auth-url", "https://auth.example/check?rd=$escaped_request_uri", False),
         ("nginx.ingress.kubernetes.io/auth-url", "http://example.com/#;}}}\n\nssl_engine ../../../x", True),
         ("nginx.ingress.kubernetes.io/auth-url", "http://example.com/#\\n", True),
+        ("nginx.ingress.kubernetes.io/auth-url", "http://example.com/#\nx", True),
+        ("nginx.ingress.kubernetes.io/whitelist-source-range", "10.0.0.0/8,\n172.16.0.0/12", False),
+        ("nginx.org/lb-method", "round_robin; } location /x {", True),
+        ("nginx.org/rewrites", "serviceName=a rewrite=/;serviceName=b rewrite=/b/", False),
         ("nginx.ingress.kubernetes.io/auth-url", 'http://example.com/"', True),
         ("nginx.ingress.kubernetes.io/mirror-target", "https://m.example/$request_uri", False),
         ("nginx.ingress.kubernetes.io/mirror-target", "https://m.example/;", True),
@@ -241,6 +251,14 @@ def test_wildcard_hostnames_of_routes() -> None:
 def test_snippets_and_injected_values(name: str, value: str, hit: bool) -> None:
     text = ingress(f"{{rules: [{rule('a.example')}]}}", json.dumps({name: value}))
     assert bool(messages("ingress-snippet", text)) is hit
+
+
+def test_a_credential_in_a_value_is_not_repeated() -> None:
+    value = "http://shop:hunter22@auth.example/;"
+    for name in ("auth-url", "auth-snippet"):
+        report = audited("ingress-snippet", ingress("{}", json.dumps({f"nginx.ingress.kubernetes.io/{name}": value})))
+        (found,) = report.found
+        assert "hunter22" not in found.message + found.hit.evidence
 
 
 @pytest.mark.parametrize(

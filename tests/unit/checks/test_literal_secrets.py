@@ -15,6 +15,7 @@ from tests.unit.checks.judge import Json, container, evidence, judge, places, po
 # Put together here, so that no scanner takes this file for a leak.
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"
 GITHUB = "ghp_" + "a1B2" * 9
+KEYS = ("", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED ")
 JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + "." + "dozjgNryP4J3jVmNHl0w5N"
 
 
@@ -29,6 +30,17 @@ JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + "." + 
         (JWT, "a JWT"),
         ("postgres://shop:hunter22@db.example/shop", "a password in an URL"),
         ("AccountKey=" + "A" * 86 + "==", "an Azure storage key"),
+        ("redis://:hunter22@redis:6379/0", "a password in an URL"),
+        ("AMQP://shop:hunter%2022@rabbit", "a password in an URL"),
+        ("shop:hunter22@tcp(db:3306)/shop", "a password in a connection string"),
+        ("Server=db;User Id=sa;Password=hunter22;Encrypt=true", "a password in a connection string"),
+        ("jdbc:postgresql://db/shop?user=shop&password=hunter22", "a password in a connection string"),
+        ("https://hooks.slack.com/services/" + "T0000000/B0000000/" + "a1" * 12, "a Slack webhook"),
+        ("dop_v1_" + "0a" * 32, "a DigitalOcean token"),
+        ("hf_" + "aB" * 17, "a Hugging Face token"),
+        ('{"auths": {"hooli.com": {"auth": "c2hvcDpodW50ZXIyMg=="}}}', "a registry login"),
+        ("Authorization: Basic c2hvcDpodW50ZXIyMg==", "a basic authorization"),
+        *((base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY-----".encode()).decode(), "a private key") for kind in KEYS),
     ],
 )
 def test_formats(value: str, kind: str) -> None:
@@ -46,6 +58,15 @@ def test_formats(value: str, kind: str) -> None:
         "postgres://shop:$(DB_PASSWORD)@db/shop",
         "postgres://shop:${DB_PASSWORD}@db/shop",
         "http://user@host/",
+        "Server=db;User Id=sa;Password=${PASSWORD};Encrypt=true",
+        "jdbc:postgresql://db/shop?user=shop&password=<password>",
+        "shop:$(DB_PASSWORD)@tcp(db:3306)/shop",
+        '{"auths": {"hooli.com": {"auth": ""}}, "mode": "required"}',
+        '{"auth": "required"}',
+        "Authorization: Basic authentication",
+        "https://hooks.slack.com/services/<token>",
+        base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode(),
+        base64.b64encode(b"-----BEGIN PUBLIC KEY-----").decode(),
         "AKIAshort",
         "eyJhbGci",
     ],
@@ -67,6 +88,8 @@ def test_what_only_looks_like_one(value: str) -> None:
         "oauth.token",
         "PGPASSWORD",
         "SMTP_PASS",
+        "SSHPASS",
+        "dbpass",
         "SSH_KEY",
         "dbPassword2",
         "token01",
@@ -98,6 +121,21 @@ def test_names_of_credentials(name: str) -> None:
         ("REQUIRE_PASSWORD", "1"),
         ("PASS_THROUGH", "all"),
         ("BYPASS", "all"),
+        ("DB_PASSWORD", "REDACTED"),
+        ("DB_PASSWORD", "[redacted]"),
+        ("DB_PASSWORD", "your-password-here"),
+        ("DB_PASSWORD", "REPLACE_ME"),
+        ("DB_PASSWORD", "TODO"),
+        ("DB_PASSWORD", "@PASSWORD@"),
+        ("DB_PASSWORD", "%PASSWORD%"),
+        ("DB_PASSWORD", "__PASSWORD__"),
+        ("AUTH_TOKEN", "op://vault/shop/token"),
+        ("DB_PASSWORD", "ENC[AES256_GCM,data:x]"),
+        ("SSH_KEY", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5"),
+        ("TLS_SECRET", "shop-tls"),
+        ("existingSecret", "shop"),
+        ("imagePullSecrets", "registry"),
+        ("NUM_TOKENS", "128000"),
     ],
 )
 def test_names_and_values_that_are_none(name: str, value: str) -> None:
@@ -145,9 +183,29 @@ def test_binary_data_is_read_by_format() -> None:
     assert places(judge("secret-in-configmap", config)) == ['binaryData["tls.key"]']
 
 
+def test_binary_data_that_is_text_is_read_as_text() -> None:
+    held = {
+        "app.conf": b"color=red\npassword=correct-horse\n",
+        "db_password": b"correct-horse",
+        "x": b"\xff" + AWS.encode(),
+    }
+    config: Json = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "binaryData": {name: base64.b64encode(value).decode() for name, value in held.items()},
+    }
+    assert places(judge("secret-in-configmap", config)) == [f'binaryData["{name}"]' for name in held]
+
+
 def test_a_configuration_file_is_read_line_by_line() -> None:
     lines = ["# password=old", "color=red", "password=some_secret", "secretName: db", "aws_secret_access_key = MY-KEY"]
     assert [found.name for found in in_text("\n".join(lines))] == ["password", "aws_secret_access_key"]
+
+
+def test_an_item_of_a_list_is_read_and_an_option_is_not() -> None:
+    lines = ["users:", "  - password: correct-horse", "--password=correct-horse", "-- password: x"]
+    assert [found.length for found in in_text("\n".join(lines))] == [13]
 
 
 def test_a_config_map_and_an_environment_never_show_the_value() -> None:

@@ -11,6 +11,7 @@ from iocaudit.engine.policy import PolicySet
 from tests.unit.checks.judge import Json, evidence, judge, places
 
 PEM = b"-----BEGIN CERTIFICATE-----\n"
+BUNDLE = base64.b64encode(PEM).decode()
 CATALOGUE = builtin_catalogue()
 ALL = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["*"], "scope": "*"}
 
@@ -48,6 +49,9 @@ def test_what_the_operator_writes_has_no_hole() -> None:
         ({"rules": []}, "rules"),
         ({"rules": [{**ALL, "apiVersions": ["v0"]}]}, "rules"),
         ({"rules": [{**ALL, "scope": "Cluster"}]}, "rules"),
+        ({"rules": [{**ALL, "resources": ["*"]}]}, "rules"),
+        ({"clientConfig": {"service": {"path": "/validate/system/"}, "caBundle": BUNDLE}}, "clientConfig"),
+        ({"clientConfig": {"url": "https://x/validate/system", "caBundle": BUNDLE}}, "clientConfig"),
         ({"rules": [{**ALL, "operations": ["DELETE"]}]}, "rules"),
     ],
 )
@@ -59,6 +63,19 @@ def test_each_hole(change: Json, field: str) -> None:
 
 def test_a_rule_for_everything_has_no_hole() -> None:
     assert judge("admission-bypass", written(rules=[ALL])) == []
+
+
+def test_a_subresource_that_carries_the_kind_needs_a_rule_too() -> None:
+    rules = [{**ALL, "resources": ["*", "pods/resize"]}]
+    assert evidence(judge("admission-bypass", written(rules=rules))) == ["Pod/ephemeralcontainers"]
+    for name in ("pods/ephemeralcontainers", "pods/*", "*/ephemeralcontainers"):
+        assert judge("admission-bypass", written(rules=[{**ALL, "resources": ["*", "pods/resize", name]}])) == []
+
+
+def test_a_bundle_over_several_lines_is_usable() -> None:
+    folded = BUNDLE[:20] + "\n  " + BUNDLE[20:]
+    client = {"service": {"namespace": "iocaudit", "path": "/validate"}, "caBundle": folded}
+    assert judge("admission-bypass", written(clientConfig=client)) == []
 
 
 def test_documented_namespaces_may_be_left_out() -> None:

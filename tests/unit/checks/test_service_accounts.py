@@ -88,6 +88,8 @@ def test_without_a_token_there_is_no_power() -> None:
     assert run(POWER, pod(extra=projected), bound).found
     vault = projected.replace("{path: token}", "{path: token, audience: vault}")
     assert not run(POWER, pod(extra=vault), bound).found
+    spelled = projected.replace("{path: token}", "{path: token, audience: https://kubernetes.default.svc}")
+    assert run(POWER, pod(extra=spelled), bound).found
 
 
 def test_what_is_not_known_is_skipped() -> None:

@@ -59,6 +59,33 @@ def test_who_can_as_json() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "word", ["Deployment", "deployment", "deploy", "deployments", "deployments.apps", "deploy.apps"]
+)
+def test_a_resource_may_be_written_as_its_kind_or_short(word: str) -> None:
+    done = rbac("who-can", "create", word, "-")
+    assert done.returncode == 0, done.stderr
+    assert "User alice" in done.stdout
+
+
+def test_everything_and_what_is_impersonated_can_be_asked_for() -> None:
+    for verb, resource in (("*", "*"), ("impersonate", "users"), ("impersonate", "userextras/scopes")):
+        done = rbac("who-can", verb, resource, "-")
+        assert done.returncode == 0, done.stderr
+        assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == ["shop/bot"], resource
+    core = WORLD.replace(
+        "apiGroups: [apps], resources: [deployments], verbs: [create]",
+        'apiGroups: [""], resources: ["*"], verbs: ["*"]',
+    )
+    assert "alice" not in rbac("who-can", "*", "*", "-", text=core).stdout
+
+
+def test_an_account_without_a_namespace_is_of_the_bindings() -> None:
+    local = WORLD.replace("{kind: User, name: alice}", "{kind: ServiceAccount, name: ci}")
+    assert "ServiceAccount shop/ci " in rbac("who-can", "create", "deployments", "-", text=local).stdout
+    assert rbac("path", "ServiceAccount:shop:ci", "-", text=local).returncode == 1
+
+
 def test_path_step_by_step() -> None:
     done = rbac("path", "alice", "-")
     assert done.returncode == 1, done.stderr

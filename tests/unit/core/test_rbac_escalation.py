@@ -1,8 +1,12 @@
 """Every way to cluster-admin, and what only looks like one."""
 
+import time
+
 import pytest
 
+from iocaudit.core.kinds import ROLE_BINDING
 from iocaudit.core.rbac.escalation import Outcome, way_to_cluster_admin
+from iocaudit.core.rbac.graph import Verb, who_can
 from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
@@ -12,6 +16,14 @@ RBAC = "rbac.authorization.k8s.io"
 CERTIFICATES = "certificates.k8s.io"
 ALICE = Subject("User", "alice")
 BOT = binding("bot", "cluster-admin", "ServiceAccount:shop/bot")
+(POD,) = objects(
+    """
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: shop}
+spec: {serviceAccountName: bot, containers: []}
+"""
+)
 
 
 def way(*resources: Resource, start: Subject = ALICE) -> Outcome:
@@ -32,6 +44,9 @@ AT_ONCE: list[list[Json]] = [
     [rule("escalate,patch", "clusterroles", RBAC)],
     [rule("impersonate", "users,groups")],
     [rule("impersonate", "users"), rule("impersonate", "groups", names="system:masters")],
+    [rule("impersonate", "serviceaccounts"), rule("impersonate", "groups", names="system:masters")],
+    [rule("bind", "clusterroles", RBAC, "cluster-admin"), rule("create", "clusterrolebindings", RBAC)],
+    [rule("escalate,patch", "clusterroles", RBAC, "r")],
     [rule("get", "nodes/proxy")],
     [
         rule("create", "certificatesigningrequests", CERTIFICATES),
@@ -49,6 +64,15 @@ def test_in_one_step_bound_in_the_whole_cluster_and_not_in_one_namespace(rules: 
     assert not way(*of(*rules, namespace="shop")).steps
 
 
+def test_in_one_step_by_several_bindings_together() -> None:
+    reads = role("reads", rule("get,list,watch", "*", "*"))
+    writes = role("writes", rule("create,update,patch,delete", "*", "*"))
+    mine, others = (binding("b", "writes", f"User:{who}") for who in ("alice", "bob"))
+    hows = [way(reads, writes, binding("a", "reads", "User:alice"), b).steps[0].how for b in (mine, others)]
+    assert hows[0] == "holds every right by several bindings together"
+    assert hows[1].startswith("runs commands in every pod")
+
+
 @pytest.mark.parametrize(
     "rules",
     [
@@ -62,7 +86,17 @@ def test_in_one_step_bound_in_the_whole_cluster_and_not_in_one_namespace(rules: 
             rule("update", "certificatesigningrequests/approval", CERTIFICATES),
             rule("approve", "signers", CERTIFICATES, "example.org/mine"),
         ],
+        [
+            rule("create", "certificatesigningrequests", CERTIFICATES),
+            rule("update", "certificatesigningrequests/approval", CERTIFICATES),
+            rule("approve", "signers", CERTIFICATES, "kubernetes.io/kube-apiserver-client-kubelet"),
+        ],
         [rule("get,list,watch", "pods,nodes,configmaps")],
+        [rule("bind", "clusterroles", RBAC, "view"), rule("create", "clusterrolebindings", RBAC)],
+        [rule("escalate", "clusterroles", RBAC, "other"), rule("patch", "clusterroles", RBAC)],
+        [rule("escalate", "clusterroles", RBAC), rule("patch", "clusterroles", RBAC, "other")],
+        [rule("impersonate", "users", names="bob"), rule("impersonate", "groups", names="developers")],
+        [rule("get", "nodes/proxy", names="worker-1")],
     ],
     ids=str,
 )
@@ -82,6 +116,117 @@ BY_ACCOUNT: list[list[Json]] = [
 ]
 
 
+NOT_BY_ACCOUNT: list[list[Json]] = [
+    [rule("get", "secrets", names="tls")],
+    [rule("create", "pods/portforward"), rule("get", "pods/proxy")],
+    [rule("escalate", "roles", RBAC)],
+    [rule("patch", "roles", RBAC)],
+    [rule("bind", "clusterroles", RBAC, "view"), rule("create", "rolebindings", RBAC)],
+]
+
+
+@pytest.mark.parametrize("rules", NOT_BY_ACCOUNT, ids=str)
+def test_what_reaches_no_account(rules: list[Json]) -> None:
+    assert not way(BOT, POD, *of(*rules, namespace="shop")).steps
+
+
+def test_secrets_made_in_one_namespace_and_read_in_another_are_no_way() -> None:
+    apart = [
+        role("make", rule("create", "secrets")),
+        role("read", rule("get", "secrets")),
+        binding("make", "make", "User:alice", namespace="shop"),
+        binding("read", "read", "User:alice", namespace="else"),
+    ]
+    assert not way(BOT, *apart).steps
+
+
+def test_a_named_secret_is_a_way_where_it_holds_a_token() -> None:
+    (secret,) = objects(
+        """
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata: {name: old, namespace: shop, annotations: {kubernetes.io/service-account.name: bot}}
+"""
+    )
+    assert len(way(BOT, secret, *of(rule("get", "secrets", names="old"), namespace="shop")).steps) == 2
+    assert not way(BOT, secret, *of(rule("get", "secrets", names="other"), namespace="shop")).steps
+    assert not way(BOT, secret, *of(rule("get", "secrets", names="old"), namespace="else")).steps
+
+
+def test_by_a_role_it_may_bind() -> None:
+    minter = role("minter", rule("create", "serviceaccounts/token"))
+    binder = [rule("bind", "clusterroles", RBAC, "minter"), rule("create", "rolebindings", RBAC)]
+    outcome = way(BOT, minter, *of(*binder, namespace="shop"))
+    assert outcome.steps[0].role == "ClusterRole r, which lets it bind ClusterRole minter"
+    assert outcome.steps[0].to == Subject("ServiceAccount", "bot", "shop")
+    assert not way(BOT, minter, *of(*binder, namespace="else")).steps
+    # Its RoleBindings in any namespace reach that one too, and nothing outside of namespaces.
+    assert way(BOT, minter, *of(*binder)).steps
+    assert not way(role("minter", rule("get", "nodes/proxy")), *of(*binder)).steps
+    # A Role is there only where it stands.
+    own = [rule("bind", "roles", RBAC), rule("create", "rolebindings", RBAC)]
+    local = role("local", rule("create", "pods"), namespace="shop")
+    assert way(BOT, local, *of(*own, namespace="shop")).steps
+    assert not way(BOT, local, *of(*own, namespace="else")).steps
+
+
+def test_by_widening_a_role_of_its_own() -> None:
+    editor = role("editor", rule("escalate,patch", "roles", RBAC), namespace="shop")
+    bound = binding("b", "editor", "User:alice", namespace="shop", role_kind="Role")
+    assert way(BOT, editor, bound).steps[0].how == "widens its own role, and mints a token of"
+    named = role("editor", rule("escalate,patch", "roles", RBAC, "other"), namespace="shop")
+    assert not way(BOT, named, bound).steps
+
+
+def test_by_a_group_whose_member_it_acts_as() -> None:
+    admins = binding("admins", "cluster-admin", "Group:admins")
+    acting = [rule("impersonate", "users", names="bob"), rule("impersonate", "groups", names="admins")]
+    assert way(admins, *of(*acting)).steps[0].to == Subject("Group", "admins")
+    assert not way(admins, *of(acting[1])).steps
+
+
+def test_what_everybody_holds_a_group_holds() -> None:
+    everybody = binding("all", "cluster-admin", "Group:system:authenticated")
+    accounts = binding("all", "cluster-admin", "Group:system:serviceaccounts")
+    assert way(everybody, start=Subject("Group", "dev")).steps
+    assert not way(everybody, start=Subject("Group", "system:unauthenticated")).steps
+    assert way(accounts, start=Subject("Group", "system:serviceaccounts:shop")).steps
+    assert not way(accounts, start=Subject("Group", "dev")).steps
+
+
+@pytest.mark.parametrize("names", ["p", "p-x7k2", "p-5d9f-x7k2"])
+def test_a_named_pod_is_that_or_one_made_by_its_name(names: str) -> None:
+    assert len(way(BOT, POD, *of(rule("create", "pods/exec", names=names), namespace="shop")).steps) == 2
+    assert not way(BOT, POD, *of(rule("create", "pods/exec", names="else"), namespace="shop")).steps
+
+
+def test_a_certified_node_takes_the_tokens_of_its_pods() -> None:
+    rules = [
+        rule("create", "certificatesigningrequests", CERTIFICATES),
+        rule("update", "certificatesigningrequests/approval", CERTIFICATES),
+        rule("approve", "signers", CERTIFICATES, "kubernetes.io/kube-apiserver-client-kubelet"),
+    ]
+    assert len(way(BOT, POD, *of(*rules)).steps) == 2
+    assert len(way(BOT, POD, *of(rule("get", "nodes/proxy", names="worker-1"))).steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("what", "resource"),
+    [("create", "serviceaccounts/token"), ("create", "pods/exec"), ("get", "secrets"), ("bind", "clusterroles")],
+)
+def test_two_thousand_accounts_in_a_row_are_walked_in_time(what: str, resource: str) -> None:
+    world = World()
+    for number in range(2000):
+        group = RBAC if what == "bind" else ""
+        rules = [rule(what, resource, group, f"x{number + 1}"), rule("create", "rolebindings", RBAC)]
+        world.put(role(f"x{number}", *rules))
+        world.put(binding(f"b{number}", f"x{number}", f"ServiceAccount:shop/x{number}", namespace="shop"))
+    start = time.process_time()
+    assert not way_to_cluster_admin(Subject("ServiceAccount", "x0", "shop"), world).steps
+    assert time.process_time() - start < 5
+
+
 @pytest.mark.parametrize("rules", BY_ACCOUNT, ids=str)
 def test_by_a_powerful_account_of_the_namespace(rules: list[Json]) -> None:
     outcome = way(BOT, *of(*rules, namespace="shop"))
@@ -94,16 +239,8 @@ def test_another_named_account_is_no_way() -> None:
 
 
 def test_by_entering_a_pod_that_runs_as_it() -> None:
-    (pod,) = objects(
-        """
-apiVersion: v1
-kind: Pod
-metadata: {name: p, namespace: shop}
-spec: {serviceAccountName: bot, containers: []}
-"""
-    )
     enter = of(rule("create", "pods/exec"), namespace="shop")
-    assert len(way(BOT, pod, *enter).steps) == 2
+    assert len(way(BOT, POD, *enter).steps) == 2
     assert not way(BOT, *enter).steps
 
 
@@ -147,3 +284,11 @@ def test_what_is_not_known_is_said() -> None:
     outcome = way(binding("b", "gone", "User:alice"))
     assert not outcome.steps
     assert "ClusterRole gone" in outcome.problems[0]
+
+
+def test_bindings_that_were_not_read_are_said() -> None:
+    world = World()
+    world.mark_incomplete(ROLE_BINDING, "forbidden")
+    said = "not all rolebindings are known here (forbidden)"
+    assert way_to_cluster_admin(ALICE, world) == Outcome((), (said,))
+    assert who_can(world, Verb("get", "", "pods")) == ([], [said])

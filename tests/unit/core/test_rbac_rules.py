@@ -36,6 +36,14 @@ def test_a_request_for_a_resource(held: Rule, asked: tuple[str, str, str], expec
     assert held.allows(*asked) is expected
 
 
+def test_a_null_group_is_the_core_one_and_no_group_is_none() -> None:
+    raw = {"resources": ["secrets"], "verbs": ["get"]}
+    assert Rule.of({**raw, "apiGroups": [None]}).allows("get", "", "secrets")
+    assert not Rule.of({**raw, "apiGroups": []}).allows("get", "", "secrets")
+    assert not Rule.of({**raw, "apiGroups": [3]}).allows("get", "", "secrets")
+    assert not Rule.of(raw).allows("get", "", "secrets")
+
+
 def test_names() -> None:
     held = rule("get", "", "secrets", "one,two")
     assert held.allows("get", "", "secrets", "one")
