@@ -13,6 +13,17 @@ _METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "own
 _SPEC = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "hostNetwork", "nodeName")
 
 
+_MARKS = frozenset(("container", "containerSet", "dag", "data", "http", "plugin", "resource", "script", "suspend"))
+"""Parts of a template of Argo Workflows that say what it is."""
+_KEPT = _MARKS.union(
+    _SPEC,
+    ("finally", "metadata", "name", "pipelineSpec", "pipelineTaskName", "podMetadata", "podSpecPatch", "podTemplate"),
+    ("steps", "taskPodTemplate", "taskRunSpecs", "taskRunTemplate", "taskServiceAccountName", "taskSpec", "tasks"),
+    ("templateDefaults", "templates", "workflowSpec"),
+)
+"""Of the parts that a controller makes pods of, those that say which pods there are, and what is looked up of them."""
+
+
 def slim(raw: Json, kind: Kind) -> Resource:
     """An object of a live cluster's world, without what no check looks up and what takes most of its room."""
     metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
@@ -35,7 +46,10 @@ def outline(resource: Resource) -> Resource:
         raw["status"] = {"phase": status["phase"]}
     kind = resource.kind
     for place in kind.pods if kind is not None else ():
-        _copy(resource.raw, raw, place.path, place.style == "template")
+        if place.style in ("template", "spec"):
+            _copy(resource.raw, raw, place.path, place.style == "template")
+        else:
+            raw["spec"] = _parts(resource.raw.get("spec"))
     return Resource(raw, resource.origin, kind=kind)
 
 
@@ -80,6 +94,23 @@ def _pod(value: Mapping[str, Any], is_template: bool) -> dict[str, Any]:
     if isinstance(value.get("spec"), dict):
         found["spec"] = _picked(value["spec"], _SPEC)
     return found
+
+
+def _parts(value: Any) -> Any:
+    """What a pod is composed of, without its containers: which of them there are is all that is left of those."""
+    if isinstance(value, list):
+        return [_parts(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _part(name, part) for name, part in value.items() if name in _KEPT}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name in _MARKS:
+        return {}
+    if name in ("metadata", "podMetadata"):
+        return _picked(mapping(value), ("labels",))
+    return _parts(value)
 
 
 def _picked(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -32,38 +32,30 @@ def _custom(group: str, version: str, name: str, plural: str, *at: PodAt | str, 
     return Kind(group, version, name, plural, namespaced, places)
 
 
-def _argo(*path: str) -> tuple[PodAt, ...]:
-    return (PodAt((*path, "templates", "[]"), "argo"), PodAt((*path, "templateDefaults"), "argo"))
-
-
-def _tekton(*path: str) -> tuple[PodAt, ...]:
-    return tuple(PodAt((*path, tasks, "[]", "taskSpec"), "tekton") for tasks in ("tasks", "finally"))
-
-
 _TRAINING = "spec.template.spec.replicatedJobs.[].template.spec.template"
 _RAY = ("headGroupSpec.template", "workerGroupSpecs.[].template")
 
 CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("argoproj.io", "v1alpha1", "Rollout", "rollouts", "spec.template"),
-    _custom("argoproj.io", "v1alpha1", "Workflow", "workflows", *_argo("spec")),
-    _custom("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates", *_argo("spec")),
+    _custom("argoproj.io", "v1alpha1", "Workflow", "workflows", PodAt(("spec",), "argo")),
+    _custom("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates", PodAt(("spec",), "argo")),
     _custom(
         "argoproj.io",
         "v1alpha1",
         "ClusterWorkflowTemplate",
         "clusterworkflowtemplates",
-        *_argo("spec"),
+        PodAt(("spec",), "argo"),
         namespaced=False,
     ),
-    _custom("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows", *_argo("spec", "workflowSpec")),
+    _custom("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows", PodAt(("spec", "workflowSpec"), "argo")),
     _custom("serving.knative.dev", "v1", "Service", "services", "spec.template"),
     _custom("serving.knative.dev", "v1", "Configuration", "configurations", "spec.template"),
     _custom("serving.knative.dev", "v1", "Revision", "revisions", PodAt(("spec",), "spec")),
     _custom("tekton.dev", "v1", "Task", "tasks", PodAt(("spec",), "tekton")),
     _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False),
-    _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec", "taskSpec"), "tekton")),
-    _custom("tekton.dev", "v1", "Pipeline", "pipelines", *_tekton("spec")),
-    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", *_tekton("spec", "pipelineSpec")),
+    _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec",), "tekton-run")),
+    _custom("tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec",), "tekton-pipeline")),
+    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", PodAt(("spec",), "tekton-pipeline-run")),
     _custom("kubeflow.org", "v1", "Notebook", "notebooks", "spec.template"),
     _custom("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", "spec.pytorchReplicaSpecs.*.template"),
     _custom("kubeflow.org", "v1", "TFJob", "tfjobs", "spec.tfReplicaSpecs.*.template"),
