@@ -20,6 +20,7 @@ _KEPT = _MARKS.union(
     ("finally", "metadata", "name", "pipelineSpec", "pipelineTaskName", "podMetadata", "podSpecPatch", "podTemplate"),
     ("steps", "taskPodTemplate", "taskRunSpecs", "taskRunTemplate", "taskServiceAccountName", "taskSpec", "tasks"),
     ("templateDefaults", "templates", "workflowSpec"),
+    ("driver", "executor", "explainer", "labels", "predictor", "spec", "template", "transformer", "workerSpec"),
 )
 """Of the parts that a controller makes pods of, those that say which pods there are, and what is looked up of them."""
 
@@ -110,7 +111,7 @@ def _part(name: str, value: Any) -> Any:
         return {}
     if name in ("metadata", "podMetadata"):
         return _picked(mapping(value), ("labels",))
-    return _parts(value)
+    return value if name == "labels" else _parts(value)
 
 
 def _picked(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

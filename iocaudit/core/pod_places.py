@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from iocaudit.core import paths
 from iocaudit.core.composed.argo import workflow_pods
+from iocaudit.core.composed.kserve import component_pods
 from iocaudit.core.composed.layers import item_path
+from iocaudit.core.composed.spark import spark_pods
 from iocaudit.core.composed.tekton import pipeline_pods, pipeline_run_pods, task_pods, task_run_pods
 from iocaudit.core.kinds import PodAt
 from iocaudit.core.kinds.kind import PodStyle
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
 _COMPOSED: Mapping[PodStyle, Callable[[Resource, Json, str], Iterator[PodSpec]]] = {
     "argo": workflow_pods,
+    "kserve": component_pods,
+    "spark": spark_pods,
     "tekton": task_pods,
     "tekton-run": task_run_pods,
     "tekton-pipeline": pipeline_pods,

@@ -82,7 +82,7 @@ def carried(pod: Json, kind: Kind, namespace: str = "shop") -> Json:
     found: Json = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
     for at in kind.pods:
         _merge(found, _reach(list(at.path), _part(pod, kind, at)))
-        if at.style not in ("template", "argo"):
+        if at.style not in ("template", "argo", "spark"):
             _merge(metadata, _metadata(pod))
     _complete(found, pod, kind)
     return found
@@ -101,9 +101,11 @@ def _part(pod: Json, kind: Kind, at: PodAt) -> Json:
         spec["restartPolicy"] = "Never"
     if at.style == "argo":
         return _workflow(spec, _metadata(pod))
+    if at.style == "spark":
+        return _spark(spec, _metadata(pod))
     if at.style.startswith("tekton"):
         return _tekton(spec, at.style, version=kind.version)
-    if at.style == "spec":
+    if at.style in ("spec", "kserve"):
         return dict(spec)
     metadata = _metadata(pod)
     metadata.setdefault("labels", {"app": NAME})
@@ -118,6 +120,18 @@ def _workflow(spec: Json, metadata: Json) -> Json:
     if left:
         whole["podSpecPatch"] = yaml.safe_dump(left)
     return {**whole, "templates": [{"name": "main", "metadata": metadata, **template, "container": container}]}
+
+
+def _spark(spec: Json, metadata: Json) -> Json:
+    """A driver with a pod template, but for what Spark sets itself: how much memory its main container has."""
+    resources = spec["containers"][0].get("resources", {})
+    memory = resources.get("limits", {}).get("memory") or resources.get("requests", {}).get("memory")
+    driver: Json = {"template": {"metadata": metadata, "spec": spec}}
+    if memory is not None:
+        driver["memory"] = str(memory).removesuffix("i").lower()
+    if cores := resources.get("requests", {}).get("cpu"):
+        driver["coreRequest"] = cores
+    return {"driver": driver}
 
 
 def _tekton(spec: Json, style: str, *, version: str) -> Json:

@@ -59,6 +59,7 @@ class Example:
 
 _TASKS = tuple(kind for kind in PODS if any(at.style in ("tekton", "tekton-pipeline") for at in kind.pods))
 _RUNS = tuple(kind for kind in PODS if any(at.style in ("tekton-run", "tekton-pipeline-run") for at in kind.pods))
+_SPARK = tuple(kind for kind in PODS if any(at.style == "spark" for at in kind.pods))
 _EVERYWHERE = tuple(kind for kind in PODS if not kind.namespaced)
 
 IMPOSSIBLE: dict[str, tuple[tuple[tuple[Kind, ...], str], ...]] = {
@@ -71,6 +72,7 @@ IMPOSSIBLE: dict[str, tuple[tuple[tuple[Kind, ...], str], ...]] = {
         }.items()
     },
     "host-network": ((_TASKS, "a TaskSpec of Tekton has no hostNetwork"),),
+    **dict.fromkeys(("memory-unlimited", "requests-missing"), ((_SPARK, "Spark always sets it"),)),
     "unsafe-sysctl": ((_TASKS, "a TaskSpec of Tekton has no sysctls"),),
     "preset-node": (
         (_TASKS, "a TaskSpec of Tekton has no tolerations"),

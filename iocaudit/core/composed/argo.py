@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core.composed.layers import Layers, Moved, item_path, real
 from iocaudit.core.composed.patch_text import UnreadableTextError, read_patch
+from iocaudit.core.composed.volumes import share_volumes
 from iocaudit.core.pod import PodSpec, Problem
 from iocaudit.core.shape import Json, mapping, mappings, text
 
@@ -68,7 +69,7 @@ def workflow_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec
             pods.append(_Composer(resource, spec, path, dict(defaults), f"{path}.templateDefaults").pod({}))
         else:
             pods.append(_Composer(resource, spec, path, {}, path).pod({}))
-    _share_volumes(pods, spec, path)
+    share_volumes(pods, spec.get("volumes"), f"{path}.volumes")
     yield from pods
 
 
@@ -171,20 +172,3 @@ class _Composer:
                 return
         if wanted not in _OWN or not patch.keys() <= _TRIFLES:
             parts.append(_Part(patch, list_name, patch_at))
-
-
-def _share_volumes(pods: list[PodSpec], spec: Json, path: str) -> None:
-    """Give each volume of the workflow to the pods that mount it: to the first where none does."""
-    volumes = spec.get("volumes")
-    if volumes is None or not pods:
-        return
-    if not isinstance(volumes, list):
-        pods[0].problems.append(Problem(f"{path}.volumes", "a list"))
-        return
-    mounted = [{text(m.get("name")) for c in pod.containers for m in c.volume_mounts} for pod in pods]
-    for index, volume in enumerate(volumes):
-        if isinstance(volume, dict):
-            name = text(volume.get("name"))
-            users = [pod for pod, names in zip(pods, mounted, strict=True) if name in names]
-            for pod in users or pods[:1]:
-                pod.take_volume(volume, item_path(f"{path}.volumes", volume, index))

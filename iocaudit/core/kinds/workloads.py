@@ -33,6 +33,8 @@ def _custom(group: str, version: str, name: str, plural: str, *at: PodAt | str, 
 
 
 _TRAINING = "spec.template.spec.replicatedJobs.[].template.spec.template"
+_SERVING = (PodAt(("spec",), "spec"), PodAt(("spec", "workerSpec"), "spec"))
+_SUBSETS = ("statefulSet", "advancedStatefulSet", "cloneSet", "deployment")
 _RAY = ("headGroupSpec.template", "workerGroupSpecs.[].template")
 
 CUSTOM_WORKLOADS: tuple[Kind, ...] = (
@@ -74,15 +76,17 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
         "spec.leaderWorkerTemplate.workerTemplate",
     ),
     _custom("ray.io", "v1", "RayCluster", "rayclusters", *(f"spec.{p}" for p in _RAY)),
-    _custom("ray.io", "v1", "RayJob", "rayjobs", *(f"spec.rayClusterSpec.{p}" for p in _RAY)),
+    _custom(
+        "ray.io", "v1", "RayJob", "rayjobs", *(f"spec.rayClusterSpec.{p}" for p in _RAY), "spec.submitterPodTemplate"
+    ),
     _custom("ray.io", "v1", "RayService", "rayservices", *(f"spec.rayClusterConfig.{p}" for p in _RAY)),
-    _custom("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", PodAt(("spec",), "spec")),
+    _custom("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", *_SERVING),
     _custom(
         "serving.kserve.io",
         "v1alpha1",
         "ClusterServingRuntime",
         "clusterservingruntimes",
-        PodAt(("spec",), "spec"),
+        *_SERVING,
         namespaced=False,
     ),
     _custom(
@@ -90,7 +94,7 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
         "v1beta1",
         "InferenceService",
         "inferenceservices",
-        *(PodAt(("spec", part), "spec") for part in ("predictor", "transformer", "explainer")),
+        *(PodAt(("spec", part), "kserve") for part in ("predictor", "transformer", "explainer")),
     ),
     _custom("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes", _TRAINING),
     _custom(
@@ -111,6 +115,30 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("apps.kruise.io", "v1alpha1", "CloneSet", "clonesets", "spec.template"),
     _custom("apps.kruise.io", "v1beta1", "StatefulSet", "statefulsets", "spec.template"),
     _custom("apps.kruise.io", "v1alpha1", "DaemonSet", "daemonsets", "spec.template"),
+    _custom("apps.kruise.io", "v1alpha1", "BroadcastJob", "broadcastjobs", "spec.template"),
+    _custom(
+        "apps.kruise.io",
+        "v1alpha1",
+        "AdvancedCronJob",
+        "advancedcronjobs",
+        "spec.template.jobTemplate.spec.template",
+        "spec.template.broadcastJobTemplate.spec.template",
+    ),
+    _custom(
+        "apps.kruise.io",
+        "v1alpha1",
+        "UnitedDeployment",
+        "uniteddeployments",
+        *(f"spec.template.{name}Template.spec.template" for name in _SUBSETS),
+    ),
+    _custom("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications", PodAt(("spec",), "spark")),
+    _custom(
+        "sparkoperator.k8s.io",
+        "v1beta2",
+        "ScheduledSparkApplication",
+        "scheduledsparkapplications",
+        PodAt(("spec", "template"), "spark"),
+    ),
     _custom(
         "machinelearning.seldon.io",
         "v1",

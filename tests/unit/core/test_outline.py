@@ -1,5 +1,7 @@
 """A world's pods are cut down to what checks may look up, in every kind that holds any."""
 
+import copy
+
 import pytest
 
 from iocaudit.core.kinds import PODS, Kind
@@ -29,6 +31,11 @@ _OF_STYLE: dict[str, dict[str, object]] = {
             {"name": "c", "script": {"source": "x" * 1000}, "hostNetwork": False},
         ],
     },
+    "spark": {
+        "image": "x" * 1000,
+        "driver": {"serviceAccount": "robot", "hostNetwork": True, "labels": {"app": "web"}, "env": ["x" * 1000]},
+        "executor": {"template": {"metadata": {"labels": {"app": "web"}}, "spec": _POD}},
+    },
     "tekton-run": {"taskSpec": _POD, "serviceAccountName": "robot", "podTemplate": {"hostNetwork": True, "env": []}},
     "tekton-pipeline": {"tasks": [_NAMED], "finally": [_NAMED]},
     "tekton-pipeline-run": {
@@ -50,7 +57,7 @@ def _whole(kind: Kind) -> Resource:
         "status": {"phase": "Running", "conditions": [1, 2, 3]},
     }
     for place in kind.pods:
-        value = _OF_STYLE.get(place.style, _POD)
+        value = copy.deepcopy(_OF_STYLE.get(place.style, _POD))
         _set(raw, place.path, value)
     return Resource(raw, CLUSTER, kind=kind)
 
