@@ -442,7 +442,7 @@ def _dependents(catalogue: Catalogue) -> dict[Kind, tuple[Kind, ...]]:
     audited = set(catalogue.audited_kinds)
     for check in catalogue:
         if not check.admission_only:
-            for kind in (*check.needs, *check.uses):
+            for kind in (*check.needs, *check.uses, *check.in_audits):
                 found.setdefault(kind, {}).update((k, None) for k in check.looks_at if k in audited)
     return {kind: tuple(kinds) for kind, kinds in found.items()}
 

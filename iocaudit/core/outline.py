@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from iocaudit.core.admin_images import title_of
 from iocaudit.core.kinds import Kind
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.core.shape import Json, mapping
+from iocaudit.core.shape import Json, mapping, mappings, text
 
 _METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "ownerReferences", "deletionTimestamp")
 _SPEC = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "hostNetwork", "nodeName")
@@ -33,7 +34,8 @@ def slim(raw: Json, kind: Kind) -> Resource:
 
 
 def outline(resource: Resource) -> Resource:
-    """An object that holds pods, cut down to its identity and to each pod's labels, ServiceAccount and network.
+    """An object that holds pods, cut down to its identity and to each pod's labels, ServiceAccount and network,
+    and to the images and ports of those that are admin surfaces.
 
     A check that needs pods sees these fields of them and no others; its own subject is whole.
     """
@@ -88,12 +90,21 @@ def _item(item: Any, rest: tuple[str, ...], is_template: bool) -> Any:
 
 def _pod(value: Mapping[str, Any], is_template: bool) -> dict[str, Any]:
     if not is_template:
-        return _picked(value, _SPEC)
+        return _spec(value)
     found: dict[str, Any] = {}
     if isinstance(value.get("metadata"), dict):
         found["metadata"] = _picked(value["metadata"], ("labels",))
     if isinstance(value.get("spec"), dict):
-        found["spec"] = _picked(value["spec"], _SPEC)
+        found["spec"] = _spec(value["spec"])
+    return found
+
+
+def _spec(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Few pods are admin surfaces: those keep the images and ports of their containers."""
+    found = _picked(value, _SPEC)
+    containers = mappings(value.get("containers"))
+    if any(title_of(text(container.get("image"))) for container in containers):
+        found["containers"] = [_picked(container, ("name", "image", "ports")) for container in containers]
     return found
 
 
