@@ -150,7 +150,8 @@ class PodSpec:
     def fields(self) -> set[str]:
         """The names of the fields that are set in the spec, its containers, its volumes and every securityContext.
 
-        ``annotations`` is among them where the pod has any. A field set to null counts as set.
+        ``annotations`` is among them where the pod has any, ``volumeClaimTemplates`` where its object has them. A field
+        set to null counts as set.
         """
         found = self._fields
         if found is None:
@@ -163,6 +164,8 @@ class PodSpec:
                 found.update(volume)
             if self.annotations:
                 found.add("annotations")
+            if "volumeClaimTemplates" in mapping(self.resource.raw.get("spec")):
+                found.add("volumeClaimTemplates")
         return found
 
     def add_list(self, name: str) -> None:
