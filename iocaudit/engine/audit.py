@@ -180,7 +180,7 @@ class Auditor:
                 for problem in pod.problems:
                     reason = f"{problem.path} is not {problem.expected}, so it was not audited"
                     report.skipped.append(Skipped(None, ref, reason, origin))
-            composed = any(pod.moved for pod in pods)
+            composed = any(pod.moved is not None for pod in pods)
         fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
         complete = self.world.complete
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
@@ -214,6 +214,7 @@ class Auditor:
                 report.faults.append(Fault(step.check.id, ref, text, origin))
         if composed:
             report.found = _once(report.found)
+            report.skipped = list(dict.fromkeys(report.skipped))
         if self._accept is not None and report.found:
             self._waive(report, resource, self._accept)
         return report
