@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from iocaudit.core import paths
-from iocaudit.core.composed.argo import workflow_pods
-from iocaudit.core.composed.kserve import component_pods
 from iocaudit.core.composed.layers import item_path
-from iocaudit.core.composed.spark import spark_pods
-from iocaudit.core.composed.tekton import pipeline_pods, pipeline_run_pods, task_pods, task_run_pods
 from iocaudit.core.kinds import PodAt
 from iocaudit.core.kinds.kind import PodStyle
 from iocaudit.core.pod import PodSpec, Problem
@@ -20,15 +17,27 @@ if TYPE_CHECKING:
     from iocaudit.core.resource import Resource
 
 _LISTS = ("initContainers", "containers", "ephemeralContainers")
-_COMPOSED: Mapping[PodStyle, Callable[[Resource, Json, str], Iterator[PodSpec]]] = {
-    "argo": workflow_pods,
-    "kserve": component_pods,
-    "spark": spark_pods,
-    "tekton": task_pods,
-    "tekton-run": task_run_pods,
-    "tekton-pipeline": pipeline_pods,
-    "tekton-pipeline-run": pipeline_run_pods,
-}
+_Visit = Callable[["Resource", Json, str], Iterator[PodSpec]]
+
+
+@cache
+def _composed(style: PodStyle) -> _Visit | None:
+    """Who puts the pods of a style together; None where the pod stands as it is."""
+    if style in ("template", "spec"):
+        return None
+    # Late: few of a scan's objects are of these kinds, and every scan would wait for their patterns.
+    from iocaudit.core.composed import argo, kserve, spark, tekton
+
+    visits: dict[PodStyle, _Visit] = {
+        "argo": argo.workflow_pods,
+        "kserve": kserve.component_pods,
+        "spark": spark.spark_pods,
+        "tekton": tekton.task_pods,
+        "tekton-run": tekton.task_run_pods,
+        "tekton-pipeline": tekton.pipeline_pods,
+        "tekton-pipeline-run": tekton.pipeline_run_pods,
+    }
+    return visits[style]
 
 
 def pods_in(resource: Resource) -> list[PodSpec]:
@@ -39,7 +48,7 @@ def pods_in(resource: Resource) -> list[PodSpec]:
     for place in resource.kind.pods:
         for value, path in _reach(resource.raw, place.path, ""):
             if isinstance(value, dict):
-                if (composed := _COMPOSED.get(place.style)) is not None:
+                if (composed := _composed(place.style)) is not None:
                     found += composed(resource, value, path)
                 else:
                     found.append(_visit(resource, place, value, path))
