@@ -54,6 +54,8 @@ class Reach(NamedTuple):
 
 
 Judge = Callable[[Reach], Severity]
+Because = Callable[[Reach], str]
+"""What makes a grant as bad as it is judged, said behind it; empty where nothing does."""
 Only = Callable[[Rule, str | None], bool]
 """Whether a rule counts, where it holds in a namespace (None: the whole cluster)."""
 
@@ -122,6 +124,7 @@ def grants(
     *,
     everything: bool = False,
     only: Only | None = None,
+    because: Because | None = None,
 ) -> Iterator[Hit | Skip]:
     """The hits of ``powers`` on a role's rules or on a binding's subjects.
 
@@ -138,19 +141,27 @@ def grants(
             if texts:
                 reach = Reach(False, namespace, bool(rule.names))
                 named = f" named {listed(rule.names)}" if rule.names else ""
-                yield rule_hit(index, rule, f"may {listed(texts)}{named}", judge(reach))
+                why = because(reach) if because is not None else ""
+                yield rule_hit(index, rule, f"may {listed(texts)}{named}{why}", judge(reach))
         return
     for binding, bound in bound_in(resource, world):
         if not everything and is_everything(bound.rules):
             continue
-        yield from _granted(binding, bound, powers, judge, only, world)
+        yield from _granted(binding, bound, powers, judge, only, because, world)
 
 
 def _granted(
-    binding: Binding, bound: Bound, powers: Sequence[Power], judge: Judge, only: Only | None, world: World
+    binding: Binding,
+    bound: Bound,
+    powers: Sequence[Power],
+    judge: Judge,
+    only: Only | None,
+    because: Because | None,
+    world: World,
 ) -> Iterator[Hit | Skip]:
     worst: Severity | None = None
     texts: list[str] = []
+    why = ""
     namespace = binding.namespace
     if binding.selector is not None:
         namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
@@ -162,9 +173,12 @@ def _granted(
         if not found:
             continue
         texts += found
-        severity = judge(Reach(True, namespace, bool(rule.names)))
+        reach = Reach(True, namespace, bool(rule.names))
+        severity = judge(reach)
         if binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING and bound.is_default(rule):
             severity = min(severity, Severity.HIGH if binding.is_clusterwide else Severity.MEDIUM)
+        elif because is not None:
+            why = why or because(reach)
         worst = severity if worst is None else max(worst, severity)
     if worst is None:
         if bound.problem is not None:
@@ -172,5 +186,5 @@ def _granted(
         return
     what = powers[0].title
     for named in binding.named:
-        message = f"lets {named.subject.title} {what}{binding.where} through {bound.role}: {listed(texts)}"
+        message = f"lets {named.subject.title} {what}{binding.where} through {bound.role}: {listed(texts)}{why}"
         yield subject_hit(named, message, bound, worst)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from iocaudit.core import admin_surfaces, authentication, exposure
+from iocaudit.core import admin_images, admin_surfaces, authentication, exposure
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import INGRESS, SERVICE
@@ -13,6 +13,7 @@ from iocaudit.core.rate_limit.backends import service_names
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _TRAEFIK_API = ("api@internal", "dashboard@internal")
@@ -25,6 +26,7 @@ _TRAEFIK_API = ("api@internal", "dashboard@internal")
     group="network",
     looks_at=(SERVICE, INGRESS, TRAEFIK_INGRESS_ROUTE, LEGACY_TRAEFIK_INGRESS_ROUTE),
     uses=(SERVICE, *authentication.LOOKED_UP),
+    in_audits=admin_images.WORKLOADS,
     controls={"attack": "T1133", "ms": "MS-TA9005", "owasp": "K06", "nsa": "Authentication"},
 )
 def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
@@ -32,7 +34,8 @@ def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Dashboards, workflow engines, notebooks, etcd, registries and monitoring give away the cluster or run what they
     are told to. Behind a LoadBalancer, a NodePort or an Ingress without authentication they are found by scanners
-    within hours.
+    within hours. Told by the names and ports of the Service and, in an audit, by the images of the pods it selects;
+    behind an Ingress only where every port of the Service leads to such an image, not to a proxy beside it.
 
     Bad:
 
@@ -59,14 +62,14 @@ def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     for Kubernetes, exposed sensitive interfaces.
     """
     if resource.kind is SERVICE:
-        yield from _service(resource)
+        yield from _service(resource, world)
     elif resource.kind is INGRESS:
         yield from _ingress(resource, world)
     else:
         yield from _ingress_route(resource, world)
 
 
-def _service(service: Resource) -> Iterator[Hit]:
+def _service(service: Resource, world: World) -> Iterator[Hit | Skip]:
     kind = exposure.service_type(service)
     if kind not in ("LoadBalancer", "NodePort"):
         return
@@ -77,21 +80,38 @@ def _service(service: Resource) -> Iterator[Hit]:
     surface = admin_surfaces.of_service(service)
     if surface is not None:
         yield Hit("spec.type", f"opens {surface.title} to the outside as {kind}", f"{surface.title}|{kind}")
+        return
+    behind = admin_images.behind(service, world)
+    if behind is not None:
+        said = f"opens {behind.title} ({behind.workload} runs {clip(behind.image)}) to the outside as {kind}"
+        yield Hit("spec.type", said, f"{behind.title}|{kind}")
+    elif lookup(service.raw, "spec", "selector") and (reason := admin_images.incomplete(world)):
+        yield Skip(f"what runs behind it is not known in full here ({reason})")
 
 
-def _surface(name: str, namespace: str | None, near: Resource, world: World) -> admin_surfaces.Surface | None:
+def _surface(name: str, namespace: str | None, near: Resource, world: World) -> tuple[str, str]:
+    """The title of the surface that a Service is, and what to say besides; empty where it is none."""
     service = world.get(SERVICE, namespace, name, near=near)
-    return admin_surfaces.of_service(service) if service is not None else admin_surfaces.by_name(name)
+    if service is None:
+        surface = admin_surfaces.by_name(name)
+        return (surface.title if surface is not None else "", "")
+    surface = admin_surfaces.of_service(service)
+    if surface is not None:
+        return (surface.title, "")
+    behind = admin_images.behind(service, world)
+    if behind is None or not behind.whole:
+        return ("", "")
+    return (behind.title, f", where {behind.workload} runs {clip(behind.image)}")
 
 
 def _ingress(ingress: Resource, world: World) -> Iterator[Hit | Skip]:
     for name in service_names(ingress):
-        surface = _surface(name, world.namespace_of(ingress), ingress, world)
-        if surface is None:
+        title, more = _surface(name, world.namespace_of(ingress), ingress, world)
+        if not title:
             continue
         doubt = authentication.of_ingress(ingress, world)
         if doubt is None:
-            yield Hit("spec.rules", f"opens {surface.title} (Service {name}) to the outside", f"{surface.title}|{name}")
+            yield Hit("spec.rules", f"opens {title} (Service {name}{more}) to the outside", f"{title}|{name}")
         elif doubt:
             yield Skip(f"whether it asks for authentication can't be told: {doubt}")
 
@@ -101,15 +121,14 @@ def _ingress_route(route: Resource, world: World) -> Iterator[Hit | Skip]:
         for service in mappings(entry.get("services")):
             name = text(service.get("name"))
             namespace = text(service.get("namespace")) or world.namespace_of(route)
-            title = "Traefik dashboard" if name in _TRAEFIK_API else ""
+            title, more = "Traefik dashboard" if name in _TRAEFIK_API else "", ""
             if not title:
-                surface = _surface(name, namespace, route, world)
-                title = surface.title if surface is not None else ""
+                title, more = _surface(name, namespace, route, world)
             if not title:
                 continue
             doubt = authentication.of_route(mappings(entry.get("middlewares")), route, world)
             if doubt is None:
-                said = f"opens {title} (service {name}) to the outside"
+                said = f"opens {title} (service {name}{more}) to the outside"
                 yield Hit("spec.routes", said, f"{title}|{name}", at=f"spec.routes[{index}]")
             elif doubt:
                 yield Skip(f"whether it asks for authentication can't be told: {doubt}")

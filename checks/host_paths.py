@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from checks._allowed_paths import ALLOWED, AllowedPaths
 from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check
+from iocaudit.core.claims import claims_of, volumes_of
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.host_path import danger, normalise, runtime_socket
-from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, PODS
+from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import put
-from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, text
 from iocaudit.core.wording import clip
@@ -61,7 +61,7 @@ class _Mounts:
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=PODS,
-    fields=("hostPath", "persistentVolumeClaim", "ephemeral"),
+    fields=("hostPath", "persistentVolumeClaim", "ephemeral", "volumeClaimTemplates"),
     uses=(PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME),
     controls=_CONTROLS,
     parameters=(ALLOWED,),
@@ -72,7 +72,8 @@ def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[
     The node's configuration, credentials, devices, processes and program files lead to the node, and often to
     the cluster. Judged is the source: `/etc` at `/mnt/etc` is still `/etc`, and so are `//etc/.` and
     `/proc/1/root/etc`. A path that contains a sensitive one counts as that one. A hostPath or local
-    PersistentVolume behind the pod's claim, or kept for that claim by its claimRef, counts as well.
+    PersistentVolume behind the pod's claim counts as well: bound, kept for it by its claimRef, or the smallest free
+    one of its class that it fits; claims of generic ephemeral volumes and of a StatefulSet's templates too.
 
     Bad:
 
@@ -117,50 +118,23 @@ def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[
 
 
 def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths) -> Iterator[Hit | Skip]:
-    for index, volume in enumerate(pod.volumes):
-        claim_name = text(lookup(volume, "persistentVolumeClaim", "claimName"))
-        field = "persistentVolumeClaim.claimName"
-        if isinstance(volume.get("ephemeral"), dict) and pod.resource.kind is POD:
-            # The claim that the controller makes for this volume of this pod.
-            claim_name, field = f"{pod.resource.name}-{text(volume.get('name'))}", "ephemeral"
-        if not claim_name:
-            continue
+    for claim in claims_of(pod):
         for kind in (PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME):
             if reason := world.incomplete(kind):
-                yield Skip(f"the volume behind claim {claim_name} needs all {kind.plural}: {reason}")
+                yield Skip(f"the volume behind claim {claim.title} needs all {kind.plural}: {reason}")
                 return
-        namespace = world.namespace_of(pod.resource)
-        claim = world.get(PERSISTENT_VOLUME_CLAIM, namespace, claim_name, near=pod.resource)
-        bound = text(lookup(claim.raw, "spec", "volumeName")) if claim is not None else ""
-        if bound:
-            persistent = world.get(PERSISTENT_VOLUME, None, bound, near=pod.resource)
-        else:
-            persistent = _reserved(world, pod.resource).get((namespace or "", claim_name))
-        if persistent is None:
-            continue
-        spec = mapping(persistent.raw.get("spec"))
-        path = text(lookup(spec, "hostPath", "path")) or text(lookup(spec, "local", "path"))
-        found = danger(path) if path else None
-        if found is not None and not allowed.let(text(volume.get("name")), normalise(path)):
-            yield Hit(
-                f"{pod.volume_path(volume, index)}.{field}",
-                f"claim {claim_name} means PersistentVolume {persistent.name}, which exposes host path {clip(path)}",
-                normalise(path),
-                found.severity,
-            )
-
-
-def _reserved(world: World, near: Resource) -> dict[tuple[str, str], Resource]:
-    """By namespace and name of a claim, the PersistentVolume that is kept for it by its claimRef."""
-
-    def build() -> dict[tuple[str, str], Resource]:
-        found = {}
-        for volume in world.all(PERSISTENT_VOLUME, near=near):
-            claim = mapping(lookup(volume.raw, "spec", "claimRef"))
-            found[text(claim.get("namespace")) or world.default_namespace, text(claim.get("name"))] = volume
-        return found
-
-    return world.memo("reserved-volumes", (PERSISTENT_VOLUME,), build, near=near)
+        for persistent in volumes_of(claim, pod, world):
+            spec = mapping(persistent.raw.get("spec"))
+            path = text(lookup(spec, "hostPath", "path")) or text(lookup(spec, "local", "path"))
+            found = danger(path) if path else None
+            if found is not None and not allowed.let(claim.volume, normalise(path)):
+                yield Hit(
+                    claim.path,
+                    f"claim {claim.title} means PersistentVolume {persistent.name}, "
+                    f"which exposes host path {clip(path)}",
+                    normalise(path),
+                    found.severity,
+                )
 
 
 @check(

@@ -1,13 +1,12 @@
 """Holes in the auditor's own guard, and namespaces that are outside of any."""
 
-import base64
-import binascii
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from iocaudit.core.check import Params, check, string_list
+from iocaudit.core.guard import DENY, certificates, client_of
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, CUSTOM_WORKLOADS, DEPLOYMENT, NAMESPACE, Kind
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
@@ -19,7 +18,6 @@ from iocaudit.core.shape import lookup, mapping, mappings, strings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
-DENY = "deny.iocaudit.io"
 _NEVER_DENIES = "/validate/system"
 _NAME = "kubernetes.io/metadata.name"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
@@ -50,8 +48,9 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
 
     Its configuration is missing though its Deployment runs, fails open, or leaves out requests by a selector
     that others may set, by a namespace nobody documented, by a condition, or by a rule that is not there. Which
-    kinds the rules have to name follows from the checks that deny by default. A configuration that is managed
-    by hand is judged like the operator's own.
+    kinds the rules have to name follows from the checks that deny by default. A CA bundle that holds no certificate
+    is told from the configuration, a stale one by the operator, which calls the webhook under it at every sweep. A
+    configuration that is managed by hand is judged like the operator's own.
 
     Bad:
 
@@ -66,7 +65,7 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
           admissionReviewVersions: [v1]
           clientConfig:
             service: {namespace: iocaudit, name: iocaudit-admission, path: /validate}
-            caBundle: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==
+            caBundle: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K
           rules: [{apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"], operations: ["*"]}]
 
     Good:
@@ -82,7 +81,7 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
           admissionReviewVersions: [v1]
           clientConfig:
             service: {namespace: iocaudit, name: iocaudit-admission, path: /validate}
-            caBundle: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==
+            caBundle: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BTUNBUUU9Ci0tLS0tRU5EIENFUlRJRklDQVRFLS0tLS0K
           namespaceSelector:
             matchExpressions:
             - {key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, iocaudit]}
@@ -99,7 +98,7 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
     for index, webhook in _deny_webhooks(resource):
         where = f'webhooks["{DENY}"]'
         documented |= {text(lookup(webhook, "clientConfig", "service", "namespace"))}
-        for hit in _holes(webhook, documented):
+        for hit in _holes(webhook, documented, world):
             yield hit._replace(path=where + hit.path, at=f"webhooks[{index}]{hit.path}")
 
 
@@ -113,7 +112,7 @@ def _missing(resource: Resource, world: World) -> Iterator[Hit]:
         yield Hit("metadata.name", f"runs, but no configuration registers {DENY}", "missing")
 
 
-def _holes(webhook: dict[str, Any], documented: set[str]) -> Iterator[Hit]:
+def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Iterator[Hit]:
     policy = text(webhook.get("failurePolicy")) or "Fail"
     if policy != "Fail":
         yield Hit(".failurePolicy", f"fails open (failurePolicy: {clip(policy)})", policy)
@@ -128,11 +127,14 @@ def _holes(webhook: dict[str, Any], documented: set[str]) -> Iterator[Hit]:
             yield Hit(".matchConditions", message, expression, Severity.HIGH)
     if text(webhook.get("matchPolicy")) not in ("", "Equivalent"):
         yield Hit(".matchPolicy", "misses other versions of the same kind (matchPolicy: Exact)", "Exact")
-    bundle = text(lookup(webhook, "clientConfig", "caBundle"))
-    if not _is_pem(bundle):
+    client = client_of(webhook)
+    if not certificates(client.bundle):
         yield Hit(
             ".clientConfig.caBundle", "has no usable CA bundle, so that every call fails", "unusable", Severity.HIGH
         )
+    elif (reason := world.untrusted.get(client)) is not None:
+        message = f"has a stale CA bundle, so that every call fails: {clip(reason)}"
+        yield Hit(".clientConfig.caBundle", message, "stale", Severity.HIGH)
     if _path(webhook) == _NEVER_DENIES:
         yield Hit(".clientConfig", f"is answered at {_NEVER_DENIES}, where nothing is denied", _NEVER_DENIES)
     missing = [part for kind in _guarded() for part in _uncovered(webhook, kind)]
@@ -171,14 +173,6 @@ def _namespaces(selector: Any, documented: set[str]) -> Iterator[Hit]:
         else:
             message = f"is only for some namespaces ({clip(operator)})"
             yield Hit(".namespaceSelector", message, f"{name} {operator} {','.join(values)}")
-
-
-def _is_pem(bundle: str) -> bool:
-    try:
-        # Line breaks in it are passed over, as the API server does.
-        return b"-----BEGIN CERTIFICATE-----" in base64.b64decode("".join(bundle.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return False
 
 
 @cache

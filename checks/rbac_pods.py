@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, grants
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants, listed
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.rbac.accounts import Privileged, privileged_account
+from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.powers import EXEC, VOLUMES, WORKLOADS_CREATED
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -14,10 +16,11 @@ from iocaudit.core.world import World
 @check(
     "workload-creation",
     severity=Severity.HIGH,
+    worst=Severity.CRITICAL,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
     looks_at=GRANTS,
-    uses=LOOKED_UP,
+    uses=(*LOOKED_UP, *BINDINGS),
     controls=CONTROLS | {"cis-1.12": "5.1.4", "attack": "T1610, T1098.006", "ms": "MS-TA9008"},
 )
 def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
@@ -25,7 +28,9 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Whoever can create or change a pod, or anything that makes pods, chooses its ServiceAccount, its image and its
     volumes. That gives the rights of every ServiceAccount of the namespace and its Secrets, and the node where Pod
-    Security does not forbid it. The kinds of Argo, Knative, Tekton, Kubeflow and the like count.
+    Security does not forbid it. The kinds of Argo, Knative, Tekton, Kubeflow and the like count. It is critical where
+    the grant reaches a ServiceAccount that holds the cluster: in its namespace, or anywhere for one that is bound in
+    the whole cluster, where the accounts of Kubernetes' own controllers are. A ClusterRole by itself reaches nothing.
 
     Bad:
 
@@ -47,7 +52,40 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes, RBAC good practices, workload creation; CIS Kubernetes Benchmark 1.12, 5.1.4.
     """
-    yield from grants(resource, world, (WORKLOADS_CREATED,), lambda _: Severity.HIGH, everything=True)
+    reached = _Reached(resource, world)
+    yield from grants(resource, world, (WORKLOADS_CREATED,), reached.judge, everything=True, because=reached.because)
+    yield from (Skip(problem) for problem in reached.problems)
+
+
+class _Reached:
+    """The privileged ServiceAccounts that grants of an object reach, and what is not known of them."""
+
+    def __init__(self, resource: Resource, world: World) -> None:
+        self._resource = resource
+        self._world = world
+        self.problems: dict[str, None] = {}
+
+    def judge(self, reach: Reach) -> Severity:
+        found = self._privileged(reach)
+        return Severity.CRITICAL if found is not None and found.account is not None else Severity.HIGH
+
+    def because(self, reach: Reach) -> str:
+        found = self._privileged(reach)
+        if found is None or found.account is None or found.power is None:
+            return ""
+        held, amounts = found.power
+        binding = held.binding.resource
+        by = f"{binding.kind_name} {binding.name}"
+        return f", and so as {found.account.title}, which may {listed(amounts)} by {by}"
+
+    def _privileged(self, reach: Reach) -> Privileged | None:
+        if reach.namespace == "" or (reach.namespace is None and not reach.bound):
+            return None
+        found = privileged_account(reach.namespace, self._world, self._resource)
+        if found.account is None and found.problem is not None:
+            where = f"in namespace {reach.namespace}" if reach.namespace is not None else "in the cluster"
+            self.problems[f"whether a ServiceAccount {where} holds the cluster can't be told: {found.problem}"] = None
+        return found
 
 
 @check(

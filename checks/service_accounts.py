@@ -18,10 +18,9 @@ from iocaudit.core.kinds import (
     Kind,
 )
 from iocaudit.core.pod import PodSpec
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS
-from iocaudit.core.rbac.graph import Held, graph_of, is_nearest
-from iocaudit.core.rbac.powers import critical_powers
-from iocaudit.core.rbac.rules import is_everything
+from iocaudit.core.rbac.accounts import powers_of_account
+from iocaudit.core.rbac.bindings import BINDINGS
+from iocaudit.core.rbac.graph import graph_of, is_nearest
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
 from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
@@ -33,39 +32,7 @@ from iocaudit.core.world import World
 _LOOKED_UP = (*LOOKED_UP, SERVICE_ACCOUNT)
 _USERS: tuple[Kind, ...] = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
 _WORKLOADS: tuple[Kind, ...] = (*_USERS, POD)
-_MOST_ACCOUNTS = 10_000
 _TOKEN_TYPE = "kubernetes.io/service-account-token"
-
-
-def critical_grants(held: Held, world: World) -> list[str]:
-    """What of a binding's grants amounts to the cluster, in words."""
-    if held.binding.is_clusterwide:
-        space = None
-    elif held.binding.holds_in(ADMIN_NAMESPACE, world):
-        space = ADMIN_NAMESPACE
-    else:
-        return []
-    if is_everything(held.bound.rules):
-        return ["do everything"]
-    return [text for rule in held.bound.rules for found in critical_powers(rule, space).values() for text in found]
-
-
-_Power = tuple[Held, list[str]]
-
-
-def _powers_of(account: Subject, world: World, near: Resource) -> tuple[_Power, ...]:
-    """What a ServiceAccount holds that amounts to the cluster, or may: each with what it amounts to."""
-    # Every pod asks, and most run as one of a few accounts. The names come from requests, so what is kept is bounded.
-    known: dict[str, tuple[_Power, ...]] = world.memo("workload-powers", (*BINDINGS, *LOOKED_UP), dict, near=near)
-    found = known.get(account.text)
-    if found is None:
-        held = [(one, critical_grants(one, world)) for one in graph_of(world).held(account, world, near=near)]
-        if len(known) >= _MOST_ACCOUNTS:
-            known.clear()
-        found = known[account.text] = tuple(
-            (one, amounts) for one, amounts in held if amounts or one.bound.problem is not None
-        )
-    return found
 
 
 @check(
@@ -122,7 +89,7 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     """
     account = account_of(pod, world)
     mount = None
-    for held, amounts in _powers_of(account, world, pod.resource):
+    for held, amounts in powers_of_account(account, world, pod.resource):
         mount = mount or token_mount(pod, world)
         if not mount.mounted:
             return

@@ -16,6 +16,7 @@ from iocaudit.cluster.lease import Lease, LeaseLostError
 from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.events import Watches
+from iocaudit.controller.guard import untrusted
 from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
@@ -66,6 +67,7 @@ class Operator:
             publisher,
             Policies(catalogue, options.profile),
             StoredWaivers(catalogue, options.longest_waiver),
+            untrusted=untrusted,
         )
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
         self.watches = Watches(self.client, self._watched, self._receive, self.worker.request_sweep)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import binascii
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -110,7 +112,8 @@ class Registration:
 def _bundle(current: Json | None) -> bytes:
     """The bundle that API servers hold now, as far as it can be known: that of the first webhook."""
     for webhook in mappings(mapping(current).get("webhooks")):
-        return base64.b64decode(text(mapping(webhook.get("clientConfig")).get("caBundle")))
+        with contextlib.suppress(binascii.Error):
+            return base64.b64decode(text(mapping(webhook.get("clientConfig")).get("caBundle")))
     return b""
 
 

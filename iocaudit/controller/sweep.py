@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from iocaudit.cluster.client import Client
@@ -23,7 +23,9 @@ from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.reports import Summary
 from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.controller.waivers import StoredWaivers
+from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import NAMESPACE, PODS, Kind
+from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.outline import slim
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, mapping, text
@@ -64,7 +66,10 @@ class Cluster:
         waivers: StoredWaivers | None = None,
         *,
         between: Callable[[], None] = lambda: None,
+        untrusted: Callable[[World], Mapping[WebhookClient, str]] = lambda _: {},
     ) -> None:
+        """``untrusted`` tries how our own webhooks are called, of the configurations that a world holds."""
+        self._untrusted = untrusted
         self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
         self.waivers = waivers if waivers is not None else StoredWaivers(catalogue)
         self.inventory = Inventory()
@@ -223,6 +228,10 @@ class Cluster:
                 digest.update(f"{uid} {resource.metadata.get('resourceVersion')}\n".encode())
             epochs[kind] = digest.digest()
             self.between()
+        if (ours := epochs.get(VALIDATING_WEBHOOK_CONFIGURATION)) is not None:
+            # The configuration may stay as it is while what it verifies changes.
+            self.world.untrusted = self._untrusted(self.world)
+            epochs[VALIDATING_WEBHOOK_CONFIGURATION] = ours + repr(self.world.untrusted).encode()
         return epochs
 
     def _each(self, kind: Kind, namespace: str | None = None) -> Iterator[Json]:
@@ -442,7 +451,7 @@ def _dependents(catalogue: Catalogue) -> dict[Kind, tuple[Kind, ...]]:
     audited = set(catalogue.audited_kinds)
     for check in catalogue:
         if not check.admission_only:
-            for kind in (*check.needs, *check.uses):
+            for kind in (*check.needs, *check.uses, *check.in_audits):
                 found.setdefault(kind, {}).update((k, None) for k in check.looks_at if k in audited)
     return {kind: tuple(kinds) for kind, kinds in found.items()}
 

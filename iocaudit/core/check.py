@@ -72,6 +72,7 @@ class Check:
     needs: tuple[Kind, ...]
     uses: tuple[Kind, ...]
     in_files: tuple[Kind, ...]
+    in_audits: tuple[Kind, ...]
     controls: Mapping[str, str]
     profile: str
     parameters: tuple[Parameter, ...]
@@ -122,6 +123,7 @@ def check(
     needs: tuple[Kind, ...] = (),
     uses: tuple[Kind, ...] = (),
     in_files: tuple[Kind, ...] = (),
+    in_audits: tuple[Kind, ...] = (),
     controls: Mapping[str, str] | None = None,
     profile: str = "default",
     parameters: tuple[Parameter, ...] = (),
@@ -137,6 +139,7 @@ def check(
     ``needs`` are kinds it looks up in the World; where one is incomplete there, the engine says Skipped.
     ``uses`` are kinds it looks up too, but whose absence costs only a part of it: it yields Skip itself.
     ``in_files`` are kinds it looks up where files hold them, and never asks a cluster for (Secrets, say).
+    ``in_audits`` are kinds it uses in an audit alone: a webhook, which could not hold all pods, judges without them.
     ``audit_only`` checks never run at admission, ``admission_only`` ones only there (they get the request).
     ``worst`` is the highest severity a single hit may carry where that is above ``severity``.
     ``operations`` are those for which the webhook calls it.
@@ -157,11 +160,11 @@ def check(
             raise broken("name at least one kind in looks_at")
         if profile not in _PROFILES:
             raise broken(f"profile must be one of {', '.join(_PROFILES)}")
-        if SECRET in (*needs, *uses, *looks_at):
+        if SECRET in (*needs, *uses, *in_audits, *looks_at):
             raise broken("needing Secrets is refused: no check may read them from a cluster")
         # DaemonSets are few; of the others a webhook could not hold all.
         if not audit_only and any(kind in PODS and kind is not DAEMON_SET for kind in (*needs, *uses)):
-            raise broken("it needs Pods, so it must be declared audit_only")
+            raise broken("it needs Pods, so it must be declared audit_only, or they in_audits")
         if audit_only and admission_only:
             raise broken("audit_only and admission_only exclude each other")
         if any(kind in CONNECTIONS for kind in looks_at) and not admission_only:
@@ -180,7 +183,7 @@ def check(
                 raise broken(f"unknown parameter {name!r} (known: {', '.join(_HANDED)})")
         if "request" in handed and not admission_only:
             raise broken("it takes the request, so it must be declared admission_only")
-        if (needs or uses or in_files) and "world" not in handed:
+        if (needs or uses or in_files or in_audits) and "world" not in handed:
             raise broken("it declares needs but does not take the world")
         if parameters and "params" not in handed:
             raise broken("it declares parameters but does not take params")
@@ -199,6 +202,7 @@ def check(
             needs=needs,
             uses=uses,
             in_files=in_files,
+            in_audits=in_audits,
             controls=dict(controls or {}),
             profile=profile,
             parameters=parameters_of,

@@ -1,7 +1,8 @@
 """What a namespace's LimitRanges give to containers that say nothing, and the amounts of a container after that.
 
 Source: the API reference of LimitRange; the LimitRanger admission plugin: an absent default limit is filled in
-from max, an absent default request from the default limit, and a limit without a request is the request too.
+from max, an absent default request from the default limit, else from min, and a limit without a request is the
+request too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def default_of(asking: Resource, world: World, kind: str, resource: str) -> Any:
     """
     if asking.kind is POD and asking.uid:
         return None
-    fields = ("default", "max") if kind == "limits" else ("defaultRequest", "default", "max")
+    fields = ("default", "max") if kind == "limits" else ("defaultRequest", "default", "max", "min")
     for limit_range in world.of(LIMIT_RANGE, world.namespace_of(asking), near=asking):
         for limit in mappings(lookup(limit_range.raw, "spec", "limits")):
             if limit.get("type") != "Container":

@@ -7,13 +7,26 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from iocaudit.core.admin_images import title_of
 from iocaudit.core.kinds import Kind
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.core.shape import Json, mapping
+from iocaudit.core.shape import Json, mapping, mappings, text
 
 _METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "deletionTimestamp")
 _LONGEST_SHARED = 4096
 _SPEC = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "hostNetwork", "nodeName")
+
+
+_MARKS = frozenset(("container", "containerSet", "dag", "data", "http", "plugin", "resource", "script", "suspend"))
+"""Parts of a template of Argo Workflows that say what it is."""
+_KEPT = _MARKS.union(
+    _SPEC,
+    ("finally", "metadata", "name", "pipelineSpec", "pipelineTaskName", "podMetadata", "podSpecPatch", "podTemplate"),
+    ("steps", "taskPodTemplate", "taskRunSpecs", "taskRunTemplate", "taskServiceAccountName", "taskSpec", "tasks"),
+    ("templateDefaults", "templates", "workflowSpec"),
+    ("driver", "executor", "explainer", "labels", "predictor", "spec", "template", "transformer", "workerSpec"),
+)
+"""Of the parts that a controller makes pods of, those that say which pods there are, and what is looked up of them."""
 
 
 def slim(raw: Json, kind: Kind) -> Resource:
@@ -24,7 +37,8 @@ def slim(raw: Json, kind: Kind) -> Resource:
 
 
 def outline(resource: Resource) -> Resource:
-    """An object that holds pods, cut down to its identity and to each pod's labels, ServiceAccount and network.
+    """An object that holds pods, cut down to its identity and to each pod's labels, ServiceAccount and network,
+    and to the images and ports of those that are admin surfaces.
 
     A check that needs pods sees these fields of them and no others; its own subject is whole.
     """
@@ -38,7 +52,10 @@ def outline(resource: Resource) -> Resource:
         raw["status"] = _shared({"phase": status["phase"]})
     kind = resource.kind
     for place in kind.pods if kind is not None else ():
-        _copy(resource.raw, raw, place.path, place.style == "template")
+        if place.style in ("template", "spec"):
+            _copy(resource.raw, raw, place.path, place.style == "template")
+        else:
+            raw["spec"] = _parts(resource.raw.get("spec"))
     return Resource(raw, resource.origin, kind=kind)
 
 
@@ -76,12 +93,12 @@ def _item(item: Any, rest: tuple[str, ...], is_template: bool) -> Any:
 
 def _pod(value: Mapping[str, Any], is_template: bool) -> Any:
     if not is_template:
-        return _shared(_picked(value, _SPEC))
+        return _spec(value)
     found: dict[str, Any] = {}
     if isinstance(value.get("metadata"), dict):
         found["metadata"] = _parted(value["metadata"], ("labels",))
     if isinstance(value.get("spec"), dict):
-        found["spec"] = _shared(_picked(value["spec"], _SPEC))
+        found["spec"] = _spec(value["spec"])
     return found
 
 
@@ -98,6 +115,32 @@ def _shared(part: Any) -> Any:
 @lru_cache(maxsize=4096)
 def _copy_of(written: bytes) -> Any:
     return marshal.loads(written)
+
+
+def _spec(value: Mapping[str, Any]) -> Any:
+    """Few pods are admin surfaces: those keep the images and ports of their containers."""
+    found = _picked(value, _SPEC)
+    containers = mappings(value.get("containers"))
+    if any(title_of(text(container.get("image"))) for container in containers):
+        found["containers"] = [_picked(container, ("name", "image", "ports")) for container in containers]
+    return _shared(found)
+
+
+def _parts(value: Any) -> Any:
+    """What a pod is composed of, without its containers: which of them there are is all that is left of those."""
+    if isinstance(value, list):
+        return [_parts(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: _part(name, part) for name, part in value.items() if name in _KEPT}
+
+
+def _part(name: str, value: Any) -> Any:
+    if name in _MARKS:
+        return {}
+    if name in ("metadata", "podMetadata"):
+        return _picked(mapping(value), ("labels",))
+    return value if name == "labels" else _parts(value)
 
 
 def _picked(value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

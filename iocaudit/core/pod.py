@@ -1,15 +1,15 @@
-"""The one visitor over pods: every container list, pod-level defaults, and every place a pod may stand."""
+"""A pod as checks see it: every container of every list, with the defaults of its pod."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core import paths
+from iocaudit.core.composed.layers import real
 from iocaudit.core.hit import Hit
 from iocaudit.core.image import ImagePatterns, ImageReference
-from iocaudit.core.kinds import PodAt
 from iocaudit.core.repair import Repair
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import mapping, mappings, text
@@ -17,10 +17,6 @@ from iocaudit.core.shape import mapping, mappings, text
 if TYPE_CHECKING:
     from iocaudit.core.resource import Resource
 
-_POD_LISTS = ("initContainers", "containers", "ephemeralContainers")
-_TEKTON_LISTS = ("steps", "sidecars")
-_ARGO_LISTS = ("initContainers", "sidecars")
-_ARGO_SINGLE = ("container", "script")
 _DEFAULTS_OF_CONTAINERS = frozenset(
     {"appArmorProfile", "runAsGroup", "runAsNonRoot", "runAsUser", "seLinuxOptions", "seccompProfile", "windowsOptions"}
 )
@@ -108,7 +104,8 @@ class Container:
 class PodSpec:
     """A pod, wherever it stands: ``spec`` at ``path`` of ``resource``, with the metadata it will carry.
 
-    ``volumes`` are the maps in the list of that name.
+    ``volumes`` are the maps in the list of that name. Where a controller puts the pod together from several parts of
+    the object, ``spec`` is what comes out, and ``moved`` tells where its parts really stand (``composed.layers``).
     """
 
     __slots__ = (
@@ -117,6 +114,7 @@ class PodSpec:
         "containers",
         "labels",
         "metadata_path",
+        "moved",
         "path",
         "problems",
         "resource",
@@ -132,8 +130,10 @@ class PodSpec:
         path: str,
         metadata: Mapping[str, Any],
         metadata_path: str,
+        moved: dict[str, str] | None = None,
     ) -> None:
         self.resource = resource
+        self.moved = moved
         self.spec = spec
         self.path = path
         self.metadata_path = metadata_path
@@ -154,7 +154,8 @@ class PodSpec:
     def fields(self) -> set[str]:
         """The names of the fields that are set in the spec, its containers, its volumes and every securityContext.
 
-        ``annotations`` is among them where the pod has any. A field set to null counts as set.
+        ``annotations`` is among them where the pod has any, ``volumeClaimTemplates`` where its object has them. A field
+        set to null counts as set.
         """
         found = self._fields
         if found is None:
@@ -167,6 +168,8 @@ class PodSpec:
                 found.update(volume)
             if self.annotations:
                 found.add("annotations")
+            if "volumeClaimTemplates" in mapping(self.resource.raw.get("spec")):
+                found.add("volumeClaimTemplates")
         return found
 
     def add_list(self, name: str) -> None:
@@ -194,6 +197,27 @@ class PodSpec:
         mounts = raw.get("volumeMounts")
         if mounts is not None and not isinstance(mounts, list):
             self.problems.append(Problem(f"{path}.volumeMounts", "a list"))
+
+    def take_volume(self, volume: dict[str, Any], at: str) -> None:
+        """Add a volume that stands elsewhere in the object, at ``at``."""
+        if self.moved is None:
+            self.moved = {}
+        self.moved[self.volume_path(volume, len(self.volumes))] = at
+        self.spec["volumes"] = self.volumes = [*self.volumes, volume]
+        self._fields = None
+
+    def settled(self, hit: Hit) -> Hit:
+        """The hit at the place where what it is about really stands. What stands in a text cannot be repaired."""
+        moved = self.moved
+        if not moved:
+            return hit
+        path, repair = real(hit.path, moved), hit.repair
+        if repair is not None:
+            edits = tuple(edit._replace(path=real(edit.path, moved)) if edit.path else edit for edit in repair.edits)
+            texts = tuple(f"{text_at}." for text_at, same in moved.items() if text_at == same)
+            touched = [path, *(edit.path for edit in edits)]
+            repair = None if any(one.startswith(texts) for one in touched) else repair._replace(edits=edits)
+        return hit._replace(path=path, at=real(hit.at, moved) if hit.at else None, repair=repair)
 
     def without(self, exempt: ImagePatterns) -> PodSpec:
         """The same pod as if the containers of these images, and defaults made for them alone, were not in it."""
@@ -245,17 +269,26 @@ class PodSpec:
 
 
 class PodImages(NamedTuple):
-    """The images of a pod by where they stand: ``containers`` are path and image. Little enough to be kept."""
+    """The images of a pod by where they stand: ``containers`` are path and image. Little enough to be kept.
+
+    ``shared`` are the places of what it has from elsewhere in the object.
+    """
 
     path: str
     metadata_path: str
     containers: tuple[tuple[str, str], ...]
+    shared: tuple[str, ...] = ()
 
 
 def images_of(resource: Resource) -> tuple[PodImages, ...]:
     """The images of the pods a resource holds."""
     return tuple(
-        PodImages(pod.path, pod.metadata_path, tuple((c.path, c.image_text) for c in pod.containers))
+        PodImages(
+            pod.path,
+            pod.metadata_path,
+            tuple((c.path, c.image_text) for c in pod.containers),
+            tuple(sorted(set(pod.moved.values()))) if pod.moved else (),
+        )
         for pod in resource.pods
     )
 
@@ -268,7 +301,13 @@ def images_at(pods: tuple[PodImages, ...], path: str) -> tuple[str, ...]:
                 return (image,)
         if _is_below(path, pod.path) or _in_metadata(path, pod):
             return tuple(image for _, image in pod.containers)
-    return ()
+    return _of_shared(pods, path)
+
+
+def _of_shared(pods: tuple[PodImages, ...], path: str) -> tuple[str, ...]:
+    """The images of every pod that has what stands at ``path``: whoever accepts it accepts it for all of them."""
+    sharing = [pod for pod in pods if any(_is_below(path, place) for place in pod.shared)]
+    return tuple(dict.fromkeys(image for pod in sharing for _, image in pod.containers))
 
 
 class ImageIndex:
@@ -292,7 +331,7 @@ class ImageIndex:
         for pod in self._pods:
             if _is_below(path, pod.path) or _in_metadata(path, pod):
                 return tuple(image for _, image in pod.containers)
-        return ()
+        return _of_shared(self._pods, path)
 
 
 _FEW = 16
@@ -304,63 +343,3 @@ def _in_metadata(path: str, pod: PodImages) -> bool:
 
 def _is_below(path: str, where: str) -> bool:
     return path.startswith(where) and (len(path) == len(where) or path[len(where)] in ".[")
-
-
-def pods_in(resource: Resource) -> list[PodSpec]:
-    """Every pod the resource's kind is known to hold; none where the kind is unknown or the part is absent."""
-    if resource.kind is None:
-        return []
-    found: list[PodSpec] = []
-    for place in resource.kind.pods:
-        for value, path in _reach(resource.raw, place.path, ""):
-            if isinstance(value, dict):
-                found.append(_visit(resource, place, value, path))
-    return found
-
-
-def _reach(value: Any, parts: tuple[str, ...], path: str) -> Iterator[tuple[Any, str]]:
-    if not parts:
-        yield value, path
-        return
-    head, rest = parts[0], parts[1:]
-    if head == "[]":
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                name = item.get("name") if isinstance(item, dict) else None
-                place = paths.key(name) if isinstance(name, str) and name else f"[{index}]"
-                yield from _reach(item, rest, path + place)
-    elif isinstance(value, dict):
-        if head == "*":
-            for name, item in value.items():
-                yield from _reach(item, rest, path + paths.key(str(name)))
-        elif value.get(head) is not None:
-            yield from _reach(value[head], rest, f"{path}.{head}" if path else head)
-
-
-def _visit(resource: Resource, place: PodAt, value: dict[str, Any], path: str) -> PodSpec:
-    if place.style == "template":
-        spec = value.get("spec")
-        pod = PodSpec(
-            resource,
-            spec if isinstance(spec, dict) else {},
-            f"{path}.spec",
-            mapping(value.get("metadata")),
-            f"{path}.metadata",
-        )
-        if spec is not None and not isinstance(spec, dict):
-            pod.problems.append(Problem(f"{path}.spec", "a map"))
-    else:
-        pod = PodSpec(resource, value, path, resource.metadata, "metadata")
-    if place.style == "tekton":
-        lists: tuple[str, ...] = _TEKTON_LISTS
-    elif place.style == "argo":
-        lists = _ARGO_LISTS
-        for name in _ARGO_SINGLE:
-            single = value.get(name)
-            if isinstance(single, dict):
-                pod.add(single, name, f"{path}.{name}")
-    else:
-        lists = _POD_LISTS
-    for name in lists:
-        pod.add_list(name)
-    return pod

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
-from iocaudit.core.pod import PodSpec, pods_in
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod_places import pods_in
 from iocaudit.core.shape import Json, mapping, text
 
 T = TypeVar("T")

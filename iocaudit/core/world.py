@@ -8,11 +8,12 @@ nearest to the asking resource: the same file, then the same folder, then the ne
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.resource import Origin, Resource
 
@@ -54,6 +55,8 @@ class World:
 
     def __init__(self, *, default_namespace: str = "default") -> None:
         self.default_namespace = default_namespace
+        self.untrusted: Mapping[WebhookClient, str] = {}
+        """How our webhooks are called where that was tried in vain, and why: their certificate is not verified."""
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
         self._incomplete: dict[Kind, str] = {}
         self._revision = 0

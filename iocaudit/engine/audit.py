@@ -194,6 +194,7 @@ class Auditor:
         plan = self._plan(kind, self.settings_for(resource), request.operation if request is not None else None)
         report.not_configured.update(plan.not_configured)
         subjects: Sequence[PodSpec | Resource] = (resource,)
+        composed = False
         ref, origin = resource.ref, resource.origin
         if kind.pods:
             pods = subjects = resource.pods
@@ -201,6 +202,7 @@ class Auditor:
                 for problem in pod.problems:
                     reason = f"{problem.path} is not {problem.expected}, so it was not audited"
                     report.skipped.append(Skipped(None, ref, reason, origin))
+            composed = any(pod.moved is not None for pod in pods)
         fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
         complete = self.world.complete
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
@@ -220,6 +222,8 @@ class Auditor:
                 for subject in step.choose(subjects, resource) if step.whole or step.exempt else subjects:
                     for hit in run(subject):
                         if isinstance(hit, Hit):
+                            if composed and isinstance(subject, PodSpec):
+                                hit = subject.settled(hit)
                             report.found.append(_found(step, hit, ref, origin))
                         else:
                             report.skipped.append(Skipped(step.check.id, ref, hit.reason, origin))
@@ -231,6 +235,9 @@ class Auditor:
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = f"{type(error).__name__}: {error}"
                 report.faults.append(Fault(step.check.id, ref, text, origin))
+        if composed:
+            report.found = _once(report.found)
+            report.skipped = list(dict.fromkeys(report.skipped))
         if self._accept is not None and report.found:
             self._waive(report, resource, self._accept)
         return report
@@ -278,6 +285,16 @@ def _found(step: _Step, hit: Hit, ref: Ref, origin: Origin) -> Found:
     check = step.check
     severity = step.severity or hit.severity or check.severity
     return Found(check.id, severity, check.iocs, ref, origin, hit, _default_fix(check))
+
+
+def _once(found: list[Found]) -> list[Found]:
+    """Each hit once, at its worst: pods that share a part of an object have its hits in common."""
+    kept: dict[tuple[str, str, str], Found] = {}
+    for one in found:
+        key = (one.check, one.hit.path, one.hit.evidence)
+        if key not in kept or one.severity > kept[key].severity:
+            kept[key] = one
+    return list(kept.values())
 
 
 def audit(subjects: Iterable[Resource], auditor: Auditor, *, deadline: Deadline | None = None) -> Report:

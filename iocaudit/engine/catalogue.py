@@ -55,7 +55,7 @@ class Catalogue:
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
         """Every stored kind that some check looks at or looks up: what a source of files has to read."""
-        seen = {kind for c in self for kind in (*c.looks_at, *c.needs, *c.uses, *c.in_files)}
+        seen = {kind for c in self for kind in (*c.looks_at, *c.needs, *c.uses, *c.in_files, *c.in_audits)}
         return tuple(sorted(seen - set(CONNECTIONS), key=lambda kind: (kind.group, kind.name)))
 
     @cached_property
@@ -67,13 +67,13 @@ class Catalogue:
     @cached_property
     def world_kinds(self) -> tuple[Kind, ...]:
         """The kinds that checks look up in the World during an audit."""
-        seen = {kind for check in self for kind in (*check.needs, *check.uses)}
+        seen = {kind for check in self for kind in (*check.needs, *check.uses, *check.in_audits)}
         return tuple(sorted(seen, key=lambda kind: (kind.group, kind.name)))
 
     @cached_property
     def file_world_kinds(self) -> tuple[Kind, ...]:
         """The kinds that checks look up in the World where it is one of files."""
-        seen = {kind for check in self for kind in (*check.needs, *check.uses, *check.in_files)}
+        seen = {kind for c in self for kind in (*c.needs, *c.uses, *c.in_audits, *c.in_files)}
         return tuple(sorted(seen, key=lambda kind: (kind.group, kind.name)))
 
     def admission_world_kinds(self) -> tuple[Kind, ...]:

@@ -189,7 +189,11 @@ def _take_over(
 
 
 def _holds(bundle: bytes, certificate: x509.Certificate) -> bool:
-    return bool(bundle.strip()) and certificate in read_certificates(bundle, "the published CA bundle")
+    """Whether clients hold a certificate; a bundle that somebody spoilt holds none, and is about to be replaced."""
+    try:
+        return bool(bundle.strip()) and certificate in read_certificates(bundle, "the published CA bundle")
+    except CertificateError:
+        return False
 
 
 def _field(data: Mapping[str, bytes], name: str) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import yaml
+
 from iocaudit.core.kinds import Kind, PodAt
 from iocaudit.core.kinds.workloads import (
     CRON_JOB,
@@ -39,6 +41,18 @@ _STEP = frozenset(
     {"name", "image", "command", "args", "env", "envFrom", "imagePullPolicy", "securityContext", "volumeMounts"}
 )
 """What a step of Tekton has of a container, but for its resources; a sidecar has the rest too."""
+_ARGO_WHOLE = frozenset({"hostNetwork", "dnsPolicy", "dnsConfig"})
+"""What only a workflow has, for all of its templates."""
+_POD_TEMPLATE = (
+    "automountServiceAccountToken",
+    "dnsPolicy",
+    "hostAliases",
+    "hostNetwork",
+    "securityContext",
+    "tolerations",
+    "volumes",
+)
+"""What a pod template of Tekton has of a pod's spec."""
 _ARGO = frozenset(
     {
         "activeDeadlineSeconds",
@@ -68,7 +82,7 @@ def carried(pod: Json, kind: Kind, namespace: str = "shop") -> Json:
     found: Json = {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
     for at in kind.pods:
         _merge(found, _reach(list(at.path), _part(pod, kind, at)))
-        if at.style != "template":
+        if at.style not in ("template", "argo", "spark"):
             _merge(metadata, _metadata(pod))
     _complete(found, pod, kind)
     return found
@@ -85,16 +99,55 @@ def _part(pod: Json, kind: Kind, at: PodAt) -> Json:
         spec.pop("restartPolicy", None)
     if kind in (JOB, CRON_JOB):
         spec["restartPolicy"] = "Never"
-    if at.style == "tekton":
-        return _task(spec, version=kind.version)
     if at.style == "argo":
-        (container,) = spec.pop("containers")
-        return {**{key: value for key, value in spec.items() if key in _ARGO}, "container": container}
-    if at.style == "spec":
+        return _workflow(spec, _metadata(pod))
+    if at.style == "spark":
+        return _spark(spec, _metadata(pod))
+    if at.style.startswith("tekton"):
+        return _tekton(spec, at.style, version=kind.version)
+    if at.style in ("spec", "kserve"):
         return dict(spec)
     metadata = _metadata(pod)
     metadata.setdefault("labels", {"app": NAME})
     return {"metadata": metadata, "spec": spec}
+
+
+def _workflow(spec: Json, metadata: Json) -> Json:
+    (container,) = spec.pop("containers")
+    template = {key: value for key, value in spec.items() if key in _ARGO and key not in _ARGO_WHOLE}
+    whole = {key: value for key, value in spec.items() if key in _ARGO_WHOLE}
+    left = {key: value for key, value in spec.items() if key not in _ARGO | _ARGO_WHOLE}
+    if left:
+        whole["podSpecPatch"] = yaml.safe_dump(left)
+    return {**whole, "templates": [{"name": "main", "metadata": metadata, **template, "container": container}]}
+
+
+def _spark(spec: Json, metadata: Json) -> Json:
+    """A driver with a pod template, but for what Spark sets itself: how much memory its main container has."""
+    resources = spec["containers"][0].get("resources", {})
+    memory = resources.get("limits", {}).get("memory") or resources.get("requests", {}).get("memory")
+    driver: Json = {"template": {"metadata": metadata, "spec": spec}}
+    if memory is not None:
+        driver["memory"] = str(memory).removesuffix("i").lower()
+    if cores := resources.get("requests", {}).get("cpu"):
+        driver["coreRequest"] = cores
+    return {"driver": driver}
+
+
+def _tekton(spec: Json, style: str, *, version: str) -> Json:
+    """Runs have what a TaskSpec lacks in their pod template."""
+    if style == "tekton":
+        return _task(spec, version=version)
+    if style == "tekton-pipeline":
+        return {"tasks": [{"name": "main", "taskSpec": _task(spec, version=version)}]}
+    given = {key: spec.pop(key) for key in _POD_TEMPLATE if key in spec}
+    task = _task(spec, version=version)
+    run: Json = {"podTemplate": given} if given else {}
+    run |= {key: spec[key] for key in ("serviceAccountName",) if key in spec}
+    if style == "tekton-run":
+        return {**run, "taskSpec": task}
+    whole = {"taskRunTemplate": run} if run else {}
+    return {**whole, "pipelineSpec": {"tasks": [{"name": "main", "taskSpec": task}]}}
 
 
 def _task(spec: Json, *, version: str) -> Json:

@@ -57,23 +57,22 @@ class Example:
         return f"{self.check} {self.kind} {'bad' if self.bad else 'good'}"
 
 
-_TASKS = tuple(kind for kind in PODS if any(at.style == "tekton" for at in kind.pods))
-_WORKFLOWS = tuple(kind for kind in PODS if any(at.style == "argo" for at in kind.pods))
+_TASKS = tuple(kind for kind in PODS if any(at.style in ("tekton", "tekton-pipeline") for at in kind.pods))
+_RUNS = tuple(kind for kind in PODS if any(at.style in ("tekton-run", "tekton-pipeline-run") for at in kind.pods))
+_SPARK = tuple(kind for kind in PODS if any(at.style == "spark" for at in kind.pods))
 _EVERYWHERE = tuple(kind for kind in PODS if not kind.namespaced)
 
 IMPOSSIBLE: dict[str, tuple[tuple[tuple[Kind, ...], str], ...]] = {
     **{
-        check: (
-            (_TASKS, f"a TaskSpec of Tekton has no {field}"),
-            (_WORKFLOWS, f"a template of Argo Workflows has no {field}"),
-        )
+        check: (((*_TASKS, *_RUNS), f"a task of Tekton has no {field}"),)
         for check, field in {
             "host-ipc": "hostIPC",
-            "host-network": "hostNetwork",
             "host-pid": "hostPID",
             "shared-process-namespace": "shareProcessNamespace",
         }.items()
     },
+    "host-network": ((_TASKS, "a TaskSpec of Tekton has no hostNetwork"),),
+    **dict.fromkeys(("memory-unlimited", "requests-missing"), ((_SPARK, "Spark always sets it"),)),
     "unsafe-sysctl": ((_TASKS, "a TaskSpec of Tekton has no sysctls"),),
     "preset-node": (
         (_TASKS, "a TaskSpec of Tekton has no tolerations"),

@@ -3,15 +3,27 @@
 from dataclasses import dataclass
 from typing import Literal
 
-PodStyle = Literal["template", "spec", "tekton", "argo"]
+PodStyle = Literal[
+    "template",
+    "spec",
+    "argo",
+    "kserve",
+    "spark",
+    "tekton",
+    "tekton-run",
+    "tekton-pipeline",
+    "tekton-pipeline-run",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class PodAt:
     """Where a pod stands in a kind: map keys from the top, ``[]`` for each item of a list, ``*`` for each value.
 
-    ``template``: a PodTemplateSpec (metadata and spec). ``spec``: a PodSpec. ``tekton``: a TaskSpec
-    (``steps`` and ``sidecars``). ``argo``: a template of an Argo workflow (``container``, ``script``, …).
+    ``template``: a PodTemplateSpec (metadata and spec). ``spec``: a PodSpec. Of the others a controller makes pods
+    out of several parts (``core.composed``): ``argo`` is a WorkflowSpec, ``kserve`` a component of an InferenceService,
+    ``spark`` a SparkApplicationSpec, ``tekton`` a TaskSpec, the rest the specs of a TaskRun, a Pipeline and a
+    PipelineRun.
     """
 
     path: tuple[str, ...]

@@ -32,38 +32,32 @@ def _custom(group: str, version: str, name: str, plural: str, *at: PodAt | str, 
     return Kind(group, version, name, plural, namespaced, places)
 
 
-def _argo(*path: str) -> tuple[PodAt, ...]:
-    return (PodAt((*path, "templates", "[]"), "argo"), PodAt((*path, "templateDefaults"), "argo"))
-
-
-def _tekton(*path: str) -> tuple[PodAt, ...]:
-    return tuple(PodAt((*path, tasks, "[]", "taskSpec"), "tekton") for tasks in ("tasks", "finally"))
-
-
 _TRAINING = "spec.template.spec.replicatedJobs.[].template.spec.template"
+_SERVING = (PodAt(("spec",), "spec"), PodAt(("spec", "workerSpec"), "spec"))
+_SUBSETS = ("statefulSet", "advancedStatefulSet", "cloneSet", "deployment")
 _RAY = ("headGroupSpec.template", "workerGroupSpecs.[].template")
 
 CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("argoproj.io", "v1alpha1", "Rollout", "rollouts", "spec.template"),
-    _custom("argoproj.io", "v1alpha1", "Workflow", "workflows", *_argo("spec")),
-    _custom("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates", *_argo("spec")),
+    _custom("argoproj.io", "v1alpha1", "Workflow", "workflows", PodAt(("spec",), "argo")),
+    _custom("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates", PodAt(("spec",), "argo")),
     _custom(
         "argoproj.io",
         "v1alpha1",
         "ClusterWorkflowTemplate",
         "clusterworkflowtemplates",
-        *_argo("spec"),
+        PodAt(("spec",), "argo"),
         namespaced=False,
     ),
-    _custom("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows", *_argo("spec", "workflowSpec")),
+    _custom("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows", PodAt(("spec", "workflowSpec"), "argo")),
     _custom("serving.knative.dev", "v1", "Service", "services", "spec.template"),
     _custom("serving.knative.dev", "v1", "Configuration", "configurations", "spec.template"),
     _custom("serving.knative.dev", "v1", "Revision", "revisions", PodAt(("spec",), "spec")),
     _custom("tekton.dev", "v1", "Task", "tasks", PodAt(("spec",), "tekton")),
     _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False),
-    _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec", "taskSpec"), "tekton")),
-    _custom("tekton.dev", "v1", "Pipeline", "pipelines", *_tekton("spec")),
-    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", *_tekton("spec", "pipelineSpec")),
+    _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec",), "tekton-run")),
+    _custom("tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec",), "tekton-pipeline")),
+    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", PodAt(("spec",), "tekton-pipeline-run")),
     _custom("kubeflow.org", "v1", "Notebook", "notebooks", "spec.template"),
     _custom("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", "spec.pytorchReplicaSpecs.*.template"),
     _custom("kubeflow.org", "v1", "TFJob", "tfjobs", "spec.tfReplicaSpecs.*.template"),
@@ -82,15 +76,17 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
         "spec.leaderWorkerTemplate.workerTemplate",
     ),
     _custom("ray.io", "v1", "RayCluster", "rayclusters", *(f"spec.{p}" for p in _RAY)),
-    _custom("ray.io", "v1", "RayJob", "rayjobs", *(f"spec.rayClusterSpec.{p}" for p in _RAY)),
+    _custom(
+        "ray.io", "v1", "RayJob", "rayjobs", *(f"spec.rayClusterSpec.{p}" for p in _RAY), "spec.submitterPodTemplate"
+    ),
     _custom("ray.io", "v1", "RayService", "rayservices", *(f"spec.rayClusterConfig.{p}" for p in _RAY)),
-    _custom("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", PodAt(("spec",), "spec")),
+    _custom("serving.kserve.io", "v1alpha1", "ServingRuntime", "servingruntimes", *_SERVING),
     _custom(
         "serving.kserve.io",
         "v1alpha1",
         "ClusterServingRuntime",
         "clusterservingruntimes",
-        PodAt(("spec",), "spec"),
+        *_SERVING,
         namespaced=False,
     ),
     _custom(
@@ -98,7 +94,7 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
         "v1beta1",
         "InferenceService",
         "inferenceservices",
-        *(PodAt(("spec", part), "spec") for part in ("predictor", "transformer", "explainer")),
+        *(PodAt(("spec", part), "kserve") for part in ("predictor", "transformer", "explainer")),
     ),
     _custom("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes", _TRAINING),
     _custom(
@@ -119,6 +115,30 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("apps.kruise.io", "v1alpha1", "CloneSet", "clonesets", "spec.template"),
     _custom("apps.kruise.io", "v1beta1", "StatefulSet", "statefulsets", "spec.template"),
     _custom("apps.kruise.io", "v1alpha1", "DaemonSet", "daemonsets", "spec.template"),
+    _custom("apps.kruise.io", "v1alpha1", "BroadcastJob", "broadcastjobs", "spec.template"),
+    _custom(
+        "apps.kruise.io",
+        "v1alpha1",
+        "AdvancedCronJob",
+        "advancedcronjobs",
+        "spec.template.jobTemplate.spec.template",
+        "spec.template.broadcastJobTemplate.spec.template",
+    ),
+    _custom(
+        "apps.kruise.io",
+        "v1alpha1",
+        "UnitedDeployment",
+        "uniteddeployments",
+        *(f"spec.template.{name}Template.spec.template" for name in _SUBSETS),
+    ),
+    _custom("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications", PodAt(("spec",), "spark")),
+    _custom(
+        "sparkoperator.k8s.io",
+        "v1beta2",
+        "ScheduledSparkApplication",
+        "scheduledsparkapplications",
+        PodAt(("spec", "template"), "spark"),
+    ),
     _custom(
         "machinelearning.seldon.io",
         "v1",

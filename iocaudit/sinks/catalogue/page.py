@@ -74,6 +74,7 @@ def _facts(check: Check) -> Iterator[tuple[str, Line]]:
     for name, kinds in (
         ("looks up, and is skipped without", check.needs),
         ("looks up, and is skipped in part without", check.uses),
+        ("looks up in audits, not at admission", check.in_audits),
         ("looks up in files, never in a cluster", check.in_files),
     ):
         if kinds:

@@ -35,6 +35,7 @@ def record(check: Check) -> dict[str, Any]:
         "kinds": [str(kind) for kind in check.looks_at],
         "needs": [str(kind) for kind in check.needs],
         "uses": [str(kind) for kind in check.uses],
+        "inAudits": [str(kind) for kind in check.in_audits],
         "inFiles": [str(kind) for kind in check.in_files],
         "auditOnly": check.audit_only,
         "admissionOnly": check.admission_only,

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 
 from iocaudit.controller.webhook_configuration import Target, configuration
+from iocaudit.core.guard import client_of
+from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from tests.unit.checks.judge import Json, evidence, judge, places
 
-PEM = b"-----BEGIN CERTIFICATE-----\n"
+PEM = b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"
 BUNDLE = base64.b64encode(PEM).decode()
 CATALOGUE = builtin_catalogue()
 ALL = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["*"], "scope": "*"}
@@ -119,3 +123,16 @@ def test_namespaces_that_are_exempted() -> None:
     by_label = written(namespaceSelector=by_name("NotIn", "off", key="audit"))
     assert evidence(judge("namespace-unguarded", namespace(audit="off"), by_label)) == ["iocaudit"]
     assert judge("namespace-unguarded", namespace(audit="on"), by_label) == []
+
+
+def test_a_stale_bundle_is_flagged_where_the_operator_found_it_so() -> None:
+    subject = Resource(written(), CLUSTER)
+    world = World()
+    world.put(subject)
+    client = client_of(subject.raw["webhooks"][0])
+    auditor = Auditor(CATALOGUE.select(["admission-bypass"]), PolicySet(CATALOGUE), world)
+    assert auditor.audit(subject).found == []
+    world.untrusted = {client: "unable to get local issuer certificate", client._replace(port=1): "another"}
+    (found,) = auditor.audit(subject).found
+    assert found.hit.path == 'webhooks["deny.iocaudit.io"].clientConfig.caBundle'
+    assert "stale CA bundle, so that every call fails: unable to get local issuer certificate" in found.message

@@ -43,6 +43,10 @@ def test_what_a_limit_range_gives_counts_for_pods_yet_to_be_made() -> None:
     given = limit_range(defaultRequest={"cpu": "1"}, max={"memory": "1Gi"})
     assert judge("requests-missing", pod(), given) == []
     assert len(judge("requests-missing", pod(metadata={"uid": "u"}), given)) == 2
+    least = limit_range(min={"cpu": "1", "memory": "1Mi"})
+    assert judge("requests-missing", pod(), least) == []
+    assert len(judge("memory-unlimited", pod(), least)) == 1
+    assert judge("memory-unlimited", pod(), limit_range(max={"memory": "1Gi"})) == []
     assert judge("ephemeral-storage-unlimited", pod(), limit_range(default={"ephemeral-storage": "1Gi"})) == []
     assert len(judge("ephemeral-storage-unlimited", pod(), limit_range(default={"ephemeral-storage": 0}))) == 1
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.registration import OWNER, Registration
 from iocaudit.controller.webhook_configuration import Target
 from iocaudit.core.kinds import CLUSTER_ROLE
+from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.serving.authority import Names
@@ -79,3 +83,23 @@ def test_not_written_before_the_webhook_answers(api: FakeApi, monkeypatch: pytes
     assert registration(api).step() == "the webhook does not answer yet: connection refused"
     assert configurations(api) == []
     assert {one["metadata"]["name"] for one in api.stored("secrets")} == {"iocaudit-authority", "iocaudit-serving"}
+
+
+@pytest.mark.parametrize("spoilt", ["c3RhbGU=", "not base64!", "", None])
+@pytest.mark.parametrize("rotating", [False, True])
+def test_a_bundle_that_is_not_the_current_one_is_replaced_at_once(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, spoilt: str | None, rotating: bool
+) -> None:
+    api.put(CLUSTER_ROLE, OWNER, rules=[])
+    later = datetime.now(UTC) + timedelta(days=876)
+    clock = [None, later] if rotating else [None]
+    one = registration(api)
+    for moment in clock:  # two thirds of an authority's life later the next one is announced
+        monkeypatch.setattr(one._certificates, "step", partial(Certificates.step, one._certificates, now=moment))
+        assert one.step() is None
+    good = copy.deepcopy(api.stored("validatingwebhookconfigurations")[0]["webhooks"])
+    for webhook in (stored := api.stored("validatingwebhookconfigurations")[0])["webhooks"]:
+        webhook["clientConfig"] = {**webhook["clientConfig"], "caBundle": spoilt}
+    api.put(VALIDATING_WEBHOOK_CONFIGURATION, "iocaudit", **{k: v for k, v in stored.items() if k == "webhooks"})
+    assert one.step() is None
+    assert api.stored("validatingwebhookconfigurations")[0]["webhooks"] == good

@@ -31,8 +31,8 @@ RULES = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 SUBJECT = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"}
 
 
-def cluster_of(api: FakeApi) -> Cluster:
-    return Cluster(api, CATALOGUE, Publisher(api, CATALOGUE), Policies(CATALOGUE))
+def cluster_of(api: FakeApi, **more: Any) -> Cluster:
+    return Cluster(api, CATALOGUE, Publisher(api, CATALOGUE), Policies(CATALOGUE), **more)
 
 
 def pod(api: FakeApi, name: str, namespace: str = "shop", **spec: Any) -> Json:

@@ -1,5 +1,7 @@
 """A world's pods are cut down to what checks may look up, in every kind that holds any."""
 
+import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,38 @@ _POD = {
 }
 
 
+_NAMED = {"name": "n", "taskSpec": _POD}
+_OF_STYLE: dict[str, dict[str, object]] = {
+    "template": {"metadata": {"labels": {"app": "web"}}, "spec": _POD},
+    "argo": {
+        "hostNetwork": True,
+        "podMetadata": {"labels": {"all": "x"}, "annotations": {"big": "y" * 1000}},
+        "podSpecPatch": "serviceAccountName: patched",
+        "templateDefaults": {"serviceAccountName": "robot", "env": ["x" * 1000]},
+        "templates": [
+            {"name": "a", "container": _POD, "metadata": {"labels": {"app": "web"}}, "inputs": ["x" * 1000]},
+            {"name": "b", "steps": [[{"name": "s", "template": "a"}]]},
+            {"name": "c", "script": {"source": "x" * 1000}, "hostNetwork": False},
+        ],
+    },
+    "spark": {
+        "image": "x" * 1000,
+        "driver": {"serviceAccount": "robot", "hostNetwork": True, "labels": {"app": "web"}, "env": ["x" * 1000]},
+        "executor": {"template": {"metadata": {"labels": {"app": "web"}}, "spec": _POD}},
+    },
+    "tekton-run": {"taskSpec": _POD, "serviceAccountName": "robot", "podTemplate": {"hostNetwork": True, "env": []}},
+    "tekton-pipeline": {"tasks": [_NAMED], "finally": [_NAMED]},
+    "tekton-pipeline-run": {
+        "pipelineSpec": {"tasks": [_NAMED], "finally": [{"name": "f", "taskSpec": _POD}]},
+        "taskRunTemplate": {"serviceAccountName": "robot"},
+        "taskRunSpecs": [
+            {"pipelineTaskName": "f", "podTemplate": {"hostNetwork": True}},
+            {"pipelineTaskName": "other", "serviceAccountName": "else"},
+        ],
+    },
+}
+
+
 def _whole(kind: Kind) -> Resource:
     raw: dict[str, object] = {
         "apiVersion": kind.api_version,
@@ -25,7 +59,7 @@ def _whole(kind: Kind) -> Resource:
         "status": {"phase": "Running", "conditions": [1, 2, 3]},
     }
     for place in kind.pods:
-        value = {"metadata": {"labels": {"app": "web"}}, "spec": _POD} if place.style == "template" else _POD
+        value = copy.deepcopy(_OF_STYLE.get(place.style, _POD))
         _set(raw, place.path, value)
     return Resource(raw, CLUSTER, kind=kind)
 

@@ -77,7 +77,7 @@ def test_a_page_says_all_of_the_declaration(check: Check) -> None:
     for control in controls_of(check.controls):
         assert control.id in said
         assert control.title in said
-    for kind in (*check.needs, *check.uses, *check.in_files):
+    for kind in (*check.needs, *check.uses, *check.in_audits, *check.in_files):
         assert str(kind) in said or (kind in PODS and "pods in every kind that holds them" in said)
     others, group = related(check, CATALOGUE)
     assert all(other.id in said for other in (*group, *(one for some in others.values() for one in some)))

@@ -1,0 +1,153 @@
+"""The PersistentVolumes behind a pod's claims: those that are bound, reserved, or the ones that will be taken.
+
+Source: kubernetes, pkg/controller/volume/persistentvolume and component-helpers/storage/volume (FindMatchingVolume):
+a claim takes the volume it names, else the one reserved for it by claimRef, else the smallest that fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, STATEFUL_SET
+from iocaudit.core.label_selector import selects
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.quantity import Quantity
+from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping, mappings, strings, text
+from iocaudit.core.world import World
+
+
+class Claim(NamedTuple):
+    """A claim of a pod, at ``path`` in its object: by its ``name`` where that is known, and by what it asks for.
+
+    ``volume`` is the name by which containers mount it. ``spec`` is None where only the claim itself says that.
+    ``numbered``: an ordinal stands behind the name.
+    """
+
+    path: str
+    title: str
+    volume: str
+    name: str
+    spec: Mapping[str, Any] | None
+    numbered: bool = False
+
+    def is_called(self, name: str) -> bool:
+        """Whether a claim of that name is this one."""
+        if not self.numbered:
+            return bool(self.name) and name == self.name
+        head, dash, number = name.rpartition("-")
+        return bool(dash) and head == self.name and number.isascii() and number.isdigit()
+
+
+def claims_of(pod: PodSpec) -> Iterator[Claim]:
+    """Every claim through which a pod gets a volume."""
+    for index, volume in enumerate(pod.volumes):
+        place = pod.volume_path(volume, index)
+        if name := text(lookup(volume, "persistentVolumeClaim", "claimName")):
+            yield Claim(f"{place}.persistentVolumeClaim.claimName", name, text(volume.get("name")), name, None)
+        ephemeral = volume.get("ephemeral")
+        if isinstance(ephemeral, dict):
+            # The claim that the controller makes for this volume of this pod; only a Pod's name is known.
+            name = f"{pod.resource.name}-{text(volume.get('name'))}" if pod.resource.kind is POD else ""
+            spec = mapping(lookup(ephemeral, "volumeClaimTemplate", "spec"))
+            mounted = text(volume.get("name"))
+            yield Claim(f"{place}.ephemeral", name or mounted, mounted, name, spec)
+    if pod.path == pod.resource.pods[0].path:
+        yield from _of_templates(pod.resource)
+
+
+def _of_templates(resource: Resource) -> Iterator[Claim]:
+    own = resource.kind is not None and resource.kind.name == STATEFUL_SET.name
+    for index, template in enumerate(mappings(lookup(resource.raw, "spec", "volumeClaimTemplates"))):
+        name = text(lookup(template, "metadata", "name"))
+        called = f"{name}-{resource.name}" if own and name else ""
+        at = f"spec.volumeClaimTemplates[{index}]"
+        yield Claim(at, called or name, name, called, mapping(template.get("spec")), numbered=own)
+
+
+def volumes_of(claim: Claim, pod: PodSpec, world: World) -> Iterator[Resource]:
+    """The PersistentVolumes that a claim is bound to, has reserved for it, or will take as things are."""
+    near, namespace = pod.resource, world.namespace_of(pod.resource)
+    index = _index(world, near)
+    if claim.numbered:
+        known = [one for one in world.of(PERSISTENT_VOLUME_CLAIM, namespace, near=near) if claim.is_called(one.name)]
+    else:
+        found = world.get(PERSISTENT_VOLUME_CLAIM, namespace, claim.name, near=near) if claim.name else None
+        known = [found] if found is not None else []
+    specs = [(one.name, mapping(one.raw.get("spec"))) for one in known]
+    if not specs:
+        specs = [(claim.name, claim.spec or {})]
+    seen: set[str] = set()
+    for name, spec in specs:
+        held = index.reserved.get(namespace or "", {})
+        reserved = held.get(name, [])
+        if claim.numbered and not known:
+            reserved = [volume for holder, volumes in held.items() if claim.is_called(holder) for volume in volumes]
+        if bound := text(spec.get("volumeName")):
+            volume = world.get(PERSISTENT_VOLUME, None, bound, near=near)
+            chosen = [volume] if volume is not None and _is_free(volume, namespace, name, claim, world) else []
+        else:
+            chosen = reserved or (index.fitting(spec) if claim.spec is not None or known else [])
+        for volume in chosen:
+            if volume.name not in seen:
+                seen.add(volume.name)
+                yield volume
+
+
+def _is_free(volume: Resource, namespace: str | None, name: str, claim: Claim, world: World) -> bool:
+    """Whether a volume is reserved for nobody, or for this very claim."""
+    holder = mapping(lookup(volume.raw, "spec", "claimRef"))
+    held_by = text(holder.get("name"))
+    if not held_by:
+        return True
+    space = text(holder.get("namespace")) or world.default_namespace
+    return space == namespace and (held_by == name or not name or claim.is_called(held_by))
+
+
+class _Index:
+    def __init__(self, world: World, near: Resource) -> None:
+        self.reserved: dict[str, dict[str, list[Resource]]] = {}
+        """By namespace and name of the claim that a claimRef names."""
+        self._free: dict[str, list[tuple[Fraction, Resource]]] = {}
+        for volume in world.all(PERSISTENT_VOLUME, near=near):
+            spec = mapping(volume.raw.get("spec"))
+            holder = mapping(spec.get("claimRef"))
+            if name := text(holder.get("name")):
+                space = text(holder.get("namespace")) or world.default_namespace
+                self.reserved.setdefault(space, {}).setdefault(name, []).append(volume)
+            else:
+                size = Quantity.parse_or_none(lookup(spec, "capacity", "storage"))
+                self._free.setdefault(text(spec.get("storageClassName")), []).append(
+                    (size.value if size is not None else Fraction(0), volume)
+                )
+
+    def fitting(self, spec: Mapping[str, Any]) -> list[Resource]:
+        """The smallest free volumes that a claim fits. One that names no class may be given the cluster's default."""
+        if not isinstance(spec.get("storageClassName"), str):
+            return []
+        wanted = Quantity.parse_or_none(lookup(spec, "resources", "requests", "storage"))
+        least = wanted.value if wanted is not None else Fraction(0)
+        fitting = [
+            (size, volume)
+            for size, volume in self._free.get(spec["storageClassName"], ())
+            if size >= least and _matches(spec, volume)
+        ]
+        smallest = min((size for size, _ in fitting), default=None)
+        return [volume for size, volume in fitting if size == smallest]
+
+
+def _matches(spec: Mapping[str, Any], volume: Resource) -> bool:
+    offered = mapping(volume.raw.get("spec"))
+    modes = set(strings(offered.get("accessModes")))
+    kind = text(spec.get("volumeMode")) or "Filesystem"
+    return (
+        set(strings(spec.get("accessModes"))) <= modes
+        and kind == (text(offered.get("volumeMode")) or "Filesystem")
+        and selects(spec.get("selector"), volume.labels)
+    )
+
+
+def _index(world: World, near: Resource) -> _Index:
+    return world.memo("volume-index", (PERSISTENT_VOLUME,), lambda: _Index(world, near), near=near)

@@ -1,0 +1,174 @@
+"""The pods of an Argo workflow: its templates, over its templateDefaults, with what the workflow says for all of them.
+
+Source: argo-workflows, workflow/controller/workflowpod.go (createWorkflowPod, addSchedulingConstraints,
+addVolumeReferences, setupServiceAccount, PodSpecPatchMerge) and the types of pkg/apis/workflow/v1alpha1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from iocaudit.core.composed.layers import Layers, Moved, item_path, real
+from iocaudit.core.composed.patch_text import UnreadableTextError, read_patch
+from iocaudit.core.composed.volumes import share_volumes
+from iocaudit.core.pod import PodSpec, Problem
+from iocaudit.core.shape import Json, mapping, mappings, text
+
+if TYPE_CHECKING:
+    from iocaudit.core.resource import Resource
+
+_BODIES = ("container", "script", "containerSet", "resource", "data")
+"""What makes a template one that runs in a pod of its own."""
+_OTHERS = ("steps", "dag", "suspend", "http", "plugin")
+"""What makes it one that does not."""
+_LISTS = ("initContainers", "sidecars")
+_OF_WORKFLOW = (
+    "affinity",
+    "automountServiceAccountToken",
+    "dnsConfig",
+    "dnsPolicy",
+    "hostAliases",
+    "hostNetwork",
+    "nodeSelector",
+    "schedulerName",
+    "securityContext",
+    "serviceAccountName",
+    "tolerations",
+)
+"""What the workflow says for every template that does not say it itself."""
+_WHOLE = (*_OF_WORKFLOW, "podMetadata", "podSpecPatch", "volumes")
+_OWN = frozenset({"init", "wait"})
+"""Argo's own containers, which a patch may only touch."""
+_TRIFLES = frozenset({"name", "resources", "image", "imagePullPolicy"})
+_PATCH = "podSpecPatch"
+
+
+class _Part(NamedTuple):
+    """A container: what it is, the list it counts as standing in, and its path in the composed pod."""
+
+    raw: Json
+    list_name: str
+    path: str
+
+
+def workflow_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
+    """The pods of the WorkflowSpec ``spec``, which stands at ``path``.
+
+    One whose templates all stand elsewhere (workflowTemplateRef) has one pod without containers, for what it says.
+    """
+    defaults = mapping(spec.get("templateDefaults"))
+    templates = spec.get("templates")
+    pods = [
+        _Composer(resource, spec, path, template, item_path(f"{path}.templates", template, index)).pod(defaults)
+        for index, template in enumerate(templates if isinstance(templates, list) else ())
+        if isinstance(template, dict) and not any(template.get(other) is not None for other in _OTHERS)
+    ]
+    if not pods and (defaults or any(spec.get(name) is not None for name in _WHOLE)):
+        if defaults:
+            pods.append(_Composer(resource, spec, path, dict(defaults), f"{path}.templateDefaults").pod({}))
+        else:
+            pods.append(_Composer(resource, spec, path, {}, path).pod({}))
+    share_volumes(pods, spec.get("volumes"), f"{path}.volumes")
+    yield from pods
+
+
+class _Composer:
+    def __init__(self, resource: Resource, workflow: Json, workflow_at: str, template: Json, at: str) -> None:
+        self._resource = resource
+        self._workflow = workflow
+        self._workflow_at = workflow_at
+        self._template = template
+        self._at = at
+        self._moved: Moved = {}
+        self._layers = Layers(self._moved)
+        self._problems: list[Problem] = []
+
+    def pod(self, defaults: Mapping[str, Any]) -> PodSpec:
+        at = self._at
+        given = {name: value for name, value in defaults.items() if name not in _BODIES or name in self._template}
+        under = f"{self._workflow_at}.templateDefaults"
+        spec = self._layers.beneath(given, under, self._template, at) if given else dict(self._template)
+        for name in _OF_WORKFLOW:
+            if spec.get(name) in (None, [], {}, "") and self._workflow.get(name) is not None:
+                spec[name] = self._workflow[name]
+                if at != self._workflow_at:
+                    self._moved[f"{at}.{name}"] = f"{self._workflow_at}.{name}"
+        if at == self._workflow_at:
+            spec.pop("volumes", None)  # they come with those of the workflow
+        parts = list(self._parts(spec))
+        # The workflow's patch first: what the template's sets besides wins.
+        patches = [(self._workflow.get(_PATCH), f"{self._workflow_at}.{_PATCH}")]
+        if at != self._workflow_at:
+            patches.append((spec.get(_PATCH), real(f"{at}.{_PATCH}", self._moved)))
+        for patch, patch_at in patches:
+            if patch not in (None, ""):
+                spec = self._patched(spec, parts, patch, patch_at)
+        pod = PodSpec(self._resource, spec, at, self._metadata(spec), f"{at}.metadata", self._moved)
+        pod.problems += self._problems
+        for part in parts:
+            pod.add(part.raw, part.list_name, part.path)
+        return pod
+
+    def _metadata(self, spec: Json) -> Json:
+        own = spec.get("metadata")
+        whole = mapping(self._workflow.get("podMetadata"))
+        if self._at == self._workflow_at:
+            self._moved[f"{self._at}.metadata"] = f"{self._at}.podMetadata"
+            return dict(whole)
+        own = own if isinstance(own, dict) else {}
+        metadata_at = f"{self._at}.metadata"
+        return self._layers.beneath(whole, f"{self._workflow_at}.podMetadata", own, metadata_at) if whole else own
+
+    def _parts(self, spec: Json) -> Iterator[_Part]:
+        """The containers; what is no container is said."""
+        at = self._at
+        for name in ("container", "script"):
+            if isinstance(single := spec.get(name), dict):
+                yield _Part(single, name, f"{at}.{name}")
+        group = mapping(spec.get("containerSet"))
+        shared = mappings(group.get("volumeMounts"))
+        for raw, path in self._items(group.get("containers"), f"{at}.containerSet.containers"):
+            own = mappings(raw.get("volumeMounts"))
+            for index, mount in enumerate(shared):
+                there = item_path(f"{at}.containerSet.volumeMounts", mount, index)
+                self._moved[item_path(f"{path}.volumeMounts", mount, len(own) + index)] = there
+            yield _Part({**raw, "volumeMounts": [*own, *shared]} if shared else raw, "containers", path)
+        for name in _LISTS:
+            for raw, path in self._items(spec.get(name), f"{at}.{name}"):
+                yield _Part(raw, name, path)
+
+    def _items(self, value: object, path: str) -> Iterator[tuple[Json, str]]:
+        if value is not None and not isinstance(value, list):
+            self._problems.append(Problem(path, "a list of containers"))
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(item, dict):
+                yield item, item_path(path, item, index)
+            else:
+                self._problems.append(Problem(f"{path}[{index}]", "a container"))
+
+    def _patched(self, spec: Json, parts: list[_Part], patch: object, patch_at: str) -> Json:
+        try:
+            read = read_patch(patch) if isinstance(patch, str) else {}
+        except UnreadableTextError as error:
+            self._problems.append(Problem(patch_at, f"a patch that can be read here ({error})"))
+            return spec
+        if not isinstance(patch, str) or "$patch" in patch or "$retainKeys" in patch:
+            self._problems.append(Problem(patch_at, "a plain patch of a pod's spec"))
+            return spec
+        self._moved.setdefault(patch_at, patch_at)
+        for name in ("containers", "initContainers", "ephemeralContainers"):
+            for index, item in enumerate(mappings(read.pop(name, None))):
+                self._patch_container(parts, item, name, item_path(f"{patch_at}.{name}", item, index))
+        return self._layers.patched(spec, self._at, read, patch_at)
+
+    def _patch_container(self, parts: list[_Part], patch: Json, list_name: str, patch_at: str) -> None:
+        wanted = text(patch.get("name"))
+        is_init = list_name == "initContainers"
+        for place, part in enumerate(parts):
+            name = text(part.raw.get("name")) or ("main" if part.list_name in ("container", "script") else "")
+            if name == wanted and (part.list_name == "initContainers") is is_init:
+                parts[place] = part._replace(raw=self._layers.patched(part.raw, part.path, patch, patch_at))
+                return
+        if wanted not in _OWN or not patch.keys() <= _TRIFLES:
+            parts.append(_Part(patch, list_name, patch_at))

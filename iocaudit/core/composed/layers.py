@@ -1,0 +1,112 @@
+"""One value laid over another, as controllers put a pod together, and where each part of the result really stands.
+
+What comes out has one place of its own, ``at``. What was taken from elsewhere is told by ``Moved``, so that a hit
+names the field that somebody wrote. Source: Kubernetes, strategic merge patch: maps merge by key, the lists below
+by the name of their items, anything else is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from iocaudit.core import paths
+from iocaudit.core.shape import Json
+
+Moved = dict[str, str]
+"""By a path in the composed value, where it really stands; the longest that a path begins with decides."""
+
+_KEYS = {
+    "containers": "name",
+    "env": "name",
+    "ephemeralContainers": "name",
+    "initContainers": "name",
+    "sidecars": "name",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+"""Lists that merge item by item, and what their items are told apart by."""
+
+
+def real(path: str, moved: Mapping[str, str]) -> str:
+    """Where the value at a composed path really stands."""
+    for end in range(len(path), 0, -1):
+        if (end == len(path) or path[end] in ".[") and (found := moved.get(path[:end])) is not None:
+            return found + path[end:]
+    return path
+
+
+def item_path(at: str, item: Any, index: int) -> str:
+    """The path of a list's item: by name, else by position."""
+    name = item.get("name") if isinstance(item, dict) else None
+    return at + (paths.key(name) if isinstance(name, str) and name else f"[{index}]")
+
+
+class Layers:
+    """Composes a value at ``at``. ``moved`` grows with each layer."""
+
+    def __init__(self, moved: Moved) -> None:
+        self.moved = moved
+
+    def beneath(self, under: Mapping[str, Any], under_at: str, over: Mapping[str, Any], at: str) -> Json:
+        """``over``, which stands at ``at``, with ``under`` for what it does not set; null sets nothing."""
+        found = dict(over)
+        for name, value in under.items():
+            if value is None:
+                continue
+            own, here, there = found.get(name), paths.field(at, name), paths.field(under_at, name)
+            if own is None:
+                found[name] = value
+                self.moved[here] = there
+            elif isinstance(own, dict) and isinstance(value, dict):
+                found[name] = self.beneath(value, there, own, here)
+            elif name in _KEYS and isinstance(own, list) and isinstance(value, list):
+                found[name] = self._joined(value, there, own, here, _KEYS[name])
+        return found
+
+    def _joined(self, under: list[Any], under_at: str, over: list[Any], at: str, key: str) -> list[Any]:
+        found = list(over)
+        for index, item in enumerate(under):
+            place = _find(found[: len(over)], item, key)
+            there = item_path(under_at, item, index)
+            if place is None:
+                self.moved[item_path(at, item, len(found))] = there
+                found.append(item)
+            else:
+                found[place] = self.beneath(item, there, found[place], item_path(at, found[place], place))
+        return found
+
+    def patched(self, value: Mapping[str, Any], at: str, patch: Mapping[str, Any], patch_at: str) -> Json:
+        """``value``, which stands at ``at``, changed by a patch that stands at ``patch_at``; null takes away."""
+        found = dict(value)
+        for name, new in patch.items():
+            own, here, there = found.get(name), paths.field(at, name), paths.field(patch_at, name)
+            if new is None:
+                found.pop(name, None)
+            elif isinstance(own, dict) and isinstance(new, dict):
+                found[name] = self.patched(own, here, new, there)
+            elif name in _KEYS and isinstance(own, list) and isinstance(new, list):
+                found[name] = self._patched_list(own, here, new, there, _KEYS[name])
+            else:
+                found[name] = new
+                self.moved[here] = there
+        return found
+
+    def _patched_list(self, value: list[Any], at: str, patch: list[Any], patch_at: str, key: str) -> list[Any]:
+        found = list(value)
+        for index, item in enumerate(patch):
+            place = _find(value, item, key)
+            there = item_path(patch_at, item, index)
+            if place is None:
+                self.moved[item_path(at, item, len(found))] = there
+                found.append(item)
+            else:
+                found[place] = self.patched(found[place], item_path(at, found[place], place), item, there)
+        return found
+
+
+def _find(items: list[Any], wanted: Any, key: str) -> int | None:
+    name = wanted.get(key) if isinstance(wanted, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    return next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == name), None)

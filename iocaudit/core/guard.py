@@ -1,0 +1,63 @@
+"""How API servers call our own webhook, as its configuration says."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from iocaudit.core.shape import integer, mapping, text
+
+DENY = "deny.iocaudit.io"
+"""The webhook that denies; its name is its mark, whatever its configuration is called."""
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+
+
+class WebhookClient(NamedTuple):
+    """Where a webhook is called, and under which CA bundle (base64 of PEM); an empty host where nothing says so."""
+
+    host: str
+    port: int
+    bundle: str
+
+
+def client_of(webhook: Mapping[str, Any]) -> WebhookClient:
+    """The clientConfig of one webhook of a configuration."""
+    client = mapping(webhook.get("clientConfig"))
+    bundle = "".join(text(client.get("caBundle")).split())
+    if text(client.get("url")):
+        try:
+            parts = urlsplit(text(client["url"]))
+            return WebhookClient(parts.hostname or "", parts.port or 443, bundle)
+        except ValueError:
+            return WebhookClient("", 443, bundle)
+    service = mapping(client.get("service"))
+    name, namespace = text(service.get("name")), text(service.get("namespace"))
+    host = f"{name}.{namespace}.svc" if name and namespace else ""
+    return WebhookClient(host, integer(service.get("port")) or 443, bundle)
+
+
+def certificates(bundle: str) -> list[bytes]:
+    """The certificates of a CA bundle in DER, as far as can be told from their frame alone."""
+    try:
+        pem = base64.b64decode(bundle, validate=True)
+        found = [base64.b64decode(b"".join(match[1].split()), validate=True) for match in _PEM.finditer(pem)]
+    except (binascii.Error, ValueError):
+        return []
+    return [der for der in found if _is_sequence(der)]
+
+
+def _is_sequence(der: bytes) -> bool:
+    """Whether it is one ASN.1 SEQUENCE from its first byte to its last."""
+    if len(der) < 2 or der[0] != 0x30:
+        return False
+    length, start = der[1], 2
+    if length & 0x80:
+        start += length & 0x7F
+        if start == 2 or start > 6:
+            return False
+        length = int.from_bytes(der[2:start])
+    return len(der) == start + length

@@ -1,0 +1,122 @@
+"""How bad it is to let somebody run pods: by the ServiceAccounts that the grant reaches."""
+
+import pytest
+
+from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE_BINDING, Kind
+from iocaudit.core.resource import Resource
+from tests.unit.checks.rbac_objects import binding, objects, role, rule, run, severities
+
+_MAKES = role("maker", rule("create", "pods"))
+_ADMIN = binding("root", "cluster-admin", "ServiceAccount:ops/robot")
+
+
+def _in(namespace: str | None) -> Resource:
+    return binding("bob", "maker", "User:bob", namespace=namespace)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "others", "severity"),
+    [
+        ("ops", [_ADMIN], "critical"),
+        ("shop", [_ADMIN], "high"),
+        (None, [_ADMIN], "critical"),
+        (None, [], "critical"),  # the accounts of Kubernetes' own controllers
+        ("kube-system", [], "critical"),
+        ("shop", [binding("all", "cluster-admin", "Group:system:serviceaccounts:shop")], "critical"),
+        ("shop", [binding("all", "cluster-admin", "Group:system:serviceaccounts")], "critical"),
+        ("shop", [binding("all", "cluster-admin", "Group:system:serviceaccounts:ops")], "high"),
+        ("shop", [binding("all", "cluster-admin", "User:alice")], "high"),
+        ("shop", [binding("b", "cluster-admin", "ServiceAccount:shop/a", namespace="shop")], "high"),
+        ("shop", [binding("b", "view", "ServiceAccount:shop/a")], "high"),
+        ("shop", [binding("b", "n", "ServiceAccount:shop/a"), role("n", rule("get", "nodes/proxy"))], "critical"),
+        ("shop", [binding("b", "n", "ServiceAccount:shop/a"), role("n", rule("escalate", "clusterroles"))], "high"),
+        (
+            "shop",
+            [
+                binding("b", "n", "ServiceAccount:shop/a"),
+                role("n", rule("escalate", "clusterroles", "rbac.authorization.k8s.io")),
+            ],
+            "critical",
+        ),
+        (
+            "shop",
+            [
+                binding("b", "n", "ServiceAccount:shop/a", namespace="kube-system"),
+                role("n", rule("get", "secrets")),
+            ],
+            "critical",
+        ),
+    ],
+)
+def test_it_is_critical_where_a_privileged_account_is_reached(
+    namespace: str | None, others: list[Resource], severity: str
+) -> None:
+    report = run("workload-creation", _in(namespace), _MAKES, *others)
+    assert severities(report) == [severity]
+    assert report.skipped == []
+
+
+def test_a_role_reaches_its_namespace_and_a_cluster_role_nothing_before_it_is_bound() -> None:
+    in_ops = role("maker", rule("create", "pods"), namespace="ops")
+    assert severities(run("workload-creation", in_ops, _ADMIN)) == ["critical"]
+    in_shop = role("maker", rule("create", "pods"), namespace="shop")
+    assert severities(run("workload-creation", in_shop, _ADMIN)) == ["high"]
+    assert severities(run("workload-creation", _MAKES, _ADMIN)) == ["high"]
+
+
+def test_the_message_names_the_account_and_how_it_holds_the_cluster() -> None:
+    (found,) = run("workload-creation", _in("ops"), _MAKES, _ADMIN).found
+    assert "and so as ServiceAccount ops/robot, which may do everything by ClusterRoleBinding root" in found.message
+    (apart,) = run("workload-creation", _in("shop"), _MAKES, _ADMIN).found
+    assert "and so as" not in apart.message
+    assert (found.hit.path, found.hit.evidence) == (apart.hit.path, apart.hit.evidence), "the identity stays"
+
+
+def test_of_several_accounts_the_first_by_name_is_told_whatever_came_first() -> None:
+    one = binding("x", "cluster-admin", "ServiceAccount:ops/b", "ServiceAccount:ops/a")
+    other = binding("y", "cluster-admin", "ServiceAccount:ops/c")
+    told = {
+        run("workload-creation", _in("ops"), _MAKES, *order).found[0].message for order in ([one, other], [other, one])
+    }
+    assert len(told) == 1
+    assert "ServiceAccount ops/a" in told.pop()
+
+
+@pytest.mark.parametrize("kind", [ROLE_BINDING, CLUSTER_ROLE_BINDING, CLUSTER_ROLE, NAMESPACE])
+def test_an_incomplete_world_is_high_and_says_what_is_not_known(kind: Kind) -> None:
+    report = run("workload-creation", _in("shop"), _MAKES, incomplete=(kind,))
+    assert severities(report) == ["high"]
+    assert [one.reason for one in report.skipped] == [
+        "whether a ServiceAccount in namespace shop holds the cluster can't be told: "
+        "not all bindings and roles are known here (listing is forbidden)"
+    ]
+    known = run("workload-creation", _in("ops"), _MAKES, _ADMIN, incomplete=(kind,))
+    assert severities(known) == ["critical"]
+    assert known.skipped == []
+
+
+def test_a_role_that_is_nowhere_is_said_where_it_may_matter() -> None:
+    lost = binding("b", "lost", "ServiceAccount:shop/a")
+    report = run("workload-creation", _in("shop"), _MAKES, lost)
+    assert severities(report) == ["high"]
+    assert len(report.skipped) == 1
+    assert "lost is nowhere among what was read" in report.skipped[0].reason
+
+
+def test_kubernetes_own_admin_and_edit_keep_their_weight_in_a_namespace() -> None:
+    found = run("workload-creation", binding("b", "edit", "User:bob", namespace="ops"), _ADMIN).found
+    assert [(one.severity.label, "and so as" in one.message) for one in found] == [("medium", False)]
+
+
+def test_an_rbac_definition_is_judged_binding_by_binding() -> None:
+    (definition,) = objects("""
+apiVersion: rbacmanager.reactiveops.io/v1beta1
+kind: RBACDefinition
+metadata: {name: d}
+rbacBindings:
+- name: b
+  subjects: [{kind: User, name: bob}]
+  roleBindings: [{clusterRole: maker, namespace: ops}]
+""")
+    assert severities(run("workload-creation", definition, _MAKES, _ADMIN)) == ["critical"]
+    assert severities(run("workload-creation", definition, _MAKES)) == ["high"]
