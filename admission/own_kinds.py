@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.kinds.ours import AUDIT_POLICY, GROUP, IOC_WAIVER
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.request import Operation
 from iocaudit.core.resource import Resource
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import read_policy
 from iocaudit.engine.posture import Verdict
-from iocaudit.engine.waivers import WaiverError, moment, read_waiver
+from iocaudit.engine.waivers import WaiverError, read_waiver
 from iocaudit.sources.admission_review import Review
 
 
@@ -54,6 +55,6 @@ def _waiver(resource: Resource, catalogue: Catalogue, longest: timedelta) -> Ver
     if now >= waiver.expires:
         return Verdict(
             allowed=True,
-            notes=(f"{resource.kind_name} {resource.name} covers nothing: it ended at {moment(waiver.expires)}",),
+            notes=(f"{resource.kind_name} {resource.name} covers nothing: it ended at {rfc3339(waiver.expires)}",),
         )
     return Verdict(allowed=True)

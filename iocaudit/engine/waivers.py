@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.label_selector import selects
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.pod import images_at, images_of
 from iocaudit.core.report import Found, Waived
 from iocaudit.core.resource import ADMISSION, Ref, Resource
@@ -71,7 +72,7 @@ class Waiver:
         if longest is not None and self.expires - self.since > longest:
             return (
                 f"it would hold for {_days(self.expires - self.since)}, longer than the {_days(longest)} that are "
-                f"allowed: let it expire by {moment(self.since + longest)}"
+                f"allowed: let it expire by {rfc3339(self.since + longest)}"
             )
         return None
 
@@ -159,7 +160,7 @@ class Waivers:
     def accept(self, found: Found, home: str | None, context: Context, now: datetime) -> Waived | None:
         """The hit with what covers it; None where nothing does."""
         waiver = self.covering(found, home, context, now)
-        return None if waiver is None else Waived(found, waiver.name, waiver.reason, moment(waiver.expires))
+        return None if waiver is None else Waived(found, waiver.name, waiver.reason, rfc3339(waiver.expires))
 
     def notes(self, used: Iterable[str], now: datetime) -> list[str]:
         """What is to be said of waivers that waived nothing: expired, or for nothing that is there."""
@@ -167,7 +168,7 @@ class Waivers:
         return [
             f"waiver {waiver.name}: "
             + (
-                f"expired at {moment(waiver.expires)}, so that what it covered counts again"
+                f"expired at {rfc3339(waiver.expires)}, so that what it covered counts again"
                 if now >= waiver.expires
                 else "covers nothing that was audited"
             )
@@ -287,11 +288,6 @@ def _time(value: object, bad: Any, where: str) -> datetime:
     if moment is None or moment.tzinfo is None:
         raise bad(where, f"{value!r} is no time such as 2027-01-31T00:00:00Z")
     return moment.astimezone(UTC)
-
-
-def moment(when: datetime) -> str:
-    """RFC 3339 in UTC, whole seconds."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _days(span: timedelta) -> str:

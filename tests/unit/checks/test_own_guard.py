@@ -8,7 +8,7 @@ import pytest
 from iocaudit.controller.webhook_configuration import Target, configuration
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
-from tests.unit.checks.judge import Json, evidence, judge, places
+from tests.unit.checks.auditing import Json, evidence, judge, places
 
 PEM = b"-----BEGIN CERTIFICATE-----\n"
 CATALOGUE = builtin_catalogue()
