@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from iocaudit.cluster.errors import ApiError, ForbiddenError, UnreachableError
+from iocaudit.controller.dependents import MOST_HOMES
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.sweep import MOST_HOMES, Change, Cluster
+from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import (
     CLUSTER_ROLE,
@@ -324,7 +325,7 @@ def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monk
     assert (cluster.due_in or 0.0) > 0.0
     cluster.catch_up()
     assert sum("b-" in name for name in audited) == 50
-    monkeypatch.setattr(cluster, "_rested_at", 0.0)
+    monkeypatch.setattr(cluster._dependents, "_rested_at", 0.0)
     cluster.catch_up()
     assert set(states(api, "cluster-admin-binding").values()) == {"Resolved"}
 
