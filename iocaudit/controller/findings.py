@@ -127,7 +127,7 @@ def unwanted(found: Iterable[Stored], now: datetime, retention: timedelta) -> li
 
 def resolved(body: Json, now: datetime) -> Json:
     """The stored resource, made Resolved."""
-    finding = dict(mapping(body.get("finding")))
+    finding = {k: v for k, v in mapping(body.get("finding")).items() if k != "repair"}
     finding |= {"state": RESOLVED, "resolvedAt": rfc3339(now), "lastChanged": rfc3339(now)}
     return _anew(body, finding)
 
