@@ -211,7 +211,7 @@ def read_waiver(raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, n
         raise bad("spec", "must be a map")
     checks = set()
     for index, given in enumerate(items(spec.get("checks"))):
-        check = catalogue.find(given) if isinstance(given, str) else None
+        check = catalogue.whole.find(given) if isinstance(given, str) else None
         if check is None:
             raise bad(f"spec.checks[{index}]", f"there is no check {given!r}; `iocaudit checks` lists them")
         checks.add(check.id)
