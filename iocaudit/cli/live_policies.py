@@ -15,7 +15,8 @@ from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet, read_policy
-from iocaudit.engine.waivers import LONGEST, Waiver, WaiverError, Waivers, WaiverState, read_waiver
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.waivers import LONGEST, Waiver, Waivers, WaiverState
 
 _NAMED = 5
 """How many objects a note names."""

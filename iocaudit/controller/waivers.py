@@ -22,16 +22,8 @@ from iocaudit.core.moments import rfc3339
 from iocaudit.core.report import Found, Waived
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.waivers import (
-    LONGEST,
-    MOST_COVERED,
-    Context,
-    Waiver,
-    WaiverError,
-    Waivers,
-    WaiverState,
-    read_waiver,
-)
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.waivers import LONGEST, MOST_COVERED, Context, Waiver, Waivers, WaiverState
 from iocaudit.sinks.custom_resources import cut
 
 _log = logging.getLogger(__name__)

@@ -56,7 +56,8 @@ def make_waivers(raws: list[dict[str, Any]], catalogue: Catalogue, now: datetime
     wanted = [raw for raw in raws if raw["kind"] == "IocWaiver"]
     if not wanted or now is None:
         return None
-    from iocaudit.engine.waivers import Waivers, read_waiver  # late: few scans have any
+    from iocaudit.engine.waiver_reader import read_waiver  # late: few scans have any
+    from iocaudit.engine.waivers import Waivers
 
     # None is too long in a file: whoever may write the file may write its dates. It still expires.
     read = [read_waiver(raw, catalogue, stored=False, now=now) for raw in wanted]

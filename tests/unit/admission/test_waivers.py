@@ -434,6 +434,24 @@ def test_a_policys_unknown_check_and_a_waiver_that_is_over_are_warned_about() ->
     assert "covers nothing: it ended" in response["warnings"][0]
 
 
+def test_names_and_labels_with_allow_new_are_warned_about() -> None:
+    """Inside a namespace both are chosen by whoever makes the object."""
+    for spec in ({"names": ["web"]}, {"labels": {"matchLabels": {"a": "b"}}}):
+        asked = review(new_waiver(allowNew=True, **spec))
+        response = respond(asked, settle(state_with(), asked))["response"]
+        assert response["allowed"] is True
+        assert "names and labels hold nobody off" in response["warnings"][0]
+        assert settle(state_with(), review(new_waiver(**spec))) == Verdict(allowed=True)
+
+
+def test_an_end_beyond_all_calendars_is_refused_and_breaks_nothing() -> None:
+    far = "9999-12-31T23:59:59-01:00"
+    verdict = settle(state_with(), review(new_waiver(expires=far)))
+    assert verdict.refusal is not None
+    assert "is no time such as" in verdict.refusal
+    assert not settle(state_with(waiver(expires=far)), review(pod())).allowed
+
+
 def test_whoever_leaves_the_spec_alone_is_let_be() -> None:
     """A finalizer of a policy that an upgrade made unusable can still be taken off."""
     bad = own("AuditPolicy", {"checks": [{}]}, finalizers=["a.io/b"])
