@@ -213,6 +213,10 @@ def test_an_update_introduces_nothing_that_was_waived_on_the_old_object() -> Non
     verdict = settle(state_with(narrowed), review(new, old=old))
     assert verdict.allowed
     assert not verdict.waived
+    assert "privileged-container" in {found.check for found in verdict.warnings}, "it is open from now on"
+    still = settle(state_with(narrowed), review(old, old=old))
+    assert {waived.waiver for waived in still.waived} == {"legacy"}
+    assert not still.warnings
 
 
 # -- what controllers make -----------------------------------------------------------------------------------
