@@ -19,6 +19,9 @@ from iocaudit.core.repair import Unfixable
 MOST = 8192
 """How long the text of a patch may be; what goes beyond is left for when this much is repaired."""
 
+_DEEPEST = 8
+"""How deep a value in a patch may be nested."""
+
 _NAMING = ("name", "mountPath", "containerPort")
 """The fields that tell one item of a list from the others."""
 
@@ -40,12 +43,15 @@ def stored_patch(raw: Any, hits: Iterable[Hit]) -> StoredPatch | None:
             continue
         try:
             patch = patch_of(raw, hit.path, hit.repair)
-            longer = [*operations, *(one for one in _guarded(raw, patch) if one not in operations)]
+            found = _guarded(raw, patch)
+            if any(_is_deeper(one.get("value"), _DEEPEST) for one in found):
+                continue
+            longer = [*operations, *(one for one in found if one not in operations)]
             after = raw
             for operation in patch:
                 after = apply_one(after, operation)
-        except (Unfixable, PathSyntaxError):
-            continue
+        except (Unfixable, PathSyntaxError, RecursionError):
+            continue  # the last: a list that is changed may hold anything, however deep
         longer_text = json.dumps(longer, separators=(",", ":"), ensure_ascii=False)
         if len(longer_text) > MOST:
             break
@@ -84,6 +90,14 @@ def _guards(raw: Any, operation: Operation) -> Iterator[Operation]:
         else:
             value = value.get(token)
     yield _test(operation["path"], value)
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether a value is nested deeper than ``most`` levels: nobody reads that, and comparing it takes a stack."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return most == 0 or any(_is_deeper(one, most - 1) for one in inner)
 
 
 def _test(path: str, value: Any) -> Operation:

@@ -212,3 +212,16 @@ def test_any_other_answer_ends_it(api: FakeApi) -> None:
         code, out, error = run("scan", "--cluster", "-ojson")
     assert (code, out) == (2, "")
     assert "etcd is away" in error
+
+
+def test_an_object_nested_deeper_than_a_stack_loses_its_patch_alone(api: FakeApi) -> None:
+    deep: Any = "x"
+    for _ in range(440):
+        deep = {"a": deep}
+    anywhere = {"operator": "Exists", "extra": deep}
+    pods = {"containers": [PRIVILEGED], "tolerations": [anywhere]}
+    api.put(DEPLOYMENT, "deep", "shop", spec={"template": {"spec": pods}})
+    said = scan(api, "--check", "preset-node", "--check", "privileged-container", code=1)
+    patched = {f"{one['check']} {one['subject']['name']}": "patch" in one for one in said["findings"]}
+    assert patched["privileged-container deep"] is True
+    assert "preset-node deep" in patched

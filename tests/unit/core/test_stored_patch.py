@@ -13,7 +13,7 @@ from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.hit import Hit
 from iocaudit.core.json_patch import apply
-from iocaudit.core.repair import Unfixable, discard, put, remove
+from iocaudit.core.repair import Repair, Unfixable, discard, put, remove
 from iocaudit.core.report import Found
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.stored_patch import MOST, stored_patch
@@ -116,6 +116,22 @@ def test_its_length_has_a_bound_and_what_is_left_out_is_not_counted() -> None:
     after = apply(raw, json.loads(found.patch))
     assert sum("tty" in one for one in after["spec"]["containers"]) == found.hits < 500
     assert len(block(json.loads(found.patch))) < 4 * MOST
+
+
+@pytest.mark.parametrize("depth", [8, 9, 300, 900, 20_000])
+@pytest.mark.parametrize("repair", [remove(), discard("x")])
+def test_what_is_nested_too_deep_is_left_alone(depth: int, repair: Repair) -> None:
+    """A custom resource may hold anything; an operator must not fall over it."""
+    deep: Any = "x"
+    for _ in range(depth - 1):
+        deep = {"a": deep}
+    found = stored_patch({"spec": {"l": [deep, "x"]}}, [Hit("spec.l", "m", repair=repair)])
+    assert (found is None) == (depth > 8 and repair == remove())
+    twin: Any = "x"
+    for _ in range(depth - 1):
+        twin = {"a": twin}
+    by_value = stored_patch({"spec": {"l": [deep, "x"]}}, [Hit("spec.l", "m", repair=discard(twin))])
+    assert by_value is None or depth <= 9
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True, min_size=1), st.data())
