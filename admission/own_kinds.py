@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.kinds.ours import AUDIT_POLICY, GROUP, IOC_WAIVER
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.request import Operation
 from iocaudit.core.resource import Resource
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import read_policy
 from iocaudit.engine.posture import Verdict
-from iocaudit.engine.waivers import WaiverError, moment, read_waiver
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.sources.admission_review import Review
 
 
@@ -51,9 +52,12 @@ def _waiver(resource: Resource, catalogue: Catalogue, longest: timedelta) -> Ver
     waiver = read_waiver(raw, catalogue, stored=True, now=now)
     if reason := waiver.refusal(longest):
         return Verdict(allowed=False, refusal=f"{resource.kind_name} {resource.name}: spec.expires: {reason}")
+    notes = []
     if now >= waiver.expires:
-        return Verdict(
-            allowed=True,
-            notes=(f"{resource.kind_name} {resource.name} covers nothing: it ended at {moment(waiver.expires)}",),
+        notes.append(f"{resource.kind_name} {resource.name} covers nothing: it ended at {rfc3339(waiver.expires)}")
+    elif waiver.covered is None and (waiver.names or waiver.labels is not None):
+        notes.append(
+            f"{resource.kind_name} {resource.name}: with allowNew, names and labels hold nobody off: whoever makes an "
+            "object in its namespaces chooses them"
         )
-    return Verdict(allowed=True)
+    return Verdict(allowed=True, notes=tuple(notes))

@@ -22,7 +22,8 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import Policy, PolicySet, read_policy
-from iocaudit.engine.waivers import LONGEST, Waiver, WaiverError, Waivers, read_waiver
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.waivers import LONGEST, Waiver, Waivers
 
 _log = logging.getLogger(__name__)
 

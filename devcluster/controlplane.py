@@ -17,7 +17,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -26,10 +25,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from devcluster import configuration
+from devcluster import configuration, flags, kubectl
 from devcluster.binaries import Binaries, ensure
-from devcluster.certificates import Authority, Pair, signing_key
-from devcluster.errors import ControlPlaneError, DevclusterError, KubectlError
+from devcluster.errors import ControlPlaneError, DevclusterError
+from devcluster.folder import ADMIN_KUBECONFIG, Folder
 from devcluster.ports import LOOPBACK, free_port
 from devcluster.supervisor import Supervisor
 
@@ -37,17 +36,10 @@ ETCD = "etcd"
 APISERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 
-SERVICE_RANGE = "10.96.0.0/16"
-SERVICE_ADDRESS = "10.96.0.1"
-
-_ETCD_SOCKET = "etcd:1"
-_PEER_SOCKET = "etcd:2"
 _PORT_TRIES = 5
 _POLL = 0.05
 _TAIL_LINES = 25
-_SOCKET_PATH_LIMIT = 100
 _PORT_IN_USE = re.compile(r"address already in use")
-_FILE_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 class ControlPlane:
@@ -91,18 +83,16 @@ class ControlPlane:
         self._keep = keep
         self._timeout = timeout
         self._supervisor: Supervisor | None = None
-        self._folder: Path | None = None
+        self._folder: Folder | None = None
+        self._pids: dict[str, int] = {}
         self._port = 0
-        self._user_files: dict[tuple[str, tuple[str, ...]], Path] = {}
 
     # -- what callers use once it runs ---------------------------------------------------------------------
 
     @property
     def folder(self) -> Path:
         """Where everything is; private to this user."""
-        if self._folder is None:
-            raise ControlPlaneError("the control plane is not running: call start() first")
-        return self._folder
+        return self._files().path
 
     @property
     def url(self) -> str:
@@ -112,7 +102,7 @@ class ControlPlane:
     @property
     def kubeconfig(self) -> Path:
         """A kubeconfig of a cluster administrator (group system:masters)."""
-        return self.folder / "admin.kubeconfig"
+        return self.folder / ADMIN_KUBECONFIG
 
     @property
     def ca_file(self) -> Path:
@@ -144,22 +134,12 @@ class ControlPlane:
 
     def user_kubeconfig(self, name: str, groups: Sequence[str] = ()) -> Path:
         """A kubeconfig with a client certificate for any user, in any groups; for tests of RBAC."""
-        key = (name, tuple(groups))
-        if key not in self._user_files:
-            safe = _FILE_NAME.sub("-", name)
-            path = self.folder / f"user-{len(self._user_files)}-{safe}.kubeconfig"
-            client = self._authority.client(name, groups)
-            self._write(path.name, configuration.kubeconfig(self.url, ca=self._ca, client=client, user=name))
-            self._user_files[key] = path
-        return self._user_files[key]
+        return self._files().of_user(self.url, name, groups)
 
     def serviceaccount_kubeconfig(self, namespace: str, name: str, *, seconds: int = 3600) -> Path:
         """A kubeconfig with a fresh token of an existing ServiceAccount; for running a component outside."""
         token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={seconds}s")
-        path = self.folder / f"serviceaccount-{namespace}-{name}.kubeconfig"
-        content = configuration.kubeconfig(self.url, ca=self._ca, token=token.stdout.strip(), user=name)
-        self._write(path.name, content)
-        return path
+        return self._files().of_serviceaccount(self.url, namespace, name, token.stdout.strip())
 
     def kubectl(
         self,
@@ -173,27 +153,11 @@ class ControlPlane:
 
         Raises KubectlError with what it printed when it fails (unless ``check`` is False) or hangs.
         """
-        command = [str(self.binaries.kubectl), *arguments]
         environment = self._environment() | {
             "KUBECONFIG": str(kubeconfig or self.kubeconfig),
             "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
         }
-        try:
-            result = subprocess.run(
-                command,
-                input=input,
-                stdin=subprocess.DEVNULL if input is None else None,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise KubectlError(f"kubectl {' '.join(arguments)}: no answer within {timeout:.0f} s") from error
-        if check and result.returncode != 0:
-            raise KubectlError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
-        return result
+        return kubectl.run(self.binaries.kubectl, arguments, environment, input=input, check=check, timeout=timeout)
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -214,22 +178,29 @@ class ControlPlane:
         if self._supervisor is not None:
             raise ControlPlaneError("the control plane runs already")
         binaries = self.binaries
-        self._folder = _private_folder()
+        self._folder = Folder()
         try:
-            self._supervisor = Supervisor(self._folder, keep=self._keep)
+            self._supervisor = Supervisor(self.folder, keep=self._keep)
         except OSError:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise
         try:
             deadline = time.monotonic() + self._timeout
-            self._lay_out()
-            self._run(ETCD, [str(binaries.etcd), *self._etcd_flags()])
+            self._pids = {}
+            self._folder.lay_out(
+                self._audit_policy,
+                self._audit_webhook,
+                webhook_client_certificate=self._webhook_client_certificate,
+            )
+            self._context = ssl.create_default_context(cafile=str(self.ca_file))
+            self._context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
+            self._run(ETCD, [str(binaries.etcd), *flags.etcd(self.folder)])
             self._await(self._etcd_listens, "etcd to listen", deadline)
             self._start_on_free_port(deadline)
             if self._controllers:
                 self._run(
                     CONTROLLER_MANAGER,
-                    [str(binaries.kube_controller_manager), *self._controller_manager_flags()],
+                    [str(binaries.kube_controller_manager), *flags.controller_manager(self.folder)],
                 )
                 account = "/api/v1/namespaces/default/serviceaccounts/default"
                 self._await(lambda: self._answers(account), "the default ServiceAccount", deadline)
@@ -269,37 +240,15 @@ class ControlPlane:
 
     # -- how it is started ---------------------------------------------------------------------------------
 
+    def _files(self) -> Folder:
+        if self._folder is None:
+            raise ControlPlaneError("the control plane is not running: call start() first")
+        return self._folder
+
     def _running(self) -> Supervisor:
         if self._supervisor is None:
             raise ControlPlaneError("the control plane is not running: call start() first")
         return self._supervisor
-
-    def _lay_out(self) -> None:
-        """Write keys, certificates and configuration that do not depend on the port."""
-        self._pids: dict[str, int] = {}
-        self._user_files.clear()
-        self._authority = Authority("iocaudit devcluster")
-        self._ca = self._authority.certificate
-        self._write("ca.crt", self._ca)
-        service = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
-        hosts = (LOOPBACK, "localhost", SERVICE_ADDRESS, *service)
-        self._write_pair("apiserver", self._authority.serving("kube-apiserver", hosts))
-        self._write_pair("admin", self._authority.client("devcluster-admin", ["system:masters"]))
-        private, public = signing_key()
-        self._write("serviceaccount.key", private)
-        self._write("serviceaccount.pub", public)
-        self._write("audit-policy.json", configuration.text(self._audit_policy))
-        url, ca, token = self._audit_webhook
-        if url is not None:
-            self._write("audit-webhook.kubeconfig", configuration.kubeconfig(url, ca=ca, token=token))
-        if self._webhook_client_certificate:
-            authority = Authority("iocaudit devcluster webhook clients")
-            self._write("webhook-client-ca.crt", authority.certificate)
-            client = authority.client("kube-apiserver")
-            credentials = self._write("webhook-client.kubeconfig", configuration.webhook_credentials(client))
-            self._write("admission.json", configuration.admission_configuration(str(credentials)))
-        self._context = ssl.create_default_context(cafile=str(self.ca_file))
-        self._context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
 
     def _start_on_free_port(self, deadline: float) -> None:
         for _ in range(_PORT_TRIES):
@@ -308,16 +257,7 @@ class ControlPlane:
                 break
         else:
             raise ControlPlaneError(f"no free port: {_PORT_TRIES} were taken by others while starting")
-        admin = Pair((self.folder / "admin.crt").read_bytes(), (self.folder / "admin.key").read_bytes())
-        self._write(
-            self.kubeconfig.name,
-            configuration.kubeconfig(self.url, ca=self._ca, client=admin, user="devcluster-admin"),
-        )
-        manager = self._authority.client("system:kube-controller-manager")
-        self._write(
-            "controller-manager.kubeconfig",
-            configuration.kubeconfig(self.url, ca=self._ca, client=manager, user="controller-manager"),
-        )
+        self._files().point_to(self.url)
 
     def _run_apiserver(self, deadline: float) -> bool:
         """Start kube-apiserver on the current port and wait for it; False if the port was taken."""
@@ -344,88 +284,20 @@ class ControlPlane:
         """Nothing of the caller's: a proxy or a KUBECONFIG of theirs must not reach these programs."""
         return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder)}
 
-    def _etcd_flags(self) -> list[str]:
-        # Unix sockets need no free port and let nobody else in. Before 3.6 etcd takes no path for one, only
-        # what looks like host:port, which it uses as a file's name in its working folder. It also insists on
-        # advertising an address; as the only member it never dials it.
-        nowhere = f"http://{LOOPBACK}:1"
-        return [
-            "--name=devcluster",
-            f"--data-dir={self.folder / 'etcd'}",
-            f"--listen-client-urls=unix://{_ETCD_SOCKET}",
-            f"--listen-peer-urls=unix://{_PEER_SOCKET}",
-            f"--advertise-client-urls={nowhere}",
-            f"--initial-advertise-peer-urls={nowhere}",
-            f"--initial-cluster=devcluster={nowhere}",
-            "--unsafe-no-fsync",
-            "--enable-grpc-gateway=false",
-            "--log-level=warn",
-        ]
-
     def _apiserver_flags(self) -> list[str]:
-        folder = self.folder
-        flags = [
-            f"--etcd-servers=unix://{self._etcd_socket}",
-            f"--bind-address={LOOPBACK}",
-            # Without it, a machine without a default route has no address to advertise.
-            f"--advertise-address={LOOPBACK}",
-            # Endpoints may not be loopback addresses, so there is nothing to reconcile.
-            "--endpoint-reconciler-type=none",
-            f"--secure-port={self._port}",
-            f"--cert-dir={folder}",
-            f"--tls-cert-file={folder / 'apiserver.crt'}",
-            f"--tls-private-key-file={folder / 'apiserver.key'}",
-            f"--client-ca-file={self.ca_file}",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={folder / 'serviceaccount.pub'}",
-            f"--service-account-signing-key-file={folder / 'serviceaccount.key'}",
-            f"--service-cluster-ip-range={SERVICE_RANGE}",
-            "--authorization-mode=RBAC",
-            # Else kube-apiserver itself refuses privileged pods, and any webhook looks as if it worked.
-            "--allow-privileged=true",
-            f"--audit-policy-file={folder / 'audit-policy.json'}",
-            f"--audit-log-path={self.audit_log}",
-            "--audit-log-mode=blocking",
-            "--enable-priority-and-fairness=false",
-            "--max-requests-inflight=1000",
-            "--max-mutating-requests-inflight=500",
-            "--profiling=false",
-        ]
-        if not self._controllers:
-            flags.append("--disable-admission-plugins=ServiceAccount")
-        if self._audit_webhook[0] is not None:
-            flags += [
-                f"--audit-webhook-config-file={folder / 'audit-webhook.kubeconfig'}",
-                "--audit-webhook-mode=batch",
-                "--audit-webhook-batch-max-wait=500ms",
-                "--audit-webhook-initial-backoff=1s",
-            ]
-        if self._webhook_client_certificate:
-            flags.append(f"--admission-control-config-file={folder / 'admission.json'}")
-        return [*flags, *self._apiserver_args]
-
-    def _controller_manager_flags(self) -> list[str]:
-        return [
-            f"--kubeconfig={self.folder / 'controller-manager.kubeconfig'}",
-            f"--root-ca-file={self.ca_file}",
-            f"--service-account-private-key-file={self.folder / 'serviceaccount.key'}",
-            "--use-service-account-credentials=true",
-            f"--controllers={','.join(configuration.CONTROLLERS)}",
-            "--leader-elect=false",
-            "--secure-port=0",
-            "--kube-api-qps=500",
-            "--kube-api-burst=1000",
-            "--profiling=false",
-        ]
-
-    @property
-    def _etcd_socket(self) -> Path:
-        return self.folder / _ETCD_SOCKET
+        own = flags.apiserver(
+            self.folder,
+            self._port,
+            controllers=self._controllers,
+            audit_webhook=self._audit_webhook[0] is not None,
+            webhook_client_certificate=self._webhook_client_certificate,
+        )
+        return [*own, *self._apiserver_args]
 
     def _etcd_listens(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             try:
-                client.connect(str(self._etcd_socket))
+                client.connect(str(self.folder / flags.ETCD_SOCKET))
             except OSError:
                 return False
         return True
@@ -459,28 +331,6 @@ class ControlPlane:
             tail = "".join(deque(lines, maxlen=_TAIL_LINES)).rstrip() or "(nothing)"
         where = f"its log {self.log(name)}" if self._keep else "its log (keep=True keeps it)"
         return f"The end of {where}:\n{tail}"
-
-    def _write(self, name: str, content: str | bytes) -> Path:
-        """Write a file into the folder, which nobody else may enter."""
-        path = self.folder / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    def _write_pair(self, name: str, pair: Pair) -> None:
-        self._write(f"{name}.crt", pair.certificate)
-        self._write(f"{name}.key", pair.key)
-
-
-def _private_folder() -> Path:
-    """A new folder of mode 0700 with a path short enough for a Unix socket in it."""
-    folder = Path(tempfile.mkdtemp(prefix="iocaudit-")).resolve()
-    if len(str(folder / _ETCD_SOCKET)) > _SOCKET_PATH_LIMIT:
-        folder.rmdir()
-        raise ControlPlaneError(
-            f"the folder for temporary files, {folder.parent}, has too long a path for a Unix socket: "
-            f"set TMPDIR to a shorter one, such as /tmp"
-        )
-    return folder
 
 
 def main() -> int:

@@ -1,54 +1,122 @@
 """``iocaudit scan --cluster``: audit a live cluster, read-only, page by page."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
+from iocaudit.cli.live_policies import Judgement, read_judgement
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
-from iocaudit.cluster.errors import ApiError, NotFoundError
+from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
+from iocaudit.controller.inventory import Inventory
+from iocaudit.controller.kept import Interner, keep
+from iocaudit.controller.waivers import InForce
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.outline import slim
-from iocaudit.core.report import Skipped
-from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.repair import Suggestion
+from iocaudit.core.report import Found, Skipped
+from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.sources.policy_files import acceptor, make_policies, make_waivers, now_if_needed, read_policy_files
+from iocaudit.engine.waivers import Waivers
+from iocaudit.sources.policy_files import make_policies, make_waivers, read_policy_files
 from iocaudit.sources.scan import Scan, ScanOptions
+from iocaudit.sources.suggestions import suggested
 
 
 def scan_cluster(
     catalogue: Catalogue, options: ScanOptions, *, context: str | None = None, kubeconfig: Path | None = None
 ) -> Scan:
-    """Audit every object that some check looks at. What may not be read is Skipped with that reason."""
+    """Audit every object that some check looks at. What may not be read is Skipped with that reason.
+
+    Hits are put on owners and waived as the operator does it, by the cluster's own policies and waivers or, where
+    the options name files, by those alone.
+    """
     client = Client.connect(kubeconfig, context)
-    scan = Scan()
-    world = World(default_namespace=options.namespace)
-    raws = read_policy_files(options.policy_files)
-    now = now_if_needed(raws)
-    waivers = make_waivers(raws, catalogue, now)
-    auditor = Auditor(catalogue, make_policies(raws, catalogue, options.profile), world, acceptor(waivers, now))
+    now = datetime.now(UTC)
+    if options.policy_files:
+        judgement = _of_files(catalogue, options, now)
+    else:
+        judgement = read_judgement(client, catalogue, options.profile, now)
+    scan = Scan(notes=judgement.notes)
+    scan.report.skipped += [Skipped(None, None, reason) for reason in judgement.unread]
     served = discover(client)
+    world = World(default_namespace=options.namespace)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
         _load(client, kind, world, served)
+    audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, suggest=bool(options.suggest))
     for kind in served.present(catalogue.audited_kinds):
-        seen: set[str] = set()
+        audit.kind(kind, served)
+    audit.conclude(judgement.waivers, now)
+    scan.documents = scan.report.audited
+    scan.report = scan.report.sorted()
+    scan.notes += judgement.waivers.notes((one.waiver for one in scan.report.waived), now)
+    return scan
+
+
+def _of_files(catalogue: Catalogue, options: ScanOptions, now: datetime) -> Judgement:
+    raws = read_policy_files(options.policy_files)
+    waivers = make_waivers(raws, catalogue, now) or Waivers()
+    files = ", ".join(options.policy_files)
+    note = f"the cluster is judged by {files} alone, not by its own AuditPolicies and IocWaivers"
+    return Judgement(make_policies(raws, catalogue, options.profile), waivers, [note])
+
+
+class _Audit:
+    """Audits kind by kind into a scan. Of an object only its hits are kept."""
+
+    def __init__(self, client: Client, auditor: Auditor, scan: Scan, *, suggest: bool) -> None:
+        self._client, self._auditor, self._scan, self._suggest = client, auditor, scan, suggest
+        self._inventory, self._intern = Inventory(), Interner()
+        self._listed: list[Kind] = []
+        self._suggestions: dict[tuple[Ref, tuple[str, str, str]], Suggestion] = {}
+
+    def kind(self, kind: Kind, served: Served) -> None:
         try:
-            for raw in client.each(kind):
+            for raw in self._client.each(kind):
                 resource = Resource(raw, CLUSTER, kind=kind)
-                if resource.uid not in seen:
-                    seen.add(resource.uid)
-                    scan.report.extend(auditor.audit(resource))
+                if self._inventory.get(resource.uid) is None:
+                    self._object(resource)
                     resource.forget_pods()  # so that a page is freed without the garbage collector, which is off
         except ApiError as error:
             if isinstance(error, NotFoundError) and not served.only_as(kind):
-                continue  # removed meanwhile: there are none
-            scan.report.skipped.append(Skipped(None, None, f"{kind.plural} were not audited: {error}"))
-    scan.documents = scan.report.audited
-    scan.report = scan.report.sorted()
-    if waivers is not None and now is not None:
-        scan.notes = waivers.notes((one.waiver for one in scan.report.waived), now)
-    return scan
+                return  # removed meanwhile: there are none
+            self._scan.report.skipped.append(Skipped(None, None, f"{kind.plural} were not audited: {error}"))
+            if isinstance(error, ForbiddenError):
+                return
+        self._listed.append(kind)
+
+    def _object(self, resource: Resource) -> None:
+        report = self._auditor.audit(resource)
+        self._inventory.put(keep(resource, report, self._intern))
+        if self._suggest:
+            for found in report.found:
+                if (suggestion := suggested(found, resource).suggestion) is not None:
+                    self._suggestions[found.subject, found.same_hit] = suggestion
+        report.found = []
+        self._scan.report.extend(report)
+
+    def conclude(self, waivers: Waivers, now: datetime) -> None:
+        """Put the hits on owners and under waivers."""
+        self._inventory.serve(self._listed)
+        in_force = InForce(waivers, now) if waivers else None
+        report = self._scan.report
+        for scope in self._inventory.scopes:
+            for finding in self._inventory.findings(scope, in_force):
+                for hit in finding.hits:
+                    found = self._with_suggestion(hit)
+                    waived = finding.waived.get(hit.same_hit)
+                    if waived is None:
+                        report.found.append(found)
+                    else:
+                        report.waived.append(waived._replace(found=found))
+
+    def _with_suggestion(self, found: Found) -> Found:
+        suggestion = self._suggestions.get((found.subject, found.same_hit))
+        return found if suggestion is None else found._replace(suggestion=suggestion)
 
 
 def read_world(kinds: Iterable[Kind], *, context: str | None = None, kubeconfig: Path | None = None) -> World:

@@ -1,16 +1,35 @@
-"""The policies of a live cluster, read-only."""
+"""What a live cluster judges by, read-only: its AuditPolicies and IocWaivers."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.errors import NotFoundError
-from iocaudit.controller.resources import AUDIT_POLICY
+from iocaudit.cluster.errors import ForbiddenError, NotFoundError
 from iocaudit.core.errors import IocauditError, PolicyError
 from iocaudit.core.kinds import NAMESPACE
-from iocaudit.core.shape import mapping, text
+from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet, read_policy
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.waivers import LONGEST, Waiver, Waivers, WaiverState
+
+_NAMED = 5
+"""How many objects a note names."""
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What to judge by, what of it is to be said, and what could not be read."""
+
+    policies: PolicySet
+    waivers: Waivers
+    notes: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 def read_policy_set(
@@ -31,10 +50,78 @@ def read_policy_set(
         raws, _ = client.list_all(AUDIT_POLICY)
     except NotFoundError:
         raise IocauditError("the cluster has no AuditPolicies: iocaudit is not installed in it") from None
+    policies, refused = _policies(raws, catalogue, profile)
+    return policies, labels, refused
+
+
+def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: datetime) -> Judgement:
+    """What the operator judges by, and the built-in default where that is not there or may not be read.
+
+    Raises ApiError where the API server answers anything else: a default in its place would be an accident.
+    """
+    found = Judgement(PolicySet(catalogue, (), profile), Waivers())
+    try:
+        raws, _ = client.list_all(AUDIT_POLICY)
+    except NotFoundError:
+        found.notes.append("the cluster is judged by the built-in default: iocaudit is not installed in it")
+        return found
+    except ForbiddenError as error:
+        found.unread.append(f"the cluster's AuditPolicies may not be read, the built-in default is taken: {error}")
+    else:
+        found.policies, refused = _policies(raws, catalogue, profile)
+        names = [policy.name for policy in found.policies.policies]
+        by = f"its AuditPolicies: {_listed(names)}" if names else "the built-in default: it has no AuditPolicy"
+        found.notes.append(f"the cluster is judged by {by}")
+        found.notes += [f"{why} (a running operator keeps its last good state)" for _, why in sorted(refused.items())]
+    try:
+        raws, _ = client.list_all(IOC_WAIVER)
+    except NotFoundError:
+        return found
+    except ForbiddenError as error:
+        found.notes.append(f"the cluster's IocWaivers may not be read, none is taken: {error}")
+        return found
+    waivers = []
+    for raw in raws:
+        waiver = _waiver(raw, catalogue, now)
+        if isinstance(waiver, str):
+            found.notes.append(waiver)
+        elif any(map(catalogue.find, waiver.checks)):
+            waivers.append(waiver)
+    # Whether it may hold so long was decided one by one: the operator's maximum is not known here.
+    found.waivers = Waivers(waivers, longest=None)
+    return found
+
+
+def _policies(raws: Iterable[Json], catalogue: Catalogue, profile: str) -> tuple[PolicySet, dict[str, str]]:
     usable, refused = [], {}
     for raw in raws:
         try:
             usable.append(read_policy(raw, catalogue))
         except PolicyError as error:
             refused[text(mapping(raw.get("metadata")).get("name"))] = str(error)
-    return PolicySet(catalogue, tuple(usable), profile), labels, refused
+    return PolicySet(catalogue, tuple(usable), profile), refused
+
+
+def _waiver(raw: Json, catalogue: Catalogue, now: datetime) -> Waiver | str:
+    """A waiver as the operator has it; why it holds nowhere, in words.
+
+    What the operator said of this very generation counts: it knows the maximum that it was started with. Of one that
+    it has not seen yet, the usual maximum is asked.
+    """
+    metadata, status = mapping(raw.get("metadata")), mapping(raw.get("status"))
+    name = text(metadata.get("name"))
+    try:
+        waiver = read_waiver(raw, catalogue, stored=True, now=now)
+    except WaiverError as error:
+        return str(error)
+    seen = bool(status.get("state")) and status.get("observedGeneration") == metadata.get("generation")
+    if seen and status.get("state") == WaiverState.REFUSED:
+        return f"waiver {name}: refused by the operator: {text(status.get('message'))}"
+    if not seen and (reason := waiver.refusal(LONGEST)):
+        return f"waiver {name}: {reason}"
+    return waiver
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

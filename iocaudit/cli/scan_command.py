@@ -32,7 +32,7 @@ OUTPUTS = ("table", "json", "sarif", "junit", "github")
     "policy_files",
     multiple=True,
     metavar="FILE",
-    help="AuditPolicy and IocWaiver objects, as in a cluster.",
+    help="AuditPolicy and IocWaiver objects; with --cluster in place of its own.",
 )
 @click.option(
     "--fail-on",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.sinks.custom_resources import (
     DENIED_ATTEMPT,
@@ -104,7 +105,7 @@ def wanted(key: Key, content: Json, before: Stored | None, now: datetime) -> Wri
     if before is not None and before.digest == content_digest(body):
         return None
     seen = before.first_seen if before is not None and before.state != RESOLVED else ""
-    body["finding"] |= {"firstSeen": seen or timestamp(now), "lastChanged": timestamp(now)}
+    body["finding"] |= {"firstSeen": seen or rfc3339(now), "lastChanged": rfc3339(now)}
     if before is None:
         return Write(Action.CREATE, key, body)
     body["metadata"]["resourceVersion"] = before.version
@@ -126,8 +127,8 @@ def unwanted(found: Iterable[Stored], now: datetime, retention: timedelta) -> li
 
 def resolved(body: Json, now: datetime) -> Json:
     """The stored resource, made Resolved."""
-    finding = dict(mapping(body.get("finding")))
-    finding |= {"state": RESOLVED, "resolvedAt": timestamp(now), "lastChanged": timestamp(now)}
+    finding = {k: v for k, v in mapping(body.get("finding")).items() if k != "repair"}
+    finding |= {"state": RESOLVED, "resolvedAt": rfc3339(now), "lastChanged": rfc3339(now)}
     return _anew(body, finding)
 
 
@@ -142,14 +143,9 @@ def _anew(body: Json, finding: Json) -> Json:
 def reopened(body: Json, now: datetime) -> Json:
     """The stored resource, made Open: what covered it does so no more, and nothing newer is known of it."""
     finding = {k: v for k, v in mapping(body.get("finding")).items() if k not in ("waivers", "waivedCount")}
-    finding |= {"state": OPEN, "lastChanged": timestamp(now)}
+    finding |= {"state": OPEN, "lastChanged": rfc3339(now)}
     finding["hits"] = [{k: v for k, v in hit.items() if k != "waiver"} for hit in mappings(finding.get("hits"))]
     return _anew(body, finding)
-
-
-def timestamp(now: datetime) -> str:
-    """RFC 3339 in UTC, whole seconds."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _older(since: str, now: datetime, retention: timedelta) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, cast
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
 from iocaudit.core.pod import PodImages, images_of
-from iocaudit.core.report import Fault, Report, Skipped
+from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.resource import Ref, Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import Json, integer, lookup, mappings, text
+from iocaudit.core.stored_patch import StoredPatch, stored_patch
 
 T = TypeVar("T", bound=Hashable)
 
@@ -53,7 +54,8 @@ Labels = tuple[tuple[str, str], ...]
 class Kept:
     """One audited object. ``idle``: it asks for no pod at all (a ReplicaSet of zero).
 
-    ``labels`` and ``images`` are kept where a selector or a waiver may ask for them.
+    ``labels`` and ``images`` are kept where a selector or a waiver may ask for them, ``patches`` by check where the
+    object is nobody else's: whatever made an object would undo a patch of it.
     """
 
     uid: str
@@ -69,6 +71,7 @@ class Kept:
     skipped: tuple[Skipped, ...] = ()
     faults: tuple[Fault, ...] = ()
     not_configured: tuple[str, ...] = ()
+    patches: tuple[tuple[str, StoredPatch], ...] = ()
 
     @property
     def home(self) -> str | None:
@@ -106,7 +109,7 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
                         found.check,
                         found.severity,
                         found.iocs,
-                        # A finding carries no repair, whose values may be of a kind that can't be shared.
+                        # Its values may be of a kind that can't be shared; what it amounts to is a text.
                         found.hit._replace(repair=None),
                         found.default_fix,
                         _template_path(resource, found.hit.path),
@@ -123,7 +126,18 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
         skipped=tuple(report.skipped),
         faults=tuple(report.faults),
         not_configured=intern(tuple(sorted(report.not_configured))),
+        patches=_patches(resource, report.found, intern) if controller is None else (),
     )
+
+
+def _patches(resource: Resource, found: Iterable[Found], intern: Interner) -> tuple[tuple[str, StoredPatch], ...]:
+    """The patch of each check that hits; many objects need the same."""
+    by_check: dict[str, dict[tuple[str, str, str], Hit]] = {}
+    for one in found:
+        if one.hit.repair is not None:
+            by_check.setdefault(one.check, {}).setdefault(one.same_hit, one.hit)
+    made = ((check, stored_patch(resource.raw, hits.values())) for check, hits in by_check.items())
+    return intern(tuple((check, intern(patch)) for check, patch in made if patch is not None))
 
 
 def _controller(resource: Resource) -> Controller | None:

@@ -4,8 +4,7 @@ A replica's post is acknowledged once all of it is stored, not before; so whatev
 sends it again, and every finding knows by itself which posts it holds (`sinks.attempt_findings`). A leader that
 was told nothing by the one before loses and doubles nothing.
 
-Evidence is all that is not posture. One thread writes it. It keeps every body, because the namespace controller
-deletes the findings of a dying namespace faster than they could be read back.
+Evidence is all that is not posture (`controller.evidence`). One thread writes it.
 """
 
 from __future__ import annotations
@@ -13,60 +12,30 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, ClusterError, ConflictError, NotFoundError
 from iocaudit.cluster.writer import change, is_terminating, put
 from iocaudit.controller.attempt_metrics import AttemptMetrics
+from iocaudit.controller.evidence import Evidence
+from iocaudit.controller.findings import Key
+from iocaudit.controller.posts import Answer, Posts
 from iocaudit.controller.resources import CLUSTER_IOC_FINDING, IOC_FINDING
-from iocaudit.core.attempt import MOST_KEYS, Attempt, Tally, other
+from iocaudit.core.attempt import Attempt
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.shape import Json, mapping, text
-from iocaudit.sinks.attempt_findings import Delta, attempt_of, copied, counted, empty, fresh
-from iocaudit.sinks.custom_resources import DENIED_ATTEMPT, POSTURE
+from iocaudit.core.shape import mapping, text
+from iocaudit.sinks.attempt_findings import Delta, copied, counted, empty
 from iocaudit.sources.attempt_post import Post
 
 _log = logging.getLogger(__name__)
 
-MOST_IN_NAMESPACE = 512
-"""Denied attempts told apart in one namespace: a noisy one must not use up what is there for all."""
-MOST_REPLICAS = 64
-"""Replicas that may have a post waiting."""
 WRITES_PER_SECOND = 25.0
-SILENT = 120.0
-"""Seconds after which a replica that said no farewell counts as lost; it speaks every 30."""
 _REFUSED = frozenset({400, 403, 413, 422})
 """Statuses that the same write would meet again."""
 _HOUSEKEEPING = 30.0
 _FIRST_RETRY, _LONGEST_RETRY = 0.5, 30.0
-
-Key = tuple[str | None, str]
-"""Namespace (None: cluster scope) and name of a finding's resource."""
-
-
-class Answer(Enum):
-    """What a replica is told about its post."""
-
-    STORED = "stored"
-    WAITING = "waiting"
-    """Taken; to be asked for again until it is stored."""
-    BUSY = "busy"
-    """Not taken; to be sent again."""
-
-
-@dataclass(slots=True)
-class _Replica:
-    """``waiting`` are the attempts of post ``number`` that are not stored yet; ``heard`` is monotonic."""
-
-    number: int = 0
-    waiting: set[Attempt] = field(default_factory=set)
-    heard: float = 0.0
-    leaving: bool = False
 
 
 class Ledger:
@@ -91,74 +60,20 @@ class Ledger:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._loaded = False
-        self._replicas: dict[str, _Replica] = {}
-        self._pending: dict[Attempt, list[Delta]] = {}
+        self._evidence = Evidence(self._lock)
+        self._posts = Posts(self._lock, self._evidence, metrics, clock)
         self._dying: dict[str, str] = {}
         self._alive: Mapping[str, str] | None = None
-        # Everything stored that is evidence; by attempt, for there may be copies from namespaces before.
-        self._bodies: dict[Key, Json] = {}
-        self._places: dict[Attempt, set[Key]] = {}
-        self._in_namespace: Counter[str | None] = Counter()
 
     # -- from other threads --------------------------------------------------------------------------------
 
     def accept(self, post: Post) -> Answer:
         """Take a post, or say how far the same one is."""
-        with self._lock:
-            answer = self._accept(post)
+        answer = self._posts.accept(post) if self._loaded else Answer.BUSY
         self._metrics.posts.labels(answer.value).inc()
         if answer is Answer.WAITING:
             self._wake.set()
         return answer
-
-    def _accept(self, post: Post) -> Answer:
-        if not self._loaded:
-            return Answer.BUSY
-        known = self._replicas.get(post.replica)
-        if known is None:
-            if len(self._replicas) >= MOST_REPLICAS:
-                return Answer.BUSY
-            known = _Replica()
-        known.heard = time.monotonic()
-        if post.number <= known.number:
-            # The next number was taken only once the one before was stored.
-            answer = Answer.WAITING if known.waiting and post.number == known.number else Answer.STORED
-        elif known.waiting or len(self._pending) >= 2 * MOST_KEYS:
-            answer = Answer.BUSY
-        else:
-            self._replicas[post.replica] = known
-            known.number, known.leaving = post.number, post.last
-            known.waiting = self._take(post)
-            answer = Answer.WAITING if known.waiting else Answer.STORED
-        if post.last and answer is Answer.STORED:
-            self._replicas.pop(post.replica, None)
-        return answer
-
-    def _take(self, post: Post) -> set[Attempt]:
-        """Queue what of a post is not stored yet; the attempts that have to be written for it."""
-        sorted_out: dict[Attempt, Tally] = {}
-        new = Counter(attempt.namespace for attempt in self._pending if attempt not in self._places)
-        now = self._clock().timestamp()
-        for attempt, said in post.attempts.items():
-            # A clock that runs ahead must not keep evidence for ever.
-            tally = replace(said, first=min(said.first, now), last=min(said.last, now))
-            target = attempt
-            if not (attempt in self._places or attempt in self._pending or attempt.is_other):
-                here = self._in_namespace[attempt.namespace] + new[attempt.namespace]
-                if len(self._places) + new.total() < MOST_KEYS and here < MOST_IN_NAMESPACE:
-                    new[attempt.namespace] += 1
-                else:
-                    target = other(attempt.check)
-                    self._metrics.overflowed.inc(tally.count)
-            known = sorted_out.get(target)
-            sorted_out[target] = tally if known is None else known.plus(tally)
-        waiting = set()
-        for attempt, tally in sorted_out.items():
-            delta = Delta(post.replica, post.number, tally)
-            if self._left(attempt, [delta]):
-                self._pending.setdefault(attempt, []).append(delta)
-                waiting.add(attempt)
-        return waiting
 
     def namespace(self, name: str, uid: str, *, dying: bool) -> None:
         """A namespace is as it should be, or is being deleted: its evidence is copied before it goes with it."""
@@ -202,9 +117,8 @@ class Ledger:
         """Read all evidence back; from then on posts are taken."""
         for kind in (IOC_FINDING, CLUSTER_IOC_FINDING):
             for body in self._client.each(kind):
-                self._remember(body)
-        with self._lock:
-            self._loaded = True
+                self._evidence.remember(body)
+        self._loaded = True
 
     def turn(self, stop: threading.Event | None = None) -> None:
         """One round of writing, whatever is due."""
@@ -215,36 +129,21 @@ class Ledger:
         # What had no room comes last: where its count holds a post, all else of that post is stored, so that a
         # repeated post whose attempts have room by then is not counted a second time.
         for others in (False, True):
-            with self._lock:
-                due = [attempt for attempt in self._pending if attempt.is_other is others]
-            for attempt in due:
+            for attempt in self._posts.due(others=others):
                 if stop.is_set():
                     return
-                with self._lock:
-                    deltas = list(self._pending[attempt])
+                deltas = self._posts.deltas(attempt)
                 wrote = self._store(attempt, deltas)
-                with self._lock:
-                    self._done(attempt, deltas)
+                self._posts.done(attempt, deltas)
                 if wrote:
                     stop.wait(self._pause)
-
-    def _done(self, attempt: Attempt, deltas: list[Delta]) -> None:
-        left = [delta for delta in self._pending[attempt] if delta not in deltas]
-        if left:
-            self._pending[attempt] = left
-        else:
-            del self._pending[attempt]
-        for delta in deltas:
-            known = self._replicas.get(delta.replica)
-            if known is not None and known.number == delta.number:
-                known.waiting.discard(attempt)
 
     def _store(self, attempt: Attempt, deltas: list[Delta]) -> bool:
         """Count deltas where the attempt's finding lives; whether anything was written.
 
         Raises where it should be tried again. What the API server refuses for good is counted as dropped.
         """
-        left = self._left(attempt, deltas)
+        left = self._evidence.missing(attempt, deltas)
         if not left:
             return False
         try:
@@ -268,38 +167,31 @@ class Ledger:
             except ApiError as error:
                 if not isinstance(error, NotFoundError) and not is_terminating(error):
                     raise
-        self._count_at(self._cluster_key(attempt), attempt, deltas)
-
-    def _cluster_key(self, attempt: Attempt) -> Key:
-        """The newest of the attempt's findings in cluster scope, else the one to make."""
-        found = [key for key in self._places.get(attempt, ()) if key[0] is None]
-        if not found:
-            return (None, attempt.finding)
-        return max(found, key=lambda key: (text(mapping(self._bodies[key].get("finding")).get("lastSeen")), key[1]))
+        self._count_at(self._evidence.cluster_key(attempt), attempt, deltas)
 
     def _count_at(self, key: Key, attempt: Attempt, deltas: list[Delta]) -> None:
-        kind, known = _kind(key), self._bodies.get(key)
+        kind, known = _kind(key), self._evidence.get(key)
         if known is not None:
             try:
-                self._remember(self._client.replace(kind, counted(known, deltas)))
+                self._evidence.remember(self._client.replace(kind, counted(known, deltas)))
                 return
             except ConflictError:
                 after = change(self._client, kind, *key, lambda body: counted(body, deltas))
             except NotFoundError:
                 after = None
             if after is not None:
-                self._remember(after)
+                self._evidence.remember(after)
                 return
             # Somebody deleted it: what comes now is news.
-            self._forget(key)
+            self._evidence.forget(key)
         new = counted(empty(key[0], attempt, self._titles.get(attempt.check, attempt.check)), deltas)
         try:
-            self._remember(self._client.create(kind, new))
+            self._evidence.remember(self._client.create(kind, new))
         except ConflictError:
             after = change(self._client, kind, *key, lambda body: counted(body, deltas))
             if after is None:
                 raise
-            self._remember(after)
+            self._evidence.remember(after)
 
     def _keep_evidence(self) -> None:
         """Copy the evidence of namespaces that are being deleted, or that are gone, to cluster scope."""
@@ -310,8 +202,10 @@ class Ledger:
                 self._dying = {name: uid for name, uid in self._dying.items() if alive.get(name) == uid}
             dying = set(self._dying)
         gone: dict[str, bool] = {}
-        for key in [key for key in self._bodies if key[0] is not None] if dying or alive is not None else ():
-            namespace = str(key[0])
+        for key in self._evidence if dying or alive is not None else ():
+            if key[0] is None:
+                continue
+            namespace = key[0]
             if alive is not None and namespace not in alive and namespace not in gone:
                 # What was told may be older than the namespace.
                 gone[namespace] = self._is_gone(namespace)
@@ -326,9 +220,11 @@ class Ledger:
         return False
 
     def _bury(self, key: Key) -> None:
-        copy = copied(self._bodies[key])
+        body = self._evidence.get(key)
+        assert body is not None, "only this thread forgets"
+        copy = copied(body)
         try:
-            self._remember(put(self._client, CLUSTER_IOC_FINDING, copy))
+            self._evidence.remember(put(self._client, CLUSTER_IOC_FINDING, copy))
         except ApiError as error:
             if error.status not in _REFUSED:
                 raise
@@ -336,81 +232,24 @@ class Ledger:
             _log.error("evidence could not be kept: %s", error, extra={"finding": key[1], "namespace": key[0]})
         else:
             self._metrics.kept.inc()
-        self._forget(key)
+        self._evidence.forget(key)
 
     def _tidy(self) -> None:
         """Remove evidence past its retention, and count replicas that fell silent."""
         now = self._clock()
-        for key, body in list(self._bodies.items()):
-            if self._expired(body, now):
-                uid = text(mapping(body.get("metadata")).get("uid"))
-                try:
-                    self._client.delete(_kind(key), *key, uid=uid or None)
-                except ConflictError:
-                    # Another object of that name by now, which is none of ours.
-                    _log.info("not removed, it was made anew", extra={"finding": key[1]})
-                self._forget(key)
-        lost: list[str] = []
-        with self._lock:
-            silent = [
-                name
-                for name, one in self._replicas.items()
-                if not one.waiting and time.monotonic() - one.heard > SILENT
-            ]
-            for name in silent:
-                if not self._replicas.pop(name).leaving:
-                    lost.append(name)
-        for name in lost:
+        for key, body in self._evidence.expired(now, self._retention):
+            uid = text(mapping(body.get("metadata")).get("uid"))
+            try:
+                self._client.delete(_kind(key), *key, uid=uid or None)
+            except ConflictError:
+                # Another object of that name by now, which is none of ours.
+                _log.info("not removed, it was made anew", extra={"finding": key[1]})
+            self._evidence.forget(key)
+        for name in self._posts.lost():
             self._metrics.lost.inc()
             _log.warning("a webhook replica fell silent; its last seconds of denied attempts may be lost: %s", name)
-        self._metrics.findings.set(len(self._bodies))
-        self._metrics.waiting.set(len(self._pending))
-
-    def _expired(self, body: Json, now: datetime) -> bool:
-        finding = mapping(body.get("finding"))
-        try:
-            seen = datetime.fromisoformat(text(finding.get("lastSeen")) or text(finding.get("lastChanged")))
-            return now - seen >= self._retention
-        except (ValueError, TypeError):
-            # A time that cannot be read was not written by us: it is kept, and never counted as old.
-            return False
-
-    # -- what is stored ------------------------------------------------------------------------------------
-
-    def _left(self, attempt: Attempt, deltas: Iterable[Delta]) -> list[Delta]:
-        """The deltas that none of the attempt's findings holds, nor the one for what had no room."""
-        left = list(deltas)
-        places = [self._bodies[key] for key in self._places.get(attempt, ())]
-        if not places and not attempt.is_other:
-            places = [self._bodies[key] for key in self._places.get(other(attempt.check), ())]
-        for body in places:
-            left = fresh(left, body)
-        return left
-
-    def _remember(self, body: Json) -> None:
-        finding = mapping(body.get("finding"))
-        if (text(finding.get("type")) or POSTURE) == POSTURE:
-            return
-        metadata = {key: value for key, value in mapping(body.get("metadata")).items() if key != "managedFields"}
-        key: Key = (text(metadata.get("namespace")) or None, text(metadata.get("name")))
-        with self._lock:
-            if key not in self._bodies and finding.get("type") == DENIED_ATTEMPT:
-                attempt = attempt_of(body)
-                self._places.setdefault(attempt, set()).add(key)
-                self._in_namespace[attempt.namespace] += 1
-            self._bodies[key] = {**body, "metadata": metadata}
-
-    def _forget(self, key: Key) -> None:
-        with self._lock:
-            body = self._bodies.pop(key, None)
-            if body is None or mapping(body.get("finding")).get("type") != DENIED_ATTEMPT:
-                return
-            attempt = attempt_of(body)
-            keys = self._places.get(attempt, set())
-            keys.discard(key)
-            if not keys:
-                self._places.pop(attempt, None)
-            self._in_namespace[attempt.namespace] -= 1
+        self._metrics.findings.set(len(self._evidence))
+        self._metrics.waiting.set(len(self._posts))
 
 
 def _kind(key: Key) -> Kind:

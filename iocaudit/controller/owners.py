@@ -18,6 +18,7 @@ from iocaudit.core.label_selector import selects
 from iocaudit.core.pod import images_at
 from iocaudit.core.report import Finding, Found, Waived, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
+from iocaudit.core.stored_patch import StoredPatch
 
 _DEEPEST = 8
 
@@ -73,10 +74,12 @@ def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepti
     own: list[Found] = []
     waived: list[Waived] = []
     claimed: list[Found] = []
+    patches: dict[tuple[str, Ref], StoredPatch] = {}
     templates: dict[str, dict[tuple[str, str, str], tuple[Kept, KeptHit]]] = {}
     for kept in members:
         if not kept.hits:
             continue
+        patches.update(((check, kept.ref), patch) for check, patch in kept.patches)
         owners = lineage(kept, find)
         if owners and kept.idle:
             continue
@@ -100,7 +103,7 @@ def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepti
                     own.append(found)
                 else:
                     waived.append(accepted)
-    findings = findings_of(own, waived)
+    findings = findings_of(own, waived, patches)
     findings += [replace(finding, verified=False) for finding in findings_of(claimed)]
     return sorted(findings, key=lambda finding: (finding.home or "", finding.name))
 

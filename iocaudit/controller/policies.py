@@ -10,9 +10,9 @@ from typing import Any
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError
-from iocaudit.controller.findings import timestamp
 from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.core.errors import PolicyError
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import Policy, PolicySet, read_policy
@@ -111,7 +111,7 @@ class Policies:
     def write_status(self, client: Client, now: datetime | None = None) -> int:
         """Write the status of each policy whose status says something else; returns how many."""
         written = 0
-        moment = timestamp(now or datetime.now(UTC))
+        moment = rfc3339(now or datetime.now(UTC))
         for name, raw in sorted(self._raw.items()):
             status = self._status(name, raw, moment)
             if status == mapping(raw.get("status")):

@@ -17,7 +17,8 @@ import asyncio
 import logging
 from pathlib import Path
 
-from iocaudit.controller.ledger import Answer, Ledger
+from iocaudit.controller.ledger import Ledger
+from iocaudit.controller.posts import Answer
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from iocaudit.controller.findings import timestamp
 from iocaudit.controller.kept import Kept
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.report import Finding
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
@@ -124,7 +124,7 @@ def report_write(namespace: str | None, content: Json, before: Mapping[str, Any]
         since = text(known.pop("lastSweep", None))
         if known == content and not (namespace is None and _stale(since, now)):
             return None
-    body = report_body(namespace, {**content, "lastSweep": timestamp(now)})
+    body = report_body(namespace, {**content, "lastSweep": rfc3339(now)})
     version = text(mapping(mapping(before).get("metadata")).get("resourceVersion")) if before else ""
     if version:
         body["metadata"]["resourceVersion"] = version

@@ -6,18 +6,18 @@ Everything here runs in one thread. A page holds the objects; of each only what 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
+from iocaudit.controller.dependents import Dependents
 from iocaudit.controller.findings import Stored
 from iocaudit.controller.inventory import Inventory, Scope
 from iocaudit.controller.kept import Interner, keep
+from iocaudit.controller.live_world import LiveWorld, older
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.reports import Summary
@@ -26,7 +26,6 @@ from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import NAMESPACE, PODS, Kind
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
-from iocaudit.core.outline import slim
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.world import World
@@ -34,12 +33,6 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 
 _log = logging.getLogger(__name__)
-
-MOST_HOMES = 20
-"""Namespaces whose objects of a kind are audited again one by one; of more, all objects of the kind are."""
-
-_SHARE = 4.0
-"""Rest between two rounds of auditing dependents, as a multiple of what the round took: a fifth of one core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +66,20 @@ class Cluster:
         self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
         self.waivers = waivers if waivers is not None else StoredWaivers(catalogue)
         self.inventory = Inventory()
-        self.world = World()
+        self._live = LiveWorld(client, catalogue)
+        self.world = self._live.world
         self.auditor = Auditor(catalogue, policies.current, self.world)
         self.between = between
         self.swept_at: float | None = None
         """Monotonic time at which the last complete sweep ended."""
         self.duration = 0.0
-        self._world_kinds = tuple(dict.fromkeys((*catalogue.world_kinds, NAMESPACE)))
-        self._dependents = _dependents(catalogue)
+        self._dependents = Dependents(catalogue)
         self._epochs: dict[Kind, bytes] = {}
-        self._served = Served({})
         self._missed: dict[Kind, str] = {}
         self._forbidden: frozenset[Kind] = frozenset()
         self._sweeping = False
         self._complete = False
         self._listings: list[set[str]] = []
-        self._due: dict[Kind, dict[str | None, None]] = {}
-        self._rested_at = 0.0
         self._intern = Interner()
 
     @property
@@ -110,16 +100,17 @@ class Cluster:
         self._sweeping = True
         self._intern = Interner()
         # What the world says by now is in the epoch, so that everything it concerns is audited anyway.
-        self._due.clear()
+        self._dependents.clear()
         try:
             forbidden: set[Kind] = set()
             self.load_policies()
             self.load_waivers(forbidden)
             waiting = self.waivers.unrecorded
-            self._served = discover(self.client)
+            self._live.discover()
             self._missed = {}
-            epochs = self._load_world(forbidden)
-            fresh = self._concerned(epochs)
+            epochs = self._live.load(forbidden, self.between)
+            self._try_own_webhooks(epochs)
+            fresh = self._dependents.concerned(self._epochs, epochs)
             self._audit_all(fresh, forbidden)
             self._forbidden = frozenset(forbidden)
             self._serve()
@@ -166,7 +157,7 @@ class Cluster:
 
     def _count_waivers(self, waiting: frozenset[str]) -> None:
         """Tell the waivers of every hit; those that were ``waiting`` when the sweep began record theirs."""
-        lacking = [*self._missed, *(kind for kind in self._world_kinds if self.world.incomplete(kind) is not None)]
+        lacking = [*self._missed, *self._live.incomplete]
         counted = self.waivers.count(waiting, lacking)
         if counted is not None:
             for scope in self.inventory.scopes:
@@ -195,55 +186,11 @@ class Cluster:
         self.auditor = Auditor(self.catalogue, self.policies.current, self.world)
         self._epochs = {}
 
-    def _concerned(self, epochs: dict[Kind, bytes]) -> frozenset[Kind]:
-        """The audited kinds whose every object has to be audited again, given what the world says now."""
-        if not self._epochs or epochs.get(NAMESPACE) != self._epochs.get(NAMESPACE):
-            # Policies may select by the labels of namespaces, whatever a check looks up.
-            return frozenset(self.catalogue.audited_kinds)
-        changed = [kind for kind, epoch in epochs.items() if epoch != self._epochs.get(kind)]
-        return frozenset(one for kind in changed for one in self._dependents.get(kind, ()))
-
-    def _load_world(self, forbidden: set[Kind]) -> dict[Kind, bytes]:
-        """List the kinds that checks look up; the digest of the versions of each.
-
-        A kind that cannot be listed is incomplete, for whatever reason: the others are still worth a sweep.
-        """
-        epochs: dict[Kind, bytes] = {}
-        for kind in self._world_kinds:
-            digest = hashlib.sha256()
-            found: dict[str, Resource] = {}
-            try:
-                for raw in self._each(kind):
-                    resource = slim(raw, kind)
-                    found[resource.uid] = resource
-            except ApiError as error:
-                if isinstance(error, ForbiddenError):
-                    forbidden.add(kind)
-                self.world.replace(kind, [])
-                self.world.mark_incomplete(kind, str(error))
-                epochs[kind] = str(error).encode()
-                continue
-            self.world.replace(kind, found.values())
-            for uid, resource in found.items():
-                digest.update(f"{uid} {resource.metadata.get('resourceVersion')}\n".encode())
-            epochs[kind] = digest.digest()
-            self.between()
+    def _try_own_webhooks(self, epochs: dict[Kind, bytes]) -> None:
+        """Their configuration may stay as it is while what it verifies changes."""
         if (ours := epochs.get(VALIDATING_WEBHOOK_CONFIGURATION)) is not None:
-            # The configuration may stay as it is while what it verifies changes.
             self.world.untrusted = self._untrusted(self.world)
             epochs[VALIDATING_WEBHOOK_CONFIGURATION] = ours + repr(self.world.untrusted).encode()
-        return epochs
-
-    def _each(self, kind: Kind, namespace: str | None = None) -> Iterator[Json]:
-        """Every object of a kind; none where it is not served. Raises ApiError where it cannot be listed."""
-        if self._served.absent(kind):
-            return
-        try:
-            yield from self.client.each(kind, namespace=namespace)
-        except NotFoundError:
-            if versions := self._served.only_as(kind):
-                raise ApiError(f"GET {kind.plural}", 404, "NotFound", f"served only as {versions}") from None
-            # It was removed since the server was asked what it serves.
 
     def _audit_all(self, fresh: frozenset[Kind], forbidden: set[Kind]) -> None:
         for kind in self.catalogue.audited_kinds:
@@ -258,7 +205,7 @@ class Cluster:
 
     def _serve(self) -> None:
         """Say which kinds' objects we know. Of others nobody can be looked up: such an owner is only claimed."""
-        kinds = self._served.present(self.catalogue.audited_kinds)
+        kinds = self._live.served.present(self.catalogue.audited_kinds)
         self.inventory.serve(kind for kind in kinds if kind not in self._forbidden)
 
     def _audit_kind(self, kind: Kind, fresh: bool, namespace: str | None = None) -> None:
@@ -270,7 +217,7 @@ class Cluster:
         seen: set[str] = set()
         self._listings.append(newer)
         try:
-            for count, raw in enumerate(self._each(kind, namespace), start=1):
+            for count, raw in enumerate(self._live.each(kind, namespace), start=1):
                 uid = text(mapping(raw.get("metadata")).get("uid"))
                 seen.add(uid)
                 if uid not in newer:
@@ -289,7 +236,7 @@ class Cluster:
         known = self.inventory.get(text(metadata.get("uid")))
         if known is not None:
             version = text(metadata.get("resourceVersion"))
-            if _older(version, known.resource_version):
+            if older(version, known.resource_version):
                 return
             if not fresh and known.resource_version == version and not known.skipped and not known.faults:
                 return
@@ -304,16 +251,17 @@ class Cluster:
         What depends on them is noted, for ``catch_up``.
         """
         audited = set(self.catalogue.audited_kinds)
-        world = set(self._world_kinds)
+        world = set(self._live.kinds)
         dirty: dict[Scope, None] = {}
         for change in changes:
             resource = Resource(change.raw, CLUSTER, kind=change.kind)
-            if not change.deleted and self._served.absent(change.kind):
-                self._served = discover(self.client)
+            if not change.deleted and self._live.served.absent(change.kind):
+                self._live.discover()
                 self._serve()
-            if change.kind in world and self._changes_world(resource, change.deleted):
-                for kind in self._dependents.get(change.kind, ()):
-                    self._is_due(kind, resource.home)
+            if change.kind in world and self._live.change(resource, deleted=change.deleted):
+                for kind in self._dependents.of(change.kind):
+                    if not self._live.served.absent(kind):
+                        self._dependents.note(kind, resource.home)
             if change.kind not in audited:
                 continue
             for newer in self._listings:
@@ -330,58 +278,29 @@ class Cluster:
             for scope in scopes:
                 self.publish(scope)
 
-    def _changes_world(self, resource: Resource, deleted: bool) -> bool:
-        kind = resource.kind
-        assert kind is not None
-        now = slim(resource.raw, kind)
-        before = self.world.get(kind, now.namespace, now.name)
-        if before is not None and _older(_version(now), _version(before)):
-            return False
-        if deleted:
-            self.world.remove(kind, now.namespace, now.name)
-            return before is not None
-        self.world.put(now)
-        return before is None or _said(before) != _said(now)
-
     # -- what depends on changes ---------------------------------------------------------------------------
-
-    def _is_due(self, kind: Kind, home: str | None) -> None:
-        """Note that the objects of a kind are to be audited again: those of one namespace (None: all)."""
-        if self._served.absent(kind):
-            return
-        homes = self._due.setdefault(kind, {})
-        if home is None or len(homes) >= MOST_HOMES:
-            homes.clear()
-            homes[None] = None
-        elif None not in homes:
-            homes[home] = None
 
     @property
     def due_in(self) -> float | None:
         """Seconds until dependents may be audited again; None where none are due."""
-        return max(0.0, self._rested_at - time.monotonic()) if self._due else None
+        return self._dependents.due_in
 
     def catch_up(self) -> None:
-        """Audit again what depends on changes, once for all changes so far, and rest in proportion.
-
-        However fast Roles or policies change, this takes a bounded share of a core; a sweep does the same.
-        """
+        """Audit again what depends on changes, once for all changes so far, and rest in proportion."""
         if self.due_in != 0.0 or self._sweeping:
             return
         begun = time.monotonic()
-        due, self._due = self._due, {}
         dirty: dict[Scope, None] = {}
-        for kind, homes in due.items():
+        for kind, homes in self._dependents.take().items():
             for home in homes:
                 dirty |= dict.fromkeys(self._audit_again(kind, home))
         self._publish_all(dirty)
-        ended = time.monotonic()
-        self._rested_at = ended + _SHARE * (ended - begun)
+        self._dependents.rest(begun)
 
     def _audit_again(self, kind: Kind, home: str | None) -> Iterator[Scope]:
         """Audit the objects of a kind that a change in a namespace (None: in cluster scope) may concern."""
-        if kind in self._world_kinds and not kind.pods:
-            for resource in self._known(kind, home):
+        if kind in self._live.kinds and not kind.pods:
+            for resource in self._live.known(kind, home):
                 self._audit(resource.raw, kind, fresh=True)
                 yield resource.namespace
             return
@@ -392,14 +311,6 @@ class Cluster:
             yield namespace
         else:
             yield from self.inventory.scopes
-
-    def _known(self, kind: Kind, home: str | None) -> list[Resource]:
-        if home is None:
-            return self.world.all(kind)
-        if kind is NAMESPACE:
-            found = self.world.get(kind, None, home)
-            return [found] if found is not None else []
-        return self.world.of(kind, home) if kind.namespaced else self.world.all(kind)
 
     # -- what follows --------------------------------------------------------------------------------------
 
@@ -443,30 +354,3 @@ class Cluster:
         bad = sum(1 for summary in homes.values() if summary.severities.total())
         contents[None] = {**whole.content(names), "namespaces": bad}
         return contents
-
-
-def _dependents(catalogue: Catalogue) -> dict[Kind, tuple[Kind, ...]]:
-    """Kind to the audited kinds that have to be audited again when an object of it changes."""
-    found: dict[Kind, dict[Kind, None]] = {}
-    audited = set(catalogue.audited_kinds)
-    for check in catalogue:
-        if not check.admission_only:
-            for kind in (*check.needs, *check.uses, *check.in_audits):
-                found.setdefault(kind, {}).update((k, None) for k in check.looks_at if k in audited)
-    return {kind: tuple(kinds) for kind, kinds in found.items()}
-
-
-def _version(resource: Resource) -> str:
-    return text(resource.metadata.get("resourceVersion"))
-
-
-def _older(version: str, than: str) -> bool:
-    """Whether a resourceVersion of one object comes before another: they grow, as decimal numbers."""
-    return version.isascii() and version.isdigit() and than.isascii() and than.isdigit() and int(version) < int(than)
-
-
-def _said(resource: Resource) -> tuple[object, ...]:
-    """What of an object checks and policies can see; status and versions change without any meaning."""
-    raw = {k: v for k, v in resource.raw.items() if k not in ("metadata", "status")}
-    gone = resource.metadata.get("deletionTimestamp")
-    return (raw, resource.labels, resource.annotations, gone)

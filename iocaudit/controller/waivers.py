@@ -18,20 +18,12 @@ from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.controller.kept import Kept
 from iocaudit.controller.resources import IOC_WAIVER
 from iocaudit.core.kinds import Kind
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.report import Found, Waived
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.waivers import (
-    LONGEST,
-    MOST_COVERED,
-    Context,
-    Waiver,
-    WaiverError,
-    Waivers,
-    WaiverState,
-    moment,
-    read_waiver,
-)
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.waivers import LONGEST, MOST_COVERED, Context, Waiver, Waivers, WaiverState
 from iocaudit.sinks.custom_resources import cut
 
 _log = logging.getLogger(__name__)
@@ -231,7 +223,7 @@ class StoredWaivers:
                 kept = sorted(tally.fingerprints)[:MOST_COVERED]
                 status["covered"] = {
                     "count": len(tally.fingerprints),
-                    "recordedAt": moment(now),
+                    "recordedAt": rfc3339(now),
                     "fingerprints": kept,
                 }
                 tally.covered = tally.matching - (len(tally.fingerprints) - len(kept))
@@ -240,7 +232,7 @@ class StoredWaivers:
             status["uncovered"] = tally.matching - tally.covered
         state, message = self.verdict(name, now, tally, recorded="covered" in status)
         if state is WaiverState.ACTIVE and _is_a_day_old(text(status.get("lastMatch")), now):
-            status["lastMatch"] = moment(now)
+            status["lastMatch"] = rfc3339(now)
         generation = mapping(raw.get("metadata")).get("generation", 0)
         return status | {"observedGeneration": generation, "state": str(state), "message": cut(message, _LONG)}
 
@@ -252,7 +244,7 @@ class StoredWaivers:
         if reason := waiver.refusal(self.longest):
             return WaiverState.REFUSED, reason
         if now >= waiver.expires:
-            return WaiverState.EXPIRED, f"it ended at {moment(waiver.expires)}: what it covered is open again"
+            return WaiverState.EXPIRED, f"it ended at {rfc3339(waiver.expires)}: what it covered is open again"
         if waiver.covered is not None and not recorded:
             kinds = ", ".join(sorted(str(kind) for kind in self._blind.get(name, ())))
             return (

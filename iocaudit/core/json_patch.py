@@ -184,6 +184,8 @@ def _applied(value: Any, tokens: list[str], operation: Operation) -> Any:
     token, rest = tokens[0], tokens[1:]
     if isinstance(value, dict):
         if token not in value and (rest or op != "add"):
+            if op == "test" and not rest and operation["value"] is None:
+                return value  # kube-apiserver takes what is not there for null
             raise Unfixable(f"there is no {token}")
         changed: Any = dict(value)
         key: Any = token

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import IoC, Severity
+
+if TYPE_CHECKING:
+    from iocaudit.core.stored_patch import StoredPatch
 
 IDENTITY_VERSION = "v1"
 MOST_HITS = 50
@@ -177,7 +180,7 @@ class Finding:
     """One check on one top-level owner, with its hits: what a custom resource holds.
 
     ``waived`` has, by ``same_hit``, those that a waiver covers. They come last and count for the severity only
-    where there are no others.
+    where there are no others. ``patch`` undoes it where that takes no more than the subject itself.
     """
 
     check: str
@@ -188,6 +191,7 @@ class Finding:
     hits: tuple[Found, ...]
     verified: bool = True
     waived: Mapping[tuple[str, str, str], "Waived"] = field(default_factory=dict)
+    patch: "StoredPatch | None" = None
 
     @property
     def name(self) -> str:
@@ -199,8 +203,15 @@ class Finding:
         return len(self.waived) == len(self.hits)
 
 
-def findings_of(found: Iterable[Found], waived: Iterable[Waived] = ()) -> list[Finding]:
-    """Group hits, and those that waivers cover, by check and subject; the same hit said twice counts once."""
+def findings_of(
+    found: Iterable[Found],
+    waived: Iterable[Waived] = (),
+    patches: "Mapping[tuple[str, Ref], StoredPatch] | None" = None,
+) -> list[Finding]:
+    """Group hits, and those that waivers cover, by check and subject; the same hit said twice counts once.
+
+    ``patches`` are those of checks on subjects.
+    """
     grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, str, str], Found]] = {}
     accepted: dict[int, Waived] = {}
     for one in found:
@@ -214,8 +225,18 @@ def findings_of(found: Iterable[Found], waived: Iterable[Waived] = ()) -> list[F
         first = ordered[0]
         home = first.subject.name if _is_namespace(first.subject) else first.subject.namespace
         covered = {one.same_hit: accepted[id(one)] for one in ordered if id(one) in accepted} if accepted else {}
+        patch = patches.get((first.check, first.subject)) if patches else None
         findings.append(
-            Finding(first.check, first.subject, home, first.severity, first.iocs, tuple(ordered), waived=covered)
+            Finding(
+                first.check,
+                first.subject,
+                home,
+                first.severity,
+                first.iocs,
+                tuple(ordered),
+                waived=covered,
+                patch=patch,
+            )
         )
     return findings
 

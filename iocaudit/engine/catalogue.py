@@ -10,9 +10,13 @@ from iocaudit.core.request import Operation
 
 
 class Catalogue:
-    """An immutable set of checks. Raises CatalogueError where two claim one id or alias."""
+    """An immutable set of checks. Raises CatalogueError where two claim one id or alias.
 
-    def __init__(self, checks: Iterable[Check]) -> None:
+    ``whole`` is what it was selected from: what a policy or a waiver may name, whatever runs.
+    """
+
+    def __init__(self, checks: Iterable[Check], whole: "Catalogue | None" = None) -> None:
+        self.whole: Catalogue = whole if whole is not None else self
         self._checks: dict[str, Check] = {}
         self._aliases: dict[str, str] = {}
         for check in sorted(checks, key=lambda c: c.id):
@@ -46,7 +50,7 @@ class Catalogue:
     def select(self, keep: Iterable[str]) -> "Catalogue":
         """A catalogue of only these ids."""
         wanted = set(keep)
-        return Catalogue(check for check in self if check.id in wanted)
+        return Catalogue((check for check in self if check.id in wanted), self.whole)
 
     @cached_property
     def groups(self) -> frozenset[str]:

@@ -177,7 +177,7 @@ def read_policy(raw: Mapping[str, Any], catalogue: Catalogue) -> Policy:
         if not isinstance(entry, dict):
             raise bad(where, "must be a map")
         ids = frozenset(strings(entry.get("ids")))
-        unknown += sorted(i for i in ids if catalogue.find(i) is None)
+        unknown += sorted(i for i in ids if catalogue.whole.find(i) is None)
         rule = Rule(
             index,
             ids,
@@ -245,9 +245,9 @@ def _params(value: object, ids: frozenset[str], catalogue: Catalogue, bad: Any, 
         return {}
     if not isinstance(value, dict):
         raise bad(where, "must be a map")
-    known = {p.name: p for i in ids if (check := catalogue.find(i)) for p in check.parameters}
+    known = {p.name: p for i in ids if (check := catalogue.whole.find(i)) for p in check.parameters}
     if not known and value:
-        if any(catalogue.find(i) is None for i in ids):
+        if any(catalogue.whole.find(i) is None for i in ids):
             return value
         raise bad(where, "these checks take no parameters; name a check by id to set its parameters")
     for key, given in value.items():

@@ -49,9 +49,10 @@ def judge(
     """Judge a request by the audit of its object.
 
     ``old`` is the audit of the object as it was (UPDATE): a hit that it has too, check, path and evidence taken
-    together, was not introduced and never denies. ``owner`` is the audit of the verified owners' stored
-    templates, for what a controller makes: where the policy says ``existing: warn`` and every hit is already in
-    them, nothing is denied, so that draining a node or restarting a rollout does not kill what ran before.
+    together, was not introduced and never denies; one that the change takes out from under its waiver is warned about.
+    ``owner`` is the audit of the verified owners' stored templates, for what a controller makes: where the policy says
+    ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or restarting a
+    rollout does not kill what ran before.
     """
     if not (report.found or report.faults or report.skipped):
         return Verdict(allowed=True, waived=tuple(report.waived)) if report.waived else _NOTHING
@@ -63,6 +64,7 @@ def judge(
     template_only = known is not None and all(found.in_template in known for found in report.found)
     existing: list[Found] = []
     before = {found.same_hit for found in _with_waived(old)} if old is not None else _NO_HITS
+    accepted = {waived.found.same_hit for waived in old.waived} if old is not None and old.waived else _NO_HITS
     for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
@@ -76,7 +78,7 @@ def judge(
                 warnings.append(found)
             else:
                 denials.append(found)
-        elif mode in (Mode.DENY, Mode.WARN) and introduced:
+        elif mode in (Mode.DENY, Mode.WARN) and (introduced or found.same_hit in accepted):
             warnings.append(found)
         else:
             observed.append(found)

@@ -9,28 +9,23 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from iocaudit.core.errors import IocauditError
 from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.label_selector import selects
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.pod import images_at, images_of
 from iocaudit.core.report import Found, Waived
 from iocaudit.core.resource import ADMISSION, Ref, Resource
-from iocaudit.core.shape import items, mapping, strings, text
+from iocaudit.core.shape import text
 from iocaudit.engine.audit import Accept
-from iocaudit.engine.catalogue import Catalogue
 
 LONGEST = timedelta(days=90)
 """How long a waiver may hold where the operator and the webhook are not told otherwise."""
 MOST_COVERED = 1000
 """How many fingerprints a waiver's status lists; beyond, hits are not covered."""
-
-
-class WaiverError(IocauditError):
-    """An IocWaiver cannot be used; names the waiver, the field and the reason."""
 
 
 class WaiverState(StrEnum):
@@ -71,7 +66,7 @@ class Waiver:
         if longest is not None and self.expires - self.since > longest:
             return (
                 f"it would hold for {_days(self.expires - self.since)}, longer than the {_days(longest)} that are "
-                f"allowed: let it expire by {moment(self.since + longest)}"
+                f"allowed: let it expire by {rfc3339(self.since + longest)}"
             )
         return None
 
@@ -159,7 +154,7 @@ class Waivers:
     def accept(self, found: Found, home: str | None, context: Context, now: datetime) -> Waived | None:
         """The hit with what covers it; None where nothing does."""
         waiver = self.covering(found, home, context, now)
-        return None if waiver is None else Waived(found, waiver.name, waiver.reason, moment(waiver.expires))
+        return None if waiver is None else Waived(found, waiver.name, waiver.reason, rfc3339(waiver.expires))
 
     def notes(self, used: Iterable[str], now: datetime) -> list[str]:
         """What is to be said of waivers that waived nothing: expired, or for nothing that is there."""
@@ -167,7 +162,7 @@ class Waivers:
         return [
             f"waiver {waiver.name}: "
             + (
-                f"expired at {moment(waiver.expires)}, so that what it covered counts again"
+                f"expired at {rfc3339(waiver.expires)}, so that what it covered counts again"
                 if now >= waiver.expires
                 else "covers nothing that was audited"
             )
@@ -192,106 +187,6 @@ def _is_nameless(resource: Resource) -> bool:
         and not text(resource.metadata.get("name"))
         and bool(text(resource.metadata.get("generateName")))
     )
-
-
-def read_waiver(raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, now: datetime) -> Waiver:
-    """Read an IocWaiver; raises WaiverError naming the waiver, the field and what is wrong with it.
-
-    ``stored``: it is in a cluster, so that without a record in its status it covers nothing yet (but with
-    ``allowNew``). In a file without a status it covers all that it matches: the file itself is the record.
-    """
-    name = text(mapping(raw.get("metadata")).get("name")) or "(unnamed)"
-
-    def bad(where: str, reason: str) -> WaiverError:
-        return WaiverError(f"IocWaiver {name}: {where}: {reason}")
-
-    spec = raw.get("spec")
-    if not isinstance(spec, dict):
-        raise bad("spec", "must be a map")
-    checks = set()
-    for index, given in enumerate(items(spec.get("checks"))):
-        check = catalogue.find(given) if isinstance(given, str) else None
-        if check is None:
-            raise bad(f"spec.checks[{index}]", f"there is no check {given!r}; `iocaudit checks` lists them")
-        checks.add(check.id)
-    if not checks:
-        raise bad("spec.checks", "name at least one check")
-    namespaces = _patterns(spec, "namespaces", bad)
-    cluster_scope = spec.get("clusterScope") is True
-    if not namespaces and not cluster_scope:
-        raise bad("spec.namespaces", "name at least one namespace, or set clusterScope: true")
-    labels = spec.get("labels")
-    if labels is not None and not isinstance(labels, dict):
-        raise bad("spec.labels", "must be a label selector")
-    images = _list(spec, "images", bad)
-    try:
-        ImagePatterns.of(images)
-    except ValueError as error:
-        raise bad("spec.images", str(error)) from None
-    status = mapping(raw.get("status"))
-    known = mapping(status.get("covered")).get("fingerprints")
-    covered: frozenset[str] | None = frozenset(strings(known))
-    if spec.get("allowNew") is True or (not stored and known is None):
-        covered = None
-    created = text(mapping(raw.get("metadata")).get("creationTimestamp"))
-    return Waiver(
-        name=name,
-        checks=frozenset(checks),
-        namespaces=namespaces,
-        cluster_scope=cluster_scope,
-        kinds=frozenset(_list(spec, "kinds", bad)),
-        names=_patterns(spec, "names", bad),
-        labels=labels,
-        images=images,
-        owner=_required(spec, "owner", bad),
-        reason=_required(spec, "reason", bad),
-        ticket=text(spec.get("ticket")),
-        expires=_time(spec.get("expires"), bad, "spec.expires"),
-        since=min(now, _time(created, bad, "metadata.creationTimestamp")) if created else now,
-        covered=covered,
-    )
-
-
-def _patterns(spec: Mapping[str, Any], field: str, bad: Any) -> tuple[str, ...]:
-    """Globs of which each names something: one that matches every name is refused."""
-    patterns = _list(spec, field, bad)
-    for index, pattern in enumerate(patterns):
-        if not any(character.isalnum() for character in pattern):
-            raise bad(f"spec.{field}[{index}]", f"{pattern!r} means everything: name what it is for")
-    return patterns
-
-
-def _list(spec: Mapping[str, Any], field: str, bad: Any) -> tuple[str, ...]:
-    """A list of strings; anything else is refused, since read as absent it would narrow nothing."""
-    value = spec.get(field)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise bad(f"spec.{field}", "must be a list of strings")
-    return tuple(value)
-
-
-def _required(spec: Mapping[str, Any], field: str, bad: Any) -> str:
-    value = text(spec.get(field)).strip()
-    if not value:
-        raise bad(f"spec.{field}", "must not be empty")
-    return value
-
-
-def _time(value: object, bad: Any, where: str) -> datetime:
-    # YAML's own timestamps never get here: the reader keeps them as text, as Kubernetes does.
-    try:
-        moment = datetime.fromisoformat(text(value))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise bad(where, f"{value!r} is no time such as 2027-01-31T00:00:00Z")
-    return moment.astimezone(UTC)
-
-
-def moment(when: datetime) -> str:
-    """RFC 3339 in UTC, whole seconds."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _days(span: timedelta) -> str:

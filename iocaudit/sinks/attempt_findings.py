@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from iocaudit.core.attempt import Attempt, Tally, digest
+from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, integer, mapping, mappings, text
 from iocaudit.sinks.custom_resources import DENIED, DENIED_ATTEMPT, cut, finding_body, rank
@@ -152,7 +153,7 @@ def _severity(finding: Json) -> Severity:
 
 
 def _stamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _earlier(known: str, seconds: float) -> str:

@@ -12,6 +12,8 @@ from iocaudit.core.report import MOST_HITS, Finding, Found, Waived
 from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.stored_patch import MOST, StoredPatch
+from iocaudit.core.yaml_write import block
 
 API_VERSION = "iocaudit.io/v1alpha1"
 CHECK_LABEL = "iocaudit.io/check"
@@ -28,6 +30,7 @@ TIMES = ("firstSeen", "lastChanged", "resolvedAt")
 
 # The bounds of the schema: a longer value would make the API server refuse the whole finding.
 _LONG, _HIT, _TITLE, _TARGET = 2048, 1024, 256, 512
+_RENDERED = 4 * MOST
 MOST_WAIVERS = 16
 """How many waivers a finding names; each hit names its own."""
 
@@ -55,7 +58,20 @@ def finding_content(finding: Finding, title: str) -> Json:
     if finding.waived:
         content["waivedCount"] = len(finding.waived)
         content["waivers"] = _waivers(finding.waived.values())
+    if finding.patch is not None:
+        content["repair"] = _repair(finding.patch)
     return content
+
+
+def _repair(found: StoredPatch) -> Json:
+    """As text, so that ``kubectl patch --type=json`` takes either as it is, and its length has a bound."""
+    rendered = block(orjson.loads(found.patch))
+    return {
+        "safe": found.safe,
+        "hits": found.hits,
+        "patch": found.patch,
+        **({"patchYaml": rendered} if len(rendered) <= _RENDERED else {}),
+    }
 
 
 def _waivers(waived: Iterable[Waived]) -> list[Json]:

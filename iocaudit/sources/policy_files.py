@@ -56,10 +56,12 @@ def make_waivers(raws: list[dict[str, Any]], catalogue: Catalogue, now: datetime
     wanted = [raw for raw in raws if raw["kind"] == "IocWaiver"]
     if not wanted or now is None:
         return None
-    from iocaudit.engine.waivers import Waivers, read_waiver  # late: few scans have any
+    from iocaudit.engine.waiver_reader import read_waiver  # late: few scans have any
+    from iocaudit.engine.waivers import Waivers
 
     # None is too long in a file: whoever may write the file may write its dates. It still expires.
-    return Waivers((read_waiver(raw, catalogue, stored=False, now=now) for raw in wanted), longest=None)
+    read = [read_waiver(raw, catalogue, stored=False, now=now) for raw in wanted]
+    return Waivers((waiver for waiver in read if any(map(catalogue.find, waiver.checks))), longest=None)
 
 
 def now_if_needed(raws: list[dict[str, Any]]) -> datetime | None:

@@ -21,7 +21,7 @@ def suggested(found: Found, resource: Resource) -> Found:
         return found
     try:
         patch = patch_of(resource.raw, found.hit.path, repair)
-    except (Unfixable, PathSyntaxError):
+    except (Unfixable, PathSyntaxError, RecursionError):  # the last: a live object may be nested as deep as it likes
         return found
     return found._replace(suggestion=Suggestion(tuple(patch), repair.safe)) if patch else found
 

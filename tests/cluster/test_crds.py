@@ -216,6 +216,23 @@ def test_a_whole_denied_attempt_is_taken(crds: ControlPlane) -> None:
     assert "created" in crds.kubectl("apply", "--dry-run=server", "-f", "-", input=denied_attempt()).stdout
 
 
+@pytest.mark.parametrize(
+    ("repair", "said"),
+    [
+        ({"safe": False, "hits": 1, "patch": "[]"}, "what is resolved needs no repair"),
+        ({"safe": False, "hits": 1}, "repair.patch: Required value"),
+        ({"safe": False, "hits": 1, "patch": "x" * 8193}, "may not be more than 8192"),
+    ],
+)
+def test_a_repair_has_a_bound_and_ends_with_what_it_repairs(
+    crds: ControlPlane, repair: dict[str, Any], said: str
+) -> None:
+    change = {"type": "posture", "state": "Resolved", "resolvedAt": "2026-01-02T03:04:05Z", "repair": repair}
+    with pytest.raises(KubectlError) as error:
+        crds.kubectl("apply", "--dry-run=server", "-f", "-", input=denied_attempt(**change))
+    assert said in str(error.value)
+
+
 def waiver(name: str, **spec: Any) -> str:
     base = {
         "checks": ["privileged-container"],
@@ -236,6 +253,10 @@ def waiver(name: str, **spec: Any) -> str:
         ({"namespaces": ["*"]}, "should match"),
         ({"namespaces": ["?-*"]}, "should match"),
         ({"names": ["**"]}, "should match"),
+        ({"namespaces": ["[!x]*"]}, "should match"),
+        ({"names": ["[!-]*x"]}, "should match"),
+        ({"kind": ["Pod"]}, 'unknown field "spec.kind"'),
+        ({"labels": {"matchlabels": {"a": "b"}}}, 'unknown field "spec.labels.matchlabels"'),
         ({"namespaces": []}, "name at least one namespace, or set clusterScope"),
         ({"owner": ""}, "spec.owner"),
         ({"expires": "tomorrow"}, "must be of type date-time"),

@@ -14,8 +14,11 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
+from iocaudit.cli.live import scan_cluster
 from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.sources.reading import Scan
+from iocaudit.sources.scan import ScanOptions
 from tests.cluster.processes import CRDS, START, Eventually, Json, apply, deployment, items, pod, program
 
 CATALOGUE = builtin_catalogue()
@@ -152,11 +155,50 @@ def test_from_the_waiver_to_waived_to_open_again(operated: ControlPlane, shop: s
     eventually(lambda: status(cluster, accepted)["state"] == "Expired", "its status to say so", seconds=5)
 
 
+def test_scan_of_the_cluster_judges_as_the_operator_does(
+    operated: ControlPlane, shop: str, eventually: Eventually
+) -> None:
+    cluster = operated
+    apply(cluster, deployment(shop, privileged=True, replicas=2), pod(shop, "own", containers=[PRIVILEGED]))
+    eventually(lambda: len(pods(cluster, shop)) == 3, "the pods")
+    accepted, refused = waiver("scanned", shop, kinds=["Deployment"]), waiver("never", shop, lasting=timedelta(days=91))
+    apply(cluster, accepted, refused)
+    eventually(lambda: finding(cluster, shop, "Deployment/web").get("state") == "Waived", "it to be waived", seconds=30)
+    eventually(lambda: finding(cluster, shop, "Pod/own").get("state") == "Open", "the pod's finding", seconds=30)
+    eventually(lambda: status(cluster, refused).get("state") == "Refused", "the other to be refused", seconds=30)
+    catalogue = CATALOGUE.select(["privileged-container"])
+
+    def scanned(kubeconfig: Path = cluster.kubeconfig) -> tuple[Scan, dict[str, str]]:
+        scan = scan_cluster(catalogue, ScanOptions(), kubeconfig=kubeconfig)
+        waived = [one.found for one in scan.report.waived]
+        said = [(one, "Open") for one in scan.report.found] + [(one, "Waived") for one in waived]
+        here = [(found.subject, state) for found, state in said if found.subject.namespace == shop]
+        return scan, {f"{subject.kind}/{subject.name}": state for subject, state in here}
+
+    scan, found = scanned()
+    assert found == {"Deployment/web": "Waived", "Pod/own": "Open"}
+    assert any(f"waiver never-{shop}: refused by the operator: it would hold" in note for note in scan.notes)
+    off = {"match": {"namespaces": [shop]}, "checks": [{"ids": ["privileged-container"], "mode": "off"}]}
+    policy = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": f"off-{shop}"}}
+    apply(cluster, {**policy, "spec": off})
+    assert scanned()[1] == {}
+    # Who may not read them is told so once, and gets the default.
+    resources = "pods,deployments.apps,replicasets.apps"
+    cluster.kubectl("create", "clusterrole", f"lister-{shop}", "--verb=list", f"--resource={resources}")
+    cluster.kubectl("create", "clusterrolebinding", f"lister-{shop}", f"--clusterrole=lister-{shop}", "--user=lister")
+    scan, found = scanned(cluster.user_kubeconfig("lister"))
+    assert found == {"Deployment/web": "Open", "Pod/own": "Open"}
+    assert len([one for one in scan.report.skipped if "AuditPolicies may not be read" in one.reason]) == 1
+    assert len([note for note in scan.notes if "IocWaivers may not be read" in note]) == 1
+    cluster.kubectl("delete", "auditpolicy", f"off-{shop}")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"checks": ["no-such-check"]}, "there is no check 'no-such-check'"),
         ({"lasting": timedelta(days=91)}, "longer than the 90 days that are allowed"),
+        ({"expires": "9999-12-31T23:59:59-01:00"}, "is no time such as"),
     ],
 )
 def test_refused_ones_say_why(

@@ -213,6 +213,10 @@ def test_an_update_introduces_nothing_that_was_waived_on_the_old_object() -> Non
     verdict = settle(state_with(narrowed), review(new, old=old))
     assert verdict.allowed
     assert not verdict.waived
+    assert "privileged-container" in {found.check for found in verdict.warnings}, "it is open from now on"
+    still = settle(state_with(narrowed), review(old, old=old))
+    assert {waived.waiver for waived in still.waived} == {"legacy"}
+    assert not still.warnings
 
 
 # -- what controllers make -----------------------------------------------------------------------------------
@@ -432,6 +436,24 @@ def test_a_policys_unknown_check_and_a_waiver_that_is_over_are_warned_about() ->
     response = respond(review(over), settle(state_with(), review(over)))["response"]
     assert response["allowed"] is True
     assert "covers nothing: it ended" in response["warnings"][0]
+
+
+def test_names_and_labels_with_allow_new_are_warned_about() -> None:
+    """Inside a namespace both are chosen by whoever makes the object."""
+    for spec in ({"names": ["web"]}, {"labels": {"matchLabels": {"a": "b"}}}):
+        asked = review(new_waiver(allowNew=True, **spec))
+        response = respond(asked, settle(state_with(), asked))["response"]
+        assert response["allowed"] is True
+        assert "names and labels hold nobody off" in response["warnings"][0]
+        assert settle(state_with(), review(new_waiver(**spec))) == Verdict(allowed=True)
+
+
+def test_an_end_beyond_all_calendars_is_refused_and_breaks_nothing() -> None:
+    far = "9999-12-31T23:59:59-01:00"
+    verdict = settle(state_with(), review(new_waiver(expires=far)))
+    assert verdict.refusal is not None
+    assert "is no time such as" in verdict.refusal
+    assert not settle(state_with(waiver(expires=far)), review(pod())).allowed
 
 
 def test_whoever_leaves_the_spec_alone_is_let_be() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.judge import Json, container, judge, places, pod
+from tests.unit.checks.auditing import Json, container, judge, places, pod
 
 
 def _volume(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iocaudit.core.command import MINERS, suspicions
-from tests.unit.checks.judge import container, evidence, judge, places, pod
+from tests.unit.checks.auditing import container, evidence, judge, places, pod
 
 
 @pytest.mark.parametrize(

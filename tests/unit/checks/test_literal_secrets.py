@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from iocaudit.core import credential
 from iocaudit.core.credential import by_format, by_name, in_text, may_hold_format, may_hold_name
-from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
+from tests.unit.checks.auditing import Json, container, evidence, judge, places, pod
 
 # Put together here, so that no scanner takes this file for a leak.
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"

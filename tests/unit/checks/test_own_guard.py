@@ -12,7 +12,7 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
-from tests.unit.checks.judge import Json, evidence, judge, places
+from tests.unit.checks.auditing import Json, evidence, judge, places
 
 PEM = b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"
 BUNDLE = base64.b64encode(PEM).decode()

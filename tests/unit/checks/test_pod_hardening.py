@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
+from tests.unit.checks.auditing import Json, container, evidence, judge, places, pod
 
 _GRANTED = [
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.checks.judge import Json, container, cron_job, evidence, judge, places, pod
+from tests.unit.checks.auditing import Json, container, cron_job, evidence, judge, places, pod
 
 UNCONFINED = {"seccompProfile": {"type": "Unconfined"}}
 DEFAULT = {"seccompProfile": {"type": "RuntimeDefault"}}

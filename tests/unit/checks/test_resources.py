@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
+from tests.unit.checks.auditing import Json, container, evidence, judge, places, pod
 
 
 def sized(**resources: Json) -> Json:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.checks.judge import container, evidence, judge, places, pod
+from tests.unit.checks.auditing import container, evidence, judge, places, pod
 
 
 def test_low_uid_judges_what_holds_for_each_container() -> None:

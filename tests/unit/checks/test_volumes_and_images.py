@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.judge import Json, container, evidence, judge, places, pod
+from tests.unit.checks.auditing import Json, container, evidence, judge, places, pod
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,28 @@ spec: {checks: [privileged-container], namespaces: [default], owner: us, reason:
     assert "spec.namespaces[0]: '*' means everything" in done.stderr
 
 
+def test_what_runs_does_not_narrow_what_a_policy_or_a_waiver_may_name(tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text("""\
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: all}
+spec: {checks: [{ids: [untrusted-registry], parameters: {trusted: [hooli.com/]}}, {ids: [host-pid], mode: warn}]}
+---
+apiVersion: iocaudit.io/v1alpha1
+kind: IocWaiver
+metadata: {name: legacy}
+spec: {checks: [host-ipc], namespaces: [default], owner: us, reason: old, expires: 2999-01-01T00:00:00Z}
+""")
+    for narrowing in (("--check", "privileged-container"), ("--skip", "host-ipc", "--skip", "untrusted-registry")):
+        done = iocaudit("scan", "-", "--policy", str(file), *narrowing, stdin=BAD)
+        assert done.returncode == 1, done.stderr
+        assert "waiver legacy" not in done.stdout
+    file.write_text(file.read_text().replace("host-pid", "no-such"))
+    done = iocaudit("scan", "-", "--policy", str(file), "--check", "privileged-container", stdin=BAD)
+    assert (done.returncode, "unknown checks: no-such" in done.stderr) == (2, True)
+
+
 def test_checks_and_explain_print() -> None:
     listed = iocaudit("checks").stdout.splitlines()[1].split()[0]
     done = iocaudit("explain", listed)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, ClusterError
-from iocaudit.controller import ledger as module
+from iocaudit.controller import posts
 from iocaudit.controller.attempt_metrics import AttemptMetrics
-from iocaudit.controller.ledger import Answer, Ledger
+from iocaudit.controller.ledger import Ledger
+from iocaudit.controller.posts import Answer
 from iocaudit.controller.resources import IOC_FINDING
 from iocaudit.core.attempt import Attempt, Tally, other
 from iocaudit.core.severity import IoC, Severity
@@ -244,7 +245,7 @@ def test_what_the_api_server_refuses_for_good_does_not_stop_the_rest(caplog: pyt
 
 
 def test_too_many_kinds_of_attempts_are_counted_as_other_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_IN_NAMESPACE", 3)
+    monkeypatch.setattr(posts, "MOST_IN_NAMESPACE", 3)
     api = MemoryApi("shop", "calm")
     many = post(1, *(attempt(f"pod-{n}") for n in range(10)), attempt(namespace="calm"), count=2)
     one = ledger(api)
@@ -256,7 +257,7 @@ def test_too_many_kinds_of_attempts_are_counted_as_other_and_only_once(monkeypat
     assert found[rest] == 14
     assert found[attempt(namespace="calm")] == 2
     # There is room by the time it comes again, to another leader: it is counted all the same.
-    monkeypatch.setattr(module, "MOST_IN_NAMESPACE", 100)
+    monkeypatch.setattr(posts, "MOST_IN_NAMESPACE", 100)
     again = ledger(api)
     assert again.accept(many) is Answer.STORED
     assert counts(api) == found
@@ -266,13 +267,13 @@ def test_one_post_at_a_time_of_a_bounded_number_of_replicas() -> None:
     one = ledger(MemoryApi("shop"))
     assert one.accept(post(1, attempt())) is Answer.WAITING
     assert one.accept(post(2, attempt("b"))) is Answer.BUSY
-    for n in range(module.MOST_REPLICAS - 1):
+    for n in range(posts.MOST_REPLICAS - 1):
         assert one.accept(post(1, attempt(), replica=f"r{n}")) is Answer.WAITING
     assert one.accept(post(1, attempt(), replica="late")) is Answer.BUSY
 
 
 def test_a_replica_that_falls_silent_is_counted_one_that_says_farewell_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SILENT", -1.0)
+    monkeypatch.setattr(posts, "SILENT", -1.0)
     registry = new_registry("test")
     one = Ledger(cast(Client, MemoryApi("shop")), {}, AttemptMetrics(registry), clock=lambda: NOW)
     one.load()
@@ -285,7 +286,7 @@ def test_a_replica_that_falls_silent_is_counted_one_that_says_farewell_is_not(mo
 
 
 def test_runs_until_stopped_and_goes_on_after_the_api_server_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_FIRST_RETRY", 0.01)
+    monkeypatch.setattr("iocaudit.controller.ledger._FIRST_RETRY", 0.01)
     api = MemoryApi("shop")
     failing = [unavailable(), unavailable()]
 
@@ -329,7 +330,7 @@ def test_exactly_once_under_repetition_reordering_and_kills(seed: int, replicas:
     sent: list[Post] = []
     under_way: dict[str, Post] = {}
     numbers: Counter[str] = Counter()
-    before, module.MOST_IN_NAMESPACE = module.MOST_IN_NAMESPACE, room
+    before, posts.MOST_IN_NAMESPACE = posts.MOST_IN_NAMESPACE, room
 
     def fail(_when: str) -> None:
         if chance.random() < harm:
@@ -356,7 +357,7 @@ def test_exactly_once_under_repetition_reordering_and_kills(seed: int, replicas:
             try:
                 leader.turn()
             except _Killed:
-                module.MOST_IN_NAMESPACE = chance.randint(1, room)
+                posts.MOST_IN_NAMESPACE = chance.randint(1, room)
                 leader = ledger(api)
                 if step >= 30:
                     leader.namespace("shop", "uid-shop", dying=True)
@@ -369,6 +370,6 @@ def test_exactly_once_under_repetition_reordering_and_kills(seed: int, replicas:
             leader.turn()
             under_way = {r: p for r, p in under_way.items() if leader.accept(p) is not Answer.STORED}
     finally:
-        module.MOST_IN_NAMESPACE = before
+        posts.MOST_IN_NAMESPACE = before
     assert under_way == {}
     assert counts(api).total() == told

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import orjson
 import pytest
+import yaml
 
 from iocaudit.cluster.errors import ApiError, ForbiddenError, UnreachableError
+from iocaudit.controller.dependents import MOST_HOMES
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.sweep import MOST_HOMES, Change, Cluster
+from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.worker import Worker
+from iocaudit.core.json_patch import apply
 from iocaudit.core.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
@@ -324,7 +328,7 @@ def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monk
     assert (cluster.due_in or 0.0) > 0.0
     cluster.catch_up()
     assert sum("b-" in name for name in audited) == 50
-    monkeypatch.setattr(cluster, "_rested_at", 0.0)
+    monkeypatch.setattr(cluster._dependents, "_rested_at", 0.0)
     cluster.catch_up()
     assert set(states(api, "cluster-admin-binding").values()) == {"Resolved"}
 
@@ -467,3 +471,77 @@ def test_bindings_in_a_namespace_follow_their_role(api: FakeApi) -> None:
     cluster = cluster_of(api)
     cluster.sweep()
     assert "RoleBinding/ops" in states(api, "anonymous-binding")
+
+
+# -- repairs ---------------------------------------------------------------------------------------------------
+
+
+def finding(api: FakeApi, check: str, target: str) -> Json:
+    found = [one["finding"] for one in api.stored("iocfindings")]
+    only: Json
+    (only,) = [one for one in found if (one["check"], one["target"]) == (check, target)]
+    return only
+
+
+def web(api: FakeApi, *containers: str, **metadata: Any) -> Json:
+    privileged = {"image": "hooli.com/web:1", "securityContext": {"privileged": True}}
+    spec = {"containers": [{"name": name, **privileged} for name in containers]}
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    return api.put(
+        DEPLOYMENT, "web", "shop", metadata=metadata, spec={"selector": {"matchLabels": labels}, "template": template}
+    )
+
+
+def test_a_finding_carries_the_patch_of_its_subject_as_text_and_as_yaml(api: FakeApi) -> None:
+    raw = web(api, "app", "side")
+    cluster = cluster_of(api)
+    cluster.sweep()
+    repair = finding(api, "privileged-container", "Deployment/web")["repair"]
+    assert (repair["safe"], repair["hits"]) == (False, 2)
+    operations = orjson.loads(repair["patch"])
+    assert operations == yaml.safe_load(repair["patchYaml"])
+    after = apply(raw, operations)
+    assert [one.keys() & {"securityContext"} for one in after["spec"]["template"]["spec"]["containers"]] == [set()] * 2
+    before = writes(api)
+    cluster.sweep()
+    cluster.apply([changed(DEPLOYMENT, web(api, "app", "side"))])
+    assert writes(api) == before, "a new version with nothing new about it"
+
+
+def test_a_patch_follows_the_places_in_its_object(api: FakeApi) -> None:
+    """The hits survive a container put before theirs; the pointers do not."""
+    web(api, "app")
+    cluster = cluster_of(api)
+    cluster.sweep()
+    before = finding(api, "privileged-container", "Deployment/web")
+    raw = web(api, "first", "app")
+    raw["spec"]["template"]["spec"]["containers"][0].pop("securityContext")
+    cluster.apply([changed(DEPLOYMENT, raw)])
+    after = finding(api, "privileged-container", "Deployment/web")
+    assert after["hits"] == before["hits"]
+    assert "/containers/1/" in after["repair"]["patch"]
+    assert after["firstSeen"] == before["firstSeen"]
+
+
+def test_what_a_controller_made_has_no_patch_of_its_own(api: FakeApi) -> None:
+    controller = {"apiVersion": "x.io/v1", "kind": "App", "name": "web", "uid": "u", "controller": True}
+    web(api, "app", ownerReferences=[controller])
+    pod(api, "own", hostPID=True)
+    cluster_of(api).sweep()
+    assert "repair" not in finding(api, "privileged-container", "App/web")
+    assert "repair" in finding(api, "host-pid", "Pod/own")
+
+
+def test_what_takes_a_decision_has_no_patch_and_what_is_resolved_has_none_left(api: FakeApi) -> None:
+    raw = web(api, "app")
+    cluster = cluster_of(api)
+    cluster.sweep()
+    assert "repair" not in finding(api, "no-ingress-policy", "Deployment/web")
+    assert "repair" in finding(api, "privileged-container", "Deployment/web")
+    for container in raw["spec"]["template"]["spec"]["containers"]:
+        del container["securityContext"]
+    cluster.apply([changed(DEPLOYMENT, raw)])
+    found = finding(api, "privileged-container", "Deployment/web")
+    assert found["state"] == "Resolved"
+    assert "repair" not in found

@@ -26,11 +26,12 @@ Json = dict[str, Any]
 
 
 class Setting:
-    """A cluster with one namespace, an operator, and a clock that is moved by hand."""
+    """A cluster with one namespace (or one that is there), an operator, and a clock that is moved by hand."""
 
-    def __init__(self) -> None:
-        self.api = FakeApi()
-        self.api.put(NAMESPACE, "shop")
+    def __init__(self, api: FakeApi | None = None) -> None:
+        self.api = api or FakeApi()
+        if api is None:
+            self.api.put(NAMESPACE, "shop")
         self.now = NOW
         publisher = Publisher(self.api, CATALOGUE, clock=lambda: self.now)
         waivers = StoredWaivers(CATALOGUE, clock=lambda: self.now)
@@ -388,15 +389,7 @@ def test_a_restart_keeps_what_was_recorded_and_writes_nothing(setting: Setting) 
     setting.pod("new")
     setting.sweep()
     writes = sum(setting.api.writes.values())
-    again = Setting()
-    again.api = setting.api
-    again.cluster = Cluster(
-        setting.api,
-        CATALOGUE,
-        Publisher(setting.api, CATALOGUE, clock=lambda: NOW),
-        Policies(CATALOGUE),
-        StoredWaivers(CATALOGUE, clock=lambda: NOW),
-    )
+    again = Setting(setting.api)
     again.sweep()
     assert sum(setting.api.writes.values()) == writes
     assert (again.finding("Pod/old")["state"], again.finding("Pod/new")["state"]) == ("Waived", "Open")
@@ -455,9 +448,7 @@ def test_what_can_no_longer_be_seen_is_open_again_too_when_its_waiver_ends(setti
     setting.pod("old")
     setting.waiver()
     setting.sweep()
-    again = Setting()
-    again.cluster.client = again.cluster.publisher._client = setting.api
-    again.api = setting.api
+    again = Setting(setting.api)
 
     def before(_method: str, path: str) -> None:
         if path == "/api/v1/pods":

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from iocaudit.core.pod import ImageIndex
 from iocaudit.core.report import Report
-from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
-from iocaudit.engine.waivers import Waiver, WaiverError, Waivers, context_of, read_waiver
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.waivers import Context, Waiver, Waivers, context_of
 
 PRIVILEGED = {"privileged": True}
 CATALOGUE = builtin_catalogue()
@@ -211,6 +212,70 @@ def test_a_birthday_in_the_future_gives_no_longer_life() -> None:
     assert read_waiver(body, CATALOGUE, stored=True, now=NOW).refusal(timedelta(days=90)) is not None
 
 
+def test_a_clock_that_lags_behind_the_api_servers_refuses_nobody() -> None:
+    body = raw(expires="2026-12-24T12:00:30Z")
+    body["metadata"]["creationTimestamp"] = "2026-11-24T12:00:30Z"
+    assert read_waiver(body, CATALOGUE, stored=True, now=NOW).refusal(timedelta(days=30)) is None
+
+
+A, B = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "covered"),
+    [
+        (f"hooli.com/web@{A}", f"hooli.com/web@{A}", True),
+        (f"hooli.com/web@{A}", f"hooli.com/web:1@{A}", True),
+        (f"hooli.com/web@{A}", f"hooli.com/web@{B}", False),
+        (f"hooli.com/web@{A}", "hooli.com/web:1", False),
+        (f"hooli.com/web:1@{A}", f"hooli.com/web:2@{A}", True),
+        (f"hooli.com/web@{A}", f"evil.io/web@{A}", False),
+        ("hooli.com/web:1", "hooli.com/web:1", True),
+        ("hooli.com/web:1", "hooli.com/web:10", False),
+        ("hooli.com/web:1", "hooli.com/web", False),
+        ("hooli.com/web:1", f"hooli.com/web:1@{B}", False),
+        ("hooli.com/web:1", "hooli.com/web/evil:1", False),
+        ("hooli.com/web", f"hooli.com/web:7@{B}", True),
+        ("hooli.com/web", "hooli.com/webbed:1", False),
+        ("hooli.com/web", "hooli.com:5000/web", False),
+        ("hooli.com/web", "hooli.com@evil.io/web", False),
+        ("hooli.com/", "", False),
+    ],
+)
+def test_what_an_image_is_narrowed_to(pattern: str, image: str, covered: bool) -> None:
+    """A digest is what runs, whatever tag stands beside it; a tag says nothing of an image by digest."""
+    assert ("app" not in left(pod(image=image), waiver(images=[pattern]))) == covered
+
+
+GLOBS = st.text("ab*?-[!]^\\.{}", min_size=1, max_size=6)
+
+
+@given(GLOBS)
+def test_no_single_glob_means_every_namespace(glob: str) -> None:
+    try:
+        read = waiver(namespaces=[glob])
+    except WaiverError:
+        return
+    others = ("kite-system", "q", "9", "zz", "c-d")
+    assert not any(left(pod(namespace=other), read) != ["app", "side"] for other in others), glob
+
+
+@pytest.mark.parametrize(
+    ("spec", "here", "there"),
+    [
+        ({"namespaces": ["shop"], "clusterScope": True}, True, True),
+        ({"namespaces": ["shop"]}, True, False),
+        ({"namespaces": [], "clusterScope": True}, False, True),
+        ({"namespaces": ["shop-*"], "clusterScope": True}, False, True),
+    ],
+)
+def test_cluster_scope_and_namespaces_are_told_apart(spec: Json, here: bool, there: bool) -> None:
+    """A Namespace is at home in itself, not in cluster scope."""
+    read = waiver(checks=["host-pid"], **spec)
+    for home, wanted in (("shop", here), (None, there), ("elsewhere", False)):
+        assert read.matches("host-pid", Ref("", "v1", "Thing", home, "shop"), home, Context()) == wanted
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
@@ -221,11 +286,21 @@ def test_a_birthday_in_the_future_gives_no_longer_life() -> None:
         ({"namespaces": ["*"]}, "spec.namespaces[0]: '*' means everything"),
         ({"namespaces": ["?*-"]}, "means everything"),
         ({"names": ["**"]}, "spec.names[0]"),
+        ({"namespaces": ["[!x]*"]}, "neither a name nor a glob"),
+        ({"namespaces": ["[a-z]*"]}, "neither a name nor a glob"),
+        ({"namespaces": ["shop", "?*"]}, "spec.namespaces[1]: '?*' means everything"),
+        ({"namespaces": ["shop\n"]}, "neither a name nor a glob"),
+        ({"names": ["[!-]*x"]}, "spec.names[0]"),
+        ({"kind": ["Pod"]}, "spec.kind: there is no such field"),
+        ({"labels": {"matchlabels": {"app": "web"}}}, "spec.labels.matchlabels: there is no such field"),
         ({"owner": " "}, "spec.owner: must not be empty"),
         ({"reason": None}, "spec.reason"),
         ({"expires": None}, "spec.expires"),
         ({"expires": "tomorrow"}, "is no time such as"),
         ({"expires": "2026-12-24T00:00:00"}, "is no time such as"),
+        ({"expires": "9999-12-31T23:59:59-01:00"}, "is no time such as"),
+        ({"expires": "0001-01-01T00:00:00+01:00"}, "is no time such as"),
+        ({"expires": "2026-12-24T23:59:60Z"}, "is no time such as"),
         ({"labels": ["a"]}, "spec.labels: must be a label selector"),
         ({"images": ["/"]}, "spec.images"),
     ],

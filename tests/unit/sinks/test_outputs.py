@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,9 @@ def test_no_name_breaks_an_output(name: str) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(data)
     assert data["findings"][0]["subject"]["name"] == name
     assert data == json_report.as_json(report, reading)
+    patched = [one for one in data["findings"] if "patch" in one]
+    assert patched
+    assert [yaml.safe_load(one["patchYaml"]) for one in patched] == [one["patch"] for one in patched]
     SARIF.validate(json.loads(said["report.sarif"]))
 
 
