@@ -33,7 +33,9 @@ from iocaudit.core.network.model import (
     DEFAULT_TIER,
     TIERS,
     UNDECLARED,
+    WHOLE,
     Action,
+    Block,
     PodTarget,
     Policy,
     Rule,
@@ -121,16 +123,17 @@ class Coverage:
         return found
 
     def _isolation(self, direction: str) -> Isolation:
+        settled: list[Block] = []
         for tier, group in self._by_tier(direction):
             isolating = next((policy for policy in group if tier.denies and policy.sides[direction].isolates), None)
-            total = next(
-                ((policy, rule) for policy, rule in _rules(group, direction) if rule.is_total(direction)), None
-            )
+            if isolating is not None and all(rule.action is Action.ALLOW for _, rule in _rules(group, direction)):
+                return Isolation(True, isolating.title)  # however much they allow
+            total = _decisive(group, direction, settled)
             if total is not None:
-                policy, rule = total
-                if rule.action is Action.DENY:
+                policy, action = total
+                if action is Action.DENY:
                     return Isolation(True, policy.title)
-                if rule.action is Action.PASS:
+                if action is Action.PASS:
                     continue
                 if isolating is None:
                     if policy.tier == CILIUM_TIER:
@@ -167,6 +170,30 @@ def _rules(policies: list[Policy], direction: str) -> Iterable[tuple[Policy, Rul
         # Cilium has no order among policies: deny beats allow.
         rules.sort(key=lambda found: found[1].action is not Action.DENY)
     return rules
+
+
+def _decisive(group: list[Policy], direction: str, settled: list[Block]) -> tuple[Policy, Action] | None:
+    """What a tier decides for a whole direction, so that its end is never reached, and by which policy.
+
+    One rule may do so alone, or the last of several by address. ``settled`` are the blocks for which earlier tiers
+    decided; this one adds its own. Where some are passed on, the next tiers decide.
+    """
+    passed: list[Block] = []
+    reached = sum(block.size for block in settled)
+    for policy, rule in _rules(group, direction):
+        if rule.is_total(direction):
+            return policy, rule.action
+        if rule.narrowed or not rule.covers_all_ports:
+            continue
+        blocks = [peer for peer in rule.peers if isinstance(peer, Block)]
+        (passed if rule.action is Action.PASS else settled).extend(blocks)
+        reached += sum(block.size for block in blocks)
+        if blocks and reached >= WHOLE:
+            if rule._replace(peers=tuple(settled)).is_total(direction):
+                return policy, rule.action
+            if rule._replace(peers=(*settled, *passed)).is_total(direction):
+                return policy, Action.PASS
+    return None
 
 
 class Space:

@@ -20,6 +20,9 @@ DIRECTIONS = (INGRESS, EGRESS)
 
 ADMIN_TIER, DEFAULT_TIER, CILIUM_TIER, BASELINE_TIER = "kube-admin", "default", "cilium", "kube-baseline"
 
+WHOLE = 1 << 32
+"""The number of addresses of IPv4."""
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -140,6 +143,11 @@ class Block:
 
     networks: tuple[Network, ...]
     but: tuple[Network, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many addresses of IPv4 its networks have, those counted twice that are named twice."""
+        return sum(1 << (32 - network.prefixlen) for network in self.networks if network.version == 4)
 
     @property
     def breadth(self) -> Breadth | None:

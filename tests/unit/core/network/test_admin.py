@@ -31,6 +31,16 @@ _DENY_OUT = "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]"
         (f"{{priority: 5, {_ALL}, ingress: [{{action: Allow, from: [{{namespaces: {{}}}}]}}]}}", ""),
         (f"{{priority: 5, {_ALL}, {_DENY_IN}}}", "in"),
         (f"{{priority: 5, {_ALL}, {_DENY_OUT}}}", "out"),
+        (
+            f"{{priority: 5, {_ALL}, egress: [{{action: Deny, to: [{{networks: [0.0.0.0/1]}}]}},"
+            " {action: Deny, to: [{networks: [128.0.0.0/1]}]}]}",
+            "out",
+        ),
+        (
+            f"{{priority: 5, {_ALL}, egress: [{{action: Deny, to: [{{networks: [0.0.0.0/1]}}]}},"
+            " {action: Deny, to: [{networks: [128.0.0.0/1]}], ports: [{portNumber: {protocol: TCP, port: 80}}]}]}",
+            "",
+        ),
         # The cluster's own pods are not all that a pod can send to.
         (f"{{priority: 5, {_ALL}, egress: [{{action: Deny, to: [{{namespaces: {{}}}}]}}]}}", ""),
         (f"{{priority: 5, {_ALL}, ingress: [{{action: Deny, from: [{{pods: {{podSelector: {{}}}}}}]}}]}}", "in"),
@@ -78,6 +88,25 @@ def test_lower_priority_goes_first_and_pass_hands_on() -> None:
     assert isolated(deny + _policy(f"{{priority: 10, {passes}}}")) == ""
     assert isolated(deny + _policy(f"{{priority: 30, {passes}}}")) == "in"
     assert isolated(deny + _policy(f"{{priority: 10, {passes}}}") + _KUBERNETES) == "in"
+
+
+@pytest.mark.parametrize(
+    ("rules", "alone", "isolated_behind"),
+    [
+        ("Deny 0.0.0.0/1, Deny 128.0.0.0/1", "out", "out"),
+        ("Allow 0.0.0.0/1, Deny 128.0.0.0/1", "out", "out"),
+        ("Deny 0.0.0.0/1, Allow 128.0.0.0/1", "", ""),
+        ("Pass 0.0.0.0/1, Deny 128.0.0.0/1", "", "out"),
+        ("Deny 0.0.0.0/1, Pass 128.0.0.0/1, Allow 0.0.0.0/0", "", "out"),
+        ("Pass 0.0.0.0/1, Allow 128.0.0.0/1", "", "out"),
+    ],
+)
+def test_blocks_of_several_rules_add_up(rules: str, alone: str, isolated_behind: str) -> None:
+    written = [f"{{action: {r.split()[0]}, to: [{{networks: [{r.split()[1]}]}}]}}" for r in rules.split(", ")]
+    policy = _policy(f"{{priority: 5, {_ALL}, egress: [{', '.join(written)}]}}")
+    assert isolated(policy) == alone
+    egress = _KUBERNETES.replace("{podSelector: {}}", "{podSelector: {}, policyTypes: [Egress]}")
+    assert isolated(policy + egress) == isolated_behind
 
 
 def test_the_baseline_comes_last() -> None:
