@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iocaudit.core.kinds.policies import BASELINE_ADMIN_NETWORK_POLICY
+from iocaudit.core.network.addresses import read_networks
 from iocaudit.core.network.model import (
     ADMIN_TIER,
     BASELINE_TIER,
@@ -27,7 +28,6 @@ from iocaudit.core.network.model import (
     Rule,
     Side,
     Unknown,
-    read_networks,
 )
 from iocaudit.core.network.selectors import EVERYTHING, Nothing, Selector, read_label_selector
 from iocaudit.core.resource import Resource
