@@ -101,3 +101,36 @@ def test_verdicts_are_those_of_a_plain_walk(policies: list[Drawn]) -> None:
     ):
         assert not isolated
         assert all(expected)
+
+
+CILIUM = st.tuples(st.lists(BLOCKS, max_size=2), st.lists(BLOCKS, max_size=2), st.sampled_from([None, True, False]))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(KUBERNETES, max_size=2), st.lists(CILIUM, min_size=1, max_size=3))
+def test_cilium_denies_first_and_enforces_what_both_apis_say(kubernetes: list[Drawn], cilium: list[Any]) -> None:
+    documents = [written(drawn, f"k{number}") for number, drawn in enumerate(kubernetes)]
+    for number, (allowed, denied, said) in enumerate(cilium):
+        spec: dict[str, Any] = {"endpointSelector": {}, "enableDefaultDeny": {} if said is None else {"egress": said}}
+        spec |= {"egress": [{"toCIDR": blocks} for blocks in allowed]}
+        spec |= {"egressDeny": [{"toCIDR": blocks} for blocks in denied]}
+        metadata = {"name": f"c{number}", "namespace": "shop"}
+        documents.append(
+            {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec}
+        )
+    taken = [(allowed, denied, said) for allowed, denied, said in cilium if allowed or denied]
+    isolates = bool(kubernetes) or any(said is not False for _, _, said in taken)
+
+    def named(address: ipaddress.IPv4Address, rules: list[list[str]]) -> bool:
+        return any(address in ipaddress.IPv4Network(block) for blocks in rules for block in blocks)
+
+    found = coverage(POD + yaml.safe_dump_all(documents))
+    for address in ADDRESSES:
+        denied = any(named(address, denied) for _, denied, _ in taken)
+        allowed = any(named(address, allowed) for allowed, _, _ in taken) or any(
+            named(address, [blocks for _, blocks in rules]) for _, _, _, rules in kubernetes
+        )
+        verdict = found.verdict(Traffic(address, "TCP", (80,)), EGRESS, generous=False)
+        assert verdict.allowed is (not denied and (allowed or not isolates))
+    everything_denied = all(any(named(address, denied) for _, denied, _ in taken) for address in ADDRESSES)
+    assert found.isolation(EGRESS).isolated is (isolates or everything_denied)
