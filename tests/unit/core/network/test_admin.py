@@ -49,6 +49,7 @@ _DENY_OUT = "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]"
             "",
         ),
         (f"{{priority: 5, {_ALL}, ingress: [{{action: Deny, from: [{{unheardOf: {{}}}}]}}]}}", "in"),
+        (f"{{priority: 5, {_ALL}, ingress: [{{action: Pass, from: [{{unheardOf: {{}}}}]}}]}}", "in"),
         (f"{{priority: 5, subject: {{namespaces: {{matchLabels: {{team: a}}}}}}, {_DENY_IN}}}", "in"),
         (f"{{priority: 5, subject: {{namespaces: {{matchLabels: {{team: b}}}}}}, {_DENY_IN}}}", ""),
         (f"{{priority: 5, subject: {{pods: {{podSelector: {{matchLabels: {{app: web}}}}}}}}, {_DENY_IN}}}", "in"),
@@ -80,6 +81,18 @@ def test_allow_before_all_others_opens_what_network_policies_isolate() -> None:
     assert isolated(_KUBERNETES) == "in"
     assert isolated(_KUBERNETES + allow) == ""
     assert coverage(POD + _KUBERNETES + allow).isolation(INGRESS).by == "AdminNetworkPolicy p"
+
+
+def test_what_is_not_known_allows_nothing_and_denies_no_more_than_it_may() -> None:
+    unknown = _policy(
+        f"{{priority: 5, {_ALL}, ingress: [{{action: Allow, from: [{{namespaces: {{}}}}, {{new: {{}}}}]}}]}}"
+    )
+    assert isolated(_KUBERNETES + unknown) == "in"
+    rule = "ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{new: {}}]}]"
+    assert isolated(_policy(f"{{tier: Admin, priority: 5, {_ALL}, {rule}}}", "ClusterNetworkPolicy")) == ""
+    rule = rule.replace("Deny", "Accept")
+    opens = _policy(f"{{tier: Admin, priority: 5, {_ALL}, {rule}}}", "ClusterNetworkPolicy")
+    assert isolated(_KUBERNETES + opens) == "in"
 
 
 def test_lower_priority_goes_first_and_pass_hands_on() -> None:
