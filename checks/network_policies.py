@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, PODS
-from iocaudit.core.network.coverage import NEEDS, USES, Coverage, coverage_of, space_of
+from iocaudit.core.network.coverage import NEEDS, USES, coverage_of, space_of
+from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import EGRESS, INGRESS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource

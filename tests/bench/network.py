@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from iocaudit.core.kinds import POD
-from iocaudit.core.network.coverage import Coverage, coverage_of
+from iocaudit.core.network.coverage import coverage_of
+from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import DIRECTIONS
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World

@@ -2,8 +2,8 @@
 
 Source: network-policy-api, API types of v1alpha1 and v1alpha2. Being selected isolates nobody: only an explicit Deny
 does. Policies of lower ``priority`` go first, their rules in the order written. Pods on the node's network are no
-subjects. A peer none of whose fields is known is matched as those types say: by Deny and Pass as everyone, by
-Allow as nobody.
+subjects. A rule with a peer none of whose fields is known fails closed, as those types say: one that allows matches
+nothing, any other denies everything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iocaudit.core.kinds.policies import BASELINE_ADMIN_NETWORK_POLICY
+from iocaudit.core.network.addresses import read_networks
 from iocaudit.core.network.model import (
     ADMIN_TIER,
     BASELINE_TIER,
@@ -27,7 +28,6 @@ from iocaudit.core.network.model import (
     Rule,
     Side,
     Unknown,
-    read_networks,
 )
 from iocaudit.core.network.selectors import EVERYTHING, Nothing, Selector, read_label_selector
 from iocaudit.core.resource import Resource
@@ -74,11 +74,18 @@ def _rules(spec: Mapping[str, Any], direction: str) -> Iterator[Rule]:
     for index, raw in enumerate(items(spec.get(field))):
         if not isinstance(raw, dict) or (action := _ACTIONS.get(text(raw.get("action")))) is None:
             continue
-        found = tuple(_peer(peer, action) for peer in mappings(raw.get(peers)))
-        yield Rule(action, found, tuple(_ports(raw)) or None, f"spec.{field}[{index}]")
+        path = f"spec.{field}[{index}]"
+        found = [_peer(peer) for peer in mappings(raw.get(peers))]
+        known = tuple(peer for peer in found if peer is not None)
+        if len(known) == len(found):
+            ports = tuple(_ports(raw))
+            asked = bool(items(raw.get("ports")) or items(raw.get("protocols")))
+            yield Rule(action, known, ports or None, path, narrowed=asked and not ports)
+        elif action is not Action.ALLOW:
+            yield Rule(Action.DENY, (Everyone(),), None, path)
 
 
-def _peer(raw: Mapping[str, Any], action: Action) -> Peer:
+def _peer(raw: Mapping[str, Any]) -> Peer | None:
     if isinstance(raw.get("namespaces"), dict):
         return Pods(EVERYTHING, read_label_selector(raw["namespaces"]))
     if isinstance(raw.get("pods"), dict):
@@ -88,7 +95,7 @@ def _peer(raw: Mapping[str, Any], action: Action) -> Peer:
         return Block(read_networks(raw["networks"]))
     if raw.get("nodes") is not None or raw.get("domainNames") is not None:
         return Unknown()
-    return Block(()) if action is Action.ALLOW else Everyone()
+    return None
 
 
 def _ports(raw: Mapping[str, Any]) -> Iterator[Port]:

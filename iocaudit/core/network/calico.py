@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from iocaudit.core.network.addresses import read_networks
 from iocaudit.core.network.calico_selector import SelectorSyntaxError, parse
 from iocaudit.core.network.model import (
     DEFAULT_TIER,
@@ -28,7 +29,6 @@ from iocaudit.core.network.model import (
     Side,
     Tier,
     Unknown,
-    read_networks,
 )
 from iocaudit.core.network.selectors import EVERYTHING, Nothing, Selector
 from iocaudit.core.resource import Resource

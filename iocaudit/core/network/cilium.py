@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from iocaudit.core.network.addresses import read_networks
 from iocaudit.core.network.model import (
     CILIUM_TIER,
     DIRECTIONS,
@@ -29,7 +30,6 @@ from iocaudit.core.network.model import (
     Rule,
     Side,
     Unknown,
-    read_networks,
 )
 from iocaudit.core.network.selectors import EVERYTHING, LabelSelector, Nothing, Selector, read_label_selector
 from iocaudit.core.resource import Resource

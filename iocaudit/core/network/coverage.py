@@ -7,10 +7,9 @@ Namespace that is not among what was read only the name is known, so it carries 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, SERVICE_ACCOUNT, Kind
@@ -28,17 +27,15 @@ from iocaudit.core.kinds.policies import (
     STORED_TIER,
 )
 from iocaudit.core.network import admin, calico, cilium, kubernetes
+from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import (
     CILIUM_TIER,
     DEFAULT_TIER,
     TIERS,
     UNDECLARED,
-    Action,
     PodTarget,
     Policy,
-    Rule,
     Tier,
-    Traffic,
 )
 from iocaudit.core.network.selectors import Labels, SelectorIndex, read_labels
 from iocaudit.core.pod import PodSpec
@@ -75,98 +72,6 @@ NEEDS: tuple[Kind, ...] = (*POLICIES, *_TIERS, NAMESPACE)
 
 USES: tuple[Kind, ...] = (SERVICE_ACCOUNT,)
 """What is looked up where a policy selects by the labels of ServiceAccounts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """Whether a direction is isolated, and by which policy.
-
-    Not isolated and ``by`` set: that policy, of a tier before all that would isolate, allows everything.
-    """
-
-    isolated: bool
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether traffic is allowed; the policy and rule that decided, if one did."""
-
-    allowed: bool
-    policy: Policy | None = None
-    rule: Rule | None = None
-
-
-class Coverage:
-    """The policies that select one pod, in the order in which engines ask them."""
-
-    __slots__ = ("_isolations", "home", "is_guessed", "policies", "tiers")
-
-    def __init__(self, policies: tuple[Policy, ...], tiers: Mapping[str, Tier], home: str, *, is_guessed: bool) -> None:
-        """``is_guessed``: see ``Space.is_guessed``."""
-        self.is_guessed = is_guessed
-        self.policies = policies
-        self.tiers = tiers
-        self.home = home
-        self._isolations: dict[str, Isolation] = {}
-
-    def concerning(self, direction: str) -> list[Policy]:
-        """The policies that say anything about a direction."""
-        return [policy for policy in self.policies if direction in policy.sides]
-
-    def isolation(self, direction: str) -> Isolation:
-        found = self._isolations.get(direction)
-        if found is None:
-            found = self._isolations[direction] = self._isolation(direction)
-        return found
-
-    def _isolation(self, direction: str) -> Isolation:
-        for tier, group in self._by_tier(direction):
-            isolating = next((policy for policy in group if tier.denies and policy.sides[direction].isolates), None)
-            total = next(
-                ((policy, rule) for policy, rule in _rules(group, direction) if rule.is_total(direction)), None
-            )
-            if total is not None:
-                policy, rule = total
-                if rule.action is Action.DENY:
-                    return Isolation(True, policy.title)
-                if rule.action is Action.PASS:
-                    continue
-                if isolating is None:
-                    if policy.tier == CILIUM_TIER:
-                        continue  # what Cilium allows without isolating, it does not decide
-                    return Isolation(False, policy.title)
-            if isolating is not None:
-                return Isolation(True, isolating.title)
-        return Isolation(False)
-
-    def verdict(self, traffic: Traffic, direction: str, *, generous: bool) -> Verdict:
-        """Whether traffic is allowed. Where a rule's answer cannot be known, ``generous`` takes it as allowed."""
-        doubtful = Action.ALLOW if generous else Action.DENY
-        for tier, group in self._by_tier(direction):
-            for policy, rule in _rules(group, direction):
-                matches = rule.matches(traffic, self.home if policy.spaces is None else None)
-                if matches or (matches is None and rule.action is doubtful):
-                    if rule.action is Action.PASS:
-                        break
-                    return Verdict(rule.action is Action.ALLOW, policy, rule)
-            else:
-                for policy in group:
-                    if tier.denies and policy.sides[direction].isolates:
-                        return Verdict(False, policy)
-        return Verdict(True)
-
-    def _by_tier(self, direction: str) -> Iterator[tuple[Tier, list[Policy]]]:
-        for name, group in groupby(self.concerning(direction), key=lambda policy: policy.tier):
-            yield self.tiers.get(name, UNDECLARED), list(group)
-
-
-def _rules(policies: list[Policy], direction: str) -> Iterable[tuple[Policy, Rule]]:
-    rules = [(policy, rule) for policy in policies for rule in policy.sides[direction].rules]
-    if policies[0].tier == CILIUM_TIER:
-        # Cilium has no order among policies: deny beats allow.
-        rules.sort(key=lambda found: found[1].action is not Action.DENY)
-    return rules
 
 
 class Space:

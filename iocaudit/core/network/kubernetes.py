@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from iocaudit.core.network.addresses import read_network, read_networks
 from iocaudit.core.network.model import (
     DEFAULT_TIER,
     DIRECTIONS,
@@ -24,8 +25,6 @@ from iocaudit.core.network.model import (
     Port,
     Rule,
     Side,
-    read_network,
-    read_networks,
 )
 from iocaudit.core.network.selectors import EVERYTHING, read_label_selector
 from iocaudit.core.resource import Resource

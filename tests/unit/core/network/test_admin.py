@@ -31,6 +31,16 @@ _DENY_OUT = "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]"
         (f"{{priority: 5, {_ALL}, ingress: [{{action: Allow, from: [{{namespaces: {{}}}}]}}]}}", ""),
         (f"{{priority: 5, {_ALL}, {_DENY_IN}}}", "in"),
         (f"{{priority: 5, {_ALL}, {_DENY_OUT}}}", "out"),
+        (
+            f"{{priority: 5, {_ALL}, egress: [{{action: Deny, to: [{{networks: [0.0.0.0/1]}}]}},"
+            " {action: Deny, to: [{networks: [128.0.0.0/1]}]}]}",
+            "out",
+        ),
+        (
+            f"{{priority: 5, {_ALL}, egress: [{{action: Deny, to: [{{networks: [0.0.0.0/1]}}]}},"
+            " {action: Deny, to: [{networks: [128.0.0.0/1]}], ports: [{portNumber: {protocol: TCP, port: 80}}]}]}",
+            "",
+        ),
         # The cluster's own pods are not all that a pod can send to.
         (f"{{priority: 5, {_ALL}, egress: [{{action: Deny, to: [{{namespaces: {{}}}}]}}]}}", ""),
         (f"{{priority: 5, {_ALL}, ingress: [{{action: Deny, from: [{{pods: {{podSelector: {{}}}}}}]}}]}}", "in"),
@@ -39,6 +49,7 @@ _DENY_OUT = "egress: [{action: Deny, to: [{networks: [0.0.0.0/0]}]}]"
             "",
         ),
         (f"{{priority: 5, {_ALL}, ingress: [{{action: Deny, from: [{{unheardOf: {{}}}}]}}]}}", "in"),
+        (f"{{priority: 5, {_ALL}, ingress: [{{action: Pass, from: [{{unheardOf: {{}}}}]}}]}}", "in"),
         (f"{{priority: 5, subject: {{namespaces: {{matchLabels: {{team: a}}}}}}, {_DENY_IN}}}", "in"),
         (f"{{priority: 5, subject: {{namespaces: {{matchLabels: {{team: b}}}}}}, {_DENY_IN}}}", ""),
         (f"{{priority: 5, subject: {{pods: {{podSelector: {{matchLabels: {{app: web}}}}}}}}, {_DENY_IN}}}", "in"),
@@ -72,12 +83,43 @@ def test_allow_before_all_others_opens_what_network_policies_isolate() -> None:
     assert coverage(POD + _KUBERNETES + allow).isolation(INGRESS).by == "AdminNetworkPolicy p"
 
 
+def test_what_is_not_known_allows_nothing_and_denies_no_more_than_it_may() -> None:
+    unknown = _policy(
+        f"{{priority: 5, {_ALL}, ingress: [{{action: Allow, from: [{{namespaces: {{}}}}, {{new: {{}}}}]}}]}}"
+    )
+    assert isolated(_KUBERNETES + unknown) == "in"
+    rule = "ingress: [{action: Deny, from: [{namespaces: {}}], protocols: [{new: {}}]}]"
+    assert isolated(_policy(f"{{tier: Admin, priority: 5, {_ALL}, {rule}}}", "ClusterNetworkPolicy")) == ""
+    rule = rule.replace("Deny", "Accept")
+    opens = _policy(f"{{tier: Admin, priority: 5, {_ALL}, {rule}}}", "ClusterNetworkPolicy")
+    assert isolated(_KUBERNETES + opens) == "in"
+
+
 def test_lower_priority_goes_first_and_pass_hands_on() -> None:
     deny = _policy(f"{{priority: 20, {_ALL}, {_DENY_IN}}}", name="deny")
     passes = f"{_ALL}, ingress: [{{action: Pass, from: [{{namespaces: {{}}}}]}}]"
     assert isolated(deny + _policy(f"{{priority: 10, {passes}}}")) == ""
     assert isolated(deny + _policy(f"{{priority: 30, {passes}}}")) == "in"
     assert isolated(deny + _policy(f"{{priority: 10, {passes}}}") + _KUBERNETES) == "in"
+
+
+@pytest.mark.parametrize(
+    ("rules", "alone", "isolated_behind"),
+    [
+        ("Deny 0.0.0.0/1, Deny 128.0.0.0/1", "out", "out"),
+        ("Allow 0.0.0.0/1, Deny 128.0.0.0/1", "out", "out"),
+        ("Deny 0.0.0.0/1, Allow 128.0.0.0/1", "", ""),
+        ("Pass 0.0.0.0/1, Deny 128.0.0.0/1", "", "out"),
+        ("Deny 0.0.0.0/1, Pass 128.0.0.0/1, Allow 0.0.0.0/0", "", "out"),
+        ("Pass 0.0.0.0/1, Allow 128.0.0.0/1", "", "out"),
+    ],
+)
+def test_blocks_of_several_rules_add_up(rules: str, alone: str, isolated_behind: str) -> None:
+    written = [f"{{action: {r.split()[0]}, to: [{{networks: [{r.split()[1]}]}}]}}" for r in rules.split(", ")]
+    policy = _policy(f"{{priority: 5, {_ALL}, egress: [{', '.join(written)}]}}")
+    assert isolated(policy) == alone
+    egress = _KUBERNETES.replace("{podSelector: {}}", "{podSelector: {}, policyTypes: [Egress]}")
+    assert isolated(policy + egress) == isolated_behind
 
 
 def test_the_baseline_comes_last() -> None:

@@ -2,7 +2,8 @@
 
 from iocaudit.core.kinds import SERVICE_ACCOUNT
 from iocaudit.core.network import coverage as module
-from iocaudit.core.network.coverage import Coverage, coverage_of, dns_target, space_of
+from iocaudit.core.network.coverage import coverage_of, dns_target, space_of
+from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import EGRESS, INGRESS, Traffic
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World

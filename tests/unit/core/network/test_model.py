@@ -4,6 +4,7 @@ import ipaddress
 
 import pytest
 
+from iocaudit.core.network.addresses import covers_every_address, read_network, read_networks
 from iocaudit.core.network.model import (
     EGRESS,
     INGRESS,
@@ -19,9 +20,6 @@ from iocaudit.core.network.model import (
     Rule,
     Traffic,
     Unknown,
-    covers_every_address,
-    read_network,
-    read_networks,
 )
 from iocaudit.core.network.selectors import EVERYTHING, read_label_selector
 

@@ -2,7 +2,8 @@
 
 import yaml
 
-from iocaudit.core.network.coverage import Coverage, coverage_of
+from iocaudit.core.network.coverage import coverage_of
+from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import EGRESS, INGRESS
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.world import World
