@@ -110,13 +110,14 @@ def _wanted(gateways: Sequence[Gateway], said: str) -> str:
 
 def _own_route(gateway: Gateway, resource: Resource, world: World) -> Iterator[Hit | Skip]:
     assert resource.kind is not None
-    for path, label, limit, evidence, at in gateway.routes[resource.kind](resource, world):
+    for path, label, limit, evidence, at, repair in gateway.routes[resource.kind](resource, world):
         what = f"{label} has" if label else "has"
         whose = label or "it"
         if limit.unknown:
             yield Skip(f"whether {whose} has a rate limit can't be told: {limit.unknown}")
         elif not limit.effective:
-            yield Hit(path, f"{what} no rate limit: {gateway.name} wants {gateway.wants}", evidence, at=at)
+            said = f"{what} no rate limit: {gateway.name} wants {gateway.wants}"
+            yield Hit(path, said, evidence, at=at, repair=repair)
 
 
 def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterator[Hit | Skip]:

@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from iocaudit.core.kinds import NETWORK_POLICY
-from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.network.model import EGRESS, INGRESS
-from iocaudit.core.rate_limit.parents import parents_of
-from iocaudit.core.rate_limit.registry import GATEWAYS
+from iocaudit.core.repair import Edit
 from iocaudit.core.report import Found
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, lookup, mapping
 from iocaudit.core.world import World
+from iocaudit.engine.missing_limits import limit_for
 
 _DIRECTIONS = {"no-ingress-policy": INGRESS, "no-egress-policy": EGRESS}
 _OF_REVISIONS = frozenset(
@@ -51,11 +50,16 @@ class Isolation(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What a hit misses: an isolation, or whole objects. ``reason`` says why there is nothing to make."""
+    """What a hit misses: an isolation, or whole objects, which may take ``edits`` of the hit's own object to hold.
+
+    ``reason`` says why there is nothing to make, ``note`` what to know of what is made.
+    """
 
     found: Found
     isolation: Isolation | None = None
     objects: tuple[Json, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    note: str = ""
     reason: str = ""
 
 
@@ -92,18 +96,10 @@ def _strings(labels: Any) -> dict[str, str]:
 
 
 def _rate_limit(found: Found, resource: Resource, world: World) -> Wanted:
-    """A limit that is an object of its own, where the controller in use knows such a thing."""
-    if found.hit.repair is not None:
-        return Wanted(found, reason="--fix --unsafe-fixes sets the annotation")
-    if resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
-        gate = found.hit.evidence.partition("|")[0]
-        controllers = {one.controller for one in parents_of(resource, world) if f"{one.namespace}/{one.name}" == gate}
-        gateways = [one for one in GATEWAYS if controllers & set(one.gateway_controllers)]
-    else:
-        gateways = [one for one in GATEWAYS if one.name in found.hit.evidence.split("|")]
-    if len(gateways) == 1 and (make := gateways[0].limiting) is not None:
-        return Wanted(found, objects=(make(resource),))
-    return Wanted(found, reason="its controller has no limit that is an object of its own, or is not known")
+    limit = limit_for(found, resource, world)
+    if isinstance(limit, str):
+        return Wanted(found, reason=limit)
+    return Wanted(found, objects=limit.objects, edits=limit.edits, note=limit.note)
 
 
 def documents(wanted: Iterable[Wanted]) -> list[Json]:
@@ -122,8 +118,17 @@ def documents(wanted: Iterable[Wanted]) -> list[Json]:
         used.add((home, name))
         made.append(_policy(name, group))
     for one_wanted in wanted:
-        made += [one for one in one_wanted.objects if one not in made]
+        made += [_distinct(one, made) for one in one_wanted.objects if one not in made]
     return made
+
+
+def _distinct(one: Json, made: list[Json]) -> Json:
+    """The object, under a further name where another has its own; what an edit refers to is the same wherever it is."""
+    name, number = one["metadata"]["name"], 2
+    while any(one["kind"] == other["kind"] and one["metadata"] == other["metadata"] for other in made):
+        one = {**one, "metadata": {**one["metadata"], "name": f"{name}-{number}"}}
+        number += 1
+    return one
 
 
 def _free(name: str, home: str, isolation: Isolation, used: set[tuple[str, str]]) -> str:

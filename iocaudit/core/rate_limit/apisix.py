@@ -18,16 +18,20 @@ from iocaudit.core.kinds.gateways import (
     APISIX_PLUGIN_CONFIG,
     APISIX_ROUTE,
 )
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made, on_every_rule
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import number, per_second, positive
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, any_of, unknown
+from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.shape import Json, lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _CONFIG_NAME = "k8s.apisix.apache.org/plugin-config-name"
+_CONFIG = {"config": {"count": 20, "time_window": 1, "key": "remote_addr", "rejected_code": 429}}
+_STARTER = {"name": "limit-count", **_CONFIG}
 _NUMBERS = {"limit-req": "rate", "limit-count": "count", "limit-conn": "conn"}
 
 
@@ -77,8 +81,17 @@ def _routes(resource: Resource, world: World) -> Iterator[Part]:
                 _global(world, resource),
             )
         )
-        name = text(route.get("name"))
-        yield Part("spec.http" + paths.key(name), f"route {clip(name) or index}", limit, name, f"spec.http[{index}]")
+        name, at = text(route.get("name")), f"spec.http[{index}]"
+        label = f"route {clip(name) or index}"
+        yield Part("spec.http" + paths.key(name), label, limit, name, at, _repair(at, route))
+
+
+def _repair(at: str, route: dict[str, Any]) -> Repair | None:
+    """A plugin that limits; None where one of that name is there already and does not."""
+    plugins = mappings(route.get("plugins"))
+    if any(plugin.get("name") == _STARTER["name"] for plugin in plugins):
+        return None
+    return Repair((Edit("include", f"{at}.plugins", {"name": _STARTER["name"], "enable": True, **_CONFIG}),))
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
@@ -152,6 +165,25 @@ def _dangling(path: str, namespace: str | None, name: str, owner: Resource, worl
         yield Problem(path, f"names ApisixPluginConfig {namespace}/{clip(name)}, which is not there", name)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    route = way.route
+    if route.kind is APISIX_ROUTE:
+        return f"enable plugin {_STARTER['name']} of the route, or give it a number above 0"
+    if route.kind is not INGRESS:
+        config = made(APISIX_GATEWAY_PLUGIN_CONFIG, route, world, {"spec": {"plugins": [_STARTER]}})
+        kind, name = APISIX_GATEWAY_PLUGIN_CONFIG, config["metadata"]["name"]
+        reference = {"group": kind.group, "kind": kind.name, "name": name}
+        return Made((config,), on_every_rule(way, {"type": "ExtensionRef", "extensionRef": reference}))
+    if named := text(route.annotations.get(_CONFIG_NAME)):
+        return f"add plugin {_STARTER['name']} to ApisixPluginConfig {clip(named)}, which it names"
+    spec: Json = {"plugins": [{"name": _STARTER["name"], "enable": True, **_CONFIG}]}
+    if class_name := text(lookup(route.raw, "spec", "ingressClassName")):
+        spec["ingressClassName"] = class_name
+    config = made(APISIX_PLUGIN_CONFIG, route, world, {"spec": spec})
+    annotation = "metadata.annotations" + paths.key(_CONFIG_NAME)
+    return Made((config,), (Edit("set", annotation, config["metadata"]["name"]),))
+
+
 APISIX = Gateway(
     name="APISIX",
     wants="plugin limit-req, limit-count or limit-conn on the route, in its ApisixPluginConfig or an ApisixGlobalRule",
@@ -159,6 +191,7 @@ APISIX = Gateway(
     ingress_controllers=("apisix.apache.org/apisix-ingress-controller",),
     class_names=("apisix",),
     gateway_controllers=("apisix.apache.org/apisix-ingress-controller",),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     routes={APISIX_ROUTE: _routes},

@@ -25,7 +25,7 @@ from iocaudit.core.kinds.gateways import LINKERD_SERVER
 from iocaudit.core.label_selector import selects
 from iocaudit.core.rate_limit.verdict import Problem, absent
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mapping, mappings, text
+from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
@@ -155,15 +155,3 @@ def dangling(policy: Resource, world: World) -> Iterator[Problem | Skip]:
         else:
             said = f"matches no {kind.name} of namespace {namespace}"
             yield Problem("spec.targetSelectors", said, str(index), at=f"spec.targetSelectors[{index}]")
-
-
-def attachment(kind: Kind, route: Resource, spec: Json) -> Json:
-    """A policy of a kind that targets a route."""
-    metadata = {"name": f"limit-{route.name}", **({"namespace": route.namespace} if route.namespace else {})}
-    target = {"group": route.group, "kind": route.kind_name, "name": route.name}
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": metadata,
-        "spec": {"targetRefs": [target], **spec},
-    }

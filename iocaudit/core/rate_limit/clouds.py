@@ -10,7 +10,7 @@ from iocaudit.core.kinds import INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateways import ALB_CLASS_PARAMS, GKE_BACKEND_CONFIG, GKE_BACKEND_POLICY
 from iocaudit.core.rate_limit.attachment import Target, attached
 from iocaudit.core.rate_limit.backends import services
-from iocaudit.core.rate_limit.gateway import Gateway
+from iocaudit.core.rate_limit.gateway import Gateway, Way
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.verdict import OPEN, Limit, absent, all_of, unknown
 from iocaudit.core.resource import Resource
@@ -98,12 +98,23 @@ def _gke_target(namespace: str, name: str, rule: Rule, world: World) -> Limit:
     return _firewall(f"Cloud Armor policy {policy}") if policy else absent(world, GKE_BACKEND_POLICY)
 
 
+def _web_acl(way: Way, world: World) -> str:
+    return f"its limit is a rate-based rule of a web ACL, made in AWS: name that ACL in {_ALB_FIREWALLS[0]}"
+
+
+def _armor(way: Way, world: World) -> str:
+    return "its limit is a throttle rule of a Cloud Armor policy, made in Google Cloud: name that policy in a " + (
+        "BackendConfig" if way.parent is None else "GCPBackendPolicy"
+    )
+
+
 ALB = Gateway(
     name="AWS Load Balancer Controller",
     wants=f"annotation {_ALB}wafv2-acl-arn with a web ACL that has a rate-based rule",
     looks_up=(ALB_CLASS_PARAMS,),
     ingress_controllers=("ingress.k8s.aws/alb",),
     class_names=("alb",),
+    limiting=_web_acl,
     ingress=_alb_ingress,
 )
 GKE = Gateway(
@@ -112,6 +123,7 @@ GKE = Gateway(
     looks_up=(SERVICE, GKE_BACKEND_CONFIG, GKE_BACKEND_POLICY),
     class_names=("gce", "gce-internal"),
     gateway_controllers=("networking.gke.io/gateway",),
+    limiting=_armor,
     ingress=_gke_ingress,
     rule=_gke_rule,
 )

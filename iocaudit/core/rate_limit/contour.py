@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from iocaudit.core.kinds.gateways import CONTOUR_CONFIGURATION, HTTP_PROXY
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Problems, Way
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, positive, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
@@ -101,7 +102,9 @@ def _routes(proxy: Resource, world: World) -> Iterator[Part]:
         default = OPEN if lookup(policy, "global", "disabled") is True else _default(world, proxy)
         prefix = next((text(one.get("prefix")) for one in mappings(route.get("conditions")) if one.get("prefix")), "")
         label = f"route {clip(prefix) or index}"
-        yield Part("spec.routes", label, any_of((own, hosts, default)), prefix, f"spec.routes[{index}]")
+        at = f"spec.routes[{index}]"
+        repair = put({"requests": 20, "unit": "second"}, f"{at}.rateLimitPolicy.local")
+        yield Part("spec.routes", label, any_of((own, hosts, default)), prefix, at, repair)
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
@@ -110,6 +113,10 @@ def _ingress(ingress: Resource, world: World) -> Limit:
 
 def _rule(rule: Rule, world: World) -> Limit:
     return _default(world, rule.route)
+
+
+def _limiting(way: Way, world: World) -> str:
+    return f"Contour reads no limit of its own from {way.route.kind_name}: an HTTPProxy can have one"
 
 
 def _problems(proxy: Resource, world: World, ceiling: float) -> Problems:
@@ -144,6 +151,7 @@ CONTOUR = Gateway(
     ingress_controllers=("projectcontour.io/ingress-controller",),
     class_names=("contour",),
     gateway_controllers=("projectcontour.io/gateway-controller", "projectcontour.io/contour"),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     routes={HTTP_PROXY: _routes},

@@ -11,13 +11,14 @@ from typing import Any
 
 from iocaudit.core.kinds.gateway_api import EXPERIMENTAL_LISTENER_SET, GATEWAY, GROUP
 from iocaudit.core.kinds.gateways import BACKEND_TRAFFIC_POLICY
-from iocaudit.core.rate_limit.attachment import Target, age, attached, attachment, dangling, oldest_selecting
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.attachment import Target, age, attached, dangling, oldest_selecting
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import attachment
 from iocaudit.core.rate_limit.parents import Parent, Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mappings, text
+from iocaudit.core.shape import lookup, mappings, text
 from iocaudit.core.world import World
 
 
@@ -98,9 +99,9 @@ def _enforced(rule: dict[str, Any]) -> bool:
     return number(lookup(rule, "limit", "requests")) is not None and rule.get("shadowMode") is not True
 
 
-def _limiting(route: Resource) -> Json:
-    rule = {"limit": {"requests": 20, "unit": "Second"}}
-    return attachment(BACKEND_TRAFFIC_POLICY, route, {"rateLimit": {"type": "Local", "local": {"rules": [rule]}}})
+def _limiting(way: Way, world: World) -> Made:
+    limit = {"type": "Local", "local": {"rules": [{"limit": {"requests": 20, "unit": "Second"}}]}}
+    return Made((attachment(BACKEND_TRAFFIC_POLICY, way, world, {"rateLimit": limit}),))
 
 
 def _problems(policy: Resource, world: World, ceiling: float) -> Problems:

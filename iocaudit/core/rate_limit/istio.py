@@ -14,13 +14,14 @@ from iocaudit.core.hit import Skip
 from iocaudit.core.kinds.gateway_api import GROUP
 from iocaudit.core.kinds.gateways import ENVOY_FILTER, ISTIO_GATEWAY, ISTIO_VIRTUAL_SERVICE
 from iocaudit.core.rate_limit.attachment import Target, attached, dangling
-from iocaudit.core.rate_limit.envoy_config import has_global_limit, local_limits
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.envoy_config import LOCAL, LOCAL_TYPE, has_global_limit, local_limits, starter
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import per_second
 from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Part, Problem, absent, unknown
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping, mappings, strings, text
+from iocaudit.core.shape import Json, lookup, mapping, mappings, strings, text
 from iocaudit.core.world import World
 
 ROOT = "istio-system"
@@ -174,6 +175,38 @@ def _unresolved(envoy_filter: Resource, world: World) -> Iterator[Problem | Skip
         yield from dangling(envoy_filter, world)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    """An EnvoyFilter on the pods of the gateway, in whose Envoy all of its routes share the bucket."""
+    route, parent = way.route, way.parent
+    namespace, name = ROOT, "ingressgateway"
+    labels: Mapping[str, Any] = {"istio": "ingressgateway"}
+    if parent is not None:
+        namespace, name = parent.namespace, parent.name
+        labels = {"gateway.networking.k8s.io/gateway-name": parent.name}
+    elif route.kind is ISTIO_VIRTUAL_SERVICE:
+        where, _, name = way.evidence.partition("/")
+        gateway = world.get(ISTIO_GATEWAY, where, name, near=route)
+        labels = mapping(lookup(gateway.raw, "spec", "selector")) if gateway is not None else {}
+        if not labels:
+            return f"Gateway {way.evidence} selects no pods"
+    match = {"listener": {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}}}
+    body = envoy_filter(labels, {"context": "GATEWAY", **match})
+    limit = made(ENVOY_FILTER, route, world, body, name=name, namespace=namespace)
+    return Made((limit,), note="all routes of that gateway share this limit, in each of its pods")
+
+
+def envoy_filter(labels: Mapping[str, Any], match: Json) -> Json:
+    """The body of an EnvoyFilter that limits the pods with these labels."""
+    config = {
+        "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+        "type_url": LOCAL_TYPE,
+        "value": starter("http_local_rate_limiter"),
+    }
+    patch = {"operation": "INSERT_BEFORE", "value": {"name": LOCAL, "typed_config": config}}
+    patches = [{"applyTo": "HTTP_FILTER", "match": match, "patch": patch}]
+    return {"spec": {"workloadSelector": {"labels": dict(labels)}, "configPatches": patches}}
+
+
 ISTIO = Gateway(
     name="Istio",
     wants="an EnvoyFilter with local_ratelimit (token bucket, enforced) or ratelimit on the gateway's workload",
@@ -181,6 +214,7 @@ ISTIO = Gateway(
     ingress_controllers=("istio.io/ingress-controller",),
     class_names=("istio",),
     gateway_controllers=("istio.io/gateway-controller", "istio.io/unmanaged-gateway"),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     routes={ISTIO_VIRTUAL_SERVICE: _virtual_service},

@@ -15,7 +15,8 @@ from iocaudit.core.kinds import INGRESS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
 from iocaudit.core.rate_limit.backends import services
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import listed, made
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, any_of, unknown
@@ -138,6 +139,17 @@ def _reference_problems(owner: Resource, world: World, ceiling: float) -> Proble
             yield Problem("metadata.annotations" + paths.key(_PLUGINS), said, name)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    for name in _names(way.route):
+        known = _plugin(name, way.route, world)
+        if known is not None and known.raw.get("plugin") == _LIMITING[0]:
+            # Kong takes one plugin of a sort at a route.
+            return f"enable {known.kind_name} {clip(name)}, which it names, and give it a limit above 0"
+    body = {"plugin": "rate-limiting", "config": {"second": 20, "policy": "local"}}
+    plugin = made(KONG_PLUGIN, way.route, world, body)
+    return Made((plugin,), (listed(way.route, _PLUGINS, plugin["metadata"]["name"]),))
+
+
 KONG = Gateway(
     name="Kong",
     wants=f"a KongPlugin rate-limiting in annotation {_PLUGINS}, or a global KongClusterPlugin",
@@ -145,6 +157,7 @@ KONG = Gateway(
     ingress_controllers=("ingress-controllers.konghq.com/kong",),
     class_names=("kong",),
     gateway_controllers=("konghq.com/kic-gateway-controller", "konghq.com/gateway-operator"),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     limits={

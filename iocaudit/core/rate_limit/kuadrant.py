@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
-from iocaudit.core.kinds.gateway_api import GROUP
+from iocaudit.core.kinds.gateway_api import GROUP, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KUADRANT_RATE_LIMIT
 from iocaudit.core.rate_limit.attachment import Target, attached, dangling
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made, target
 from iocaudit.core.rate_limit.parents import Parent, Rule
 from iocaudit.core.rate_limit.values import number, per_second, seconds, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
@@ -110,10 +111,19 @@ def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
     yield from dangling(policy, world)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    route = way.route
+    if route.kind is not HTTP_ROUTE:
+        return f"a RateLimitPolicy of Kuadrant has no {route.kind_name} for a target"
+    spec = {"targetRef": target(route), "limits": {"all": {"rates": [{"limit": 20, "window": "1s"}]}}}
+    return Made((made(KUADRANT_RATE_LIMIT, route, world, {"spec": spec}),))
+
+
 KUADRANT = Gateway(
     name="Kuadrant",
     wants="a RateLimitPolicy with rates on the route or its Gateway",
     looks_up=(KUADRANT_RATE_LIMIT,),
+    limiting=_limiting,
     rule=_rule,
     limits={KUADRANT_RATE_LIMIT: _problems},
 )

@@ -12,9 +12,11 @@ from iocaudit.core import paths
 from iocaudit.core.hit import Skip
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.kinds.gateways import NGINX_POLICY, NGINX_VIRTUAL_SERVER, NGINX_VIRTUAL_SERVER_ROUTE
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.values import nginx_rate, per_second, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.repair import Edit
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
@@ -138,6 +140,12 @@ def _dangling(path: str, entries: list[dict[str, Any]], owner: Resource, world: 
             yield Problem(path, f"names Policy {clip(name)}, which is not there", name)
 
 
+def _limiting(way: Way, world: World) -> Made:
+    limit = {"rate": "20r/s", "key": "${binary_remote_addr}", "zoneSize": "10M"}
+    policy = made(NGINX_POLICY, way.route, world, {"spec": {"rateLimit": limit}})
+    return Made((policy,), (Edit("include", "spec.policies", {"name": policy["metadata"]["name"]}),))
+
+
 NGINX_INC = Gateway(
     name="NGINX Inc.'s controller",
     wants=f"annotation {_RATE}, or a Policy with rateLimit by {_POLICIES} or the policies of a VirtualServer",
@@ -145,6 +153,7 @@ NGINX_INC = Gateway(
     ingress_controllers=("nginx.org/ingress-controller",),
     class_names=("nginx",),
     annotations={_RATE: "20r/s"},
+    limiting=_limiting,
     ingress=_ingress,
     routes={NGINX_VIRTUAL_SERVER: _virtual_server},
     limits={
