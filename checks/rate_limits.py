@@ -11,6 +11,7 @@ from iocaudit.core.rate_limit import parents
 from iocaudit.core.rate_limit.classes import serving
 from iocaudit.core.rate_limit.gateway import Gateway
 from iocaudit.core.rate_limit.registry import GATEWAYS, LOOKED_UP, ROUTES
+from iocaudit.core.rate_limit.traefik_version import WORKLOADS
 from iocaudit.core.rate_limit.verdict import Limit, any_of, unknown
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
@@ -26,6 +27,7 @@ from iocaudit.core.world import World
     group="network",
     looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES),
     uses=(INGRESS_CLASS, *parents.LOOKED_UP, *LOOKED_UP),
+    in_files=WORKLOADS,
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
 )
 def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:

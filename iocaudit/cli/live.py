@@ -29,6 +29,7 @@ def scan_cluster(
     waivers = make_waivers(raws, catalogue, now)
     auditor = Auditor(catalogue, make_policies(raws, catalogue, options.profile), world, acceptor(waivers, now))
     served = discover(client)
+    world.install(served.groups)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
         _load(client, kind, world, served)
     for kind in served.present(catalogue.audited_kinds):

@@ -112,6 +112,7 @@ class Cluster:
             self.load_waivers(forbidden)
             waiting = self.waivers.unrecorded
             self._served = discover(self.client)
+            self.world.install(self._served.groups)
             self._missed = {}
             epochs = self._load_world(forbidden)
             fresh = self._concerned(epochs)
@@ -205,7 +206,7 @@ class Cluster:
         """
         epochs: dict[Kind, bytes] = {}
         for kind in self._world_kinds:
-            digest = hashlib.sha256()
+            digest = hashlib.sha256(b"" if self._served.absent(kind) else b"served\n")
             found: dict[str, Resource] = {}
             try:
                 for raw in self._each(kind):
@@ -301,6 +302,7 @@ class Cluster:
             resource = Resource(change.raw, CLUSTER, kind=change.kind)
             if not change.deleted and self._served.absent(change.kind):
                 self._served = discover(self.client)
+                self.world.install(self._served.groups)
                 self._serve()
             if change.kind in world and self._changes_world(resource, change.deleted):
                 for kind in self._dependents.get(change.kind, ()):

@@ -31,9 +31,9 @@ from iocaudit.core.rate_limit.traefik_middlewares import (
     all_middlewares,
     named,
     resolve,
-    shows_traefik_3,
     tokens_of,
 )
+from iocaudit.core.rate_limit.traefik_version import shows_traefik_3
 from iocaudit.core.rate_limit.values import number, per_second, positive, seconds, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of, unknown
 from iocaudit.core.repair import Edit
@@ -110,10 +110,8 @@ def _route_service(service: Mapping[str, Any], owner: Resource, world: World) ->
 def _middleware_problems(middleware: Resource, world: World, ceiling: float) -> Problems:
     spec = mapping(middleware.raw.get("spec"))
     limits = [name for name in ("rateLimit", "inFlightReq") if name in spec]
-    if middleware.kind is LEGACY_TRAEFIK_MIDDLEWARE and limits and shows_traefik_3(world):
-        yield Problem(
-            "apiVersion", "is of group traefik.containo.us, which Traefik 3 (there are traefik.io objects) ignores"
-        )
+    if middleware.kind is LEGACY_TRAEFIK_MIDDLEWARE and limits and (why := shows_traefik_3(world, middleware)):
+        yield Problem("apiVersion", f"is of group traefik.containo.us, which Traefik 3 ({why}) ignores")
         return
     if "rateLimit" in spec:
         yield from _rate_problems(mapping(spec.get("rateLimit")), ceiling)
@@ -136,8 +134,6 @@ def _rate_problems(limit: Mapping[str, Any], ceiling: float) -> Iterator[Problem
 
 
 def _route_problems(resource: Resource, world: World, ceiling: float) -> Problems:
-    if resource.kind is LEGACY_TRAEFIK_INGRESS_ROUTE and shows_traefik_3(world):
-        return  # Traefik 3 does not serve it: its Middlewares say so
     for index, route in enumerate(mappings(lookup(resource.raw, "spec", "routes"))):
         yield from _dangling(f"spec.routes[{index}].middlewares", mappings(route.get("middlewares")), resource, world)
         for at, service in enumerate(mappings(route.get("services"))):
@@ -191,10 +187,10 @@ def _annotation_problems(owner: Resource, annotation: str, world: World) -> Prob
 def _limiting(way: Way, world: World) -> Made | str:
     route = way.route
     ours = TRAEFIK_MIDDLEWARE
-    if route.kind is LEGACY_TRAEFIK_INGRESS_ROUTE and shows_traefik_3(world):
+    if route.kind is LEGACY_TRAEFIK_INGRESS_ROUTE and shows_traefik_3(world, route):
         return "Traefik 3 does not read its group: make it an IngressRoute of traefik.io first"
     legacy = route.kind is LEGACY_TRAEFIK_INGRESS_ROUTE or world.has(LEGACY_TRAEFIK_MIDDLEWARE)
-    if legacy and not shows_traefik_3(world):
+    if legacy and not shows_traefik_3(world, route):
         ours = LEGACY_TRAEFIK_MIDDLEWARE  # the first object of traefik.io would say that the others are not read
     middleware = made(ours, route, world, {"spec": {"rateLimit": {"average": 20, "burst": 40}}})
     name = middleware["metadata"]["name"]

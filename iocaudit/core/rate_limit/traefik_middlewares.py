@@ -17,6 +17,7 @@ from iocaudit.core.kinds.gateways import (
     TRAEFIK_INGRESS_ROUTE,
     TRAEFIK_MIDDLEWARE,
 )
+from iocaudit.core.rate_limit.traefik_version import WORKLOADS, shows_traefik_3
 from iocaudit.core.rate_limit.values import positive
 from iocaudit.core.rate_limit.verdict import absent
 from iocaudit.core.resource import Resource
@@ -26,14 +27,8 @@ from iocaudit.core.world import World
 
 ROUTER = "traefik.ingress.kubernetes.io/router.middlewares"
 KINDS = (TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_MIDDLEWARE)
-_CURRENT = (TRAEFIK_MIDDLEWARE, TRAEFIK_INGRESS_ROUTE)
 _LEGACY = (LEGACY_TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_INGRESS_ROUTE)
 Identity = tuple[Kind, str, str]
-
-
-def shows_traefik_3(world: World) -> bool:
-    """Whether an object of traefik.io shows that Traefik is of a version which ignores the legacy group."""
-    return any(world.has(kind) for kind in _CURRENT)
 
 
 @dataclass(slots=True)
@@ -46,7 +41,7 @@ class Middlewares:
 
 
 def all_middlewares(world: World, near: Resource) -> Middlewares:
-    kinds = (*KINDS, TRAEFIK_INGRESS_ROUTE)
+    kinds = (*KINDS, TRAEFIK_INGRESS_ROUTE, *WORKLOADS)
     return world.memo("traefik middlewares", kinds, lambda: _read_all(world, near), near=near)
 
 
@@ -119,7 +114,7 @@ def named(
 
 def _readable(owner: Resource, world: World) -> tuple[Kind, ...]:
     """Where a reference is looked up: Traefik 3 reads its own group alone."""
-    if owner.kind in _LEGACY or not shows_traefik_3(world):
+    if owner.kind in _LEGACY or not shows_traefik_3(world, owner):
         return KINDS
     return (TRAEFIK_MIDDLEWARE,)
 

@@ -16,10 +16,13 @@ from iocaudit.core.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     DEPLOYMENT,
+    LEGACY_TRAEFIK_INGRESS_ROUTE,
+    LEGACY_TRAEFIK_MIDDLEWARE,
     NAMESPACE,
     NETWORK_POLICY,
     POD,
     ROLE_BINDING,
+    TRAEFIK_MIDDLEWARE,
     Kind,
 )
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -467,3 +470,19 @@ def test_bindings_in_a_namespace_follow_their_role(api: FakeApi) -> None:
     cluster = cluster_of(api)
     cluster.sweep()
     assert "RoleBinding/ops" in states(api, "anonymous-binding")
+
+
+def test_a_definition_that_comes_later_has_what_it_outdates_audited_again(api: FakeApi) -> None:
+    """Traefik 3 reads traefik.io alone: its definitions, without any object, are enough to say so."""
+    for kind in (LEGACY_TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_INGRESS_ROUTE):
+        api.absent.discard((kind.group, kind.plural))
+    api.put(LEGACY_TRAEFIK_MIDDLEWARE, "calm", "shop", spec={"rateLimit": {"average": 30, "burst": 50}})
+    cluster = cluster_of(api)
+    cluster.sweep()
+    assert states(api, "ineffective-rate-limit") == {}
+    api.absent.discard((TRAEFIK_MIDDLEWARE.group, TRAEFIK_MIDDLEWARE.plural))
+    cluster.sweep()
+    assert states(api, "ineffective-rate-limit") == {"Middleware/calm": "Open"}
+    api.absent.add((TRAEFIK_MIDDLEWARE.group, TRAEFIK_MIDDLEWARE.plural))
+    cluster.sweep()
+    assert states(api, "ineffective-rate-limit") == {"Middleware/calm": "Resolved"}

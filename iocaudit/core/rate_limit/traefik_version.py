@@ -1,0 +1,53 @@
+"""Which Traefik the world shows: version 3 does not read the group traefik.containo.us, version 2 does.
+
+Source: Traefik, migration from 2 to 3; a release names its version in the image's tag. Version 2.10 and later read both
+groups, so that an object or a definition of traefik.io alone is no proof of version 3: it is taken for one where no
+image says otherwise.
+"""
+
+from __future__ import annotations
+
+import re
+
+from iocaudit.core.kinds import DAEMON_SET, DEPLOYMENT
+from iocaudit.core.kinds.gateways import TRAEFIK_INGRESS_ROUTE, TRAEFIK_MIDDLEWARE
+from iocaudit.core.resource import Resource
+from iocaudit.core.world import World
+
+_OBJECTS = (TRAEFIK_MIDDLEWARE, TRAEFIK_INGRESS_ROUTE)
+WORKLOADS = (DEPLOYMENT, DAEMON_SET)
+"""What Traefik runs as. Their images are known of files alone."""
+_NAMES = frozenset({"traefik", "mirrored-library-traefik"})
+_TAG = re.compile(r"v?([23])(?:[.-].*)?")
+
+
+def shows_traefik_3(world: World, near: Resource) -> str:
+    """What shows that the legacy group is not read; empty where nothing does."""
+    return world.memo("traefik 3", (*_OBJECTS, *WORKLOADS), lambda: _shown(world, near), near=near)
+
+
+def _shown(world: World, near: Resource) -> str:
+    versions = world.memo("traefik images", WORKLOADS, lambda: _versions(world, near), near=near)
+    if "3" in versions:
+        return f"{versions['3']} runs it"
+    if "2" in versions:
+        return ""
+    if any(world.has(kind) for kind in _OBJECTS):
+        return "there are traefik.io objects"
+    return "traefik.io is installed" if TRAEFIK_MIDDLEWARE.group in world.installed else ""
+
+
+def _versions(world: World, near: Resource) -> dict[str, str]:
+    """The major versions that run, each with a workload that runs it."""
+    found: dict[str, str] = {}
+    for kind in WORKLOADS:
+        for workload in world.all(kind, near=near):
+            for pod in workload.pods:
+                for container in pod.containers:
+                    # Few images are Traefik's: most are told without taking the reference apart.
+                    if "traefik" not in container.image_text or (image := container.image) is None:
+                        continue
+                    tag = _TAG.fullmatch(image.tag) if image.repository.rpartition("/")[2] in _NAMES else None
+                    if tag is not None:
+                        found.setdefault(tag[1], f"{kind.name} {workload.name}")
+    return found
