@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from iocaudit.core.kinds import SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KUADRANT_RATE_LIMIT
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Way
@@ -24,6 +25,10 @@ def limit_for(found: Found, resource: Resource, world: World) -> Made | str:
     if len(gateways) > 1:
         return "it may be served by several controllers, which want different limits"
     maker = gateways[0]
+    if resource.kind is SERVICE:
+        if maker.limiting_all is None:
+            return f"{maker.name} has no limit for all routes that could be made here: give each route its own"
+        return maker.limiting_all(resource, world)
     if maker is ISTIO and resource.kind is HTTP_ROUTE and world.has(KUADRANT_RATE_LIMIT):
         maker = KUADRANT  # a policy on the route itself, where Istio's own limit is one of the whole gateway
     if maker.limiting is None:

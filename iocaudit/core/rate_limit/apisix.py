@@ -184,12 +184,21 @@ def _limiting(way: Way, world: World) -> Made | str:
     return Made((config,), (Edit("set", annotation, config["metadata"]["name"]),))
 
 
+def _limiting_all(service: Resource, world: World) -> Made:
+    spec = {"plugins": [{"name": _STARTER["name"], "enable": True, **_CONFIG}]}
+    return Made((made(APISIX_GLOBAL_RULE, service, world, {"spec": spec}, name="all"),))
+
+
 APISIX = Gateway(
     name="APISIX",
     wants="plugin limit-req, limit-count or limit-conn on the route, in its ApisixPluginConfig or an ApisixGlobalRule",
     looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG),
     ingress_controllers=("apisix.apache.org/apisix-ingress-controller",),
     class_names=("apisix",),
+    images=("apache/apisix",),
+    pods=({"app.kubernetes.io/name": "apisix"},),
+    globally=lambda service, world: _global(world, service),
+    limiting_all=_limiting_all,
     gateway_controllers=("apisix.apache.org/apisix-ingress-controller",),
     limiting=_limiting,
     ingress=_ingress,

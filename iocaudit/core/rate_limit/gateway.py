@@ -50,6 +50,9 @@ class Gateway:
     ``limits`` judge its own kinds: the parts of a route, and what makes a limit ineffective, given the highest
     number of requests a second that still counts as a limit. ``annotations`` limit an Ingress that carries them,
     ``limiting`` makes what limits a route, or says why nothing can be made.
+
+    ``images`` (the end of a repository) and ``pods`` (labels) tell the controller's own pods; ``globally`` judges the
+    limit of all that comes in through a Service of theirs, and ``limiting_all`` makes such a limit.
     """
 
     name: str
@@ -60,6 +63,10 @@ class Gateway:
     gateway_controllers: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     limiting: Callable[[Way, World], Made | str] | None = None
+    images: tuple[str, ...] = ()
+    pods: tuple[Mapping[str, str], ...] = ()
+    globally: Callable[[Resource, World], Limit] | None = None
+    limiting_all: Callable[[Resource, World], Made] | None = None
     ingress: Callable[[Resource, World], Limit] | None = None
     rule: Callable[[Rule, World], Limit] | None = None
     routes: Mapping[Kind, Callable[[Resource, World], Iterator[Part]]] = field(default_factory=dict)

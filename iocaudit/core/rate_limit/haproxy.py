@@ -56,6 +56,8 @@ HAPROXY_TECHNOLOGIES = Gateway(
     ingress_controllers=("haproxy.org/ingress-controller",),
     class_names=("haproxy",),
     annotations={_REQUESTS: "20"},
+    images=("haproxytech/kubernetes-ingress",),
+    pods=({"app.kubernetes.io/name": "kubernetes-ingress"}, {"run": "haproxy-ingress"}),
     ingress=_technologies_ingress,
     limits={INGRESS: _technologies_problems},
 )
@@ -65,6 +67,8 @@ HAPROXY_INGRESS = Gateway(
     ingress_controllers=("haproxy-ingress.github.io/controller",),
     class_names=("haproxy",),
     annotations={f"{_PREFIXES[0]}limit-rps": "20"},
+    images=("jcmoraisjr/haproxy-ingress",),
+    pods=({"app.kubernetes.io/name": "haproxy-ingress"}, {"run": "haproxy-ingress"}),
     ingress=_community_ingress,
     limits={INGRESS: _community_problems},
 )

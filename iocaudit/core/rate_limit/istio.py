@@ -189,10 +189,26 @@ def _limiting(way: Way, world: World) -> Made | str:
         labels = mapping(lookup(gateway.raw, "spec", "selector")) if gateway is not None else {}
         if not labels:
             return f"Gateway {way.evidence} selects no pods"
-    match = {"listener": {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}}}
-    body = envoy_filter(labels, {"context": "GATEWAY", **match})
+    body = envoy_filter(labels, {"context": "GATEWAY", **_MANAGER})
     limit = made(ENVOY_FILTER, route, world, body, name=name, namespace=namespace)
-    return Made((limit,), note="all routes of that gateway share this limit, in each of its pods")
+    return Made((limit,), note=_SHARED)
+
+
+_MANAGER = {"listener": {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}}}
+_SHARED = "all routes of that gateway share this limit, in each of its pods"
+
+
+def _of_service(service: Resource, world: World) -> Limit:
+    selector = mapping(lookup(service.raw, "spec", "selector"))
+    limit = limit_of_workload(selector, world.namespace_of(service) or "", GATEWAY_CONTEXTS, world, service)
+    # The pods bear more labels than those that are selected.
+    return limit if limit.effective else _limit_of_selector(selector, service, world)
+
+
+def _limiting_all(service: Resource, world: World) -> Made:
+    selector = mapping(lookup(service.raw, "spec", "selector"))
+    body = envoy_filter(selector, {"context": "GATEWAY", **_MANAGER})
+    return Made((made(ENVOY_FILTER, service, world, body),), note=_SHARED)
 
 
 def envoy_filter(labels: Mapping[str, Any], match: Json) -> Json:
@@ -213,6 +229,9 @@ ISTIO = Gateway(
     looks_up=(ENVOY_FILTER, ISTIO_GATEWAY),
     ingress_controllers=("istio.io/ingress-controller",),
     class_names=("istio",),
+    pods=({"istio": "ingressgateway"}, {"istio": "ingress"}, {"app": "istio-ingressgateway"}, {"app": "istio-ingress"}),
+    globally=_of_service,
+    limiting_all=_limiting_all,
     gateway_controllers=("istio.io/gateway-controller", "istio.io/unmanaged-gateway"),
     limiting=_limiting,
     ingress=_ingress,

@@ -27,6 +27,7 @@ from iocaudit.core.world import World
 
 _PLUGINS = "konghq.com/plugins"
 _LIMITING = ("rate-limiting", "rate-limiting-advanced", "response-ratelimiting", "graphql-rate-limiting-advanced")
+_BODY = {"plugin": _LIMITING[0], "config": {"second": 20, "policy": "local"}}
 _KINDS = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN)
 
 
@@ -145,9 +146,14 @@ def _limiting(way: Way, world: World) -> Made | str:
         if known is not None and known.raw.get("plugin") == _LIMITING[0]:
             # Kong takes one plugin of a sort at a route.
             return f"enable {known.kind_name} {clip(name)}, which it names, and give it a limit above 0"
-    body = {"plugin": "rate-limiting", "config": {"second": 20, "policy": "local"}}
-    plugin = made(KONG_PLUGIN, way.route, world, body)
+    plugin = made(KONG_PLUGIN, way.route, world, _BODY)
     return Made((plugin,), (listed(way.route, _PLUGINS, plugin["metadata"]["name"]),))
+
+
+def _limiting_all(service: Resource, world: World) -> Made:
+    plugin = made(KONG_CLUSTER_PLUGIN, service, world, _BODY, name="all")
+    plugin["metadata"] |= {"labels": {"global": "true"}, "annotations": {"kubernetes.io/ingress.class": "kong"}}
+    return Made((plugin,), note="a KongClusterPlugin is read by the Kong whose ingress class its annotation names")
 
 
 KONG = Gateway(
@@ -156,6 +162,15 @@ KONG = Gateway(
     looks_up=(KONG_PLUGIN, KONG_CLUSTER_PLUGIN, SERVICE),
     ingress_controllers=("ingress-controllers.konghq.com/kong",),
     class_names=("kong",),
+    images=("library/kong", "kong/kong", "kong/kong-gateway"),
+    pods=(
+        {"app.kubernetes.io/name": "kong"},
+        {"app.kubernetes.io/name": "gateway", "app.kubernetes.io/component": "app"},
+        {"app": "proxy-kong"},
+        {"app": "ingress-kong"},
+    ),
+    globally=lambda service, world: _global(world, service),
+    limiting_all=_limiting_all,
     gateway_controllers=("konghq.com/kic-gateway-controller", "konghq.com/gateway-operator"),
     limiting=_limiting,
     ingress=_ingress,

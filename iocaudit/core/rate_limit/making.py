@@ -18,8 +18,9 @@ _LONGEST = 63
 
 def made(kind: Kind, near: Resource, world: World, body: Json, *, name: str = "", namespace: str | None = None) -> Json:
     """An object of a kind beside a route, or in another namespace, under a name that is free there."""
-    where = namespace if namespace is not None else near.namespace
-    free = _free(kind, namespace or world.namespace_of(near), f"limit-{name or near.name}", near, world)
+    where = (namespace or near.namespace) if kind.namespaced else None
+    home = (namespace or world.namespace_of(near)) if kind.namespaced else None
+    free = _free(kind, home, f"limit-{name or near.name}", near, world)
     metadata = {"name": free, "namespace": where} if where else {"name": free}
     return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata, **body}
 

@@ -33,7 +33,7 @@ from iocaudit.core.rate_limit.traefik_middlewares import (
     resolve,
     tokens_of,
 )
-from iocaudit.core.rate_limit.traefik_version import shows_traefik_3
+from iocaudit.core.rate_limit.traefik_version import IMAGES, shows_traefik_3
 from iocaudit.core.rate_limit.values import number, per_second, positive, seconds, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of, unknown
 from iocaudit.core.repair import Edit
@@ -209,6 +209,8 @@ TRAEFIK = Gateway(
     limiting=_limiting,
     ingress_controllers=("traefik.io/ingress-controller",),
     class_names=("traefik",),
+    images=IMAGES,
+    pods=({"app.kubernetes.io/name": "traefik"}, {"app": "traefik"}),
     gateway_controllers=("traefik.io/gateway-controller",),
     ingress=_ingress,
     rule=_rule,

@@ -17,7 +17,8 @@ from iocaudit.core.world import World
 _OBJECTS = (TRAEFIK_MIDDLEWARE, TRAEFIK_INGRESS_ROUTE)
 WORKLOADS = (DEPLOYMENT, DAEMON_SET)
 """What Traefik runs as. Their images are known of files alone."""
-_NAMES = frozenset({"traefik", "mirrored-library-traefik"})
+IMAGES = ("library/traefik", "traefik/traefik", "mirrored-library-traefik")
+_NAMES = frozenset(image.rpartition("/")[2] for image in IMAGES)
 _TAG = re.compile(r"v?([23])(?:[.-].*)?")
 
 
