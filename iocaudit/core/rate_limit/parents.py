@@ -44,12 +44,13 @@ class Parent(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One rule of a route, entered by one Gateway."""
+    """One rule of a route, entered by one Gateway; ``position`` is its place among the rules."""
 
     route: Resource
     raw: Mapping[str, Any]
     parent: Parent
     namespace: str
+    position: int = 0
 
     @property
     def name(self) -> str:
@@ -128,4 +129,12 @@ def rules_of(route: Resource, parent: Parent, world: World) -> list[Rule]:
     """Its rules; a route without any has one that matches everything."""
     home = world.namespace_of(route) or ""
     rules = mappings(lookup(route.raw, "spec", "rules")) or [{}]
-    return [Rule(route, rule, parent, home) for rule in rules]
+    return [Rule(route, rule, parent, home, position) for position, rule in enumerate(rules)]
+
+
+def listeners_of(parent: Parent) -> list[str]:
+    """The listeners a route enters by: the one it names, else each of the Gateway's; ``""`` where none is known."""
+    if parent.section or parent.listener_set is not None or parent.gateway is None:
+        return [parent.section]
+    names = [text(one.get("name")) for one in mappings(lookup(parent.gateway.raw, "spec", "listeners"))]
+    return [name for name in names if name] or [""]

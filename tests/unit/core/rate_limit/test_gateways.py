@@ -337,7 +337,7 @@ OPEN = [
         together(
             routed(ISTIO_ROUTE),
             kuadrant(TO_GATEWAY, f"defaults: {{{FIVE}}}", "infra", "wide"),
-            kuadrant(TO_ROUTE, "limits: {}"),
+            kuadrant(TO_ROUTE, "limits: {own: {rates: []}}"),
         ),
         "Istio wants",
     ),
@@ -654,7 +654,7 @@ def test_overrides_of_a_gateway_beat_a_route_that_opts_out() -> None:
     text = together(
         routed(ENVOY),
         kuadrant(TO_GATEWAY, f"overrides: {{{FIVE}}}", "infra", "wide"),
-        kuadrant(TO_ROUTE, "limits: {}"),
+        kuadrant(TO_ROUTE, "limits: {own: {rates: []}}"),
     )
     assert messages("no-rate-limit", text) == []
     (message,) = messages("ineffective-rate-limit", text)
