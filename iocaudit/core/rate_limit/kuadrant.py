@@ -8,6 +8,7 @@ rule: overrides beat what is more specific, defaults hold where the more specifi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
@@ -45,16 +46,63 @@ def _rule(rule: Rule, world: World) -> Limit:
     sections = dict.fromkeys(("", f"rule-{rule.position + 1}", *([rule.name] if rule.name else ())))
     own = [policy for section in sections for policy in found.get(section, ())]
     limit = all_of(
-        LIMITED if _together([*_above(rule.parent, section, route, world), *own]).effective else OPEN
+        LIMITED if _above(rule.parent, section, route, world).over(own) else OPEN
         for section in listeners_of(rule.parent)
     )
     return limit if limit.effective else absent(world, KUADRANT_RATE_LIMIT)
 
 
-def _above(parent: Parent, section: str, near: Resource, world: World) -> list[Resource]:
-    """The policies of a Gateway and of one of its listeners."""
-    found = attached(KUADRANT_RATE_LIMIT, world, Target(GROUP, "Gateway", parent.namespace, parent.name), near)
-    return [*found.get("", ()), *(found.get(section, ()) if section else ())]
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """The policies of a Gateway and one of its listeners, and what they come to: the same for all of its routes.
+
+    ``settled``: they override whatever is more specific. ``acting`` are the limits among their merged defaults that
+    act where nothing more specific has the same name.
+    """
+
+    policies: Sequence[Resource]
+    settled: bool
+    alone: bool
+    defaults: _Limits
+    overrides: _Limits
+    acting: frozenset[str]
+
+    def over(self, own: Sequence[Resource]) -> bool:
+        """Whether these and the policies of a route and its rule come to an effective limit."""
+        if self.settled or not own:
+            return self.alone
+        mine = _together(own)
+        if not mine.limits:
+            return _together([*self.policies, *own]).effective
+        if _never(self.overrides.when or mine.when or self.defaults.when):
+            return False
+        return (
+            any(_acts(limit) for limit in self.overrides.limits.values())
+            or any(_acts(limit) for name, limit in mine.limits.items() if name not in self.overrides.limits)
+            or len(self.acting) > sum(name in self.acting for name in mine.limits)
+        )
+
+
+def _above(parent: Parent, section: str, near: Resource, world: World) -> _Above:
+    target = Target(GROUP, "Gateway", parent.namespace, parent.name)
+
+    def build() -> _Above:
+        found = attached(KUADRANT_RATE_LIMIT, world, target, near)
+        policies = [*found.get("", ()), *(found.get(section, ()) if section else ())]
+        read = [(policy, *policy.derive(_read)) for policy in policies]
+        merged = [one for one in read if one[3]]
+        defaults = _together([policy for policy, _, overrides, _ in merged if not overrides])
+        overrides = _together([policy for policy, _, overrides, _ in merged if overrides])
+        return _Above(
+            policies,
+            any(overrides and not merges for _, _, overrides, merges in read),
+            _together(policies).effective,
+            defaults,
+            overrides,
+            frozenset(n for n, limit in defaults.limits.items() if n not in overrides.limits and _acts(limit)),
+        )
+
+    return world.memo(("kuadrant", target, section), (KUADRANT_RATE_LIMIT,), build, near=near)
 
 
 def _together(policies: Sequence[Resource]) -> _Limits:

@@ -1,6 +1,11 @@
 """How policies of several levels come together: Envoy Gateway's and Kuadrant's, by their translators."""
 
+from typing import Any
+
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.kinds.gateway_api import REFERENCE_GRANT
@@ -215,3 +220,53 @@ def test_conditions_that_never_hold_are_said_wherever_they_stand() -> None:
         text = together(routed(ISTIO_ROUTE), above(f"{block}: {{{NEVER}, {FIVE}}}"))
         (said,) = messages("ineffective-rate-limit", text)
         assert f"spec.{block}.when never holds" in said
+
+
+LIMIT_BODIES = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from([{"rates": [{"limit": 5, "window": "1s"}]}, {"rates": []}]),
+    max_size=2,
+)
+BLOCKS = st.tuples(
+    st.sampled_from(["bare", "defaults", "overrides"]),
+    st.sampled_from(["atomic", "merge"]),
+    LIMIT_BODIES,
+    st.booleans(),
+)
+Block = tuple[str, str, dict[str, Any], bool]
+
+
+def spec_of(block: Block) -> dict[str, Any]:
+    sort, strategy, limits, never = block
+    body: dict[str, Any] = {"limits": limits, **({"when": [{"predicate": "false"}]} if never else {})}
+    return body if sort == "bare" else {sort: {"strategy": strategy, **body}}
+
+
+def folded(blocks: list[Block]) -> bool:
+    """As the operator does it: from the most specific policy to the least, rule by rule, ``when`` being one."""
+    rules: dict[str, Any] | None = None
+    for sort, strategy, limits, never in reversed(blocks):
+        mine = {**limits, **({"when": "false"} if never else {})}
+        if rules is None:
+            rules = mine
+        elif sort == "overrides":
+            rules = {**rules, **mine} if strategy == "merge" else mine
+        elif sort == "defaults" and strategy == "merge":
+            rules = {**mine, **rules}
+        elif not [name for name in rules if name != "when"]:
+            rules = mine
+    rules = rules or {}
+    return "when" not in rules and any(one["rates"] for name, one in rules.items())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(BLOCKS, max_size=4), st.lists(BLOCKS, max_size=2))
+def test_any_policies_of_kuadrant_are_folded_as_its_operator_does(gateway: list[Block], route: list[Block]) -> None:
+    policies = []
+    for target, namespace, blocks in ((TO_GATEWAY, "infra", gateway), (TO_ROUTE, "shop", route)):
+        for number, block in enumerate(blocks):
+            raw = yaml.safe_load(kuadrant(target, "x: y", namespace, f"p{number}"))
+            raw["spec"] = {"targetRef": raw["spec"]["targetRef"], **spec_of(block)}
+            policies.append(yaml.safe_dump(raw))
+    limited = not messages("no-rate-limit", "\n---\n".join([routed(ISTIO_ROUTE), *policies]))
+    assert limited == folded([*gateway, *route])
