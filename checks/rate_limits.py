@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import INGRESS, INGRESS_CLASS, SERVICE
+from iocaudit.core.kinds import CONFIG_MAP, INGRESS, INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.paths import key
 from iocaudit.core.rate_limit import parents
@@ -28,7 +28,7 @@ from iocaudit.core.world import World
     group="network",
     looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES, SERVICE),
     uses=(INGRESS_CLASS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES, *parents.LOOKED_UP, *LOOKED_UP),
-    in_files=WORKLOADS,
+    in_files=(*WORKLOADS, CONFIG_MAP),
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
 )
 def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:

@@ -1,7 +1,7 @@
 """APISIX: plugins of a route, of a plugin configuration it names, or of everything.
 
 Source: APISIX ingress controller, API of apisix.apache.org/v2 (ApisixRoute, ApisixPluginConfig, ApisixGlobalRule)
-and v1alpha1 (PluginConfig, for the Gateway API), schemas of the plugins limit-req, limit-count and limit-conn.
+and v1alpha1 (PluginConfig and GatewayProxy), schemas of the plugins limit-req, limit-count and limit-conn.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import Any
 
 from iocaudit.core import paths
 from iocaudit.core.hit import Skip
-from iocaudit.core.kinds import INGRESS, Kind
+from iocaudit.core.kinds import INGRESS, INGRESS_CLASS, Kind
 from iocaudit.core.kinds.gateways import (
     APISIX_GATEWAY_PLUGIN_CONFIG,
+    APISIX_GATEWAY_PROXY,
     APISIX_GLOBAL_RULE,
     APISIX_PLUGIN_CONFIG,
     APISIX_ROUTE,
 )
+from iocaudit.core.rate_limit.backends import class_of
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import made, on_every_rule
 from iocaudit.core.rate_limit.parents import Rule
@@ -41,9 +43,9 @@ def _limit_of(plugins: object) -> Limit:
 
 def _plugin(plugin: dict[str, Any]) -> Limit:
     field = _NUMBERS.get(text(plugin.get("name")))
-    if field is None or plugin.get("enable") is False:
-        return OPEN
     config = mapping(plugin.get("config"))
+    if field is None or plugin.get("enable") is False or lookup(config, "_meta", "disable") is True:
+        return OPEN
     if positive(config.get(field)):
         return LIMITED
     return unknown(f"the configuration of plugin {plugin['name']} is in a Secret") if plugin.get("secretRef") else OPEN
@@ -57,6 +59,17 @@ def _global(world: World, near: Resource) -> Limit:
 
     found = world.memo("apisix global rules", (APISIX_GLOBAL_RULE,), build, near=near)
     return found if found.effective or found.unknown else absent(world, APISIX_GLOBAL_RULE)
+
+
+def _proxy(reference: object, group: str, namespace: str | None, near: Resource, world: World) -> Limit:
+    """The plugins that a GatewayProxy enables for all that comes in through what refers to it."""
+    if (lookup(reference, group), lookup(reference, "kind")) != (APISIX_GATEWAY_PROXY.group, "GatewayProxy"):
+        return OPEN
+    home = text(lookup(reference, "namespace")) or namespace
+    found = world.get(APISIX_GATEWAY_PROXY, home, text(lookup(reference, "name")), near=near)
+    if found is None:
+        return absent(world, APISIX_GATEWAY_PROXY)
+    return _limit_of([one for one in mappings(lookup(found.raw, "spec", "plugins")) if one.get("enabled") is True])
 
 
 def _named(kind: Kind, namespace: str | None, name: str, owner: Resource, world: World) -> Limit:
@@ -97,7 +110,10 @@ def _repair(at: str, route: dict[str, Any]) -> Repair | None:
 def _ingress(ingress: Resource, world: World) -> Limit:
     name = text(ingress.annotations.get(_CONFIG_NAME))
     own = _named(APISIX_PLUGIN_CONFIG, world.namespace_of(ingress), name, ingress, world)
-    return any_of((own, _global(world, ingress)))
+    found = world.get(INGRESS_CLASS, None, class_of(ingress), near=ingress)
+    parameters = lookup(found.raw, "spec", "parameters") if found is not None else None
+    proxy = _proxy(parameters, "apiGroup", world.namespace_of(ingress), ingress, world)
+    return any_of((own, proxy, _global(world, ingress)))
 
 
 def _rule(rule: Rule, world: World) -> Limit:
@@ -106,7 +122,10 @@ def _rule(rule: Rule, world: World) -> Limit:
         for group, kind, name in rule.extensions()
         if (group, kind) == ("apisix.apache.org", "PluginConfig")
     )
-    return any_of((*own, _global(world, rule.route)))
+    gateway = rule.parent.gateway
+    parameters = lookup(gateway.raw, "spec", "infrastructure", "parametersRef") if gateway is not None else None
+    proxy = _proxy(parameters, "group", rule.parent.namespace, rule.route, world)
+    return any_of((*own, proxy, _global(world, rule.route)))
 
 
 # -- limits that do nothing -------------------------------------------------------------------------------
@@ -122,6 +141,8 @@ def _plugin_problems(path: str, plugins: object, ceiling: float) -> Iterator[Pro
         config = mapping(plugin.get("config"))
         if plugin.get("enable") is False:
             yield Problem(f"{place}.enable", "is false", "false")
+        elif lookup(config, "_meta", "disable") is True:
+            yield Problem(f"{place}.config._meta.disable", "is true", "true")
         elif _plugin(plugin).unknown:
             yield Skip(_plugin(plugin).unknown)
         elif not positive(config.get(field)):
@@ -192,7 +213,7 @@ def _limiting_all(service: Resource, world: World) -> Made:
 APISIX = Gateway(
     name="APISIX",
     wants="plugin limit-req, limit-count or limit-conn on the route, in its ApisixPluginConfig or an ApisixGlobalRule",
-    looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG),
+    looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG, APISIX_GATEWAY_PROXY),
     ingress_controllers=("apisix.apache.org/apisix-ingress-controller",),
     class_names=("apisix",),
     images=("apache/apisix",),

@@ -1,4 +1,5 @@
-"""Contour: rateLimitPolicy of an HTTPProxy's virtual host or routes, or the default of a ContourConfiguration.
+"""Contour: rateLimitPolicy of an HTTPProxy's virtual host or routes, or the default of a ContourConfiguration
+or ContourDeployment.
 
 Source: Contour documentation, "Rate limiting": a virtual host's policy also covers the routes of the HTTPProxies it
 includes; Contour reads no limit from an Ingress or a route of the Gateway API.
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from iocaudit.core.kinds.gateways import CONTOUR_CONFIGURATION, HTTP_PROXY
+from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds.gateways import CONTOUR_CONFIGURATION, CONTOUR_DEPLOYMENT, HTTP_PROXY
 from iocaudit.core.rate_limit.gateway import Gateway, Problems, Way
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, positive, shown
@@ -21,6 +23,8 @@ from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _Identity = tuple[str, str]
+_CONFIGURATIONS: dict[Kind, tuple[str, ...]] = {CONTOUR_CONFIGURATION: (), CONTOUR_DEPLOYMENT: ("runtimeSettings",)}
+"""Where a configuration stands: by itself, or in what the provisioner makes one of."""
 
 
 def _limits(policy: object) -> bool:
@@ -37,16 +41,17 @@ def _global(policy: object) -> bool:
 
 
 def _default(world: World, near: Resource) -> Limit:
-    """The rate limit service's default of a ContourConfiguration."""
+    """The rate limit service's default, of whichever configuration has one."""
 
     def build() -> bool:
         return any(
-            _global({"global": lookup(one.raw, "spec", "rateLimitService", "defaultGlobalRateLimitPolicy")})
-            for one in world.all(CONTOUR_CONFIGURATION, near=near)
+            _global({"global": lookup(one.raw, "spec", *path, "rateLimitService", "defaultGlobalRateLimitPolicy")})
+            for kind, path in _CONFIGURATIONS.items()
+            for one in world.all(kind, near=near)
         )
 
-    found = world.memo("contour default", (CONTOUR_CONFIGURATION,), build, near=near)
-    return LIMITED if found else absent(world, CONTOUR_CONFIGURATION)
+    kinds = tuple(_CONFIGURATIONS)
+    return LIMITED if world.memo("contour default", kinds, build, near=near) else absent(world, *kinds)
 
 
 def _includers(world: World, near: Resource) -> dict[_Identity, list[Resource]]:
@@ -147,7 +152,7 @@ def _policy_problems(path: str, policy: object, ceiling: float) -> Iterator[Prob
 CONTOUR = Gateway(
     name="Contour",
     wants="rateLimitPolicy on the virtual host or the route of an HTTPProxy",
-    looks_up=(HTTP_PROXY, CONTOUR_CONFIGURATION),
+    looks_up=(HTTP_PROXY, *_CONFIGURATIONS),
     ingress_controllers=("projectcontour.io/ingress-controller",),
     class_names=("contour",),
     images=("projectcontour/contour",),

@@ -132,16 +132,23 @@ def _virtual_service(service: Resource, world: World) -> Iterator[Part]:
 
 def _rule(rule: Rule, world: World) -> Limit:
     parent = rule.parent
-    target = Target(GROUP, "Gateway", parent.namespace, parent.name)
-
-    def build() -> bool:
-        found = attached(ENVOY_FILTER, world, target, rule.route)
-        return any(limits_in(one, GATEWAY_CONTEXTS) for filters in found.values() for one in filters)
-
-    if world.memo(("istio target", target), (ENVOY_FILTER,), build, near=rule.route):
-        return LIMITED
+    class_name = text(lookup(parent.gateway.raw, "spec", "gatewayClassName")) if parent.gateway is not None else ""
+    for target in (
+        Target(GROUP, "Gateway", parent.namespace, parent.name),
+        Target(GROUP, "GatewayClass", ROOT, class_name),  # of the root namespace, for all Gateways of the class
+    ):
+        if _targeted(target, rule.route, world):
+            return LIMITED
     labels = {"gateway.networking.k8s.io/gateway-name": parent.name, "istio.io/gateway-name": parent.name}
     return limit_of_workload(labels, parent.namespace, GATEWAY_CONTEXTS, world, rule.route)
+
+
+def _targeted(target: Target, near: Resource, world: World) -> bool:
+    def build() -> bool:
+        found = attached(ENVOY_FILTER, world, target, near)
+        return any(limits_in(one, GATEWAY_CONTEXTS) for filters in found.values() for one in filters)
+
+    return world.memo(("istio target", target), (ENVOY_FILTER,), build, near=near)
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:

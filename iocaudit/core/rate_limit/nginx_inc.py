@@ -66,15 +66,22 @@ def _policy(entry: Mapping[str, Any], owner: Resource, world: World) -> Resource
 
 
 def _virtual_server(server: Resource, world: World) -> Iterator[Part]:
-    """Policies of a route come before those of the server; a delegated route may have its own in its object."""
+    """A route's policies come before those of the same sort of the server; a delegated route may have its own."""
     whole = _by_policies(mappings(lookup(server.raw, "spec", "policies")), server, world)
     for index, route in enumerate(mappings(lookup(server.raw, "spec", "routes"))):
         path = text(route.get("path"))
-        own = _by_policies(mappings(route.get("policies")), server, world)
-        limit = any_of((own, whole))
+        policies = mappings(route.get("policies"))
+        own = _by_policies(policies, server, world)
+        # A rate limit of the route stands in for the server's, even one that only logs.
+        limit = own if _has_rate(policies, server, world) else any_of((own, whole))
         if not limit.effective and text(route.get("route")):
             limit = any_of((limit, _delegated(text(route.get("route")), server, world)))
         yield Part("spec.routes", f"route {clip(path) or index}", limit, path, f"spec.routes[{index}]")
+
+
+def _has_rate(entries: list[dict[str, Any]], owner: Resource, world: World) -> bool:
+    found = (_policy(entry, owner, world) for entry in entries)
+    return any(policy is not None and "rateLimit" in mapping(policy.raw.get("spec")) for policy in found)
 
 
 def _delegated(reference: str, server: Resource, world: World) -> Limit:

@@ -57,13 +57,12 @@ class Rule(NamedTuple):
         return text(self.raw.get("name"))
 
     def extensions(self) -> Iterator[tuple[str, str, str]]:
-        """Group, kind and name of each ExtensionRef among its filters, those of its backends included."""
-        holders = [self.raw, *mappings(self.raw.get("backendRefs"))]
-        for holder in holders:
-            for entry in mappings(holder.get("filters")):
-                ref = mapping(entry.get("extensionRef"))
-                if entry.get("type") == "ExtensionRef" and ref:
-                    yield text(ref.get("group")), text(ref.get("kind")), text(ref.get("name"))
+        """Group, kind and name of each ExtensionRef that all of its requests meet: its own, or every backend's."""
+        yield from _extensions(self.raw)
+        backends = [list(_extensions(one)) for one in mappings(self.raw.get("backendRefs"))]
+        for reference in backends[0] if backends else ():
+            if all(reference in one for one in backends):
+                yield reference
 
     def services(self) -> list[tuple[str, str]]:
         """Namespace and name of each Service it leads to."""
@@ -72,6 +71,13 @@ class Rule(NamedTuple):
             for ref in mappings(self.raw.get("backendRefs"))
             if text(ref.get("kind")) in ("", "Service") and not text(ref.get("group"))
         ]
+
+
+def _extensions(holder: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for entry in mappings(holder.get("filters")):
+        ref = mapping(entry.get("extensionRef"))
+        if entry.get("type") == "ExtensionRef" and ref:
+            yield text(ref.get("group")), text(ref.get("kind")), text(ref.get("name"))
 
 
 def parents_of(route: Resource, world: World) -> list[Parent]:

@@ -23,6 +23,7 @@ from iocaudit.core.rate_limit.backends import services
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import listed, made, on_every_rule
 from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.traefik_entry_points import middlewares_before
 from iocaudit.core.rate_limit.traefik_middlewares import (
     KINDS,
     ROUTER,
@@ -38,10 +39,11 @@ from iocaudit.core.rate_limit.values import number, per_second, positive, second
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of, unknown
 from iocaudit.core.repair import Edit
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.shape import lookup, mapping, mappings, strings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
+_ENTRY_POINTS = "traefik.ingress.kubernetes.io/router.entrypoints"
 _SERVICE = "traefik.ingress.kubernetes.io/service.middlewares"
 
 
@@ -68,8 +70,14 @@ def _service(service: Resource | None, world: World) -> Limit:
     return _by_tokens(service.annotations.get(_SERVICE), service, world)
 
 
+def _before(names: Iterable[str], owner: Resource, world: World) -> Limit:
+    """The limit of the entry points that a route enters by."""
+    return all_of(_by_tokens(value, owner, world) for value in middlewares_before(names, owner, world))
+
+
 def _ingress(ingress: Resource, world: World) -> Limit:
-    router = _by_tokens(ingress.annotations.get(ROUTER), ingress, world)
+    entered = _before(tokens_of(ingress.annotations.get(_ENTRY_POINTS)), ingress, world)
+    router = any_of((_by_tokens(ingress.annotations.get(ROUTER), ingress, world), entered))
     if router.effective:
         return router
     return any_of((router, all_of(_service(service, world) for service in services(ingress, world))))
@@ -79,15 +87,17 @@ def _rule(rule: Rule, world: World) -> Limit:
     entries = [
         {"name": name} for group, kind, name in rule.extensions() if (group, kind) == ("traefik.io", "Middleware")
     ]
-    return _by_entries(entries, rule.route, world)
+    return any_of((_by_entries(entries, rule.route, world), _before((), rule.route, world)))
 
 
 def _routes(resource: Resource, world: World) -> Iterator[Part]:
+    entered = _before(strings(lookup(resource.raw, "spec", "entryPoints")), resource, world)
     for index, route in enumerate(mappings(lookup(resource.raw, "spec", "routes"))):
         match = text(route.get("match"))
         behind = mappings(route.get("services"))
         limit = any_of(
             (
+                entered,
                 _by_entries(mappings(route.get("middlewares")), resource, world),
                 all_of(_route_service(service, resource, world) for service in behind),
             )
@@ -210,6 +220,7 @@ TRAEFIK = Gateway(
     ingress_controllers=("traefik.io/ingress-controller",),
     class_names=("traefik",),
     images=IMAGES,
+    globally=lambda service, world: _before((), service, world),
     pods=({"app.kubernetes.io/name": "traefik"}, {"app": "traefik"}),
     gateway_controllers=("traefik.io/gateway-controller",),
     ingress=_ingress,

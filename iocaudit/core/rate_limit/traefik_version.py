@@ -11,6 +11,7 @@ import re
 
 from iocaudit.core.kinds import DAEMON_SET, DEPLOYMENT
 from iocaudit.core.kinds.gateways import TRAEFIK_INGRESS_ROUTE, TRAEFIK_MIDDLEWARE
+from iocaudit.core.pod import Container
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 
@@ -45,10 +46,16 @@ def _versions(world: World, near: Resource) -> dict[str, str]:
         for workload in world.all(kind, near=near):
             for pod in workload.pods:
                 for container in pod.containers:
-                    # Few images are Traefik's: most are told without taking the reference apart.
-                    if "traefik" not in container.image_text or (image := container.image) is None:
+                    if not runs_traefik(container) or (image := container.image) is None:
                         continue
-                    tag = _TAG.fullmatch(image.tag) if image.repository.rpartition("/")[2] in _NAMES else None
-                    if tag is not None:
+                    if (tag := _TAG.fullmatch(image.tag)) is not None:
                         found.setdefault(tag[1], f"{kind.name} {workload.name}")
     return found
+
+
+def runs_traefik(container: Container) -> bool:
+    """Whether its image is Traefik's."""
+    # Few are: most are told without taking the reference apart.
+    if "traefik" not in container.image_text or (image := container.image) is None:
+        return False
+    return image.repository.rpartition("/")[2] in _NAMES

@@ -548,7 +548,9 @@ def test_incomplete_kinds_never_give_a_hit_where_they_could_hold_the_limit(text:
 
 INEFFECTIVE = [
     ("{nginx.ingress.kubernetes.io/limit-rps: '0'}", "limit-rps"),
-    ("{nginx.ingress.kubernetes.io/limit-rps: 'many'}", "no number"),
+    ("{nginx.ingress.kubernetes.io/limit-rps: 'many'}", "no whole number"),
+    ("{nginx.ingress.kubernetes.io/limit-rps: '0.5'}", "no whole number"),
+    ("{haproxy.com/rate-limit-requests: '0'}", "limits nothing"),
     ("{nginx.ingress.kubernetes.io/limit-rpm: '6000000'}", "more than 10000"),
     ("{haproxy.org/rate-limit-requests: '0'}", "limits nothing"),
     ("{haproxy-ingress.github.io/limit-rps: '999999'}", "more than 10000"),
