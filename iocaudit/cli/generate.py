@@ -22,6 +22,7 @@ from iocaudit.sources.fixes import fix
 from iocaudit.sources.reading import Scan, name_of
 from iocaudit.sources.repairing import Rescan
 
+_Key = tuple[str | None, int, str, str]
 _HEADER = """\
 # Made by iocaudit scan --generate. Before applying it: a NetworkPolicy here denies everything but DNS, so allow what
 # has to reach the workloads and what they have to reach; the rates are a start, measure your own.
@@ -42,7 +43,7 @@ class _Outcome(NamedTuple):
 
     made: list[Json]
     wanted: list[Wanted]
-    left: set[tuple[str | None, int, str, str]]
+    left: set[_Key]
 
 
 def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
@@ -54,14 +55,16 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
     """
     given = _given(paths)
     scan = rescan(given)
-    reasons: dict[tuple[str | None, int, str, str], str] = {}
-    outcome = _answered(rescan, scan, given, "generated.yaml" if target == "-" else target, reasons)
+    reported = {_key(found) for found in scan.report.found}
+    missing = [one for one in scan.missing if _key(one.found) in reported]  # a baseline takes some away
+    reasons: dict[_Key, str] = {}
+    outcome = _answered(rescan, missing, reported, given, "generated.yaml" if target == "-" else target, reasons)
     changes = [line for one in outcome.wanted for line in _changes(one)]
     changes = list(dict.fromkeys(changes))
     if outcome.made:
         said = _CHANGES + "".join(f"#   {line}\n" for line in changes) if changes else ""
         _write(target, _HEADER + said + _text(outcome.made))
-    for one in scan.missing:
+    for one in missing:
         if (key := _key(one.found)) in outcome.left:
             reason = one.reason or reasons.get(key) or _AFTER
             click.echo(visible(f"not generated: {_where(one)}: {reason}"), err=True)
@@ -69,7 +72,7 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
         click.echo(visible(f"note: {note}"), err=True)
     for line in changes:
         click.echo(f"change: {line}", err=True)
-    gone = sum(_key(one.found) not in outcome.left for one in scan.missing)
+    gone = sum(_key(one.found) not in outcome.left for one in missing)
     also = f", which take the {len(changes)} changes above" if changes else ""
     click.echo(f"generated: {len(outcome.made)} documents for {gone} findings{also}", err=True)
     return scan
@@ -87,13 +90,14 @@ def _given(paths: tuple[str, ...]) -> dict[str, bytes]:
 
 def _answered(
     rescan: Rescan,
-    scan: Scan,
+    missing: list[Wanted],
+    reported: set[_Key],
     given: Mapping[str, bytes],
     name: str,
-    reasons: dict[tuple[str | None, int, str, str], str],
+    reasons: dict[_Key, str],
 ) -> _Outcome:
     """Scan with what is made until each of the documents makes its hit go away; those that don't are left out."""
-    wanted = [one for one in scan.missing if not one.reason]
+    wanted = [one for one in missing if not one.reason]
     while wanted:
         made = documents(wanted)
         texts = _changed(wanted, given, reasons)
@@ -103,12 +107,10 @@ def _answered(
         if len(answered) == len(wanted):
             return _Outcome(made, wanted, left)
         wanted = answered
-    return _Outcome([], [], {_key(found) for found in scan.report.found})
+    return _Outcome([], [], reported)
 
 
-def _changed(
-    wanted: list[Wanted], given: Mapping[str, bytes], reasons: dict[tuple[str | None, int, str, str], str]
-) -> dict[str, bytes]:
+def _changed(wanted: list[Wanted], given: Mapping[str, bytes], reasons: dict[_Key, str]) -> dict[str, bytes]:
     """The bytes of the files as they are once their objects say what the new documents take."""
     by_file: dict[str, list[Found]] = {}
     for one in wanted:
@@ -144,7 +146,7 @@ def _text(made: list[Json]) -> str:
     return "\n---\n".join(["", *(block(document).rstrip("\n") for document in made)]).lstrip("\n") + "\n"
 
 
-def _key(found: Found) -> tuple[str | None, int, str, str]:
+def _key(found: Found) -> _Key:
     return (found.origin.file, found.origin.document, found.origin.item, found.fingerprint)
 
 

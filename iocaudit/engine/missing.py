@@ -7,22 +7,21 @@ to reach the workload; a rate is a guess that has to be measured.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from iocaudit.core.kinds import NETWORK_POLICY
 from iocaudit.core.network.model import EGRESS, INGRESS
+from iocaudit.core.rate_limit.gateway import Made
 from iocaudit.core.repair import Edit
 from iocaudit.core.report import Found
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mapping
+from iocaudit.core.shape import Json
 from iocaudit.core.world import World
-from iocaudit.engine.missing_limits import limit_for
+from iocaudit.engine.missing_labels import lasting_labels
+from iocaudit.engine.missing_limits import limit_between, limit_for
 
+_LIMITS = {"no-rate-limit": limit_for, "no-workload-rate-limit": limit_between}
 _DIRECTIONS = {"no-ingress-policy": INGRESS, "no-egress-policy": EGRESS}
-_OF_REVISIONS = frozenset(
-    {"pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name"}
-)
-"""Labels that controllers give and that do not last."""
 _DNS = {
     "to": [
         {
@@ -70,9 +69,8 @@ def wanted(found: Found, resource: Resource, world: World) -> Wanted | None:
         return Wanted(found, Isolation(name, name, "", (), found.hit.evidence, _taken(name, resource, world)))
     if found.check in _DIRECTIONS:
         return Wanted(found, _isolation(found, resource, world))
-    if found.check == "no-rate-limit":
-        return _rate_limit(found, resource, world)
-    return None
+    make = _LIMITS.get(found.check)
+    return _limited(found, make(found, resource, world)) if make is not None else None
 
 
 def _taken(namespace: str, near: Resource, world: World) -> frozenset[str]:
@@ -82,21 +80,13 @@ def _taken(namespace: str, near: Resource, world: World) -> frozenset[str]:
 def _isolation(found: Found, resource: Resource, world: World) -> Isolation:
     home = world.namespace_of(resource) or world.default_namespace
     pod = next((one for one in resource.pods if f"{one.metadata_path}.labels" == found.hit.path), None)
-    labels = _strings(mapping(lookup(resource.raw, "spec", "selector", "matchLabels")))
-    carried = _strings(pod.labels) if pod is not None else {}
-    if not labels or not labels.items() <= carried.items():
-        labels = {key: value for key, value in carried.items() if key not in _OF_REVISIONS}
+    labels = lasting_labels(resource, pod)
     workload = resource.name.strip("-.") or resource.kind_name.lower()
     pairs = tuple(sorted(labels.items()))
     return Isolation(resource.namespace, home, workload, pairs, _DIRECTIONS[found.check], _taken(home, resource, world))
 
 
-def _strings(labels: Any) -> dict[str, str]:
-    return {key: value for key, value in labels.items() if isinstance(value, str)}
-
-
-def _rate_limit(found: Found, resource: Resource, world: World) -> Wanted:
-    limit = limit_for(found, resource, world)
+def _limited(found: Found, limit: Made | str) -> Wanted:
     if isinstance(limit, str):
         return Wanted(found, reason=limit)
     return Wanted(found, objects=limit.objects, edits=limit.edits, note=limit.note)

@@ -1,18 +1,24 @@
-"""What limits a route that has no rate limit, made on request by what the gateway in use knows."""
+"""What limits a route or workload without a rate limit, made on request by what the gateway or mesh knows."""
 
 from __future__ import annotations
 
 from iocaudit.core.kinds import SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KUADRANT_RATE_LIMIT
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.rate_limit import cilium, istio, linkerd
+from iocaudit.core.rate_limit.cilium import CILIUM
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Way
 from iocaudit.core.rate_limit.istio import ISTIO
 from iocaudit.core.rate_limit.kuadrant import KUADRANT
+from iocaudit.core.rate_limit.linkerd import LINKERD
 from iocaudit.core.rate_limit.parents import Parent, parents_of
 from iocaudit.core.rate_limit.registry import GATEWAYS
 from iocaudit.core.report import Found
 from iocaudit.core.resource import Resource
+from iocaudit.core.shape import lookup, mapping
 from iocaudit.core.world import World
+from iocaudit.engine.missing_labels import lasting_labels
 
 
 def limit_for(found: Found, resource: Resource, world: World) -> Made | str:
@@ -47,3 +53,23 @@ def _serving(found: Found, resource: Resource, world: World) -> tuple[list[Gatew
         return [one for one in GATEWAYS if controller in one.gateway_controllers], parent
     own = [one for one in GATEWAYS if resource.kind in one.routes]
     return own or [one for one in GATEWAYS if one.name in found.hit.evidence.split("|")], None
+
+
+def limit_between(found: Found, resource: Resource, world: World) -> Made | str:
+    """What makes a hit of no-workload-rate-limit go away, or why nothing can be made."""
+    pod = next((one for one in resource.pods if one.path == found.hit.path), None)
+    if pod is None:
+        return "its pods are not known"
+    if found.hit.evidence == LINKERD.name:
+        return linkerd.limiting(pod.labels, resource, world)
+    if found.hit.evidence == CILIUM.name:
+        home = world.namespace_of(resource) or ""
+        names = [one.name for one in world.of(SERVICE, home, near=resource) if _leads_to(one, pod)]
+        return Made(cilium.limiting(home, names, resource, world))
+    labels = lasting_labels(resource, pod)
+    return istio.limiting(labels, resource, world) if labels else "its pods bear no labels to be selected by"
+
+
+def _leads_to(service: Resource, pod: PodSpec) -> bool:
+    selector = mapping(lookup(service.raw, "spec", "selector"))
+    return bool(selector) and all(pod.labels.get(name) == value for name, value in selector.items())

@@ -207,7 +207,8 @@ def _limiting(way: Way, world: World) -> Made | str:
 
 def _limiting_all(service: Resource, world: World) -> Made:
     spec = {"plugins": [{"name": _STARTER["name"], "enable": True, **_CONFIG}]}
-    return Made((made(APISIX_GLOBAL_RULE, service, world, {"spec": spec}, name="all"),))
+    rule = made(APISIX_GLOBAL_RULE, service, world, {"spec": spec}, name="all")
+    return Made((rule,), note="an ApisixGlobalRule without ingressClassName is read where APISIX is the default class")
 
 
 APISIX = Gateway(

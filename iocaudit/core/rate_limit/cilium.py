@@ -79,13 +79,18 @@ def _limiting(way: Way, world: World) -> Made | str:
         return "it leads to no Service, which is what a CiliumEnvoyConfig limits"
     if any(namespace != home for namespace, _ in wanted):
         return "it leads to a Service of another namespace, which only a CiliumEnvoyConfig there can limit"
-    return Made(tuple(_config(home, name, route, world) for _, name in wanted), note=_NOTE)
+    return Made(limiting(home, [name for _, name in wanted], route, world), note=_NOTE)
 
 
 _NOTE = (
     "a CiliumEnvoyConfig sees what is sent to the Service's own address; some releases send what comes in by an Ingress"
     " or a Gateway past it, straight to the pods: measure"
 )
+
+
+def limiting(namespace: str, services: Iterable[str], near: Resource, world: World) -> tuple[Json, ...]:
+    """A configuration for each Service of a namespace."""
+    return tuple(_config(namespace, service, near, world) for service in services)
 
 
 def _config(namespace: str, service: str, route: Resource, world: World) -> Json:

@@ -205,6 +205,12 @@ _MANAGER = {"listener": {"filterChain": {"filter": {"name": "envoy.filters.netwo
 _SHARED = "all routes of that gateway share this limit, in each of its pods"
 
 
+def limiting(labels: Mapping[str, Any], workload: Resource, world: World) -> Made:
+    """An EnvoyFilter on the inbound side of the pods with these labels."""
+    body = envoy_filter(labels, {"context": "SIDECAR_INBOUND", **_MANAGER})
+    return Made((made(ENVOY_FILTER, workload, world, body),), note="a limit of a sidecar holds for each pod by itself")
+
+
 def _of_service(service: Resource, world: World) -> Limit:
     selector = mapping(lookup(service.raw, "spec", "selector"))
     limit = limit_of_workload(selector, world.namespace_of(service) or "", GATEWAY_CONTEXTS, world, service)

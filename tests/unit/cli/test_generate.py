@@ -13,6 +13,7 @@ from iocaudit.core.json_patch import apply, patch_of
 from iocaudit.core.repair import Repair
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sources.scan import ScanOptions, scan_files
+from tests.unit.checks import test_workload_rate_limits as mesh
 from tests.unit.cli.running import run
 from tests.unit.core.rate_limit import test_gateways as gateways
 from tests.unit.core.rate_limit import test_traefik as traefik
@@ -257,6 +258,67 @@ def test_a_name_in_use_by_another_limit_is_left_to_it() -> None:
     (made,), errors = _generated(together(traefik.route("[]"), taken), "no-rate-limit")
     assert made["metadata"]["name"] == "limit-web-2"
     assert 'add {"name": "limit-web-2"} to spec.routes[0].middlewares' in errors
+
+
+SERVERLESS = mesh.namespace(annotations="{linkerd.io/inject: enabled}")
+SERVER = mesh.LINKERD.partition("---")[0]
+OTHER = gateways.cilium("stat_prefix: x", "[{name: other, namespace: shop}]")
+BETWEEN = [
+    ("istio", together(mesh.ISTIO, mesh.SERVICE_YAML, mesh.workload()), "EnvoyFilter"),
+    ("linkerd", together(SERVERLESS, mesh.SERVICE_YAML, mesh.workload(), SERVER), "HTTPLocalRateLimitPolicy"),
+    ("cilium", together(mesh.namespace(), mesh.SERVICE_YAML, mesh.workload(), OTHER), "CiliumEnvoyConfig"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), [case[1:] for case in BETWEEN], ids=[case[0] for case in BETWEEN])
+def test_a_workload_of_a_mesh_gets_its_limit(text: str, kind: str) -> None:
+    made, errors = _generated(text, "no-workload-rate-limit")
+    assert [one["kind"] for one in made] == [kind]
+    assert "1 documents for 1 findings" in errors
+    checks = CATALOGUE.select({"no-workload-rate-limit", "ineffective-rate-limit"})
+    given = {"a.yaml": text.encode(), "b.yaml": yaml.safe_dump_all(made).encode()}
+    found = scan_files([], checks, ScanOptions(profile="strict"), texts=given).report.found
+    assert not [
+        one for one in found if one.check == "no-workload-rate-limit" or one.subject.name == made[0]["metadata"]["name"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (together(SERVERLESS, mesh.SERVICE_YAML, mesh.workload()), "no Server of Linkerd selects it yet"),
+        (
+            together(
+                mesh.ISTIO,
+                mesh.SERVICE_YAML.replace("app: web", "pod-template-hash: x"),
+                mesh.workload("{pod-template-hash: x}"),
+            ),
+            "its pods bear no labels to be selected by",
+        ),
+    ],
+)
+def test_a_workload_that_cannot_be_limited_is_told_why(text: str, reason: str) -> None:
+    made, errors = _generated(text, "no-workload-rate-limit")
+    assert made == []
+    assert reason in errors
+
+
+def test_every_route_of_an_object_is_answered_by_one_limit() -> None:
+    route = traefik.route("[]") + "  - {match: Host(`b.example`), kind: Rule, services: [{name: web, port: 80}]}\n"
+    made, errors = _generated(route, "no-rate-limit")
+    assert [one["kind"] for one in made] == ["Middleware"]
+    assert "1 documents for 2 findings, which take the 2 changes above" in errors
+
+
+def test_what_the_baseline_knows_is_not_answered(tmp_path: Path) -> None:
+    file, known = tmp_path / "web.yaml", tmp_path / "known.json"
+    file.write_text(traefik.route("[]"))
+    selected = ("--check", "no-rate-limit")
+    assert run("scan", str(file), *selected, "--write-baseline", str(known))[0] == 0
+    code, out, errors = run("scan", str(file), *selected, "--baseline", str(known), "--generate", "-")
+    assert code == 0
+    assert out == ""
+    assert "generated: 0 documents for 0 findings" in errors
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
