@@ -1,8 +1,8 @@
 """Which Traefik the world shows: version 3 does not read the group traefik.containo.us, version 2 does.
 
-Source: Traefik, migration from 2 to 3; a release names its version in the image's tag. Version 2.10 and later read both
-groups, so that an object or a definition of traefik.io alone is no proof of version 3: it is taken for one where no
-image says otherwise.
+Source: Traefik, migration from 2 to 3; a release names its version in the image's tag; the project's chart installs
+version 3 from 28 on. Version 2.10 and later read both groups, so that an object or a definition of traefik.io alone is
+no proof of version 3: it is taken for one where no workload says otherwise.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import re
 
 from iocaudit.core.kinds import DAEMON_SET, DEPLOYMENT
 from iocaudit.core.kinds.gateways import TRAEFIK_INGRESS_ROUTE, TRAEFIK_MIDDLEWARE
-from iocaudit.core.pod import Container
+from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.resource import Resource
+from iocaudit.core.shape import text
 from iocaudit.core.world import World
 
 _OBJECTS = (TRAEFIK_MIDDLEWARE, TRAEFIK_INGRESS_ROUTE)
 WORKLOADS = (DEPLOYMENT, DAEMON_SET)
-"""What Traefik runs as. Their images are known of files alone."""
+"""What Traefik runs as."""
 IMAGES = ("library/traefik", "traefik/traefik", "mirrored-library-traefik")
 _NAMES = frozenset(image.rpartition("/")[2] for image in IMAGES)
+_CHART = re.compile(r"traefik-([1-9][0-9]{1,2})\.")
+_FIRST_CHART_OF_3 = 28
 _TAG = re.compile(r"v?([23])(?:[.-].*)?")
 
 
@@ -29,7 +32,7 @@ def shows_traefik_3(world: World, near: Resource) -> str:
 
 
 def _shown(world: World, near: Resource) -> str:
-    versions = world.memo("traefik images", WORKLOADS, lambda: _versions(world, near), near=near)
+    versions = world.memo("traefik versions", WORKLOADS, lambda: _versions(world, near), near=near)
     if "3" in versions:
         return f"{versions['3']} runs it"
     if "2" in versions:
@@ -45,12 +48,21 @@ def _versions(world: World, near: Resource) -> dict[str, str]:
     for kind in WORKLOADS:
         for workload in world.all(kind, near=near):
             for pod in workload.pods:
-                for container in pod.containers:
-                    if not runs_traefik(container) or (image := container.image) is None:
-                        continue
-                    if (tag := _TAG.fullmatch(image.tag)) is not None:
-                        found.setdefault(tag[1], f"{kind.name} {workload.name}")
+                version = _by_image(pod) if pod.containers else _by_chart(pod)
+                if version:
+                    found.setdefault(version, f"{kind.name} {workload.name}")
     return found
+
+
+def _by_image(pod: PodSpec) -> str:
+    tags = (_TAG.fullmatch(one.image.tag) for one in pod.containers if one.image is not None and runs_traefik(one))
+    return next((tag[1] for tag in tags if tag is not None), "")
+
+
+def _by_chart(pod: PodSpec) -> str:
+    """By what its chart says of itself: a cluster's world holds the labels of pods and not their images."""
+    chart = _CHART.match(text(pod.labels.get("helm.sh/chart")))
+    return "" if chart is None else "3" if int(chart[1]) >= _FIRST_CHART_OF_3 else "2"
 
 
 def runs_traefik(container: Container) -> bool:

@@ -10,10 +10,13 @@ import yaml
 
 from iocaudit.core.kinds import INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateways import LEGACY_TRAEFIK_MIDDLEWARE, TRAEFIK_MIDDLEWARE
+from iocaudit.core.outline import outline
+from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.reading import Reader, Scan
 from iocaudit.sources.scan import ScanOptions, scan_files
-from tests.unit.checks.auditing import audited, messages
+from tests.unit.checks.auditing import audited, messages, resources, world_of
 
 CLASS = """
 apiVersion: networking.k8s.io/v1
@@ -334,3 +337,20 @@ def test_a_dangling_reference_of_a_legacy_route_is_said_whatever_the_version() -
     for more in ("", DEFINITION):
         (said,) = ineffective({"a.yaml": together(route("[{name: gone}]", group=LEGACY), more)})
         assert "names Middleware shop/gone, which is not there" in said
+
+
+@pytest.mark.parametrize(
+    ("chart", "count"),
+    [("traefik-27.0.201_up27.0.2", 0), ("traefik-34.2.1_up34.2.0", 1), ("traefik-28.0.0", 1), ("traefik", 1)],
+)
+def test_a_cluster_tells_the_version_by_the_chart(chart: str, count: int) -> None:
+    """Its world holds labels of workloads, not their images; that traefik.io is installed alone proves nothing."""
+    world = world_of(resources(MISSION))
+    (deployment,) = resources(
+        running("traefik:v2.11").replace("labels: {app", f"labels: {{helm.sh/chart: {chart}, app")
+    )
+    world.put(outline(deployment))
+    world.install({"traefik.io"})
+    catalogue = builtin_catalogue().select({"ineffective-rate-limit"})
+    auditor = Auditor(catalogue, PolicySet(catalogue), world)
+    assert sum(len(auditor.audit(one).found) for one in world.all(LEGACY_TRAEFIK_MIDDLEWARE)) == count
