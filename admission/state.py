@@ -209,4 +209,7 @@ def loop_sink(state: State, loop: asyncio.AbstractEventLoop, loaded: Loaded) -> 
     def remove(resource: Resource) -> None:
         hand_over(partial(state.remove, resource))
 
-    return Sink(replace, put, remove, incomplete)
+    def install(groups: frozenset[str]) -> None:
+        hand_over(partial(state.world.install, groups))
+
+    return Sink(replace, put, remove, incomplete, install)

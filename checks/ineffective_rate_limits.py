@@ -6,6 +6,7 @@ from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rate_limit.attachment import TARGETS
 from iocaudit.core.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
+from iocaudit.core.rate_limit.traefik_version import WORKLOADS
 from iocaudit.core.rate_limit.values import number
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -26,6 +27,7 @@ _CEILING = Parameter(
     group="network",
     looks_at=LIMITS,
     uses=(*LOOKED_UP, *TARGETS),
+    in_files=WORKLOADS,
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
     parameters=(_CEILING,),
 )

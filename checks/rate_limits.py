@@ -4,13 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import INGRESS, INGRESS_CLASS
+from iocaudit.core.kinds import CONFIG_MAP, INGRESS, INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.paths import key
 from iocaudit.core.rate_limit import parents
 from iocaudit.core.rate_limit.classes import serving
+from iocaudit.core.rate_limit.front_doors import controllers_behind, routes_elsewhere
 from iocaudit.core.rate_limit.gateway import Gateway
 from iocaudit.core.rate_limit.registry import FILTERS, GATEWAYS, LOOKED_UP, ROUTES
+from iocaudit.core.rate_limit.traefik_version import WORKLOADS
 from iocaudit.core.rate_limit.verdict import Limit, any_of, unknown
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
@@ -24,8 +26,9 @@ from iocaudit.core.world import World
     severity=Severity.MEDIUM,
     iocs=(IoC.INBOUND_TRAFFIC, IoC.HTTP_ERRORS),
     group="network",
-    looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES),
-    uses=(INGRESS_CLASS, *parents.LOOKED_UP, *LOOKED_UP),
+    looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES, SERVICE),
+    uses=(INGRESS_CLASS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES, *parents.LOOKED_UP, *LOOKED_UP),
+    in_files=(*WORKLOADS, CONFIG_MAP),
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
 )
 def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
@@ -36,6 +39,10 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     a chain of middlewares, or for everything. The controller is the one that the IngressClass or GatewayClass
     names. Where only a class's name is known and it is the default of several controllers, a limit by any of
     them counts; where the controller is not known at all, that is said.
+
+    A LoadBalancer Service of a known controller (told by the images or the labels of the pods it selects) is such a
+    way in where nothing limits all that the controller serves and the world holds no route of it. Where it holds
+    routes, each of them is judged by itself, and the Service is left alone: one finding for one weakness.
 
     Bad:
 
@@ -64,6 +71,8 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """
     if resource.kind is INGRESS:
         yield from _ingress(resource, world)
+    elif resource.kind is SERVICE:
+        yield from _front_door(resource, world)
     elif resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
         for parent in parents.parents_of(resource, world):
             yield from _entered_by(parent, resource, world)
@@ -91,6 +100,27 @@ def _ingress(resource: Resource, world: World) -> Iterator[Hit | Skip]:
         )
 
 
+def _front_door(service: Resource, world: World) -> Iterator[Hit | Skip]:
+    gateways = controllers_behind(service, world, GATEWAYS)
+    if not gateways:
+        return
+    limit = any_of(judge(service, world) for gateway in gateways if (judge := gateway.globally) is not None)
+    if limit.effective:
+        return
+    routes = routes_elsewhere(service, world, gateways, GATEWAYS)
+    if routes.effective:
+        return
+    if unknown_here := limit.unknown or routes.unknown:
+        yield Skip(f"whether what it lets in has a rate limit can't be told: {unknown_here}")
+        return
+    names = [gateway.name for gateway in gateways]
+    wanted = "; ".join(f"{gateway.name} wants {gateway.wants}" for gateway in gateways)
+    said = (
+        f"leads to {' or '.join(names)}, with no limit for all that comes in and no route here to carry one: {wanted}"
+    )
+    yield Hit("spec.selector", said, "|".join(names))
+
+
 def _annotated(gateways: Sequence[Gateway]) -> Repair | None:
     """Annotations that limit, whichever of the controllers serves it; None where one of them wants something else."""
     if not all(gateway.annotations for gateway in gateways):
@@ -110,13 +140,14 @@ def _wanted(gateways: Sequence[Gateway], said: str) -> str:
 
 def _own_route(gateway: Gateway, resource: Resource, world: World) -> Iterator[Hit | Skip]:
     assert resource.kind is not None
-    for path, label, limit, evidence, at in gateway.routes[resource.kind](resource, world):
+    for path, label, limit, evidence, at, repair in gateway.routes[resource.kind](resource, world):
         what = f"{label} has" if label else "has"
         whose = label or "it"
         if limit.unknown:
             yield Skip(f"whether {whose} has a rate limit can't be told: {limit.unknown}")
         elif not limit.effective:
-            yield Hit(path, f"{what} no rate limit: {gateway.name} wants {gateway.wants}", evidence, at=at)
+            said = f"{what} no rate limit: {gateway.name} wants {gateway.wants}"
+            yield Hit(path, said, evidence, at=at, repair=repair)
 
 
 def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterator[Hit | Skip]:

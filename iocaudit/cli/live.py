@@ -45,6 +45,7 @@ def scan_cluster(
     scan.report.skipped += [Skipped(None, None, reason) for reason in judgement.unread]
     served = discover(client)
     world = World(default_namespace=options.namespace)
+    world.install(served.groups)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
         _load(client, kind, world, served)
     audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, suggest=bool(options.suggest))

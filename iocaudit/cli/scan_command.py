@@ -151,7 +151,7 @@ def command(
     elif target:
         from iocaudit.cli.generate import generated  # late
 
-        scan = generated(rescan, target)
+        scan = generated(rescan, paths, target)
     else:
         scan = rescan()
     report = scan.report

@@ -23,6 +23,11 @@ class Served:
     versions: dict[tuple[str, str], frozenset[str]]
     unknown: frozenset[str] = frozenset()
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The API groups of which something is served."""
+        return frozenset(group for group, _ in self.versions)
+
     def absent(self, kind: Kind) -> bool:
         """Whether the kind is surely not served in any version, so that there are no objects of it."""
         return kind.group not in self.unknown and (kind.group, kind.plural) not in self.versions

@@ -35,6 +35,8 @@ class Sink:
     put: Callable[[Resource], None]
     remove: Callable[[Resource], None]
     incomplete: Callable[[Kind, str], None]
+    install: Callable[[frozenset[str]], None]
+    """Told now and again of the API groups that are installed."""
 
 
 class Watches:
@@ -85,6 +87,7 @@ class Watches:
         """Ask what is served, and watch what is. Raises as ``discover`` does."""
         served = discover(self._client)
         self._asked = time.monotonic()
+        self._sink.install(served.groups)
         for kind in self.kinds:
             running = self._watched.get(kind)
             if running is not None and not running.ended:

@@ -28,6 +28,7 @@ class LiveWorld:
     def discover(self) -> None:
         """Ask the server what it serves."""
         self.served = discover(self._client)
+        self.world.install(self.served.groups)
 
     def load(self, forbidden: set[Kind], between: Callable[[], None]) -> dict[Kind, bytes]:
         """List all kinds; the digest of the versions of each.
@@ -36,7 +37,7 @@ class LiveWorld:
         """
         epochs: dict[Kind, bytes] = {}
         for kind in self.kinds:
-            digest = hashlib.sha256()
+            digest = hashlib.sha256(b"" if self.served.absent(kind) else b"served\n")
             found: dict[str, Resource] = {}
             try:
                 for raw in self.each(kind):

@@ -17,7 +17,7 @@ from iocaudit.core.kinds.gateways import (
     TRAEFIK_INGRESS_ROUTE,
     TRAEFIK_MIDDLEWARE,
 )
-from iocaudit.core.rate_limit import traefik
+from iocaudit.core.rate_limit import traefik_middlewares
 from iocaudit.core.rate_limit.verdict import absent
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import mapping, mappings, text
@@ -76,7 +76,7 @@ def of_ingress(ingress: Resource, world: World) -> str | None:
         return ""
     return _first(
         [
-            _middlewares([{"name": name} for name in traefik.router_middlewares(ingress)], ingress, world),
+            _middlewares([{"name": name} for name in traefik_middlewares.router_middlewares(ingress)], ingress, world),
             _kong(ingress, world),
         ]
     )
@@ -104,7 +104,7 @@ def _middlewares(entries: Iterable[Mapping[str, Any]], owner: Resource, world: W
     waiting = [(entry, owner) for entry in entries]
     while waiting:
         entry, holder = waiting.pop()
-        found, why = traefik.middlewares_meant(entry, holder, world)
+        found, why = traefik_middlewares.middlewares_meant(entry, holder, world)
         doubt = doubt or why or None
         for one in found:
             key = (one.group, world.namespace_of(one) or "", one.name)

@@ -6,7 +6,7 @@ Oracle, IBM, Alibaba, Tencent, DigitalOcean, Scaleway, Yandex and Hetzner.
 
 from collections.abc import Iterable
 
-from iocaudit.core.network.model import covers_every_address, read_networks
+from iocaudit.core.network.addresses import covers_every_address, read_networks
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, strings, text
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from iocaudit.core.guard import WebhookClient
-from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
 from iocaudit.core.resource import Origin, Resource
 
 T = TypeVar("T")
@@ -59,6 +59,7 @@ class World:
         """How our webhooks are called where that was tried in vain, and why: their certificate is not verified."""
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
         self._incomplete: dict[Kind, str] = {}
+        self._installed: frozenset[str] = frozenset()
         self._revision = 0
         self._versions: dict[Kind, int] = {}
         self._homes: dict[tuple[Kind, str | None], int] = {}
@@ -115,6 +116,15 @@ class World:
         self._incomplete[kind] = reason
         self._changed_everywhere(kind)
 
+    def install(self, groups: Iterable[str]) -> None:
+        """Take these as the API groups that are installed, be there objects of their kinds or not."""
+        changed = self._installed.symmetric_difference(groups)
+        if changed:
+            self._installed = self._installed ^ changed
+            for kind in KINDS.values():
+                if kind.group in changed:
+                    self._changed_everywhere(kind)
+
     @staticmethod
     def _home(kind: Kind, namespace: str | None, name: str) -> str | None:
         """The namespace a change concerns: a Namespace is at home in itself."""
@@ -142,6 +152,11 @@ class World:
     def incomplete(self, kind: Kind) -> str | None:
         """Why the kind may hold more than is known here; None where it is complete."""
         return self._incomplete.get(kind)
+
+    @property
+    def installed(self) -> frozenset[str]:
+        """The API groups that are known to be installed; of files those of which they hold a definition."""
+        return self._installed
 
     def namespace_of(self, resource: Resource) -> str | None:
         """The namespace an object counts as being in; None for cluster scope."""

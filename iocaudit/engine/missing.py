@@ -7,23 +7,21 @@ to reach the workload; a rate is a guess that has to be measured.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from iocaudit.core.kinds import NETWORK_POLICY
-from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.network.model import EGRESS, INGRESS
-from iocaudit.core.rate_limit.parents import parents_of
-from iocaudit.core.rate_limit.registry import GATEWAYS
+from iocaudit.core.rate_limit.gateway import Made
+from iocaudit.core.repair import Edit
 from iocaudit.core.report import Found
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mapping
+from iocaudit.core.shape import Json
 from iocaudit.core.world import World
+from iocaudit.engine.missing_labels import lasting_labels
+from iocaudit.engine.missing_limits import limit_between, limit_for
 
+_LIMITS = {"no-rate-limit": limit_for, "no-workload-rate-limit": limit_between}
 _DIRECTIONS = {"no-ingress-policy": INGRESS, "no-egress-policy": EGRESS}
-_OF_REVISIONS = frozenset(
-    {"pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name"}
-)
-"""Labels that controllers give and that do not last."""
 _DNS = {
     "to": [
         {
@@ -51,11 +49,16 @@ class Isolation(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What a hit misses: an isolation, or whole objects. ``reason`` says why there is nothing to make."""
+    """What a hit misses: an isolation, or whole objects, which may take ``edits`` of the hit's own object to hold.
+
+    ``reason`` says why there is nothing to make, ``note`` what to know of what is made.
+    """
 
     found: Found
     isolation: Isolation | None = None
     objects: tuple[Json, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    note: str = ""
     reason: str = ""
 
 
@@ -66,9 +69,8 @@ def wanted(found: Found, resource: Resource, world: World) -> Wanted | None:
         return Wanted(found, Isolation(name, name, "", (), found.hit.evidence, _taken(name, resource, world)))
     if found.check in _DIRECTIONS:
         return Wanted(found, _isolation(found, resource, world))
-    if found.check == "no-rate-limit":
-        return _rate_limit(found, resource, world)
-    return None
+    make = _LIMITS.get(found.check)
+    return _limited(found, make(found, resource, world)) if make is not None else None
 
 
 def _taken(namespace: str, near: Resource, world: World) -> frozenset[str]:
@@ -78,32 +80,16 @@ def _taken(namespace: str, near: Resource, world: World) -> frozenset[str]:
 def _isolation(found: Found, resource: Resource, world: World) -> Isolation:
     home = world.namespace_of(resource) or world.default_namespace
     pod = next((one for one in resource.pods if f"{one.metadata_path}.labels" == found.hit.path), None)
-    labels = _strings(mapping(lookup(resource.raw, "spec", "selector", "matchLabels")))
-    carried = _strings(pod.labels) if pod is not None else {}
-    if not labels or not labels.items() <= carried.items():
-        labels = {key: value for key, value in carried.items() if key not in _OF_REVISIONS}
+    labels = lasting_labels(resource, pod)
     workload = resource.name.strip("-.") or resource.kind_name.lower()
     pairs = tuple(sorted(labels.items()))
     return Isolation(resource.namespace, home, workload, pairs, _DIRECTIONS[found.check], _taken(home, resource, world))
 
 
-def _strings(labels: Any) -> dict[str, str]:
-    return {key: value for key, value in labels.items() if isinstance(value, str)}
-
-
-def _rate_limit(found: Found, resource: Resource, world: World) -> Wanted:
-    """A limit that is an object of its own, where the controller in use knows such a thing."""
-    if found.hit.repair is not None:
-        return Wanted(found, reason="--fix --unsafe-fixes sets the annotation")
-    if resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
-        gate = found.hit.evidence.partition("|")[0]
-        controllers = {one.controller for one in parents_of(resource, world) if f"{one.namespace}/{one.name}" == gate}
-        gateways = [one for one in GATEWAYS if controllers & set(one.gateway_controllers)]
-    else:
-        gateways = [one for one in GATEWAYS if one.name in found.hit.evidence.split("|")]
-    if len(gateways) == 1 and (make := gateways[0].limiting) is not None:
-        return Wanted(found, objects=(make(resource),))
-    return Wanted(found, reason="its controller has no limit that is an object of its own, or is not known")
+def _limited(found: Found, limit: Made | str) -> Wanted:
+    if isinstance(limit, str):
+        return Wanted(found, reason=limit)
+    return Wanted(found, objects=limit.objects, edits=limit.edits, note=limit.note)
 
 
 def documents(wanted: Iterable[Wanted]) -> list[Json]:
@@ -122,8 +108,17 @@ def documents(wanted: Iterable[Wanted]) -> list[Json]:
         used.add((home, name))
         made.append(_policy(name, group))
     for one_wanted in wanted:
-        made += [one for one in one_wanted.objects if one not in made]
+        made += [_distinct(one, made) for one in one_wanted.objects if one not in made]
     return made
+
+
+def _distinct(one: Json, made: list[Json]) -> Json:
+    """The object, under a further name where another has its own; what an edit refers to is the same wherever it is."""
+    name, number = one["metadata"]["name"], 2
+    while any(one["kind"] == other["kind"] and one["metadata"] == other["metadata"] for other in made):
+        one = {**one, "metadata": {**one["metadata"], "name": f"{name}-{number}"}}
+        number += 1
+    return one
 
 
 def _free(name: str, home: str, isolation: Isolation, used: set[tuple[str, str]]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, read_json
 from iocaudit.sources.yaml_builder import AliasBudget, Built, YamlError, build
-from iocaudit.sources.yaml_text import sniff, split
+from iocaudit.sources.yaml_text import DEFINITION, defined_group, sniff, split
 
 
 class Document(NamedTuple):
@@ -46,10 +46,14 @@ class Unreadable(NamedTuple):
 
 
 class OtherKind(NamedTuple):
-    """A Kubernetes document of a kind that was not wanted, and was not parsed."""
+    """A Kubernetes document of a kind that was not wanted, and was not parsed.
+
+    ``installs`` is the API group of a CustomResourceDefinition.
+    """
 
     api_version: str
     kind: str
+    installs: str = ""
 
 
 class NotKubernetes(NamedTuple):
@@ -193,7 +197,7 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
         if certain is not None and _always_parsed(*certain):
             certain = None
         if certain is not None and not wanted(*certain):
-            yield OtherKind(*certain)
+            yield OtherKind(*certain, defined_group(chunk) if certain[1] == DEFINITION else "")
             index += 1
             continue
         if not ascii_only and (bad := _NO_UTF8.search(chunk)):

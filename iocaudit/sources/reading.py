@@ -16,6 +16,7 @@ from zlib import crc32
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
 from iocaudit.core.report import Report, Skipped
 from iocaudit.core.resource import Origin, Resource
+from iocaudit.core.shape import lookup, text
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.sources.documents import (
@@ -35,6 +36,7 @@ from iocaudit.sources.files import read_bytes, size_of
 from iocaudit.sources.json_text import MOST_BROKEN
 from iocaudit.sources.subjects import Subject, subjects
 from iocaudit.sources.yaml_builder import AliasBudget
+from iocaudit.sources.yaml_text import DEFINITION
 
 if TYPE_CHECKING:
     from iocaudit.engine.missing import Wanted
@@ -139,10 +141,12 @@ class Reader:
         state = {name: value for name, value in vars(self).items() if name not in ("world", "cache", "_kept")}
         kept = [kind.key for kind in self._kept]
         order = [(resource.raw, resource.origin) for resource in self._order]
-        return {**state, "_kept": kept, "_order": order, "_namespace": self.world.default_namespace}
+        world = {"_namespace": self.world.default_namespace, "_installed": self.world.installed}
+        return {**state, **world, "_kept": kept, "_order": order}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.world = World(default_namespace=state.pop("_namespace"))
+        self.world.install(state.pop("_installed"))
         self.cache = TextCache()
         vars(self).update(state)
         self._kept = frozenset(KINDS[key] for key in state["_kept"])
@@ -172,6 +176,7 @@ class Reader:
         """The same for bytes that were read already."""
         waiting = Waiting(name, lines=lines)
         size = 0
+        installed: set[str] = set()
         for outcome in read_documents(data, waiting.file, self._wanted, may_wait=self._may_wait, cache=self.cache):
             if isinstance(outcome, Later):
                 waiting.entries.append(outcome)
@@ -185,10 +190,16 @@ class Reader:
                     if self.keeps(subject.resource):
                         self.world.add(subject.resource)
                         self._order.append(subject.resource)
+                    elif subject.resource.kind_name == DEFINITION:
+                        installed.add(text(lookup(subject.resource.raw, "spec", "group")))
                     else:
                         size += _PARSED * len(outcome.text)
             else:
+                if isinstance(outcome, OtherKind) and outcome.installs:
+                    installed.add(outcome.installs)
                 waiting.note(outcome, scan)
+        if not installed <= self.world.installed:
+            self.world.install(self.world.installed | installed)
         if size > self._left and may_read_again and size_of(name) is not None:
             waiting.again = crc32(data)
             waiting.entries = [entry for entry in waiting.entries if not self._may_go(entry)]

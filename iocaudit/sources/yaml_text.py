@@ -18,6 +18,10 @@ _END = r"[ \t]*(?:[ \t]#[^\r\n]*)?(?=\r?\n[^ \t\r\n]|\r?\n?\Z)"  # and no line t
 _KIND = re.compile(r"kind[ \t]*:[ \t]+([A-Za-z][A-Za-z0-9]*)" + _END)
 _API_VERSION = re.compile(r"apiVersion[ \t]*:[ \t]+([\"']?)([A-Za-z0-9./-]+)\1" + _END)
 
+DEFINITION = "CustomResourceDefinition"
+_SPEC = re.compile(rf"\nspec[ \t]*:[ \t]*(?:#[^\n]*)?\r?\n{_BLANK}(?=([ ]+))")
+_GROUP = re.compile(r"[ \t]+([\"']?)([a-z0-9.-]+)\1" + r"[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
+
 
 def split(text: str) -> Iterator[tuple[str, int]]:
     """The text of each document with the line it starts on; parts of nothing but comments are left out.
@@ -71,3 +75,15 @@ def _only(document: str, key: str, line: re.Pattern[str]) -> re.Match[str] | Non
     if at_start == (later >= 0) or document.find("\n" + key, later + 1 if later >= 0 else 0) >= 0:
         return None
     return line.match(document, 0 if at_start else later + 1)
+
+
+def defined_group(definition: str) -> str:
+    """The API group that a CustomResourceDefinition in block style defines; empty where only parsing it can tell."""
+    start = definition.find("\nspec")
+    spec = _SPEC.match(definition, start) if start >= 0 else None
+    if spec is None:
+        return ""
+    line = "\n" + spec[1] + "group:"
+    at = definition.find(line, spec.end() - 1)
+    found = _GROUP.match(definition, at + len(line)) if at >= 0 else None
+    return found[2] if found is not None else ""

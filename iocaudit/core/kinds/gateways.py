@@ -17,6 +17,7 @@ KONG_CLUSTER_PLUGIN = Kind(
 
 HTTP_PROXY = Kind("projectcontour.io", "v1", "HTTPProxy", "httpproxies")
 CONTOUR_CONFIGURATION = Kind("projectcontour.io", "v1alpha1", "ContourConfiguration", "contourconfigurations")
+CONTOUR_DEPLOYMENT = Kind("projectcontour.io", "v1alpha1", "ContourDeployment", "contourdeployments")
 
 ISTIO_GATEWAY = Kind("networking.istio.io", "v1beta1", "Gateway", "gateways")
 ISTIO_VIRTUAL_SERVICE = Kind("networking.istio.io", "v1beta1", "VirtualService", "virtualservices")
@@ -33,6 +34,7 @@ NGINX_VIRTUAL_SERVER_ROUTE = Kind("k8s.nginx.org", "v1", "VirtualServerRoute", "
 APISIX_ROUTE = Kind("apisix.apache.org", "v2", "ApisixRoute", "apisixroutes")
 APISIX_PLUGIN_CONFIG = Kind("apisix.apache.org", "v2", "ApisixPluginConfig", "apisixpluginconfigs")
 APISIX_GLOBAL_RULE = Kind("apisix.apache.org", "v2", "ApisixGlobalRule", "apisixglobalrules")
+APISIX_GATEWAY_PROXY = Kind("apisix.apache.org", "v1alpha1", "GatewayProxy", "gatewayproxies")
 APISIX_GATEWAY_PLUGIN_CONFIG = Kind("apisix.apache.org", "v1alpha1", "PluginConfig", "pluginconfigs")
 
 CILIUM_ENVOY_CONFIG = Kind("cilium.io", "v2", "CiliumEnvoyConfig", "ciliumenvoyconfigs")

@@ -1,11 +1,11 @@
-"""Limits that stand in annotations of an Ingress: numbers above zero, each of requests in some time."""
+"""Limits that stand in annotations of an Ingress: whole numbers above zero, each of requests in some time."""
 
 import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from iocaudit.core import paths
-from iocaudit.core.rate_limit.values import number, per_second, positive, shown
+from iocaudit.core.rate_limit.values import number, per_second, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import text
@@ -21,7 +21,15 @@ class Annotation(NamedTuple):
 def annotation_limits(resource: Resource, annotations: Iterable[Annotation]) -> Limit:
     """Whether any of them has a number above zero."""
     values = resource.annotations
-    return LIMITED if any(positive(values.get(one.name)) for one in annotations) else OPEN
+    return LIMITED if any(whole(values.get(one.name)) for one in annotations) else OPEN
+
+
+def whole(value: object) -> int | None:
+    """A whole number as controllers read one from an annotation; None for anything else, which they leave out."""
+    found = number(value)
+    if found is None or (isinstance(value, str) and not value.strip().isdecimal()) or not found.is_integer():
+        return None
+    return int(found)
 
 
 def annotation_problems(resource: Resource, annotations: Iterable[Annotation], ceiling: float) -> Iterator[Problem]:
@@ -32,9 +40,9 @@ def annotation_problems(resource: Resource, annotations: Iterable[Annotation], c
             continue
         value = values[name]
         path = "metadata.annotations" + paths.key(name)
-        found = number(value)
+        found = whole(value)
         if found is None:
-            yield Problem(path, f"is {shown(value)}, which is no number, so that nothing is limited", name)
+            yield Problem(path, f"is {shown(value)}, which is no whole number, so that nothing is limited", name)
         elif found <= 0:
             yield Problem(path, f"is {shown(value)}, which limits nothing", name)
         elif seconds is not None and found / seconds > ceiling:

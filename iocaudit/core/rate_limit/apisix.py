@@ -1,7 +1,7 @@
 """APISIX: plugins of a route, of a plugin configuration it names, or of everything.
 
 Source: APISIX ingress controller, API of apisix.apache.org/v2 (ApisixRoute, ApisixPluginConfig, ApisixGlobalRule)
-and v1alpha1 (PluginConfig, for the Gateway API), schemas of the plugins limit-req, limit-count and limit-conn.
+and v1alpha1 (PluginConfig and GatewayProxy), schemas of the plugins limit-req, limit-count and limit-conn.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ from typing import Any
 
 from iocaudit.core import paths
 from iocaudit.core.hit import Skip
-from iocaudit.core.kinds import INGRESS, Kind
+from iocaudit.core.kinds import INGRESS, INGRESS_CLASS, Kind
 from iocaudit.core.kinds.gateways import (
     APISIX_GATEWAY_PLUGIN_CONFIG,
+    APISIX_GATEWAY_PROXY,
     APISIX_GLOBAL_RULE,
     APISIX_PLUGIN_CONFIG,
     APISIX_ROUTE,
 )
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.backends import class_of
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made, on_every_rule
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import number, per_second, positive
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, any_of, unknown
+from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.shape import Json, lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _CONFIG_NAME = "k8s.apisix.apache.org/plugin-config-name"
+_CONFIG = {"config": {"count": 20, "time_window": 1, "key": "remote_addr", "rejected_code": 429}}
+_STARTER = {"name": "limit-count", **_CONFIG}
 _NUMBERS = {"limit-req": "rate", "limit-count": "count", "limit-conn": "conn"}
 _FILTER = APISIX_GATEWAY_PLUGIN_CONFIG.key
 
@@ -38,9 +44,9 @@ def _limit_of(plugins: object) -> Limit:
 
 def _plugin(plugin: dict[str, Any]) -> Limit:
     field = _NUMBERS.get(text(plugin.get("name")))
-    if field is None or plugin.get("enable") is False:
-        return OPEN
     config = mapping(plugin.get("config"))
+    if field is None or plugin.get("enable") is False or lookup(config, "_meta", "disable") is True:
+        return OPEN
     if positive(config.get(field)):
         return LIMITED
     return unknown(f"the configuration of plugin {plugin['name']} is in a Secret") if plugin.get("secretRef") else OPEN
@@ -54,6 +60,17 @@ def _global(world: World, near: Resource) -> Limit:
 
     found = world.memo("apisix global rules", (APISIX_GLOBAL_RULE,), build, near=near)
     return found if found.effective or found.unknown else absent(world, APISIX_GLOBAL_RULE)
+
+
+def _proxy(reference: object, group: str, namespace: str | None, near: Resource, world: World) -> Limit:
+    """The plugins that a GatewayProxy enables for all that comes in through what refers to it."""
+    if (lookup(reference, group), lookup(reference, "kind")) != (APISIX_GATEWAY_PROXY.group, "GatewayProxy"):
+        return OPEN
+    home = text(lookup(reference, "namespace")) or namespace
+    found = world.get(APISIX_GATEWAY_PROXY, home, text(lookup(reference, "name")), near=near)
+    if found is None:
+        return absent(world, APISIX_GATEWAY_PROXY)
+    return _limit_of([one for one in mappings(lookup(found.raw, "spec", "plugins")) if one.get("enabled") is True])
 
 
 def _named(kind: Kind, namespace: str | None, name: str, owner: Resource, world: World) -> Limit:
@@ -78,14 +95,26 @@ def _routes(resource: Resource, world: World) -> Iterator[Part]:
                 _global(world, resource),
             )
         )
-        name = text(route.get("name"))
-        yield Part("spec.http" + paths.key(name), f"route {clip(name) or index}", limit, name, f"spec.http[{index}]")
+        name, at = text(route.get("name")), f"spec.http[{index}]"
+        label = f"route {clip(name) or index}"
+        yield Part("spec.http" + paths.key(name), label, limit, name, at, _repair(at, route))
+
+
+def _repair(at: str, route: dict[str, Any]) -> Repair | None:
+    """A plugin that limits; None where one of that name is there already and does not."""
+    plugins = mappings(route.get("plugins"))
+    if any(plugin.get("name") == _STARTER["name"] for plugin in plugins):
+        return None
+    return Repair((Edit("include", f"{at}.plugins", {"name": _STARTER["name"], "enable": True, **_CONFIG}),))
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
     name = text(ingress.annotations.get(_CONFIG_NAME))
     own = _named(APISIX_PLUGIN_CONFIG, world.namespace_of(ingress), name, ingress, world)
-    return any_of((own, _global(world, ingress)))
+    found = world.get(INGRESS_CLASS, None, class_of(ingress), near=ingress)
+    parameters = lookup(found.raw, "spec", "parameters") if found is not None else None
+    proxy = _proxy(parameters, "apiGroup", world.namespace_of(ingress), ingress, world)
+    return any_of((own, proxy, _global(world, ingress)))
 
 
 def _rule(rule: Rule, world: World) -> Limit:
@@ -94,7 +123,10 @@ def _rule(rule: Rule, world: World) -> Limit:
         for group, kind, name in rule.extensions()
         if (group, kind) == _FILTER
     )
-    return any_of((*own, _global(world, rule.route)))
+    gateway = rule.parent.gateway
+    parameters = lookup(gateway.raw, "spec", "infrastructure", "parametersRef") if gateway is not None else None
+    proxy = _proxy(parameters, "group", rule.parent.namespace, rule.route, world)
+    return any_of((*own, proxy, _global(world, rule.route)))
 
 
 # -- limits that do nothing -------------------------------------------------------------------------------
@@ -110,6 +142,8 @@ def _plugin_problems(path: str, plugins: object, ceiling: float) -> Iterator[Pro
         config = mapping(plugin.get("config"))
         if plugin.get("enable") is False:
             yield Problem(f"{place}.enable", "is false", "false")
+        elif lookup(config, "_meta", "disable") is True:
+            yield Problem(f"{place}.config._meta.disable", "is true", "true")
         elif _plugin(plugin).unknown:
             yield Skip(_plugin(plugin).unknown)
         elif not positive(config.get(field)):
@@ -153,14 +187,44 @@ def _dangling(path: str, namespace: str | None, name: str, owner: Resource, worl
         yield Problem(path, f"names ApisixPluginConfig {namespace}/{clip(name)}, which is not there", name)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    route = way.route
+    if route.kind is APISIX_ROUTE:
+        return f"enable plugin {_STARTER['name']} of the route, or give it a number above 0"
+    if route.kind is not INGRESS:
+        config = made(APISIX_GATEWAY_PLUGIN_CONFIG, route, world, {"spec": {"plugins": [_STARTER]}})
+        kind, name = APISIX_GATEWAY_PLUGIN_CONFIG, config["metadata"]["name"]
+        reference = {"group": kind.group, "kind": kind.name, "name": name}
+        return Made((config,), on_every_rule(way, {"type": "ExtensionRef", "extensionRef": reference}))
+    if named := text(route.annotations.get(_CONFIG_NAME)):
+        return f"add plugin {_STARTER['name']} to ApisixPluginConfig {clip(named)}, which it names"
+    spec: Json = {"plugins": [{"name": _STARTER["name"], "enable": True, **_CONFIG}]}
+    if class_name := text(lookup(route.raw, "spec", "ingressClassName")):
+        spec["ingressClassName"] = class_name
+    config = made(APISIX_PLUGIN_CONFIG, route, world, {"spec": spec})
+    annotation = "metadata.annotations" + paths.key(_CONFIG_NAME)
+    return Made((config,), (Edit("set", annotation, config["metadata"]["name"]),))
+
+
+def _limiting_all(service: Resource, world: World) -> Made:
+    spec = {"plugins": [{"name": _STARTER["name"], "enable": True, **_CONFIG}]}
+    rule = made(APISIX_GLOBAL_RULE, service, world, {"spec": spec}, name="all")
+    return Made((rule,), note="an ApisixGlobalRule without ingressClassName is read where APISIX is the default class")
+
+
 APISIX = Gateway(
     name="APISIX",
     wants="plugin limit-req, limit-count or limit-conn on the route, in its ApisixPluginConfig or an ApisixGlobalRule",
-    looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG),
+    looks_up=(APISIX_PLUGIN_CONFIG, APISIX_GLOBAL_RULE, APISIX_GATEWAY_PLUGIN_CONFIG, APISIX_GATEWAY_PROXY),
     ingress_controllers=("apisix.apache.org/apisix-ingress-controller",),
     class_names=("apisix",),
     filters=(_FILTER,),
+    images=("apache/apisix",),
+    pods=({"app.kubernetes.io/name": "apisix"},),
+    globally=lambda service, world: _global(world, service),
+    limiting_all=_limiting_all,
     gateway_controllers=("apisix.apache.org/apisix-ingress-controller",),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     routes={APISIX_ROUTE: _routes},

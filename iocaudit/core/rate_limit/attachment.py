@@ -1,8 +1,7 @@
 """Policy attachment: which policies of a kind target an object, looked up in an index made once.
 
-Source: GEP-713 (policy attachment): ``targetRef``, ``targetRefs``, and Envoy Gateway's ``targetSelectors``; a
-policy targets objects of its own namespace. A selector of Envoy Gateway 1.9 may reach into other namespaces, where a
-ReferenceGrant of theirs allows that.
+Source: GEP-713 (policy attachment): ``targetRef`` and ``targetRefs`` mean objects of the policy's own namespace. Envoy
+Gateway's ``targetSelectors`` may mean those of other namespaces, where a ReferenceGrant there lets them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 from iocaudit.core import paths
 from iocaudit.core.hit import Skip
-from iocaudit.core.kinds import SERVICE, Kind
+from iocaudit.core.kinds import NAMESPACE, SERVICE, Kind
 from iocaudit.core.kinds.gateway_api import (
     EXPERIMENTAL_LISTENER_SET,
     GATEWAY,
@@ -21,12 +20,13 @@ from iocaudit.core.kinds.gateway_api import (
     GRPC_ROUTE,
     HTTP_ROUTE,
     LISTENER_SET,
+    REFERENCE_GRANT,
 )
 from iocaudit.core.kinds.gateways import LINKERD_SERVER
 from iocaudit.core.label_selector import selects
-from iocaudit.core.rate_limit.verdict import Problem, absent
+from iocaudit.core.rate_limit.verdict import OPEN, Problem, absent
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mapping, mappings, text
+from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
@@ -45,6 +45,10 @@ _TARGETS: dict[tuple[str, str], Kind] = {
 TARGETS: tuple[Kind, ...] = tuple(_TARGETS.values())
 """The kinds that a policy may target and that we can look up."""
 
+ACROSS_NAMESPACES = (NAMESPACE, REFERENCE_GRANT)
+"""What decides whether a policy may select an object of another namespace."""
+
+_NAME_LABEL = "kubernetes.io/metadata.name"
 _Place = tuple[str, str, str]
 _Selecting = list[tuple[Resource, dict[str, Any]]]
 _NOTHING: Mapping[str, Sequence[Resource]] = {}
@@ -66,7 +70,8 @@ class _Index:
     named: dict[Target, dict[str, list[Resource]]] = field(default_factory=dict)
     labelled: dict[tuple[_Place, str, str], _Selecting] = field(default_factory=dict)
     selecting: dict[_Place, _Selecting] = field(default_factory=dict)
-    across: dict[tuple[str, str], _Selecting] = field(default_factory=dict)
+    reaching: dict[tuple[str, str], _Selecting] = field(default_factory=dict)
+    """By group and kind, those that may select in other namespaces too."""
 
 
 def attached(policies: Kind, world: World, target: Target, near: Resource) -> Mapping[str, Sequence[Resource]]:
@@ -80,25 +85,64 @@ def attached(policies: Kind, world: World, target: Target, near: Resource) -> Ma
 def oldest_selecting(policies: Kind, world: World, target: Resource, near: Resource) -> Resource | None:
     """The oldest policy that selects an object by its labels."""
     index = _index(policies, world, near)
-    if not (index.labelled or index.selecting):
+    if not (index.labelled or index.selecting or index.reaching):
         return None
-    kind = target.kind_name
-    place = (world.namespace_of(target) or "", target.group, kind)
+    place = (world.namespace_of(target) or "", target.group, target.kind_name)
     labels = target.labels
     lists = [index.selecting.get(place, [])]
     lists += [
         index.labelled.get((place, label, value), []) for label, value in labels.items() if isinstance(value, str)
     ]
-    firsts = (next((policy for policy, selector in one if selects(selector, labels)), None) for one in lists)
+    firsts = [next((policy for policy, selector in one if selects(selector, labels)), None) for one in lists]
+    firsts.append(
+        next(
+            (
+                policy
+                for policy, selector in index.reaching.get(place[1:], ())
+                if selects(selector, labels) and _reaches(policy, selector, target, world)
+            ),
+            None,
+        )
+    )
     return min((policy for policy in firsts if policy is not None), key=age, default=None)
 
 
-def selecting_across(policies: Kind, world: World, target: Resource, near: Resource) -> Iterator[Resource]:
-    """The policies of other namespaces that select an object by its labels, if its namespace grants that."""
-    home = world.namespace_of(target)
-    for policy, selector in _index(policies, world, near).across.get((target.group, target.kind_name), ()):
-        if world.namespace_of(policy) != home and selects(selector, target.labels):
-            yield policy
+def unread(policies: Kind, world: World, near: Resource) -> tuple[Kind, ...]:
+    """The kinds that have to be known whole for the absence of a policy to mean something."""
+    return (policies, *ACROSS_NAMESPACES) if _index(policies, world, near).reaching else (policies,)
+
+
+def _reaches(policy: Resource, selector: dict[str, Any], target: Resource, world: World) -> bool:
+    """Whether a selector of a policy holds for the namespace of an object, which lets it where it is another one."""
+    home, where = world.namespace_of(policy) or "", world.namespace_of(target) or ""
+    namespaces = mapping(selector.get("namespaces"))
+    match text(namespaces.get("from")):
+        case "All":
+            pass
+        case "Selector":
+            found = world.get(NAMESPACE, None, where, near=policy)
+            labels = {_NAME_LABEL: where, **(found.labels if found is not None else {})}
+            # Unlike elsewhere, a selector that is absent matches nothing.
+            if namespaces.get("selector") is None or not selects(namespaces["selector"], labels):
+                return False
+        case _:
+            return home == where
+    return home == where or any(
+        _grants(grant, policy, home, target) for grant in world.of(REFERENCE_GRANT, where, near=policy)
+    )
+
+
+def _grants(grant: Resource, policy: Resource, home: str, target: Resource) -> bool:
+    """Whether a ReferenceGrant of an object's namespace lets policies of another one refer to it."""
+    return any(
+        (text(one.get("group")), text(one.get("kind")), text(one.get("namespace")))
+        == (policy.group, policy.kind_name, home)
+        for one in mappings(lookup(grant.raw, "spec", "from"))
+    ) and any(
+        (text(one.get("group")), text(one.get("kind"))) == (target.group, target.kind_name)
+        and text(one.get("name")) in ("", target.name)
+        for one in mappings(lookup(grant.raw, "spec", "to"))
+    )
 
 
 def _index(policies: Kind, world: World, near: Resource) -> _Index:
@@ -114,8 +158,9 @@ def _build(policies: Kind, world: World, near: Resource) -> _Index:
             index.named.setdefault(key, {}).setdefault(text(ref.get("sectionName")), []).append(policy)
         for selector in mappings(lookup(policy.raw, "spec", "targetSelectors")):
             place = (namespace, text(selector.get("group")) or GROUP, text(selector.get("kind")))
-            if text(lookup(selector, "namespaces", "from")) in ("All", "Selector"):
-                index.across.setdefault(place[1:], []).append((policy, selector))
+            if text(lookup(selector, "namespaces", "from")) not in ("", "Same"):
+                index.reaching.setdefault(place[1:], []).append((policy, selector))
+                continue
             # One of its labels is enough to find it by; selects() then looks at all of them.
             for label, value in mapping(selector.get("matchLabels")).items():
                 if isinstance(value, str):
@@ -137,45 +182,54 @@ def age(policy: Resource) -> tuple[str, str, str]:
     return (text(policy.metadata.get("creationTimestamp")), policy.namespace or "", policy.name)
 
 
-def dangling(policy: Resource, world: World) -> Iterator[Problem | Skip]:
-    """The targets that are not there. A target of a kind that is not known here is left alone."""
+def dangling(policy: Resource, world: World, *, numbered: bool = False) -> Iterator[Problem | Skip]:
+    """The targets that are not there. A target of a kind that is not known here is left alone.
+
+    ``numbered``: a rule of a route may also be meant by its place (``rule-1``).
+    """
     namespace = world.namespace_of(policy) or ""
     for ref in targets(policy):
         kind = _TARGETS.get((text(ref.get("group")), text(ref.get("kind"))))
-        name = text(ref.get("name"))
-        if kind is None or world.get(kind, namespace, name, near=policy) is not None:
+        name, section = text(ref.get("name")), text(ref.get("sectionName"))
+        found = world.get(kind, namespace, name, near=policy) if kind is not None else None
+        if kind is None or (found is not None and section in ("", *_sections(found, numbered=numbered))):
             continue
-        lacking = absent(world, kind)
+        lacking = absent(world, kind) if found is None else OPEN
         label = f"{kind.name} {namespace}/{clip(name)}"
         if lacking.unknown:
             yield Skip(f"whether {label} is there can't be told: {lacking.unknown}")
+            continue
+        field = "targetRef" if isinstance(lookup(policy.raw, "spec", "targetRef"), dict) else "targetRefs"
+        path = f"spec.{field}" + paths.key(name)
+        if found is None:
+            yield Problem(path, f"names {label}, which is not there", f"{kind.name}/{name}")
         else:
-            field = "targetRef" if isinstance(lookup(policy.raw, "spec", "targetRef"), dict) else "targetRefs"
-            yield Problem(
-                f"spec.{field}" + paths.key(name), f"names {label}, which is not there", f"{kind.name}/{name}"
-            )
+            said = f"names section {clip(section)} of {label}, which has none of that name"
+            yield Problem(path, said, f"{kind.name}/{name}/{section}")
     for index, selector in enumerate(mappings(lookup(policy.raw, "spec", "targetSelectors"))):
         group = text(selector.get("group")) or GROUP
         kind = _TARGETS.get((group, text(selector.get("kind"))))
-        if kind is None or lookup(selector, "namespaces") is not None:
+        if kind is None:
             continue
-        if any(selects(selector, one.labels) for one in world.of(kind, namespace, near=policy)):
+        wide = text(lookup(selector, "namespaces", "from")) not in ("", "Same")
+        among = world.all(kind, near=policy) if wide else world.of(kind, namespace, near=policy)
+        if any(selects(selector, one.labels) and (not wide or _reaches(policy, selector, one, world)) for one in among):
             continue
-        lacking = absent(world, kind)
+        lacking = absent(world, kind, *(ACROSS_NAMESPACES if wide else ()))
         if lacking.unknown:
             yield Skip(f"whether its selector matches any {kind.name} can't be told: {lacking.unknown}")
         else:
-            said = f"matches no {kind.name} of namespace {namespace}"
+            where = (
+                f"that a ReferenceGrant lets namespace {namespace} refer to" if wide else f"of namespace {namespace}"
+            )
+            said = f"matches no {kind.name} {where}"
             yield Problem("spec.targetSelectors", said, str(index), at=f"spec.targetSelectors[{index}]")
 
 
-def attachment(kind: Kind, route: Resource, spec: Json) -> Json:
-    """A policy of a kind that targets a route."""
-    metadata = {"name": f"limit-{route.name}", **({"namespace": route.namespace} if route.namespace else {})}
-    target = {"group": route.group, "kind": route.kind_name, "name": route.name}
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.name,
-        "metadata": metadata,
-        "spec": {"targetRefs": [target], **spec},
-    }
+def _sections(target: Resource, *, numbered: bool) -> list[str]:
+    """The names of its listeners or rules; those of a Service are its ports."""
+    spec = mapping(target.raw.get("spec"))
+    found = [text(one.get("name")) for field in ("listeners", "ports") for one in mappings(spec.get(field))]
+    for position, rule in enumerate(mappings(spec.get("rules")), 1):
+        found += [text(rule.get("name")), *([f"rule-{position}"] if numbered else ())]
+    return found

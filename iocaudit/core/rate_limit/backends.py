@@ -1,4 +1,4 @@
-"""The Services an Ingress leads to."""
+"""What an Ingress is for: its class, and the Services it leads to."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +7,13 @@ from iocaudit.core.kinds import SERVICE
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.world import World
+
+_LEGACY_CLASS = "kubernetes.io/ingress.class"
+
+
+def class_of(ingress: Resource) -> str:
+    """The name of its class: the older annotation wins where it is set, as controllers have it."""
+    return text(ingress.annotations.get(_LEGACY_CLASS)) or text(lookup(ingress.raw, "spec", "ingressClassName"))
 
 
 def service_names(ingress: Resource) -> list[str]:

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 
 from iocaudit.core.kinds.gateways import CILIUM_CLUSTER_ENVOY_CONFIG, CILIUM_ENVOY_CONFIG
 from iocaudit.core.rate_limit.backends import service_names
-from iocaudit.core.rate_limit.envoy_config import has_global_limit, local_limits
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.envoy_config import LOCAL, LOCAL_TYPE, has_global_limit, local_limits, starter
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.istio import filter_problems
-from iocaudit.core.rate_limit.parents import Rule
+from iocaudit.core.rate_limit.making import made
+from iocaudit.core.rate_limit.parents import Rule, rules_of
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, absent, all_of
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mappings, text
+from iocaudit.core.shape import Json, lookup, mappings, text
 from iocaudit.core.world import World
 
 CONFIGS = (CILIUM_ENVOY_CONFIG, CILIUM_CLUSTER_ENVOY_CONFIG)
@@ -63,6 +64,72 @@ def _problems(config: Resource, world: World, ceiling: float) -> Problems:
     yield from filter_problems("spec.resources", "", mappings(lookup(config.raw, "spec", "resources")), ceiling)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    route, home = way.route, world.namespace_of(way.route) or ""
+    if way.parent is None:
+        names = [(home, name) for name in service_names(route)]
+    else:
+        rules = rules_of(route, way.parent, world)
+        names = [
+            name for at, rule in enumerate(rules) if way.at in ("", f"spec.rules[{at}]") for name in rule.services()
+        ]
+    known = limited_services(world, route)
+    wanted = [name for name in dict.fromkeys(names) if name not in known]
+    if not wanted:
+        return "it leads to no Service, which is what a CiliumEnvoyConfig limits"
+    if any(namespace != home for namespace, _ in wanted):
+        return "it leads to a Service of another namespace, which only a CiliumEnvoyConfig there can limit"
+    return Made(limiting(home, [name for _, name in wanted], route, world), note=_NOTE)
+
+
+_NOTE = (
+    "a CiliumEnvoyConfig sees what is sent to the Service's own address; some releases send what comes in by an Ingress"
+    " or a Gateway past it, straight to the pods: measure"
+)
+
+
+def limiting(namespace: str, services: Iterable[str], near: Resource, world: World) -> tuple[Json, ...]:
+    """A configuration for each Service of a namespace."""
+    return tuple(_config(namespace, service, near, world) for service in services)
+
+
+def _config(namespace: str, service: str, route: Resource, world: World) -> Json:
+    """A listener for the traffic to a Service, which limits and passes on."""
+    api = "type.googleapis.com/envoy"
+    filters = f"{api}.extensions.filters"
+    cluster = f"{namespace}/{service}"
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": cluster}}]
+    manager = {
+        "@type": f"{filters}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": service,
+        "rds": {"route_config_name": service},
+        "use_remote_address": True,
+        "skip_xff_append": True,
+        "http_filters": [
+            {"name": LOCAL, "typed_config": {"@type": LOCAL_TYPE, **starter(service)}},
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{filters}.http.router.v3.Router"}},
+        ],
+    }
+    chain = {
+        "filter_chain_match": {"transport_protocol": "raw_buffer"},
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+    }
+    hosts = [{"name": service, "domains": ["*"], "routes": routes}]
+    resources = [
+        {"@type": f"{api}.config.listener.v3.Listener", "name": service, "filter_chains": [chain]},
+        {"@type": f"{api}.config.route.v3.RouteConfiguration", "name": service, "virtual_hosts": hosts},
+        {
+            "@type": f"{api}.config.cluster.v3.Cluster",
+            "name": cluster,
+            "connect_timeout": "5s",
+            "lb_policy": "ROUND_ROBIN",
+            "type": "EDS",
+        },
+    ]
+    spec = {"services": [{"name": service, "namespace": namespace}], "resources": resources}
+    return made(CILIUM_ENVOY_CONFIG, route, world, {"spec": spec}, name=service)
+
+
 CILIUM = Gateway(
     name="Cilium",
     wants="a CiliumEnvoyConfig with local_ratelimit (token bucket, enforced) for each Service of the route",
@@ -70,6 +137,7 @@ CILIUM = Gateway(
     ingress_controllers=("cilium.io/ingress-controller",),
     class_names=("cilium",),
     gateway_controllers=("io.cilium/gateway-controller",),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     limits=dict.fromkeys(CONFIGS, _problems),

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from iocaudit.core.kinds import INGRESS_CLASS
+from iocaudit.core.rate_limit.backends import class_of
 from iocaudit.core.rate_limit.gateway import Gateway
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, text
 from iocaudit.core.world import World
 
-_LEGACY_CLASS = "kubernetes.io/ingress.class"
 _DEFAULT = "ingressclass.kubernetes.io/is-default-class"
 
 
@@ -44,11 +44,6 @@ def serving(ingress: Resource, world: World, gateways: Iterable[Gateway]) -> Ser
         return Serving((), f"class {name} is of no IngressClass known here{_incomplete(world)}")
     candidates = tuple(gateway for gateway in gateways if name in gateway.class_names)
     return Serving(candidates, f"there is no IngressClass {name}")
-
-
-def class_of(ingress: Resource) -> str:
-    """The name of its class: the older annotation wins where it is set, as controllers have it."""
-    return text(ingress.annotations.get(_LEGACY_CLASS)) or text(lookup(ingress.raw, "spec", "ingressClassName"))
 
 
 def _defaults(world: World, near: Resource) -> list[str]:

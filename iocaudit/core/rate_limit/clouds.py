@@ -6,11 +6,11 @@ BackendConfig and GCPBackendPolicy (Google Cloud Armor).
 
 import json
 
-from iocaudit.core.kinds import INGRESS_CLASS, SERVICE
+from iocaudit.core.kinds import INGRESS, INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateways import ALB_CLASS_PARAMS, GKE_BACKEND_CONFIG, GKE_BACKEND_POLICY
 from iocaudit.core.rate_limit.attachment import Target, attached
 from iocaudit.core.rate_limit.backends import services
-from iocaudit.core.rate_limit.gateway import Gateway
+from iocaudit.core.rate_limit.gateway import Gateway, Way
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.verdict import OPEN, Limit, absent, all_of, unknown
 from iocaudit.core.resource import Resource
@@ -20,15 +20,15 @@ from iocaudit.core.world import World
 
 _ALB = "alb.ingress.kubernetes.io/"
 _ALB_FIREWALLS = (f"{_ALB}wafv2-acl-arn", f"{_ALB}wafv2-acl-name", f"{_ALB}waf-acl-id", f"{_ALB}web-acl-id")
+_ALB_GROUP = f"{_ALB}group.name"
 _ALB_PARAMS = ("wafv2AclArn", "wafv2AclName")
 _BACKEND_CONFIG = ("cloud.google.com/backend-config", "beta.cloud.google.com/backend-config")
 
 
 def _alb_ingress(ingress: Resource, world: World) -> Limit:
-    for name in _ALB_FIREWALLS:
-        value = text(ingress.annotations.get(name))
-        if value and value != "none":
-            return _firewall(f"web ACL {value}")
+    group = text(ingress.annotations.get(_ALB_GROUP))
+    if value := _acl(ingress) or (_acls_of_groups(ingress, world).get(group, "") if group else ""):
+        return _firewall(f"web ACL {value}")
     class_name = text(lookup(ingress.raw, "spec", "ingressClassName"))
     found = world.get(INGRESS_CLASS, None, class_name, near=ingress)
     params = text(lookup(found.raw, "spec", "parameters", "name")) if found is not None else ""
@@ -41,6 +41,21 @@ def _alb_ingress(ingress: Resource, world: World) -> Limit:
         if value := text(lookup(configured.raw, "spec", field)):
             return _firewall(f"web ACL {value}")
     return OPEN
+
+
+def _acl(ingress: Resource) -> str:
+    values = (text(ingress.annotations.get(name)) for name in _ALB_FIREWALLS)
+    return next((value for value in values if value and value != "none"), "")
+
+
+def _acls_of_groups(near: Resource, world: World) -> dict[str, str]:
+    """The web ACL of each group of Ingresses: they share a load balancer, so that one of them is enough to name it."""
+
+    def build() -> dict[str, str]:
+        members = ((text(one.annotations.get(_ALB_GROUP)), _acl(one)) for one in world.all(INGRESS, near=near))
+        return {group: acl for group, acl in members if group and acl}
+
+    return world.memo("alb groups", (INGRESS,), build, near=near)
 
 
 def _firewall(what: str) -> Limit:
@@ -98,12 +113,23 @@ def _gke_target(namespace: str, name: str, rule: Rule, world: World) -> Limit:
     return _firewall(f"Cloud Armor policy {policy}") if policy else absent(world, GKE_BACKEND_POLICY)
 
 
+def _web_acl(way: Way, world: World) -> str:
+    return f"its limit is a rate-based rule of a web ACL, made in AWS: name that ACL in {_ALB_FIREWALLS[0]}"
+
+
+def _armor(way: Way, world: World) -> str:
+    return "its limit is a throttle rule of a Cloud Armor policy, made in Google Cloud: name that policy in a " + (
+        "BackendConfig" if way.parent is None else "GCPBackendPolicy"
+    )
+
+
 ALB = Gateway(
     name="AWS Load Balancer Controller",
     wants=f"annotation {_ALB}wafv2-acl-arn with a web ACL that has a rate-based rule",
-    looks_up=(ALB_CLASS_PARAMS,),
+    looks_up=(INGRESS, ALB_CLASS_PARAMS),
     ingress_controllers=("ingress.k8s.aws/alb",),
     class_names=("alb",),
+    limiting=_web_acl,
     ingress=_alb_ingress,
 )
 GKE = Gateway(
@@ -112,6 +138,7 @@ GKE = Gateway(
     looks_up=(SERVICE, GKE_BACKEND_CONFIG, GKE_BACKEND_POLICY),
     class_names=("gce", "gce-internal"),
     gateway_controllers=("networking.gke.io/gateway",),
+    limiting=_armor,
     ingress=_gke_ingress,
     rule=_gke_rule,
 )

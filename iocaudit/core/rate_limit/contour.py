@@ -1,4 +1,5 @@
-"""Contour: rateLimitPolicy of an HTTPProxy's virtual host or routes, or the default of a ContourConfiguration.
+"""Contour: rateLimitPolicy of an HTTPProxy's virtual host or routes, or the default of a ContourConfiguration
+or ContourDeployment.
 
 Source: Contour documentation, "Rate limiting": a virtual host's policy also covers the routes of the HTTPProxies it
 includes; Contour reads no limit from an Ingress or a route of the Gateway API.
@@ -9,17 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from iocaudit.core.kinds.gateways import CONTOUR_CONFIGURATION, HTTP_PROXY
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds.gateways import CONTOUR_CONFIGURATION, CONTOUR_DEPLOYMENT, HTTP_PROXY
+from iocaudit.core.rate_limit.gateway import Gateway, Problems, Way
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, positive, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _Identity = tuple[str, str]
+_CONFIGURATIONS: dict[Kind, tuple[str, ...]] = {CONTOUR_CONFIGURATION: (), CONTOUR_DEPLOYMENT: ("runtimeSettings",)}
+"""Where a configuration stands: by itself, or in what the provisioner makes one of."""
 
 
 def _limits(policy: object) -> bool:
@@ -36,16 +41,17 @@ def _global(policy: object) -> bool:
 
 
 def _default(world: World, near: Resource) -> Limit:
-    """The rate limit service's default of a ContourConfiguration."""
+    """The rate limit service's default, of whichever configuration has one."""
 
     def build() -> bool:
         return any(
-            _global({"global": lookup(one.raw, "spec", "rateLimitService", "defaultGlobalRateLimitPolicy")})
-            for one in world.all(CONTOUR_CONFIGURATION, near=near)
+            _global({"global": lookup(one.raw, "spec", *path, "rateLimitService", "defaultGlobalRateLimitPolicy")})
+            for kind, path in _CONFIGURATIONS.items()
+            for one in world.all(kind, near=near)
         )
 
-    found = world.memo("contour default", (CONTOUR_CONFIGURATION,), build, near=near)
-    return LIMITED if found else absent(world, CONTOUR_CONFIGURATION)
+    kinds = tuple(_CONFIGURATIONS)
+    return LIMITED if world.memo("contour default", kinds, build, near=near) else absent(world, *kinds)
 
 
 def _includers(world: World, near: Resource) -> dict[_Identity, list[Resource]]:
@@ -101,7 +107,9 @@ def _routes(proxy: Resource, world: World) -> Iterator[Part]:
         default = OPEN if lookup(policy, "global", "disabled") is True else _default(world, proxy)
         prefix = next((text(one.get("prefix")) for one in mappings(route.get("conditions")) if one.get("prefix")), "")
         label = f"route {clip(prefix) or index}"
-        yield Part("spec.routes", label, any_of((own, hosts, default)), prefix, f"spec.routes[{index}]")
+        at = f"spec.routes[{index}]"
+        repair = put({"requests": 20, "unit": "second"}, f"{at}.rateLimitPolicy.local")
+        yield Part("spec.routes", label, any_of((own, hosts, default)), prefix, at, repair)
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
@@ -110,6 +118,10 @@ def _ingress(ingress: Resource, world: World) -> Limit:
 
 def _rule(rule: Rule, world: World) -> Limit:
     return _default(world, rule.route)
+
+
+def _limiting(way: Way, world: World) -> str:
+    return f"Contour reads no limit of its own from {way.route.kind_name}: an HTTPProxy can have one"
 
 
 def _problems(proxy: Resource, world: World, ceiling: float) -> Problems:
@@ -140,10 +152,14 @@ def _policy_problems(path: str, policy: object, ceiling: float) -> Iterator[Prob
 CONTOUR = Gateway(
     name="Contour",
     wants="rateLimitPolicy on the virtual host or the route of an HTTPProxy",
-    looks_up=(HTTP_PROXY, CONTOUR_CONFIGURATION),
+    looks_up=(HTTP_PROXY, *_CONFIGURATIONS),
     ingress_controllers=("projectcontour.io/ingress-controller",),
     class_names=("contour",),
+    images=("projectcontour/contour",),
+    pods=({"app.kubernetes.io/name": "contour", "app.kubernetes.io/component": "envoy"},),
+    globally=lambda service, world: _default(world, service),
     gateway_controllers=("projectcontour.io/gateway-controller", "projectcontour.io/contour"),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     routes={HTTP_PROXY: _routes},

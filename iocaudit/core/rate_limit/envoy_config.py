@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from iocaudit.core.rate_limit.values import number, seconds
-from iocaudit.core.shape import lookup, mapping, text
+from iocaudit.core.shape import Json, lookup, mapping, text
 
-_LOCAL = "envoy.filters.http.local_ratelimit"
+LOCAL = "envoy.filters.http.local_ratelimit"
 _GLOBAL = "envoy.filters.http.ratelimit"
+LOCAL_TYPE = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 _LOCAL_TYPE = "local_ratelimit.v3.LocalRateLimit"
 _GLOBAL_TYPE = ("http.ratelimit.v3.RateLimit", "http.ratelimit.v3.RateLimitPerRoute")
 _MOST_NODES = 20_000
@@ -42,9 +43,20 @@ class LocalLimit:
         return "" if self.enforced else "is enforced for 0 % of requests (filter_enforced)"
 
 
+def starter(stat_prefix: str) -> Json:
+    """The configuration of a local rate limit filter that limits, with a rate to start from."""
+    everybody = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    return {
+        "stat_prefix": stat_prefix,
+        "token_bucket": {"max_tokens": 40, "tokens_per_fill": 20, "fill_interval": "1s"},
+        "filter_enabled": {"runtime_key": "local_rate_limit_enabled", **everybody},
+        "filter_enforced": {"runtime_key": "local_rate_limit_enforced", **everybody},
+    }
+
+
 def local_limits(value: object) -> list[LocalLimit]:
     """Every local rate limit filter in a piece of configuration."""
-    return [_local(config) for config in _configurations(value, _LOCAL, (_LOCAL_TYPE,))]
+    return [_local(config) for config in _configurations(value, LOCAL, (_LOCAL_TYPE,))]
 
 
 def has_global_limit(value: object) -> bool:

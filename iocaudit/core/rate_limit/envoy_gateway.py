@@ -1,61 +1,48 @@
 """Envoy Gateway: BackendTrafficPolicy on a route, one of its rules, a listener, a ListenerSet or a Gateway.
 
-Source: Envoy Gateway, API of BackendTrafficPolicy: the most specific policy replaces the wider ones whole, unless
-its ``mergeType`` merges them; of two at one place the older holds. A rule in shadow mode counts and never refuses.
-An HTTPRouteFilter rewrites, answers or adds credentials, and never limits.
+Source: Envoy Gateway, API of BackendTrafficPolicy and its translator: the most specific policy replaces the wider ones
+whole, but that of a route or rule with a ``mergeType`` is merged into the nearest of its listener, ListenerSet or
+Gateway; of two at one place the older holds. A rule in shadow mode counts and never refuses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from iocaudit.core.kinds.gateway_api import EXPERIMENTAL_LISTENER_SET, GATEWAY, GROUP
 from iocaudit.core.kinds.gateways import BACKEND_TRAFFIC_POLICY
 from iocaudit.core.rate_limit.attachment import (
+    ACROSS_NAMESPACES,
     Target,
     age,
     attached,
-    attachment,
     dangling,
     oldest_selecting,
-    selecting_across,
+    unread,
 )
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
-from iocaudit.core.rate_limit.parents import Parent, Rule
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import attachment
+from iocaudit.core.rate_limit.parents import Parent, Rule, listeners_of
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, unknown
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mappings, text
-from iocaudit.core.wording import clip
+from iocaudit.core.shape import lookup, mappings, text
 from iocaudit.core.world import World
+
+_SCOPES = ("global", "local")
 
 
 def _rule(rule: Rule, world: World) -> Limit:
     """Limited if it is by every listener that the route enters by."""
     route = rule.route
     on_route = _on(Target(GROUP, route.kind_name, rule.namespace, route.name), route, route, world)
-    closest = [on_route.get(rule.name) if rule.name else None, on_route.get("")]
+    own = (on_route.get(rule.name) if rule.name else None) or on_route.get("")
     limit = all_of(
-        _decided([*closest, *_on_parent(rule.parent, section, route, world)]) for section in _sections(rule.parent)
+        _decided(own, next((one for one in _on_parent(rule.parent, section, route, world) if one), None))
+        for section in listeners_of(rule.parent)
     )
-    if limit.effective:
-        return limit
-    for target in (route, rule.parent.gateway):
-        if target is not None:
-            for policy in selecting_across(BACKEND_TRAFFIC_POLICY, world, target, route):
-                if _decided([policy]).effective:
-                    said = f"{clip(str(policy.ref))} selects it across namespaces, for which it needs a ReferenceGrant"
-                    return unknown(said)
-    return absent(world, BACKEND_TRAFFIC_POLICY)
-
-
-def _sections(parent: Parent) -> list[str]:
-    """The listeners a route enters by: the one it names, else each of the Gateway's."""
-    if parent.section or parent.listener_set is not None or parent.gateway is None:
-        return [parent.section]
-    names = [text(one.get("name")) for one in mappings(lookup(parent.gateway.raw, "spec", "listeners"))]
-    return [name for name in names if name] or [""]
+    return limit if limit.effective else absent(world, *unread(BACKEND_TRAFFIC_POLICY, world, route))
 
 
 def _on(target: Target, known: Resource | None, near: Resource, world: World) -> dict[str, Resource]:
@@ -89,25 +76,29 @@ def _on_parent(parent: Parent, section: str, near: Resource, world: World) -> It
 
 def _on_gateway(target: Target, known: Resource | None, near: Resource, world: World) -> dict[str, Resource]:
     """As ``_on``, kept for all the routes of a Gateway."""
-    kinds = (BACKEND_TRAFFIC_POLICY, GATEWAY)
+    kinds = (BACKEND_TRAFFIC_POLICY, GATEWAY, *ACROSS_NAMESPACES)
     return world.memo(("envoy gateway", target), kinds, lambda: _on(target, known, near, world), near=near)
 
 
-def _decided(levels: Iterable[Resource | None]) -> Limit:
-    """What the most specific policy says, or what it is merged into."""
-    for policy in levels:
-        if policy is None:
-            continue
-        limit = lookup(policy.raw, "spec", "rateLimit")
-        if isinstance(limit, dict):
-            return LIMITED if any(_enforced(one) for _, one in _rules(limit)) else OPEN
-        if text(lookup(policy.raw, "spec", "mergeType")) not in ("StrategicMerge", "JSONMerge"):
-            return OPEN
-    return OPEN
+def _decided(own: Resource | None, parent: Resource | None) -> Limit:
+    """What the policy of the route or its rule says, merged into the nearest one above where it asks for that."""
+    merge = text(lookup(own.raw, "spec", "mergeType")) if own is not None else ""
+    rules = _limit_rules(own)
+    if own is None or merge in ("StrategicMerge", "JSONMerge"):
+        above = _limit_rules(parent)
+        # Strategically merged, lists keep the rules of both; as JSON, the list of a scope replaces the one above.
+        rules = [*rules, *(one for one in above if merge != "JSONMerge" or one[0] not in {scope for scope, _ in rules})]
+    return LIMITED if any(_enforced(one) for _, one in rules) else OPEN
+
+
+def _limit_rules(policy: Resource | None) -> list[tuple[str, dict[str, Any]]]:
+    """Its rules, each with the scope it is in."""
+    limit = lookup(policy.raw, "spec", "rateLimit") if policy is not None else None
+    return [(scope, rule) for scope in _SCOPES for rule in mappings(lookup(limit, scope, "rules"))]
 
 
 def _rules(limit: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for scope in ("global", "local"):
+    for scope in _SCOPES:
         for index, rule in enumerate(mappings(lookup(limit, scope, "rules"))):
             yield f"spec.rateLimit.{scope}.rules[{index}]", rule
 
@@ -116,9 +107,9 @@ def _enforced(rule: dict[str, Any]) -> bool:
     return number(lookup(rule, "limit", "requests")) is not None and rule.get("shadowMode") is not True
 
 
-def _limiting(route: Resource) -> Json:
-    rule = {"limit": {"requests": 20, "unit": "Second"}}
-    return attachment(BACKEND_TRAFFIC_POLICY, route, {"rateLimit": {"type": "Local", "local": {"rules": [rule]}}})
+def _limiting(way: Way, world: World) -> Made:
+    limit = {"type": "Local", "local": {"rules": [{"limit": {"requests": 20, "unit": "Second"}}]}}
+    return Made((attachment(BACKEND_TRAFFIC_POLICY, way, world, {"rateLimit": limit}),))
 
 
 def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
@@ -144,7 +135,7 @@ def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
 ENVOY_GATEWAY = Gateway(
     name="Envoy Gateway",
     wants="a BackendTrafficPolicy with rateLimit on the route, its listener or its Gateway",
-    looks_up=(BACKEND_TRAFFIC_POLICY, GATEWAY),
+    looks_up=(BACKEND_TRAFFIC_POLICY, GATEWAY, *ACROSS_NAMESPACES),
     filters=(("gateway.envoyproxy.io", "HTTPRouteFilter"),),
     gateway_controllers=("gateway.envoyproxy.io/gatewayclass-controller",),
     limiting=_limiting,

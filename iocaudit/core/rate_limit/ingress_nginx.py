@@ -84,6 +84,12 @@ INGRESS_NGINX = Gateway(
     looks_up=(INGRESS,),
     ingress_controllers=("k8s.io/ingress-nginx",),
     class_names=("nginx", "ingress-nginx"),
+    images=("ingress-nginx/controller", "nginx-ingress-controller"),
+    pods=(
+        {"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller"},
+        {"app.kubernetes.io/name": "rke2-ingress-nginx"},
+        {"app": "nginx-ingress", "component": "controller"},
+    ),
     annotations={f"{_PREFIX}limit-rps": "20"},
     ingress=_ingress,
     limits={INGRESS: _problems},

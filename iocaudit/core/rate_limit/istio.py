@@ -14,13 +14,14 @@ from iocaudit.core.hit import Skip
 from iocaudit.core.kinds.gateway_api import GROUP
 from iocaudit.core.kinds.gateways import ENVOY_FILTER, ISTIO_GATEWAY, ISTIO_VIRTUAL_SERVICE
 from iocaudit.core.rate_limit.attachment import Target, attached, dangling
-from iocaudit.core.rate_limit.envoy_config import has_global_limit, local_limits
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.envoy_config import LOCAL, LOCAL_TYPE, has_global_limit, local_limits, starter
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import per_second
 from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Part, Problem, absent, unknown
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping, mappings, strings, text
+from iocaudit.core.shape import Json, lookup, mapping, mappings, strings, text
 from iocaudit.core.world import World
 
 ROOT = "istio-system"
@@ -131,16 +132,23 @@ def _virtual_service(service: Resource, world: World) -> Iterator[Part]:
 
 def _rule(rule: Rule, world: World) -> Limit:
     parent = rule.parent
-    target = Target(GROUP, "Gateway", parent.namespace, parent.name)
-
-    def build() -> bool:
-        found = attached(ENVOY_FILTER, world, target, rule.route)
-        return any(limits_in(one, GATEWAY_CONTEXTS) for filters in found.values() for one in filters)
-
-    if world.memo(("istio target", target), (ENVOY_FILTER,), build, near=rule.route):
-        return LIMITED
+    class_name = text(lookup(parent.gateway.raw, "spec", "gatewayClassName")) if parent.gateway is not None else ""
+    for target in (
+        Target(GROUP, "Gateway", parent.namespace, parent.name),
+        Target(GROUP, "GatewayClass", ROOT, class_name),  # of the root namespace, for all Gateways of the class
+    ):
+        if _targeted(target, rule.route, world):
+            return LIMITED
     labels = {"gateway.networking.k8s.io/gateway-name": parent.name, "istio.io/gateway-name": parent.name}
     return limit_of_workload(labels, parent.namespace, GATEWAY_CONTEXTS, world, rule.route)
+
+
+def _targeted(target: Target, near: Resource, world: World) -> bool:
+    def build() -> bool:
+        found = attached(ENVOY_FILTER, world, target, near)
+        return any(limits_in(one, GATEWAY_CONTEXTS) for filters in found.values() for one in filters)
+
+    return world.memo(("istio target", target), (ENVOY_FILTER,), build, near=near)
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
@@ -174,13 +182,71 @@ def _unresolved(envoy_filter: Resource, world: World) -> Iterator[Problem | Skip
         yield from dangling(envoy_filter, world)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    """An EnvoyFilter on the pods of the gateway, in whose Envoy all of its routes share the bucket."""
+    route, parent = way.route, way.parent
+    namespace, name = ROOT, "ingressgateway"
+    labels: Mapping[str, Any] = {"istio": "ingressgateway"}
+    if parent is not None:
+        namespace, name = parent.namespace, parent.name
+        labels = {"gateway.networking.k8s.io/gateway-name": parent.name}
+    elif route.kind is ISTIO_VIRTUAL_SERVICE:
+        where, _, name = way.evidence.partition("/")
+        gateway = world.get(ISTIO_GATEWAY, where, name, near=route)
+        labels = mapping(lookup(gateway.raw, "spec", "selector")) if gateway is not None else {}
+        if not labels:
+            return f"Gateway {way.evidence} selects no pods"
+    body = envoy_filter(labels, {"context": "GATEWAY", **_MANAGER})
+    limit = made(ENVOY_FILTER, route, world, body, name=name, namespace=namespace)
+    return Made((limit,), note=_SHARED)
+
+
+_MANAGER = {"listener": {"filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}}}
+_SHARED = "all routes of that gateway share this limit, in each of its pods"
+
+
+def limiting(labels: Mapping[str, Any], workload: Resource, world: World) -> Made:
+    """An EnvoyFilter on the inbound side of the pods with these labels."""
+    body = envoy_filter(labels, {"context": "SIDECAR_INBOUND", **_MANAGER})
+    return Made((made(ENVOY_FILTER, workload, world, body),), note="a limit of a sidecar holds for each pod by itself")
+
+
+def _of_service(service: Resource, world: World) -> Limit:
+    selector = mapping(lookup(service.raw, "spec", "selector"))
+    limit = limit_of_workload(selector, world.namespace_of(service) or "", GATEWAY_CONTEXTS, world, service)
+    # The pods bear more labels than those that are selected.
+    return limit if limit.effective else _limit_of_selector(selector, service, world)
+
+
+def _limiting_all(service: Resource, world: World) -> Made:
+    selector = mapping(lookup(service.raw, "spec", "selector"))
+    body = envoy_filter(selector, {"context": "GATEWAY", **_MANAGER})
+    return Made((made(ENVOY_FILTER, service, world, body),), note=_SHARED)
+
+
+def envoy_filter(labels: Mapping[str, Any], match: Json) -> Json:
+    """The body of an EnvoyFilter that limits the pods with these labels."""
+    config = {
+        "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+        "type_url": LOCAL_TYPE,
+        "value": starter("http_local_rate_limiter"),
+    }
+    patch = {"operation": "INSERT_BEFORE", "value": {"name": LOCAL, "typed_config": config}}
+    patches = [{"applyTo": "HTTP_FILTER", "match": match, "patch": patch}]
+    return {"spec": {"workloadSelector": {"labels": dict(labels)}, "configPatches": patches}}
+
+
 ISTIO = Gateway(
     name="Istio",
     wants="an EnvoyFilter with local_ratelimit (token bucket, enforced) or ratelimit on the gateway's workload",
     looks_up=(ENVOY_FILTER, ISTIO_GATEWAY),
     ingress_controllers=("istio.io/ingress-controller",),
     class_names=("istio",),
+    pods=({"istio": "ingressgateway"}, {"istio": "ingress"}, {"app": "istio-ingressgateway"}, {"app": "istio-ingress"}),
+    globally=_of_service,
+    limiting_all=_limiting_all,
     gateway_controllers=("istio.io/gateway-controller", "istio.io/unmanaged-gateway"),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     routes={ISTIO_VIRTUAL_SERVICE: _virtual_service},

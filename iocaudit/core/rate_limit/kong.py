@@ -15,7 +15,8 @@ from iocaudit.core.kinds import INGRESS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
 from iocaudit.core.rate_limit.backends import services
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import listed, made
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, any_of, unknown
@@ -26,6 +27,7 @@ from iocaudit.core.world import World
 
 _PLUGINS = "konghq.com/plugins"
 _LIMITING = ("rate-limiting", "rate-limiting-advanced", "response-ratelimiting", "graphql-rate-limiting-advanced")
+_BODY = {"plugin": _LIMITING[0], "config": {"second": 20, "policy": "local"}}
 _KINDS = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN)
 _FILTER = KONG_PLUGIN.key
 
@@ -137,6 +139,22 @@ def _reference_problems(owner: Resource, world: World, ceiling: float) -> Proble
             yield Problem("metadata.annotations" + paths.key(_PLUGINS), said, name)
 
 
+def _limiting(way: Way, world: World) -> Made | str:
+    for name in _names(way.route):
+        known = _plugin(name, way.route, world)
+        if known is not None and known.raw.get("plugin") == _LIMITING[0]:
+            # Kong takes one plugin of a sort at a route.
+            return f"enable {known.kind_name} {clip(name)}, which it names, and give it a limit above 0"
+    plugin = made(KONG_PLUGIN, way.route, world, _BODY)
+    return Made((plugin,), (listed(way.route, _PLUGINS, plugin["metadata"]["name"]),))
+
+
+def _limiting_all(service: Resource, world: World) -> Made:
+    plugin = made(KONG_CLUSTER_PLUGIN, service, world, _BODY, name="all")
+    plugin["metadata"] |= {"labels": {"global": "true"}, "annotations": {"kubernetes.io/ingress.class": "kong"}}
+    return Made((plugin,), note="a KongClusterPlugin is read by the Kong whose ingress class its annotation names")
+
+
 KONG = Gateway(
     name="Kong",
     wants=f"a KongPlugin rate-limiting in annotation {_PLUGINS}, or a global KongClusterPlugin",
@@ -144,7 +162,17 @@ KONG = Gateway(
     ingress_controllers=("ingress-controllers.konghq.com/kong",),
     class_names=("kong",),
     filters=(_FILTER,),
+    images=("library/kong", "kong/kong", "kong/kong-gateway"),
+    pods=(
+        {"app.kubernetes.io/name": "kong"},
+        {"app.kubernetes.io/name": "gateway", "app.kubernetes.io/component": "app"},
+        {"app": "proxy-kong"},
+        {"app": "ingress-kong"},
+    ),
+    globally=lambda service, world: _global(world, service),
+    limiting_all=_limiting_all,
     gateway_controllers=("konghq.com/kic-gateway-controller", "konghq.com/gateway-operator"),
+    limiting=_limiting,
     ingress=_ingress,
     rule=_rule,
     limits={

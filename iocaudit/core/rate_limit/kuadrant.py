@@ -1,22 +1,25 @@
 """Kuadrant: RateLimitPolicy on a Gateway or a route, beside whichever gateway serves them.
 
-Source: Kuadrant, RateLimitPolicy of kuadrant.io/v1 and its documentation on defaults and overrides: a Gateway's
-overrides beat a route's policy, which beats the Gateway's defaults; ``strategy: merge`` adds what the other lacks.
+Source: Kuadrant, RateLimitPolicy of kuadrant.io/v1 and its merge strategies. From Gateway over listener and route to
+rule: overrides beat what is more specific, defaults hold where the more specific policy has no limits at all, and
+``strategy: merge`` does so limit by limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
-from iocaudit.core.kinds.gateway_api import GROUP
+from iocaudit.core.kinds.gateway_api import GROUP, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KUADRANT_RATE_LIMIT
 from iocaudit.core.rate_limit.attachment import Target, attached, dangling
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
-from iocaudit.core.rate_limit.parents import Parent, Rule
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made, target
+from iocaudit.core.rate_limit.parents import Parent, Rule, listeners_of
 from iocaudit.core.rate_limit.values import number, per_second, seconds, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.world import World
@@ -24,49 +27,108 @@ from iocaudit.core.world import World
 _BLOCKS = ("overrides", "defaults")
 
 
-class _Wide(NamedTuple):
-    """What the policies of a Gateway come to for the routes behind it."""
+class _Limits(NamedTuple):
+    """What a policy, or several merged, come to: the limits by name, and the conditions of them all."""
 
-    overrides: bool
-    defaults: bool
-    merged: bool
+    limits: Mapping[str, Any]
+    when: Any = None
+
+    @property
+    def effective(self) -> bool:
+        return not _never(self.when) and any(_acts(limit) for limit in self.limits.values())
 
 
 def _rule(rule: Rule, world: World) -> Limit:
-    route, parent = rule.route, rule.parent
+    """Limited if it is by every listener that the route enters by."""
+    route = rule.route
     found = attached(KUADRANT_RATE_LIMIT, world, Target(GROUP, route.kind_name, rule.namespace, route.name), route)
-    own = [policy for section in {"", rule.name} for policy in found.get(section, ())]
-    wide = _wide(parent, route, world)
-    if wide.overrides or any(_effective(policy) for policy in own) or (wide.defaults if not own else wide.merged):
-        return LIMITED
-    return absent(world, KUADRANT_RATE_LIMIT)
+    # A rule goes by its place, counted from 1, and in newer releases by its name.
+    sections = dict.fromkeys(("", f"rule-{rule.position + 1}", *([rule.name] if rule.name else ())))
+    own = [policy for section in sections for policy in found.get(section, ())]
+    limit = all_of(
+        LIMITED if _above(rule.parent, section, route, world).over(own) else OPEN
+        for section in listeners_of(rule.parent)
+    )
+    return limit if limit.effective else absent(world, KUADRANT_RATE_LIMIT)
 
 
-def _wide(parent: Parent, near: Resource, world: World) -> _Wide:
-    target = Target(GROUP, "Gateway", parent.namespace, parent.name)
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """The policies of a Gateway and one of its listeners, and what they come to: the same for all of its routes.
 
-    def build() -> _Wide:
-        found = attached(KUADRANT_RATE_LIMIT, world, target, near)
-        policies = [policy for section in {"", parent.section} for policy in found.get(section, ())]
-        effective = [policy for policy in policies if _effective(policy)]
-        return _Wide(
-            any(_limits(mapping(lookup(policy.raw, "spec", "overrides")), policy) for policy in policies),
-            bool(effective),
-            any(text(lookup(policy.raw, "spec", "defaults", "strategy")) == "merge" for policy in effective),
+    ``settled``: they override whatever is more specific. ``acting`` are the limits among their merged defaults that
+    act where nothing more specific has the same name.
+    """
+
+    policies: Sequence[Resource]
+    settled: bool
+    alone: bool
+    defaults: _Limits
+    overrides: _Limits
+    acting: frozenset[str]
+
+    def over(self, own: Sequence[Resource]) -> bool:
+        """Whether these and the policies of a route and its rule come to an effective limit."""
+        if self.settled or not own:
+            return self.alone
+        mine = _together(own)
+        if not mine.limits:
+            return _together([*self.policies, *own]).effective
+        if _never(self.overrides.when or mine.when or self.defaults.when):
+            return False
+        return (
+            any(_acts(limit) for limit in self.overrides.limits.values())
+            or any(_acts(limit) for name, limit in mine.limits.items() if name not in self.overrides.limits)
+            or len(self.acting) > sum(name in self.acting for name in mine.limits)
         )
 
-    return world.memo(("kuadrant", target, parent.section), (KUADRANT_RATE_LIMIT,), build, near=near)
+
+def _above(parent: Parent, section: str, near: Resource, world: World) -> _Above:
+    target = Target(GROUP, "Gateway", parent.namespace, parent.name)
+
+    def build() -> _Above:
+        found = attached(KUADRANT_RATE_LIMIT, world, target, near)
+        policies = [*found.get("", ()), *(found.get(section, ()) if section else ())]
+        read = [(policy, *policy.derive(_read)) for policy in policies]
+        merged = [one for one in read if one[3]]
+        defaults = _together([policy for policy, _, overrides, _ in merged if not overrides])
+        overrides = _together([policy for policy, _, overrides, _ in merged if overrides])
+        return _Above(
+            policies,
+            any(overrides and not merges for _, _, overrides, merges in read),
+            _together(policies).effective,
+            defaults,
+            overrides,
+            frozenset(n for n, limit in defaults.limits.items() if n not in overrides.limits and _acts(limit)),
+        )
+
+    return world.memo(("kuadrant", target, section), (KUADRANT_RATE_LIMIT,), build, near=near)
 
 
-def _effective(policy: Resource) -> bool:
+def _together(policies: Sequence[Resource]) -> _Limits:
+    """What policies come to, given from the least to the most specific: each is merged into what follows it."""
+    effective: _Limits | None = None
+    for policy in reversed(policies):
+        mine, overrides, merges = policy.derive(_read)
+        if effective is None or (overrides and not merges):
+            effective = mine
+        elif merges:
+            first, second = (effective, mine) if overrides else (mine, effective)
+            effective = _Limits({**first.limits, **second.limits}, second.when or first.when)
+        elif not effective.limits:
+            effective = mine
+    return effective or _Limits({})
+
+
+def _read(policy: Resource) -> tuple[_Limits, bool, bool]:
+    """Its limits, whether they override those of more specific policies, and whether they are merged with them."""
     spec = mapping(policy.raw.get("spec"))
-    return _limits(spec, policy) or any(_limits(mapping(spec.get(block)), policy) for block in _BLOCKS)
-
-
-def _limits(block: Any, policy: Resource) -> bool:
-    if _never(block.get("when")) or _never(lookup(policy.raw, "spec", "when")):
-        return False
-    return any(_acts(limit) for limit in mapping(block.get("limits")).values())
+    for name in ("defaults", "overrides"):
+        if name in spec:
+            block = mapping(spec[name])
+            limits = _Limits(mapping(block.get("limits")), block.get("when"))
+            return limits, name == "overrides", text(block.get("strategy")) == "merge"
+    return _Limits(mapping(spec.get("limits")), spec.get("when")), False, False
 
 
 def _acts(limit: object) -> bool:
@@ -91,8 +153,9 @@ def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
     limits = list(_named(policy))
     if not limits:
         yield Problem("spec.limits", "is empty")
-    if _never(lookup(policy.raw, "spec", "when")):
-        yield Problem("spec.when", "never holds", "false")
+    for holder in ("spec", *(f"spec.{name}" for name in _BLOCKS)):
+        if _never(lookup(policy.raw, *holder.split("."), "when")):
+            yield Problem(f"{holder}.when", "never holds", "false")
     for path, raw in limits:
         limit = mapping(raw)
         rates = mappings(limit.get("rates"))
@@ -107,13 +170,22 @@ def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
             elif window and count / window > ceiling:
                 said = f"allows {per_second(count / window)}, more than {ceiling:g}, which limits nobody"
                 yield Problem(f"{path}.rates[{index}].limit", said, shown(count))
-    yield from dangling(policy, world)
+    yield from dangling(policy, world, numbered=True)
+
+
+def _limiting(way: Way, world: World) -> Made | str:
+    route = way.route
+    if route.kind is not HTTP_ROUTE:
+        return f"a RateLimitPolicy of Kuadrant has no {route.kind_name} for a target"
+    spec = {"targetRef": target(route), "limits": {"all": {"rates": [{"limit": 20, "window": "1s"}]}}}
+    return Made((made(KUADRANT_RATE_LIMIT, route, world, {"spec": spec}),))
 
 
 KUADRANT = Gateway(
     name="Kuadrant",
     wants="a RateLimitPolicy with rates on the route or its Gateway",
     looks_up=(KUADRANT_RATE_LIMIT,),
+    limiting=_limiting,
     rule=_rule,
     limits={KUADRANT_RATE_LIMIT: _problems},
 )

@@ -12,11 +12,12 @@ from typing import Any
 from iocaudit.core.kinds.gateways import LINKERD_RATE_LIMIT, LINKERD_SERVER
 from iocaudit.core.label_selector import selects
 from iocaudit.core.rate_limit.attachment import dangling, targets
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems
+from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.values import number, per_second, positive, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping, mappings, text
+from iocaudit.core.shape import Json, lookup, mapping, mappings, text
 from iocaudit.core.world import World
 
 
@@ -61,6 +62,24 @@ def _problems(policy: Resource, world: World, ceiling: float) -> Problems:
             said = f"allows {per_second(rate)}, more than {ceiling:g}, which limits nobody"
             yield Problem(f"{path}.requestsPerSecond", said, shown(value))
     yield from dangling(policy, world)
+
+
+def limiting(labels: Mapping[str, Any], workload: Resource, world: World) -> Made | str:
+    """A policy for the Servers that select a workload. A new Server would decide who may reach it at all."""
+    home = world.namespace_of(workload) or ""
+    servers = [
+        server
+        for server in world.of(LINKERD_SERVER, home, near=workload)
+        if selects(lookup(server.raw, "spec", "podSelector"), labels)
+    ]
+    if not servers:
+        return "no Server of Linkerd selects it yet: one decides who may reach the port, so make it by hand"
+    return Made(tuple(_policy(server, world) for server in servers))
+
+
+def _policy(server: Resource, world: World) -> Json:
+    ref = {"group": server.group, "kind": server.kind_name, "name": server.name}
+    return made(LINKERD_RATE_LIMIT, server, world, {"spec": {"targetRef": ref, "total": {"requestsPerSecond": 20}}})
 
 
 LINKERD = Gateway(

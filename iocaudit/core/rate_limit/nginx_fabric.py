@@ -5,14 +5,15 @@ Source: NGINX Gateway Fabric, API of gateway.nginx.org/v1alpha1.
 
 from iocaudit.core.kinds.gateway_api import GROUP
 from iocaudit.core.kinds.gateways import NGINX_FABRIC_RATE_LIMIT
-from iocaudit.core.rate_limit.attachment import Target, attached, attachment, dangling
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.attachment import Target, attached, dangling
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import attachment
 from iocaudit.core.rate_limit.nginx_inc import rate_problems
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import nginx_rate
 from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mappings
+from iocaudit.core.shape import lookup, mappings
 from iocaudit.core.world import World
 
 
@@ -42,8 +43,9 @@ def _rule(rule: Rule, world: World) -> Limit:
     return absent(world, NGINX_FABRIC_RATE_LIMIT)
 
 
-def _limiting(route: Resource) -> Json:
-    return attachment(NGINX_FABRIC_RATE_LIMIT, route, {"rateLimit": {"local": {"rules": [{"rate": "20r/s"}]}}})
+def _limiting(way: Way, world: World) -> Made:
+    limit = {"local": {"rules": [{"rate": "20r/s"}]}}
+    return Made((attachment(NGINX_FABRIC_RATE_LIMIT, way, world, {"rateLimit": limit}),))
 
 
 def _problems(policy: Resource, world: World, ceiling: float) -> Problems:

@@ -12,9 +12,11 @@ from iocaudit.core import paths
 from iocaudit.core.hit import Skip
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.kinds.gateways import NGINX_POLICY, NGINX_VIRTUAL_SERVER, NGINX_VIRTUAL_SERVER_ROUTE
-from iocaudit.core.rate_limit.gateway import Gateway, Problems
+from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
+from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.values import nginx_rate, per_second, shown
 from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.repair import Edit
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
@@ -64,15 +66,22 @@ def _policy(entry: Mapping[str, Any], owner: Resource, world: World) -> Resource
 
 
 def _virtual_server(server: Resource, world: World) -> Iterator[Part]:
-    """Policies of a route come before those of the server; a delegated route may have its own in its object."""
+    """A route's policies come before those of the same sort of the server; a delegated route may have its own."""
     whole = _by_policies(mappings(lookup(server.raw, "spec", "policies")), server, world)
     for index, route in enumerate(mappings(lookup(server.raw, "spec", "routes"))):
         path = text(route.get("path"))
-        own = _by_policies(mappings(route.get("policies")), server, world)
-        limit = any_of((own, whole))
+        policies = mappings(route.get("policies"))
+        own = _by_policies(policies, server, world)
+        # A rate limit of the route stands in for the server's, even one that only logs.
+        limit = own if _has_rate(policies, server, world) else any_of((own, whole))
         if not limit.effective and text(route.get("route")):
             limit = any_of((limit, _delegated(text(route.get("route")), server, world)))
         yield Part("spec.routes", f"route {clip(path) or index}", limit, path, f"spec.routes[{index}]")
+
+
+def _has_rate(entries: list[dict[str, Any]], owner: Resource, world: World) -> bool:
+    found = (_policy(entry, owner, world) for entry in entries)
+    return any(policy is not None and "rateLimit" in mapping(policy.raw.get("spec")) for policy in found)
 
 
 def _delegated(reference: str, server: Resource, world: World) -> Limit:
@@ -138,13 +147,22 @@ def _dangling(path: str, entries: list[dict[str, Any]], owner: Resource, world: 
             yield Problem(path, f"names Policy {clip(name)}, which is not there", name)
 
 
+def _limiting(way: Way, world: World) -> Made:
+    limit = {"rate": "20r/s", "key": "${binary_remote_addr}", "zoneSize": "10M"}
+    policy = made(NGINX_POLICY, way.route, world, {"spec": {"rateLimit": limit}})
+    return Made((policy,), (Edit("include", "spec.policies", {"name": policy["metadata"]["name"]}),))
+
+
 NGINX_INC = Gateway(
     name="NGINX Inc.'s controller",
     wants=f"annotation {_RATE}, or a Policy with rateLimit by {_POLICIES} or the policies of a VirtualServer",
     looks_up=(NGINX_POLICY, NGINX_VIRTUAL_SERVER_ROUTE),
     ingress_controllers=("nginx.org/ingress-controller",),
     class_names=("nginx",),
+    images=("nginx/nginx-ingress", "nginx-plus-ingress"),
+    pods=({"app.kubernetes.io/name": "nginx-ingress"}, {"app": "nginx-ingress"}),
     annotations={_RATE: "20r/s"},
+    limiting=_limiting,
     ingress=_ingress,
     routes={NGINX_VIRTUAL_SERVER: _virtual_server},
     limits={

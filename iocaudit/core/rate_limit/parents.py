@@ -44,25 +44,25 @@ class Parent(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One rule of a route, entered by one Gateway."""
+    """One rule of a route, entered by one Gateway; ``position`` is its place among the rules."""
 
     route: Resource
     raw: Mapping[str, Any]
     parent: Parent
     namespace: str
+    position: int = 0
 
     @property
     def name(self) -> str:
         return text(self.raw.get("name"))
 
     def extensions(self) -> Iterator[tuple[str, str, str]]:
-        """Group, kind and name of each ExtensionRef among its filters, those of its backends included."""
-        holders = [self.raw, *mappings(self.raw.get("backendRefs"))]
-        for holder in holders:
-            for entry in mappings(holder.get("filters")):
-                ref = mapping(entry.get("extensionRef"))
-                if entry.get("type") == "ExtensionRef" and ref:
-                    yield text(ref.get("group")), text(ref.get("kind")), text(ref.get("name"))
+        """Group, kind and name of each ExtensionRef that all of its requests meet: its own, or every backend's."""
+        yield from _extensions(self.raw)
+        backends = [list(_extensions(one)) for one in mappings(self.raw.get("backendRefs"))]
+        for reference in backends[0] if backends else ():
+            if all(reference in one for one in backends):
+                yield reference
 
     def services(self) -> list[tuple[str, str]]:
         """Namespace and name of each Service it leads to."""
@@ -71,6 +71,13 @@ class Rule(NamedTuple):
             for ref in mappings(self.raw.get("backendRefs"))
             if text(ref.get("kind")) in ("", "Service") and not text(ref.get("group"))
         ]
+
+
+def _extensions(holder: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for entry in mappings(holder.get("filters")):
+        ref = mapping(entry.get("extensionRef"))
+        if entry.get("type") == "ExtensionRef" and ref:
+            yield text(ref.get("group")), text(ref.get("kind")), text(ref.get("name"))
 
 
 def parents_of(route: Resource, world: World) -> list[Parent]:
@@ -128,4 +135,12 @@ def rules_of(route: Resource, parent: Parent, world: World) -> list[Rule]:
     """Its rules; a route without any has one that matches everything."""
     home = world.namespace_of(route) or ""
     rules = mappings(lookup(route.raw, "spec", "rules")) or [{}]
-    return [Rule(route, rule, parent, home) for rule in rules]
+    return [Rule(route, rule, parent, home, position) for position, rule in enumerate(rules)]
+
+
+def listeners_of(parent: Parent) -> list[str]:
+    """The listeners a route enters by: the one it names, else each of the Gateway's; ``""`` where none is known."""
+    if parent.section or parent.listener_set is not None or parent.gateway is None:
+        return [parent.section]
+    names = [text(one.get("name")) for one in mappings(lookup(parent.gateway.raw, "spec", "listeners"))]
+    return [name for name in names if name] or [""]

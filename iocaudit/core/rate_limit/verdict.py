@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from iocaudit.core.kinds import Kind
+from iocaudit.core.repair import Repair
 from iocaudit.core.world import World
 
 
@@ -59,7 +60,7 @@ def absent(world: World, *kinds: Kind) -> Limit:
 class Part(NamedTuple):
     """A part of a route that has a limit or none of its own: one route of many in one object.
 
-    ``path`` and ``at`` are as in a Hit; ``label`` names the part in a message, empty for the whole object.
+    ``path``, ``at`` and ``repair`` are as in a Hit; ``label`` names the part in a message, empty for the whole object.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Part(NamedTuple):
     limit: Limit
     evidence: str = ""
     at: str | None = None
+    repair: Repair | None = None
 
 
 class Problem(NamedTuple):

@@ -59,6 +59,16 @@ def asked(operation: Operation = Operation.CREATE, username: str = "alice", **mo
     return Request(operation, username, **{"namespace": "shop", **more})
 
 
+def world_of(subjects: Iterable[Resource], incomplete: Mapping[Kind, str] | None = None) -> World:
+    """A world that holds these, with some kinds marked as not read whole."""
+    world = World()
+    for resource in subjects:
+        world.add(resource)
+    for kind, reason in (incomplete or {}).items():
+        world.mark_incomplete(kind, reason)
+    return world
+
+
 # -- audits: a fault fails the test at once ------------------------------------------------------------------
 
 
@@ -102,12 +112,7 @@ def _auditor(
 ) -> Auditor:
     spec = {"checks": [{"ids": [check], "mode": "audit", "parameters": parameters}]} if parameters else {"checks": []}
     policies = read_policies([{"metadata": {"name": "test"}, "spec": spec}], CATALOGUE, profile=profile)
-    world = World()
-    for resource in subjects:
-        world.add(resource)
-    for kind, reason in (incomplete or {}).items():
-        world.mark_incomplete(kind, reason)
-    return Auditor(CATALOGUE.select([check]), policies, world)
+    return Auditor(CATALOGUE.select([check]), policies, world_of(subjects, incomplete))
 
 
 # -- what they said ------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class Seen:
     def __init__(self) -> None:
         self.names: dict[Kind, set[str]] = {}
         self.lacking: dict[Kind, str] = {}
+        self.installed: list[frozenset[str]] = []
         self.failed: list[Kind | None] = []
 
     def sink(self) -> Sink:
@@ -56,7 +57,7 @@ class Seen:
             assert resource.kind is not None
             self.names[resource.kind].discard(resource.name)
 
-        return Sink(replace, put, remove, self.lacking.__setitem__)
+        return Sink(replace, put, remove, self.lacking.__setitem__, self.installed.append)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -88,11 +89,13 @@ def test_only_what_is_served_is_watched_and_what_comes_later_is_found() -> None:
     assert threading.active_count() == before + 1
     assert asked(api, "middlewares") == 0
     assert watches.seconds_since_contact(TRAEFIK_MIDDLEWARE) < 20
+    assert TRAEFIK_MIDDLEWARE.group not in seen.installed[-1]
 
     api.absent.discard((TRAEFIK_MIDDLEWARE.group, TRAEFIK_MIDDLEWARE.plural))
     api.put(TRAEFIK_MIDDLEWARE, "limit", "shop")
     watches.look()
     wait_for(lambda: seen.names[TRAEFIK_MIDDLEWARE] == {"limit"}, "the kind that was installed")
+    assert TRAEFIK_MIDDLEWARE.group in seen.installed[-1]
     assert asked(api, "limitranges") == 1, "what is watched already is left alone"
 
 

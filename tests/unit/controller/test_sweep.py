@@ -20,10 +20,13 @@ from iocaudit.core.kinds import (
     CLUSTER_ROLE,
     CLUSTER_ROLE_BINDING,
     DEPLOYMENT,
+    LEGACY_TRAEFIK_INGRESS_ROUTE,
+    LEGACY_TRAEFIK_MIDDLEWARE,
     NAMESPACE,
     NETWORK_POLICY,
     POD,
     ROLE_BINDING,
+    TRAEFIK_MIDDLEWARE,
     Kind,
 )
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -545,3 +548,19 @@ def test_what_takes_a_decision_has_no_patch_and_what_is_resolved_has_none_left(a
     found = finding(api, "privileged-container", "Deployment/web")
     assert found["state"] == "Resolved"
     assert "repair" not in found
+
+
+def test_a_definition_that_comes_later_has_what_it_outdates_audited_again(api: FakeApi) -> None:
+    """Traefik 3 reads traefik.io alone: its definitions, without any object, are enough to say so."""
+    for kind in (LEGACY_TRAEFIK_MIDDLEWARE, LEGACY_TRAEFIK_INGRESS_ROUTE):
+        api.absent.discard((kind.group, kind.plural))
+    api.put(LEGACY_TRAEFIK_MIDDLEWARE, "calm", "shop", spec={"rateLimit": {"average": 30, "burst": 50}})
+    cluster = cluster_of(api)
+    cluster.sweep()
+    assert states(api, "ineffective-rate-limit") == {}
+    api.absent.discard((TRAEFIK_MIDDLEWARE.group, TRAEFIK_MIDDLEWARE.plural))
+    cluster.sweep()
+    assert states(api, "ineffective-rate-limit") == {"Middleware/calm": "Open"}
+    api.absent.add((TRAEFIK_MIDDLEWARE.group, TRAEFIK_MIDDLEWARE.plural))
+    cluster.sweep()
+    assert states(api, "ineffective-rate-limit") == {"Middleware/calm": "Resolved"}

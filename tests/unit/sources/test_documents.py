@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from iocaudit.sources.documents import (
 )
 from iocaudit.sources.json_text import MOST_BROKEN
 from iocaudit.sources.yaml_builder import YamlError, build
-from iocaudit.sources.yaml_text import split
+from iocaudit.sources.yaml_text import defined_group, split
 
 POD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n"
 
@@ -247,3 +248,30 @@ def test_a_stream_that_libyaml_reads_whole_is_split_alike(parts: list[str]) -> N
     assert [
         (value, line + first - 1) for part, line in split(text) for value, first, _ in build(part) if value is not None
     ] == whole
+
+
+@given(
+    st.sampled_from(["traefik.io", "cert-manager.io", "x"]),
+    st.dictionaries(st.sampled_from(["conversion", "group2", "names", "zone", "scope"]), st.text(max_size=20)),
+    st.text(max_size=40),
+    st.integers(2, 6),
+    st.sampled_from([None, "'", '"']),
+)
+def test_the_group_of_a_definition_is_found_unparsed_or_not_at_all(
+    group: str, spec: dict[str, str], note: str, indent: int, style: str | None
+) -> None:
+    metadata = {"annotations": {"note": f"\nspec:\n  group: other\n{note}"}, "name": "x"}
+    body = {"metadata": metadata, "spec": {**spec, "group": group, "schema": {"spec": {"group": "other"}}}}
+    head = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
+    text = head + yaml.safe_dump(body, indent=indent, default_style=style, allow_unicode=True, sort_keys=False)
+    assert yaml.safe_load(text)["spec"]["group"] == group
+    plain = style is None and all("\n" not in value for value in spec.values())
+    assert defined_group(text) in ((group,) if plain else (group, ""))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    ["spec: {group: traefik.io}\n", "metadata:\n  group: traefik.io\n", "spec:\n  names:\n    group: traefik.io\n", ""],
+)
+def test_a_group_that_only_parsing_can_tell(definition: str) -> None:
+    assert defined_group(f"kind: CustomResourceDefinition\n{definition}") == ""

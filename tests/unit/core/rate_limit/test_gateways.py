@@ -337,7 +337,7 @@ OPEN = [
         together(
             routed(ISTIO_ROUTE),
             kuadrant(TO_GATEWAY, f"defaults: {{{FIVE}}}", "infra", "wide"),
-            kuadrant(TO_ROUTE, "limits: {}"),
+            kuadrant(TO_ROUTE, "limits: {own: {rates: []}}"),
         ),
         "Istio wants",
     ),
@@ -507,20 +507,6 @@ SKIPPED = [
         "EnvoyFilter calm may select the gateway's pods or not",
     ),
     (
-        "envoy gateway, another namespace's selector",
-        together(
-            routed(ENVOY),
-            object_of(
-                "gateway.envoyproxy.io/v1alpha1",
-                "BackendTrafficPolicy",
-                "all",
-                f"spec: {{targetSelectors: [{{kind: HTTPRoute, namespaces: {{from: All}}}}], {TEN}}}",
-                "platform",
-            ),
-        ),
-        "BackendTrafficPolicy platform/all selects it across namespaces, for which it needs a ReferenceGrant",
-    ),
-    (
         "unknown controller with a filter of its own",
         routed(
             "x", "[{filters: [{type: ExtensionRef, extensionRef: {group: example.com, kind: Brake, name: b}}]}]"
@@ -595,7 +581,9 @@ def test_incomplete_kinds_never_give_a_hit_where_they_could_hold_the_limit(text:
 
 INEFFECTIVE = [
     ("{nginx.ingress.kubernetes.io/limit-rps: '0'}", "limit-rps"),
-    ("{nginx.ingress.kubernetes.io/limit-rps: 'many'}", "no number"),
+    ("{nginx.ingress.kubernetes.io/limit-rps: 'many'}", "no whole number"),
+    ("{nginx.ingress.kubernetes.io/limit-rps: '0.5'}", "no whole number"),
+    ("{haproxy.com/rate-limit-requests: '0'}", "limits nothing"),
     ("{nginx.ingress.kubernetes.io/limit-rpm: '6000000'}", "more than 10000"),
     ("{haproxy.org/rate-limit-requests: '0'}", "limits nothing"),
     ("{haproxy-ingress.github.io/limit-rps: '999999'}", "more than 10000"),
@@ -701,7 +689,7 @@ def test_overrides_of_a_gateway_beat_a_route_that_opts_out() -> None:
     text = together(
         routed(ENVOY),
         kuadrant(TO_GATEWAY, f"overrides: {{{FIVE}}}", "infra", "wide"),
-        kuadrant(TO_ROUTE, "limits: {}"),
+        kuadrant(TO_ROUTE, "limits: {own: {rates: []}}"),
     )
     assert messages("no-rate-limit", text) == []
     (message,) = messages("ineffective-rate-limit", text)

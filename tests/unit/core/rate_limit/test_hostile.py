@@ -1,17 +1,25 @@
 """Any JSON-shaped object of a kind is judged without an error."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.world import World
+from iocaudit.core.yaml_write import block
 from iocaudit.engine.audit import Auditor
+from iocaudit.engine.missing import documents as documents_of
+from iocaudit.engine.missing import wanted
 from iocaudit.engine.policy import PolicySet
 from tests.unit.checks.auditing import CATALOGUE
+from tests.unit.cli import test_generate
+from tests.unit.core.rate_limit import test_attachment, test_front_doors, test_gateways, test_policies
+from tests.unit.core.rate_limit.test_gateways import together
 
 FAMILIES = (
     "no-rate-limit",
@@ -28,7 +36,7 @@ FAMILIES = (
     "exposed-dashboard",
 )
 CHECKS = CATALOGUE.select(FAMILIES)
-SUBJECTS = sorted({kind for check in CHECKS for kind in check.looks_at}, key=str)
+SUBJECTS = sorted({kind for check in CHECKS for kind in (*check.looks_at, *check.uses, *check.in_files)}, key=str)
 
 # Keys that the gateways read, so that the walk goes deep before it meets a wrong type.
 WORDS = sorted(
@@ -42,6 +50,8 @@ WORDS = sorted(
         "workloadSelector labels requestsPerSecond total identity minute second window_size labels metadata",
         "listeners gatewayClassName controllerName controller ingressClassName defaultBackend mergeType shadowMode",
         "ports port nodePort externalIPs loadBalancerSourceRanges hosts secretName subjects resourceRules user",
+        "infrastructure parametersRef parameters namespaces from to entryPoints template args data runtimeSettings",
+        "rateLimitService defaultGlobalRateLimitPolicy provider _meta disable enabled targetSelectors helm.sh/chart",
         "securityPolicy secretRef disabled configFrom plugin_config_name priorityLevelConfiguration containers image",
     }
 )
@@ -51,7 +61,22 @@ SCALARS = st.one_of(
     st.booleans(),
     st.integers(-(2**70), 2**70),
     st.floats(allow_nan=True),
-    st.sampled_from(["", "a", "0", "10r/s", "shop-a@kubernetescrd", "Rule", "*", "0.0.0.0/0", "HTTPRoute", "Service"]),
+    st.sampled_from(
+        [
+            "",
+            "a",
+            "0",
+            "10r/s",
+            "shop-a@kubernetescrd",
+            "Rule",
+            "*",
+            "0.0.0.0/0",
+            "HTTPRoute",
+            "Service",
+            "LoadBalancer",
+            "All",
+        ]
+    ),
     st.text(max_size=8),
 )
 JSON = st.recursive(
@@ -68,7 +93,11 @@ ANNOTATIONS = st.dictionaries(
             "nginx.ingress.kubernetes.io/auth-url",
             "traefik.ingress.kubernetes.io/router.middlewares",
             "traefik.ingress.kubernetes.io/service.middlewares",
+            "traefik.ingress.kubernetes.io/router.entrypoints",
             "konghq.com/plugins",
+            "k8s.apisix.apache.org/plugin-config-name",
+            "haproxy.com/rate-limit-requests",
+            "alb.ingress.kubernetes.io/group.name",
             "nginx.org/policies",
             "cloud.google.com/backend-config",
             "kubernetes.io/ingress.class",
@@ -110,3 +139,38 @@ def test_junk_in_place_of_a_spec(kind: Kind, junk: Any) -> None:
     subject = resource(kind, junk, junk)
     world.add(subject)
     assert not Auditor(CHECKS, PolicySet(CHECKS, profile="strict"), world).audit(subject).faults
+
+
+TEXTS = [
+    *(row[1] for module in (test_attachment, test_gateways) for row in (*module.LIMITED, *module.OPEN)),
+    *(text for _, text, *_ in (*test_generate.MADE, *test_generate.BETWEEN)),
+    together(test_front_doors.PROXY, test_front_doors.running("kong:3.4")),
+    together(test_policies.selecting(test_policies.SOME), test_policies.grant(), test_policies.TEAM),
+]
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in a value with each of its keys."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield value, key
+        yield from places(inner)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(TEXTS), st.data())
+def test_no_wrong_type_anywhere_in_what_is_right_makes_anything_raise(text: str, data: st.DataObject) -> None:
+    """Nor does what is made on request for what is still open."""
+    documents = [one for one in yaml.safe_load_all(text) if one]
+    holder, key = data.draw(st.sampled_from(list(places(documents))[1:]))
+    holder[key] = data.draw(JSON)
+    subjects = [Resource(one, Origin("file", "a.yaml", 1)) for one in documents if isinstance(one, dict)]
+    world = World()
+    for subject in subjects:
+        world.add(subject)
+    auditor = Auditor(CHECKS, PolicySet(CHECKS, profile="strict"), world)
+    missing = []
+    for subject in subjects:
+        report = auditor.audit(subject)
+        assert not report.faults
+        missing += [one for found in report.found if (one := wanted(found, subject, world)) is not None]
+    assert all(isinstance(block(one), str) for one in documents_of(missing))

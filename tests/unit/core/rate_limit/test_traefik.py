@@ -1,14 +1,22 @@
 """Traefik: references, chains, Services, both groups, and what is said where something is missing."""
 
 import json
+import pickle
 import time
 from typing import Any
 
 import pytest
+import yaml
 
 from iocaudit.core.kinds import INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateways import LEGACY_TRAEFIK_MIDDLEWARE, TRAEFIK_MIDDLEWARE
-from tests.unit.checks.auditing import audited, messages
+from iocaudit.core.outline import outline
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import PolicySet
+from iocaudit.sources.reading import Reader, Scan
+from iocaudit.sources.scan import ScanOptions, scan_files
+from tests.unit.checks.auditing import audited, messages, resources, world_of
 
 CLASS = """
 apiVersion: networking.k8s.io/v1
@@ -246,3 +254,103 @@ def test_wrong_types_never_raise(check: str, junk: Any) -> None:
     value = json.dumps(junk)
     for spec in (f"{{rateLimit: {value}}}", f"{{chain: {{middlewares: {value}}}}}", value):
         audited(check, together(middleware("calm", spec), route(value), route(f"[{value}]")))
+
+
+LEGACY = "traefik.containo.us"
+MISSION = together(route("[{name: calm}]", group=LEGACY), middleware("calm", LIMIT, group=LEGACY))
+DEFINITION = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: middlewares.traefik.io}
+spec:
+  group: traefik.io
+  names: {kind: Middleware, plural: middlewares}
+  scope: Namespaced
+"""
+
+
+def running(image: str, kind: str = "Deployment") -> str:
+    return f"""
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: traefik, namespace: kube-system}}
+spec:
+  selector: {{matchLabels: {{app: traefik}}}}
+  template:
+    metadata: {{labels: {{app: traefik}}}}
+    spec: {{containers: [{{name: traefik, image: "{image}"}}]}}
+"""
+
+
+def ineffective(files: dict[str, str]) -> list[str]:
+    catalogue = builtin_catalogue().select({"ineffective-rate-limit"})
+    given = {name: text.encode() for name, text in files.items()}
+    return [found.message for found in scan_files([], catalogue, ScanOptions(), texts=given).report.found]
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    [
+        (DEFINITION, "traefik.io is installed"),
+        (DEFINITION.replace("v1\n", "v1beta1\n", 1), "traefik.io is installed"),
+        (json.dumps(yaml.safe_load(DEFINITION)), "traefik.io is installed"),
+        (json.dumps({"apiVersion": "v1", "kind": "List", "items": [yaml.safe_load(DEFINITION)]}), "is installed"),
+        (f"apiVersion: v1\nkind: List\nitems: [{json.dumps(yaml.safe_load(DEFINITION))}]", "traefik.io is installed"),
+        (running("traefik:v3.1"), "Deployment traefik runs it"),
+        (running("docker.io/library/traefik:3", "DaemonSet"), "DaemonSet traefik runs it"),
+        (running("ghcr.io/traefik/traefik:v3.0.0-beta3@sha256:" + 64 * "a"), "Deployment traefik runs it"),
+        (running("rancher/mirrored-library-traefik:3.3.6"), "Deployment traefik runs it"),
+        (together(running("traefik:v3.1"), DEFINITION), "Deployment traefik runs it"),
+    ],
+)
+def test_what_shows_traefik_3_besides_its_objects(shown: str, why: str) -> None:
+    (said,) = ineffective({"a.yaml": MISSION, "b.json" if shown.startswith("{") else "b.yaml": shown})
+    assert why in said
+    assert "is of group traefik.containo.us, which Traefik 3 (" in said
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        DEFINITION.replace("traefik.io", "traefik.containo.us"),
+        DEFINITION.replace("traefik.io", "hub.traefik.io"),
+        running("traefik:v2.11"),
+        running("traefik"),
+        running("traefik/whoami:v3.0"),
+        running("hooli.com/traefik-forward-auth:3"),
+        together(running("traefik:v2.11"), DEFINITION),
+    ],
+)
+def test_what_does_not_show_traefik_3(other: str) -> None:
+    """Traefik 2.10 and later read both groups, so that an image of theirs settles it."""
+    assert ineffective({"a.yaml": MISSION, "b.yaml": other}) == []
+
+
+def test_another_process_knows_what_is_installed() -> None:
+    reader = Reader(builtin_catalogue().select({"ineffective-rate-limit"}), "default")
+    reader.take(DEFINITION.encode(), "a.yaml", Scan())
+    assert reader.world.installed == {"traefik.io"}
+    assert pickle.loads(pickle.dumps(reader)).world.installed == {"traefik.io"}
+
+
+def test_a_dangling_reference_of_a_legacy_route_is_said_whatever_the_version() -> None:
+    for more in ("", DEFINITION):
+        (said,) = ineffective({"a.yaml": together(route("[{name: gone}]", group=LEGACY), more)})
+        assert "names Middleware shop/gone, which is not there" in said
+
+
+@pytest.mark.parametrize(
+    ("chart", "count"),
+    [("traefik-27.0.201_up27.0.2", 0), ("traefik-34.2.1_up34.2.0", 1), ("traefik-28.0.0", 1), ("traefik", 1)],
+)
+def test_a_cluster_tells_the_version_by_the_chart(chart: str, count: int) -> None:
+    """Its world holds labels of workloads, not their images; that traefik.io is installed alone proves nothing."""
+    world = world_of(resources(MISSION))
+    (deployment,) = resources(
+        running("traefik:v2.11").replace("labels: {app", f"labels: {{helm.sh/chart: {chart}, app")
+    )
+    world.put(outline(deployment))
+    world.install({"traefik.io"})
+    catalogue = builtin_catalogue().select({"ineffective-rate-limit"})
+    auditor = Auditor(catalogue, PolicySet(catalogue), world)
+    assert sum(len(auditor.audit(one).found) for one in world.all(LEGACY_TRAEFIK_MIDDLEWARE)) == count
