@@ -83,11 +83,23 @@ def own_rules(role: Resource) -> Iterator[tuple[int, Rule]]:
             yield index, rule
 
 
-def _powerful_rules(role: Resource) -> tuple[tuple[int, Rule, dict[Power, tuple[str, ...]]], ...]:
-    """Those of a role's own rules that give any power, with what they give: twenty checks ask of each role."""
+class _Powerful(NamedTuple):
+    """A rule that names any power: what it gives, and what it would outside namespaces."""
+
+    at: int
+    rule: Rule
+    given: dict[Power, tuple[str, ...]]
+    named: dict[Power, tuple[str, ...]]
+
+
+def _powerful_rules(role: Resource) -> tuple[_Powerful, ...]:
+    """Those of a role's own rules that name any power, with what they give: twenty checks ask of each role."""
     clusterwide = role.kind is CLUSTER_ROLE
-    powers = ((index, rule, powers_of(rule, clusterwide=clusterwide)) for index, rule in own_rules(role))
-    return tuple(one for one in powers if one[2])
+    powers = (
+        _Powerful(index, rule, powers_of(rule, clusterwide=clusterwide), powers_of(rule, clusterwide=True))
+        for index, rule in own_rules(role)
+    )
+    return tuple(one for one in powers if one.named)
 
 
 def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
@@ -129,20 +141,23 @@ def grants(
     """The hits of ``powers`` on a role's rules or on a binding's subjects.
 
     A rule of every verb on every resource counts only where ``everything`` says so: wildcard-rule and
-    cluster-admin-binding speak of it. What Kubernetes' own admin, edit and view hold weighs less in a binding of
+    cluster-admin-binding speak of it. What a Role names that stands outside namespaces it does not give; whoever wrote
+    it meant to, so it is told, as low. What Kubernetes' own admin, edit and view hold weighs less in a binding of
     these: they are made for that, and admin-role-bound-widely judges how far.
     """
     if resource.kind in ROLES:
         namespace = world.namespace_of(resource)
-        for index, rule, found in resource.derive(_powerful_rules):
+        for index, rule, given, meant in resource.derive(_powerful_rules):
             if (not everything and rule.is_everything) or (only is not None and not only(rule, namespace)):
                 continue
-            texts = [text for power in powers for text in found.get(power, ())]
-            if texts:
+            named = f" named {listed(rule.names)}" if rule.names else ""
+            if texts := [text for power in powers for text in given.get(power, ())]:
                 reach = Reach(False, namespace, bool(rule.names))
-                named = f" named {listed(rule.names)}" if rule.names else ""
                 why = because(reach) if because is not None else ""
                 yield rule_hit(index, rule, f"may {listed(texts)}{named}{why}", judge(reach))
+            elif "*" not in rule.resources and (texts := [t for power in powers for t in meant.get(power, ())]):
+                message = f"names {listed(texts)}{named}, which no Role gives: it stands outside namespaces"
+                yield rule_hit(index, rule, message, Severity.LOW)
         return
     for binding, bound in bound_in(resource, world):
         if not everything and is_everything(bound.rules):

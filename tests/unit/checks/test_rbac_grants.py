@@ -35,7 +35,7 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
     ("exec-permission", rule("create", "pods/exec", "apps"), "", "", "", ""),
     ("exec-permission", rule("create", "pods/*"), "", "", "", ""),
     ("exec-permission", rule("create,update", "pods"), "", "", "", ""),
-    ("persistent-volume-creation", rule("create", "persistentvolumes"), "high", "", "high", ""),
+    ("persistent-volume-creation", rule("create", "persistentvolumes"), "high", "low", "high", ""),
     ("persistent-volume-creation", rule("create", "persistentvolumeclaims"), "", "", "", ""),
     ("persistent-volume-creation", rule("get,delete", "persistentvolumes"), "", "", "", ""),
     ("secret-access", rule("get", "secrets"), "high", "high", "critical", "high"),
@@ -53,30 +53,37 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
     ("token-minting", rule("create", "serviceaccounts/token", names="one"), "high", "high", "high", "high"),
     ("token-minting", rule("create", "serviceaccounts"), "", "", "", ""),
     ("token-minting", rule("get", "serviceaccounts/token"), "", "", "", ""),
-    ("node-proxy-access", rule("get", "nodes/proxy"), "critical", "", "critical", ""),
-    ("node-proxy-access", rule("create", "nodes/*,nodes/proxy"), "critical", "", "critical", ""),
-    ("node-proxy-access", rule("patch", "nodes"), "critical", "", "critical", ""),
-    ("node-proxy-access", rule("update", "nodes/status"), "critical", "", "critical", ""),
+    ("node-proxy-access", rule("get", "nodes/proxy"), "critical", "low", "critical", ""),
+    ("node-proxy-access", rule("create", "nodes/*,nodes/proxy"), "critical", "low", "critical", ""),
+    ("node-proxy-access", rule("patch", "nodes"), "critical", "low", "critical", ""),
+    ("node-proxy-access", rule("update", "nodes/status"), "critical", "low", "critical", ""),
     ("node-proxy-access", rule("get,list,watch", "nodes,nodes/metrics,nodes/stats,nodes/log"), "", "", "", ""),
     (
         "csr-approval",
         rule("update", "certificatesigningrequests/approval", CERTIFICATES),
         "critical",
-        "",
+        "low",
         "critical",
         "",
     ),
-    ("csr-approval", rule("approve", "signers", CERTIFICATES), "critical", "", "critical", ""),
-    ("csr-approval", rule("sign", "signers", CERTIFICATES, "kubernetes.io/*"), "critical", "", "critical", ""),
+    ("csr-approval", rule("approve", "signers", CERTIFICATES), "critical", "low", "critical", ""),
+    ("csr-approval", rule("sign", "signers", CERTIFICATES, "kubernetes.io/*"), "critical", "low", "critical", ""),
     ("csr-approval", rule("approve", "signers", CERTIFICATES, "example.org/mine"), "", "", "", ""),
     ("csr-approval", rule("approve", "signers", "cert-manager.io"), "", "", "", ""),
     ("csr-approval", rule("create,update", "certificatesigningrequests", CERTIFICATES), "", "", "", ""),
-    ("webhook-tampering", rule("delete", "validatingwebhookconfigurations", ADMISSION), "critical", "", "critical", ""),
+    (
+        "webhook-tampering",
+        rule("delete", "validatingwebhookconfigurations", ADMISSION),
+        "critical",
+        "low",
+        "critical",
+        "",
+    ),
     (
         "webhook-tampering",
         rule("deletecollection", "mutatingadmissionpolicies", ADMISSION),
         "critical",
-        "",
+        "low",
         "critical",
         "",
     ),
@@ -84,15 +91,22 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
         "webhook-tampering",
         rule("patch", "customresourcedefinitions", "apiextensions.k8s.io"),
         "critical",
-        "",
+        "low",
         "critical",
         "",
     ),
-    ("webhook-tampering", rule("create", "apiservices", "apiregistration.k8s.io"), "critical", "", "critical", ""),
-    ("webhook-tampering", rule("patch", "validatingwebhookconfigurations", ADMISSION, "mine"), "high", "", "high", ""),
+    ("webhook-tampering", rule("create", "apiservices", "apiregistration.k8s.io"), "critical", "low", "critical", ""),
+    (
+        "webhook-tampering",
+        rule("patch", "validatingwebhookconfigurations", ADMISSION, "mine"),
+        "high",
+        "low",
+        "high",
+        "",
+    ),
     ("webhook-tampering", rule("get,list", "validatingwebhookconfigurations", ADMISSION), "", "", "", ""),
     ("rbac-management", rule("create", "rolebindings", RBAC), "high", "high", "high", "high"),
-    ("rbac-management", rule("delete", "clusterroles", RBAC), "high", "", "high", ""),
+    ("rbac-management", rule("delete", "clusterroles", RBAC), "high", "low", "high", ""),
     ("rbac-management", rule("get,list,watch,bind", "roles", RBAC), "", "", "", ""),
     ("service-status-write", rule("patch", "services/status"), "medium", "medium", "medium", "medium"),
     ("service-status-write", rule("patch", "*/status"), "medium", "medium", "medium", "medium"),
@@ -120,7 +134,7 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
         "network-policy-write",
         rule("patch", "globalnetworkpolicies", "crd.projectcalico.org"),
         "medium",
-        "",
+        "low",
         "medium",
         "",
     ),
@@ -204,6 +218,19 @@ def test_configmaps_that_others_obey_and_plain_ones_under_strict() -> None:
     assert severities(run(check, elsewhere, profile="strict")) == ["medium"]
     assert severities(run(check, dns, profile="strict")) == ["critical"]
     assert severities(run(check, role("r", rule("update", "configmaps")), profile="strict")) == ["medium"]
+
+
+def test_what_a_role_cannot_give_is_told_and_weighs_least() -> None:
+    outside = rule("update,escalate", "clusterroles", "rbac.authorization.k8s.io")
+    report = run("escalation-verb", role("r", outside, namespace="shop"))
+    assert [found.hit.message for found in report.found] == [
+        "names escalate clusterroles, which no Role gives: it stands outside namespaces"
+    ]
+    assert severities(report) == ["low"]
+    for check in ("node-proxy-access", "webhook-tampering", "csr-approval"):
+        assert not run(check, role("r", rule("get,create", "*", "*"), namespace="shop")).found
+    both = role("r", rule("create", "roles,clusterroles", "rbac.authorization.k8s.io"), namespace="shop")
+    assert severities(run("rbac-management", both)) == ["high"]
 
 
 def test_both_halves_of_secret_access_are_one_hit() -> None:

@@ -28,7 +28,7 @@ def test_wildcards_in_a_cluster_role(given: Json, expected: str) -> None:
 
 def test_in_a_role_what_stands_outside_namespaces_is_not_given() -> None:
     assert severities(run("wildcard-rule", role("r", rule("get", "*"), namespace="shop"))) == ["high"]
-    assert severities(run("escalation-verb", role("r", rule("impersonate", "users"), namespace="shop"))) == []
+    assert severities(run("escalation-verb", role("r", rule("impersonate", "users"), namespace="shop"))) == ["low"]
     assert severities(run("escalation-verb", role("r", rule("impersonate", "serviceaccounts"), namespace="shop"))) == [
         "critical"
     ]
