@@ -35,6 +35,12 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
     ("a GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft)-[A-Za-z0-9_-]{20,255}"),
     ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}"),
+    ("a Slack webhook", r"\bhooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9_/-]{20,255}"),
+    (
+        "a password in a connection string",
+        r"\b(?i:server|data source|host|user id|uid|user|username|initial catalog|database)=[^;\n]{1,200};"
+        r"(?:[^;\n]{0,200};){0,20}\s{0,5}(?:[Pp]assword|PASSWORD|[Pp]wd|PWD)=[^;\s$({<*'\"]{3,200}",
+    ),
     ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
     ("a Stripe key", r"\b(?:sk|rk)_live_[A-Za-z0-9]{20,255}\b"),
     ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
@@ -86,7 +92,8 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("A", ("AKIA", "ASIA", "ABIA", "ACCA", "AIza", "AccountKey=")),
     ("_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "_live_", "npm_")),
     ("-", ("PRIVATE KEY", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "xox", "pypi-AgE", "sk-")),
-    (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ")),
+    (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ", "hooks.slack.com/")),
+    ("=", ("assword=", "PASSWORD=", "pwd=", "Pwd=", "PWD=")),
     ("@", ("://",)),
 )
 _NAME_SIGNS = ("pass", "secret", "token", "cred", "key", "pwd", "cookie")
@@ -127,7 +134,7 @@ def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | N
     """A literal that stands under the name of a credential. ``whole_name`` False: only where the name ends in it."""
     if not may_hold_name(name):
         return None
-    plain = _CAMEL.sub("_", name).lower()
+    plain = _CAMEL.sub("_", name).lower().replace("-", "_")
     if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
         return None
     text = value.strip().strip("\"'")

@@ -29,6 +29,9 @@ JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + "." + 
         (JWT, "a JWT"),
         ("postgres://shop:hunter22@db.example/shop", "a password in an URL"),
         ("AccountKey=" + "A" * 86 + "==", "an Azure storage key"),
+        ("https://hooks.slack.com/services/" + "T0000/B0000/" + "x" * 24, "a Slack webhook"),
+        ("Server=db;Database=shop;User Id=sa;Password=hunter2;", "a password in a connection string"),
+        ("host=db;uid=sa;PWD=hunter2", "a password in a connection string"),
     ],
 )
 def test_formats(value: str, kind: str) -> None:
@@ -47,6 +50,10 @@ def test_formats(value: str, kind: str) -> None:
         "postgres://shop:${DB_PASSWORD}@db/shop",
         "http://user@host/",
         "AKIAshort",
+        "Server=db;User Id=sa;Password=$(DB_PASSWORD);",
+        "Server=db;User Id=sa;Password={{ .Values.password }};",
+        "Server=db;Trusted_Connection=True;",
+        "https://hooks.slack.com/services/",
         "eyJhbGci",
     ],
 )
@@ -62,6 +69,8 @@ def test_what_only_looks_like_one(value: str) -> None:
         "dbPassword",
         "SECRET_KEY",
         "client-secret",
+        "api-key",
+        "aws-secret-access-key",
         "apiKey",
         "AZURE_BATCH_KEY",
         "oauth.token",
