@@ -23,6 +23,11 @@ _RUN = "[^|;&\n]{0,500}"
 # What an echo server runs: given to exec and not to a shell, it only sends back what it gets.
 _ECHO = r"[\"']?(?:/\S{0,40}/)?cat[\"']?(?:[\s,]|$)"
 _SHELL = r"(?:/\S{0,40}/)?(?:ba|da|z|k|a)?sh\b"
+_LANGUAGE = r"(?:python[0-9.]{0,5}|perl|ruby|node)"
+# An interpreter that runs what it is sent: with a program or a module of its own it only reads that.
+_FROM_STDIN = rf"{_LANGUAGE}(?:\s{{1,9}}-(?=[\s\"']|$)|\s{{0,9}}(?=$|[;&|\n\"')]))"
+_AS = r"(?:(?:sudo|env|exec|nohup)\s{1,9}(?:(?:-\S{1,20}|\w{1,40}=\S{0,100})\s{1,9}){0,5}){0,2}"
+_POWERSHELL = r"\b(?:downloadstring|invoke-webrequest|invoke-restmethod|iwr|irm)\b"
 _FETCH = re.compile(r"(?<![\w./-])(curl|wget|fetch|aria2c)\s(?=[^|;&\n]{0,2000}?(?:https?|ftp)://)")
 
 MINERS = frozenset(
@@ -47,8 +52,12 @@ _PATTERNS: tuple[tuple[Suspicion, str], ...] = (
     (
         Suspicion("download-and-run", "downloads a program and runs it"),
         (
-            rf"(?<![\w-])(?:curl|wget|fetch|aria2c)\b{_RUN}\|\s{{0,20}}(?:sudo\s{{1,9}})?(?:{_SHELL}|python|perl|ruby|node)"
+            rf"(?<![\w-])(?:curl|wget|fetch|aria2c)\b{_RUN}+(?:\|[^|;&\n]{{1,500}}+){{0,3}}\|\s{{0,20}}{_AS}(?:{_SHELL}|{_FROM_STDIN})"
             rf"|{_SHELL}\s{{1,9}}(?:-c\s{{1,9}})?[\"']?(?:<\(|\$\(|`)\s{{0,9}}(?:curl|wget)\b"
+            rf"|{_LANGUAGE}\s{{1,9}}-[ce]\s{{1,9}}[\"']?(?:\$\(|`)\s{{0,9}}(?:curl|wget)\b"
+            rf"|(?:^|[;&|\s\"'])(?:source|\.)\s{{1,9}}[\"']?<\(\s{{0,9}}(?:curl|wget)\b"
+            rf"|(?i:\b(?:iex|invoke-expression)\b[^\n]{{0,300}}{_POWERSHELL})"
+            rf"|(?i:{_POWERSHELL}[^\n]{{0,500}}\|\s{{0,20}}(?:iex|invoke-expression)\b)"
             rf"|eval\s{{1,9}}[\"']?(?:\$\(|`)\s{{0,9}}(?:curl|wget)\b"
             rf"|(?<![\w-])(?:curl|wget)\b[^\n]{{0,1000}}?(?:;|&&|\n)\s{{0,20}}(?:sudo\s{{1,9}})?"
             rf"(?:chmod\s{{1,9}}\S{{0,9}}[+7]\S{{0,9}}\s|{_SHELL}\s{{1,9}}\S)"

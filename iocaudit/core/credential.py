@@ -35,6 +35,7 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b"),
     ("a GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft)-[A-Za-z0-9_-]{20,255}"),
     ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,255}"),
+    ("a Slack webhook", r"\bhooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9_/-]{20,255}"),
     ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}\b"),
     ("a Stripe key", r"\b(?:sk|rk)_live_[A-Za-z0-9]{20,255}\b"),
     ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
@@ -44,7 +45,6 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,255}\b"),
     ("an Azure storage key", r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}"),
     ("a JWT", r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{10,2000}"),
-    ("a Slack webhook", r"\bhooks\.slack\.com/(?:services|workflows)/T[A-Za-z0-9]{6,20}/[A-Za-z0-9/]{20,80}"),
     ("a DigitalOcean token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
     ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{34}\b"),
     ("a registry login", r"\"auths\"\s{0,5}:(?s:.{0,500}?)\"auth\"\s{0,5}:\s{0,5}\"[A-Za-z0-9+/]{8,1000}={0,2}\""),
@@ -110,9 +110,9 @@ _WITHIN = re.compile(
 _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("A", ("AKIA", "ASIA", "ABIA", "ACCA", "AIza", "AccountKey=")),
     ("_", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "_live_", "npm_", "_v1_", "hf_")),
-    ("LS0tLS1CRUdJTi", ("LS0tLS1CRUdJTi",)),
-    ('"auths"', ('"auths"',)),
-    ("Basic ", ("uthorization",)),
+    ("L", ("LS0tLS1CRUdJTi",)),
+    ('"', ('"auths"',)),
+    ("B", ("Basic ",)),
     ("-", ("PRIVATE KEY", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "xox", "pypi-AgE", "sk-")),
     (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ", "hooks.slack.com/")),
     ("@", ("://", "@tcp(", "@unix(")),
@@ -163,7 +163,7 @@ def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | N
     """A literal that stands under the name of a credential. ``whole_name`` False: only where the name ends in it."""
     if not may_hold_name(name):
         return None
-    plain = _CAMEL.sub("_", name).lower()
+    plain = _CAMEL.sub("_", name).lower().replace("-", "_")
     if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
         return None
     text = value.strip().strip("\"'")

@@ -17,8 +17,14 @@ _LONGEST_SHARED = 4096
 _SPEC = ("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "hostNetwork", "nodeName")
 
 
-_MARKS = frozenset(("container", "containerSet", "dag", "data", "http", "plugin", "resource", "script", "suspend"))
-"""Parts of a template of Argo Workflows that say what it is."""
+_MARKS = frozenset(
+    (
+        *("container", "containerSet", "dag", "data", "http", "plugin", "resource", "script", "suspend"),
+        *("affinity", "dnsConfig", "dnsPolicy", "hostAliases", "nodeSelector", "schedulerName", "securityContext"),
+        *("tolerations", "volumes"),
+    )
+)
+"""Parts of a workflow and its templates that say what it is, or that it says something at all."""
 _KEPT = _MARKS.union(
     _SPEC,
     ("finally", "metadata", "name", "pipelineSpec", "pipelineTaskName", "podMetadata", "podSpecPatch", "podTemplate"),
@@ -136,6 +142,8 @@ def _parts(value: Any) -> Any:
 
 
 def _part(name: str, value: Any) -> Any:
+    if value is None:
+        return None
     if name in _MARKS:
         return {}
     if name in ("metadata", "podMetadata"):

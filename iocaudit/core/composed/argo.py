@@ -57,15 +57,16 @@ def workflow_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec
 
     One whose templates all stand elsewhere (workflowTemplateRef) has one pod without containers, for what it says.
     """
-    defaults = mapping(spec.get("templateDefaults"))
+    given = spec.get("templateDefaults")
+    defaults = mapping(given)
     templates = spec.get("templates")
     pods = [
         _Composer(resource, spec, path, template, item_path(f"{path}.templates", template, index)).pod(defaults)
         for index, template in enumerate(templates if isinstance(templates, list) else ())
         if isinstance(template, dict) and not any(template.get(other) is not None for other in _OTHERS)
     ]
-    if not pods and (defaults or any(spec.get(name) is not None for name in _WHOLE)):
-        if defaults:
+    if not pods and (isinstance(given, dict) or any(spec.get(name) is not None for name in _WHOLE)):
+        if isinstance(given, dict):
             pods.append(_Composer(resource, spec, path, dict(defaults), f"{path}.templateDefaults").pod({}))
         else:
             pods.append(_Composer(resource, spec, path, {}, path).pod({}))

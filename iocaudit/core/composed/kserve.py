@@ -25,7 +25,7 @@ _SAYS = frozenset({"args", "command", "env", "image", "lifecycle", "ports", "sec
 
 def component_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
     """The pods of the predictor, transformer or explainer that stands at ``path``."""
-    pod = PodSpec(resource, spec, path, resource.metadata, "metadata")
+    pod = PodSpec(resource, spec, path, resource.metadata, "metadata", {})
     for name in _LISTS:
         pod.add_list(name)
     for name in _SERVERS:
@@ -35,7 +35,7 @@ def component_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpe
     yield pod
     workers = spec.get("workerSpec")
     if isinstance(workers, dict):
-        pod = PodSpec(resource, workers, f"{path}.workerSpec", resource.metadata, "metadata")
+        pod = PodSpec(resource, workers, f"{path}.workerSpec", resource.metadata, "metadata", {})
         for name in _LISTS:
             pod.add_list(name)
         yield pod

@@ -19,11 +19,13 @@ _TASKS = ("tasks", "finally")
 
 
 class _Run(NamedTuple):
-    """What a run says of a task's pod. ``template`` is a pod template at ``template_at``; ``parts`` tells of it."""
+    """What a run says of a task's pod: its pod template, and its ServiceAccount."""
 
     template: Json
     moved: Moved
     """By a field of the pod, below nothing, where it stands: ``hostNetwork`` and ``volumes["x"]``."""
+    says: bool = False
+    """Whether there is a pod template or a ServiceAccount at all."""
 
 
 _NO_RUN = _Run({}, {})
@@ -66,7 +68,7 @@ def _run_pods(resource: Resource, runs: list[tuple[Any, str, _Run]]) -> Iterator
     for task, at, run in runs:
         if isinstance(task, dict):
             yield _pod(resource, task, at, run)
-        elif run.template:
+        elif run.says:
             yield _pod(resource, {}, at, run)
 
 
@@ -82,7 +84,9 @@ def _run(holder: Mapping[str, Any], at: str) -> _Run:
     """What a TaskRun, or the part of a PipelineRun that is like one, says."""
     template: Json = {}
     moved: Moved = {}
+    says = False
     for field in ("taskPodTemplate", "podTemplate"):
+        says = says or isinstance(holder.get(field), dict)
         for name, value in mapping(holder.get(field)).items():
             template[name] = value
             moved[name] = f"{at}.{field}.{name}"
@@ -90,7 +94,7 @@ def _run(holder: Mapping[str, Any], at: str) -> _Run:
         if text(holder.get(field)):
             template["serviceAccountName"] = holder[field]
             moved["serviceAccountName"] = f"{at}.{field}"
-    return _Run(template, moved)
+    return _Run(template, moved, says or bool(template))
 
 
 def _over(under: _Run, over: _Run) -> _Run:
@@ -104,7 +108,7 @@ def _over(under: _Run, over: _Run) -> _Run:
             template[name] = [*mine, *(item for _, item in left)]
             for place, (index, item) in enumerate(left, len(mine)):
                 moved[item_path(name, item, place)] = item_path(under.moved[name], item, index)
-    return _Run(template, moved)
+    return _Run(template, moved, under.says or over.says)
 
 
 def _pod(resource: Resource, task: Json, at: str, run: _Run) -> PodSpec:

@@ -41,6 +41,9 @@ JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + "." + 
         ('{"auths": {"hooli.com": {"auth": "c2hvcDpodW50ZXIyMg=="}}}', "a registry login"),
         ("Authorization: Basic c2hvcDpodW50ZXIyMg==", "a basic authorization"),
         *((base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY-----".encode()).decode(), "a private key") for kind in KEYS),
+        ("https://hooks.slack.com/services/" + "T0000/B0000/" + "x" * 24, "a Slack webhook"),
+        ("Server=db;Database=shop;User Id=sa;Password=hunter2;", "a password in a connection string"),
+        ("host=db;uid=sa;PWD=hunter2", "a password in a connection string"),
     ],
 )
 def test_formats(value: str, kind: str) -> None:
@@ -68,6 +71,10 @@ def test_formats(value: str, kind: str) -> None:
         base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode(),
         base64.b64encode(b"-----BEGIN PUBLIC KEY-----").decode(),
         "AKIAshort",
+        "Server=db;User Id=sa;Password=$(DB_PASSWORD);",
+        "Server=db;User Id=sa;Password={{ .Values.password }};",
+        "Server=db;Trusted_Connection=True;",
+        "https://hooks.slack.com/services/",
         "eyJhbGci",
     ],
 )
@@ -83,6 +90,8 @@ def test_what_only_looks_like_one(value: str) -> None:
         "dbPassword",
         "SECRET_KEY",
         "client-secret",
+        "api-key",
+        "aws-secret-access-key",
         "apiKey",
         "AZURE_BATCH_KEY",
         "oauth.token",
