@@ -37,6 +37,7 @@ CONTROLS = {
 }
 """CIS has no number for most of what a role may hold: then it is the section."""
 _MOST_LISTED = 6
+_MOST_KEPT = 10_000
 
 
 class Reach(NamedTuple):
@@ -88,14 +89,39 @@ def _powerful_rules(role: Resource) -> tuple[tuple[int, Rule, dict[Power, tuple[
     return tuple(one for one in powers if one[2])
 
 
-def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
-    """The bindings an object states and what each resolves to, without the subjects that every cluster's has."""
+class Judged(NamedTuple):
+    """A binding and what it resolves to: whether to everything, and the rules that give any power, with what."""
+
+    binding: Binding
+    bound: Bound
+    is_everything: bool
+    powerful: tuple[tuple[Rule, dict[Power, tuple[str, ...]]], ...]
+
+
+def _judged(resource: Resource, world: World) -> tuple[Judged, ...]:
+    # Kept until any role changes: twenty checks ask the same of each binding.
+    known: dict[Resource, tuple[Judged, ...]] = world.memo("rbac-judged", (CLUSTER_ROLE, ROLE), dict)
+    found = known.get(resource)
+    if found is None:
+        if len(known) >= _MOST_KEPT:
+            known.clear()
+        found = known[resource] = tuple(_judge_each(resource, world))
+    return found
+
+
+def _judge_each(resource: Resource, world: World) -> Iterator[Judged]:
     for binding in bindings_in(resource, world):
         if binding.named:
             bound = resolve(binding, world)
             left = without_clusters_own(binding, bound)
             if left.named:
-                yield left, bound
+                powers = ((rule, powers_of(rule, clusterwide=binding.is_clusterwide)) for rule in bound.rules)
+                yield Judged(left, bound, is_everything(bound.rules), tuple(one for one in powers if one[1]))
+
+
+def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
+    """The bindings an object states and what each resolves to, without the subjects that every cluster's has."""
+    return ((one.binding, one.bound) for one in _judged(resource, world))
 
 
 def once(*several: Iterator[Hit | Skip]) -> Iterator[Hit | Skip]:
@@ -140,24 +166,23 @@ def grants(
                 named = f" named {listed(rule.names)}" if rule.names else ""
                 yield rule_hit(index, rule, f"may {listed(texts)}{named}", judge(reach))
         return
-    for binding, bound in bound_in(resource, world):
-        if not everything and is_everything(bound.rules):
-            continue
-        yield from _granted(binding, bound, powers, judge, only, world)
+    for one in _judged(resource, world):
+        if (everything or not one.is_everything) and (one.powerful or one.bound.problem is not None):
+            yield from _granted(one, powers, judge, only, world)
 
 
 def _granted(
-    binding: Binding, bound: Bound, powers: Sequence[Power], judge: Judge, only: Only | None, world: World
+    judged: Judged, powers: Sequence[Power], judge: Judge, only: Only | None, world: World
 ) -> Iterator[Hit | Skip]:
+    binding, bound = judged.binding, judged.bound
     worst: Severity | None = None
     texts: list[str] = []
     namespace = binding.namespace
     if binding.selector is not None:
         namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
-    for rule in bound.rules:
+    for rule, amounts in judged.powerful:
         if only is not None and not only(rule, namespace):
             continue
-        amounts = powers_of(rule, clusterwide=binding.is_clusterwide)
         found = [text for power in powers for text in amounts.get(power, ())]
         if not found:
             continue
