@@ -20,7 +20,7 @@ from iocaudit.core.rbac.bindings import (
 from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
 from iocaudit.core.rbac.powers import Power, powers_of
 from iocaudit.core.rbac.rules import Rule, is_everything, rules_of
-from iocaudit.core.resource import Resource
+from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 
@@ -38,6 +38,7 @@ CONTROLS = {
 """CIS has no number for most of what a role may hold: then it is the section."""
 _MOST_LISTED = 6
 _MOST_KEPT = 10_000
+_MOST_REQUESTED = 8
 
 
 class Reach(NamedTuple):
@@ -100,10 +101,12 @@ class Judged(NamedTuple):
 
 def _judged(resource: Resource, world: World) -> tuple[Judged, ...]:
     # Kept until any role changes: twenty checks ask the same of each binding.
-    known: dict[Resource, tuple[Judged, ...]] = world.memo("rbac-judged", (CLUSTER_ROLE, ROLE), dict)
+    of_request = resource.origin.source == ADMISSION.source
+    known: dict[Resource, tuple[Judged, ...]] = world.memo(("rbac-judged", of_request), (CLUSTER_ROLE, ROLE), dict)
     found = known.get(resource)
     if found is None:
-        if len(known) >= _MOST_KEPT:
+        # Of a request's object only the last few: kept, it would be held long after the answer.
+        if len(known) >= (_MOST_REQUESTED if of_request else _MOST_KEPT):
             known.clear()
         found = known[resource] = tuple(_judge_each(resource, world))
     return found

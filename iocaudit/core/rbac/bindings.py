@@ -5,7 +5,6 @@ A RoleBinding or ClusterRoleBinding states one; an RBACDefinition of rbac-manage
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
@@ -15,7 +14,7 @@ from iocaudit.core.rbac.defaults import bootstrap_subjects, default_role, is_def
 from iocaudit.core.rbac.roles import effective_rules, selectors_of
 from iocaudit.core.rbac.rules import Rule
 from iocaudit.core.rbac.subjects import Subject, subjects_in
-from iocaudit.core.resource import Resource
+from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.shape import items, mapping, mappings, text
 from iocaudit.core.world import World
 
@@ -75,7 +74,11 @@ class Binding:
         return selects(self.selector, labels)
 
 
-@lru_cache(maxsize=8192)
+def _by_home(_: Resource) -> dict[str | None, tuple[Binding, ...]]:
+    """What an object states, by the namespace it counts as being in; filled as it is asked for, and kept with it."""
+    return {}
+
+
 def _parsed(resource: Resource, home: str | None) -> tuple[Binding, ...]:
     if resource.kind is RBAC_DEFINITION:
         return tuple(_defined(resource))
@@ -89,7 +92,11 @@ def bindings_in(resource: Resource, world: World) -> tuple[Binding, ...]:
     """The bindings an object states; none for another kind."""
     if resource.kind not in BINDINGS:
         return ()
-    return _parsed(resource, world.namespace_of(resource) if resource.kind is ROLE_BINDING else None)
+    home = world.namespace_of(resource) if resource.kind is ROLE_BINDING else None
+    known = resource.derive(_by_home)
+    if home not in known:
+        known[home] = _parsed(resource, home)
+    return known[home]
 
 
 def _named(raw: object, prefix: str) -> Iterator[Named]:
@@ -135,6 +142,8 @@ class Bound(NamedTuple):
 
 def resolve(binding: Binding, world: World) -> Bound:
     """The rules a binding gives its subjects."""
+    if binding.resource.origin.source == ADMISSION.source:
+        return _resolve(binding, world)  # kept, it would hold the request's object long after the answer
     # Kept until any role changes: each of twenty checks asks of each binding, and each pod of those that name it.
     known: dict[Binding, Bound] = world.memo("rbac-bound", (CLUSTER_ROLE, ROLE), dict)
     found = known.get(binding)

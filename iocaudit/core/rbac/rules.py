@@ -6,8 +6,7 @@ a resource matches exactly, by ``*`` (subresources too) or by ``*/subresource``;
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any
 
 from iocaudit.core.resource import Resource
@@ -16,6 +15,7 @@ from iocaudit.core.shape import items, mappings, strings
 RBAC_GROUP = "rbac.authorization.k8s.io"
 READS = frozenset({"get", "list", "watch"})
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_MOST_LETTERS = 8_000
 _EVERY_VERB = READS | {"create", "update", "patch", "delete"}
 
 
@@ -28,6 +28,12 @@ class Rule:
     resources: frozenset[str]
     names: frozenset[str] = frozenset()
     urls: frozenset[str] = frozenset()
+    is_huge: bool = field(init=False, compare=False)
+    """Whether it is too long to be kept anywhere but in its role: requests bring rules, of up to three megabytes."""
+
+    def __post_init__(self) -> None:
+        lists = (self.verbs, self.groups, self.resources, self.names, self.urls)
+        object.__setattr__(self, "is_huge", sum(len(word) for words in lists for word in words) > _MOST_LETTERS)
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> "Rule":
@@ -110,7 +116,10 @@ def is_everything(rules: Iterable[Rule]) -> bool:
     return verbs >= _EVERY_VERB
 
 
-@lru_cache(maxsize=2048)
 def rules_of(role: Resource) -> tuple[Rule, ...]:
-    """The role's own rules by position. Kept a while: every check on roles asks for them."""
+    """The role's own rules by position. Kept with it: every check on roles asks for them."""
+    return role.derive(_rules)
+
+
+def _rules(role: Resource) -> tuple[Rule, ...]:
     return tuple(Rule.of(raw) for raw in mappings(role.raw.get("rules")))
