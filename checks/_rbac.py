@@ -66,6 +66,11 @@ def listed(values: Sequence[str] | frozenset[str]) -> str:
     return ", ".join(value or '""' for value in ordered[:_MOST_LISTED]) + (", …" if len(ordered) > _MOST_LISTED else "")
 
 
+def named_with(text: str, rule: Rule) -> str:
+    """What a rule gives, in words, with the names it is limited to."""
+    return f"{text} named {listed(rule.names)}" if rule.names else text
+
+
 def rule_hit(index: int, rule: Rule, message: str, severity: Severity) -> Hit:
     """A hit on one rule of a role: the rule is its evidence, its position only where it stands now."""
     return Hit("rules", message, rule.canonical, severity, f"rules[{index}]")
@@ -189,7 +194,7 @@ def _granted(
         found = [text for power in powers for text in amounts.get(power, ())]
         if not found:
             continue
-        texts += found
+        texts += [named_with(text, rule) for text in found]
         severity = judge(Reach(True, namespace, bool(rule.names)))
         if binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING and bound.is_default(rule):
             severity = min(severity, Severity.HIGH if binding.is_clusterwide else Severity.MEDIUM)

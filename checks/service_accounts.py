@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, LOOKED_UP, bound_in, listed, subject_hit
+from checks._rbac import CONTROLS, LOOKED_UP, bound_in, listed, named_with, subject_hit
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import (
@@ -47,7 +47,12 @@ def critical_grants(held: Held, world: World) -> list[str]:
         return []
     if is_everything(held.bound.rules):
         return ["do everything"]
-    return [text for rule in held.bound.rules for found in critical_powers(rule, space).values() for text in found]
+    return [
+        named_with(text, rule)
+        for rule in held.bound.rules
+        for found in critical_powers(rule, space).values()
+        for text in found
+    ]
 
 
 _Power = tuple[Held, list[str]]
