@@ -105,9 +105,9 @@ class Judged(NamedTuple):
 
 
 def _judged(resource: Resource, world: World) -> tuple[Judged, ...]:
-    # Kept until any role changes: twenty checks ask the same of each binding.
+    # Kept until any role or namespace changes: twenty checks ask the same of each binding.
     of_request = resource.origin.source == ADMISSION.source
-    known: dict[Resource, tuple[Judged, ...]] = world.memo(("rbac-judged", of_request), (CLUSTER_ROLE, ROLE), dict)
+    known: dict[Resource, tuple[Judged, ...]] = world.memo(("rbac-judged", of_request), LOOKED_UP, dict)
     found = known.get(resource)
     if found is None:
         # Of a request's object only the last few: kept, it would be held long after the answer.

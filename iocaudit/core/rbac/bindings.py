@@ -145,7 +145,8 @@ def resolve(binding: Binding, world: World) -> Bound:
     if binding.resource.origin.source == ADMISSION.source:
         return _resolve(binding, world)  # kept, it would hold the request's object long after the answer
     # Kept until any role changes: each of twenty checks asks of each binding, and each pod of those that name it.
-    known: dict[Binding, Bound] = world.memo("rbac-bound", (CLUSTER_ROLE, ROLE), dict)
+    kinds = (CLUSTER_ROLE, ROLE) if binding.selector is None else (CLUSTER_ROLE, ROLE, NAMESPACE)
+    known: dict[Binding, Bound] = world.memo(("rbac-bound", kinds), kinds, dict)
     found = known.get(binding)
     if found is None:
         if len(known) >= _MOST_BOUND:
@@ -157,6 +158,8 @@ def resolve(binding: Binding, world: World) -> Bound:
 def _resolve(binding: Binding, world: World) -> Bound:
     title, name = binding.role, binding.role_name
     near = binding.resource
+    if binding.role_kind == "Role" and binding.selector is not None:
+        return _resolve_roles(binding, world)
     if binding.role_kind == "Role":
         namespace, kind = binding.namespace, ROLE
     else:
@@ -177,6 +180,21 @@ def _resolve(binding: Binding, world: World) -> Bound:
     elif incomplete and selectors_of(role):
         problem = f"{title} aggregates others, and not all are known here ({incomplete})"
     return Bound(title, effective_rules(role, world, near), problem, role)
+
+
+def _resolve_roles(binding: Binding, world: World) -> Bound:
+    """A Role's name bound in several namespaces: what the Roles of that name give there, taken together."""
+    incomplete = world.incomplete(ROLE) or world.incomplete(NAMESPACE)
+    rules: dict[Rule, None] = {}
+    roles = [role for role in world.all(ROLE, near=binding.resource) if role.name == binding.role_name]
+    for role in roles:
+        if binding.holds_in(world.namespace_of(role) or "", world):
+            rules.update(dict.fromkeys(effective_rules(role, world, binding.resource)))
+    problem = None
+    if incomplete or not rules:
+        why = f"not known here in all of them ({incomplete})" if incomplete else "nowhere among what was read"
+        problem = f"{binding.role}, bound{binding.where}, is {why}, so what it gives cannot be judged"
+    return Bound(binding.role, tuple(rules), problem)
 
 
 def without_clusters_own(binding: Binding, bound: Bound) -> Binding:
