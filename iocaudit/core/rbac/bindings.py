@@ -74,8 +74,12 @@ class Binding:
         return selects(self.selector, labels)
 
 
+def _at_home(resource: Resource) -> tuple[Binding, ...]:
+    return _parsed(resource, resource.namespace)
+
+
 def _by_home(_: Resource) -> dict[str | None, tuple[Binding, ...]]:
-    """What an object states, by the namespace it counts as being in; filled as it is asked for, and kept with it."""
+    """What a RoleBinding without a namespace states, by the one it counts as being in; filled as it is asked for."""
     return {}
 
 
@@ -92,8 +96,9 @@ def bindings_in(resource: Resource, world: World) -> tuple[Binding, ...]:
     """The bindings an object states; none for another kind."""
     if resource.kind not in BINDINGS:
         return ()
-    home = world.namespace_of(resource) if resource.kind is ROLE_BINDING else None
-    known = resource.derive(_by_home)
+    if resource.kind is not ROLE_BINDING or resource.namespace is not None:
+        return resource.derive(_at_home)
+    home, known = world.namespace_of(resource), resource.derive(_by_home)
     if home not in known:
         known[home] = _parsed(resource, home)
     return known[home]

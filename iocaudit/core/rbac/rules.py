@@ -7,6 +7,7 @@ a resource matches exactly, by ``*`` (subresources too) or by ``*/subresource``;
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from iocaudit.core.resource import Resource
@@ -33,7 +34,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         lists = (self.verbs, self.groups, self.resources, self.names, self.urls)
-        object.__setattr__(self, "is_huge", sum(len(word) for words in lists for word in words) > _MOST_LETTERS)
+        object.__setattr__(self, "is_huge", sum(map(len, chain(*lists))) > _MOST_LETTERS)
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> "Rule":
