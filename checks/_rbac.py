@@ -19,8 +19,8 @@ from iocaudit.core.rbac.bindings import (
 )
 from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
 from iocaudit.core.rbac.powers import Power, powers_of
-from iocaudit.core.rbac.rules import Rule, is_everything, rules_of
-from iocaudit.core.resource import Resource
+from iocaudit.core.rbac.rules import Rule, is_everything, listed, named_with, rules_of
+from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 
@@ -36,7 +36,8 @@ CONTROLS = {
     "nsa": "Role-based access control",
 }
 """CIS has no number for most of what a role may hold: then it is the section."""
-_MOST_LISTED = 6
+_MOST_KEPT = 10_000
+_MOST_REQUESTED = 8
 
 
 class Reach(NamedTuple):
@@ -58,12 +59,6 @@ Because = Callable[[Reach], str]
 """What makes a grant as bad as it is judged, said behind it; empty where nothing does."""
 Only = Callable[[Rule, str | None], bool]
 """Whether a rule counts, where it holds in a namespace (None: the whole cluster)."""
-
-
-def listed(values: Sequence[str] | frozenset[str]) -> str:
-    """A few of the values, the rest as an ellipsis."""
-    ordered = sorted(values) if isinstance(values, frozenset) else list(dict.fromkeys(values))
-    return ", ".join(value or '""' for value in ordered[:_MOST_LISTED]) + (", …" if len(ordered) > _MOST_LISTED else "")
 
 
 def rule_hit(index: int, rule: Rule, message: str, severity: Severity) -> Hit:
@@ -102,14 +97,41 @@ def _powerful_rules(role: Resource) -> tuple[_Powerful, ...]:
     return tuple(one for one in powers if one.named)
 
 
-def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
-    """The bindings an object states and what each resolves to, without the subjects that every cluster's has."""
+class Judged(NamedTuple):
+    """A binding and what it resolves to: whether to everything, and the rules that give any power, with what."""
+
+    binding: Binding
+    bound: Bound
+    is_everything: bool
+    powerful: tuple[tuple[Rule, dict[Power, tuple[str, ...]]], ...]
+
+
+def _judged(resource: Resource, world: World) -> tuple[Judged, ...]:
+    # Kept until any role or namespace changes: twenty checks ask the same of each binding.
+    of_request = resource.origin.source == ADMISSION.source
+    known: dict[Resource, tuple[Judged, ...]] = world.memo(("rbac-judged", of_request), LOOKED_UP, dict)
+    found = known.get(resource)
+    if found is None:
+        # Of a request's object only the last few: kept, it would be held long after the answer.
+        if len(known) >= (_MOST_REQUESTED if of_request else _MOST_KEPT):
+            known.clear()
+        found = known[resource] = tuple(_judge_each(resource, world))
+    return found
+
+
+def _judge_each(resource: Resource, world: World) -> Iterator[Judged]:
     for binding in bindings_in(resource, world):
         if binding.named:
             bound = resolve(binding, world)
             left = without_clusters_own(binding, bound)
             if left.named:
-                yield left, bound
+                powers = ((rule, powers_of(rule, clusterwide=binding.is_clusterwide)) for rule in bound.rules)
+                yield Judged(left, bound, is_everything(bound.rules), tuple(one for one in powers if one[1]))
+
+
+def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:
+    """The bindings an object states and what each resolves to, without the subjects that every cluster's has."""
+    return ((one.binding, one.bound) for one in _judged(resource, world))
 
 
 def once(*several: Iterator[Hit | Skip]) -> Iterator[Hit | Skip]:
@@ -159,35 +181,28 @@ def grants(
                 message = f"names {listed(texts)}{named}, which no Role gives: it stands outside namespaces"
                 yield rule_hit(index, rule, message, Severity.LOW)
         return
-    for binding, bound in bound_in(resource, world):
-        if not everything and is_everything(bound.rules):
-            continue
-        yield from _granted(binding, bound, powers, judge, only, because, world)
+    for one in _judged(resource, world):
+        if (everything or not one.is_everything) and (one.powerful or one.bound.problem is not None):
+            yield from _granted(one, powers, judge, only, because, world)
 
 
 def _granted(
-    binding: Binding,
-    bound: Bound,
-    powers: Sequence[Power],
-    judge: Judge,
-    only: Only | None,
-    because: Because | None,
-    world: World,
+    judged: Judged, powers: Sequence[Power], judge: Judge, only: Only | None, because: Because | None, world: World
 ) -> Iterator[Hit | Skip]:
+    binding, bound = judged.binding, judged.bound
     worst: Severity | None = None
     texts: list[str] = []
     why = ""
     namespace = binding.namespace
     if binding.selector is not None:
         namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
-    for rule in bound.rules:
+    for rule, amounts in judged.powerful:
         if only is not None and not only(rule, namespace):
             continue
-        amounts = powers_of(rule, clusterwide=binding.is_clusterwide)
         found = [text for power in powers for text in amounts.get(power, ())]
         if not found:
             continue
-        texts += found
+        texts += [named_with(text, rule) for text in found]
         reach = Reach(True, namespace, bool(rule.names))
         severity = judge(reach)
         if binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING and bound.is_default(rule):

@@ -31,8 +31,8 @@ def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Sk
     The subject can read every Secret, change every object and make itself at home for good. A role of another
     name with every verb on every resource is the same thing, be it by one rule, by several together or by
     aggregation. A RoleBinding gives that power in one namespace: high, and critical in kube-system. The cluster's
-    own bindings are known by exact name, role and subjects. An RBACDefinition of rbac-manager is read as the
-    bindings it makes.
+    own bindings are known by exact name, role and subjects: a subject added to one is flagged. An RBACDefinition of
+    rbac-manager is read as the bindings it makes.
 
     Bad:
 

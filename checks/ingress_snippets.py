@@ -89,7 +89,7 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
             if value.strip():
                 yield Hit(path, "writes raw configuration into the ingress controller", _evidence(value))
         elif name.startswith(_NGINX):
-            found = "" if _LIST.fullmatch(value) and "\n" in value.strip() else _injected(value, _BREAKS_OUT)
+            found = _injected(value, _BLOCK if _LIST.fullmatch(value) else _BREAKS_OUT)
             if found:
                 yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
         elif name.startswith(_NGINX_INC):

@@ -40,7 +40,9 @@ def secret_in_configmap(resource: Resource) -> Iterator[Hit | Skip]:
 
     ConfigMaps are read by far more people and programs than Secrets, are never encrypted apart, and end up in
     logs and backups. Known formats (private keys, tokens of well-known services, passwords in URLs) are found
-    wherever they stand, other literals by the name they stand under. The value is never shown.
+    wherever they stand, other literals by the name they stand under. A reference or a place to be filled in
+    (`${PASSWORD}`, `<password>`, `REDACTED`) is none; `changeme` is one, for that is what is applied. The value is
+    never shown.
 
     Bad:
 

@@ -1,14 +1,14 @@
 """Holes in the auditor's own guard, and namespaces that are outside of any."""
 
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from checks._webhook_rules import uncovered
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.guard import DENY, certificates, client_of
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import CONNECTIONS, CUSTOM_WORKLOADS, DEPLOYMENT, NAMESPACE, Kind
+from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.label_selector import is_empty, selects
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
@@ -98,7 +98,7 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
     for index, webhook in _deny_webhooks(resource):
         where = f'webhooks["{DENY}"]'
         documented |= {text(lookup(webhook, "clientConfig", "service", "namespace"))}
-        for hit in _holes(webhook, documented, world):
+        for hit in (*_holes(webhook, documented, world), *_elsewhere(resource, webhook)):
             yield hit._replace(path=where + hit.path, at=f"webhooks[{index}]{hit.path}")
 
 
@@ -110,6 +110,23 @@ def _missing(resource: Resource, world: World) -> Iterator[Hit]:
         return
     if not any(_deny_webhooks(found) for found in world.all(VALIDATING_WEBHOOK_CONFIGURATION)):
         yield Hit("metadata.name", f"runs, but no configuration registers {DENY}", "missing")
+
+
+def _elsewhere(resource: Resource, deny: dict[str, Any]) -> Iterator[Hit]:
+    """Whoever answers it is another than answers our other webhooks: all of them are written at once, and alike."""
+    for other in mappings(resource.raw.get("webhooks")):
+        name = text(other.get("name"))
+        if name.endswith(".iocaudit.io") and name != DENY and _answered_by(other) != _answered_by(deny):
+            message = f"is answered by another service, or under another CA bundle, than {clip(name)}"
+            yield Hit(".clientConfig", message, name, Severity.HIGH)
+            return
+
+
+def _answered_by(webhook: dict[str, Any]) -> tuple[object, ...]:
+    client = mapping(webhook.get("clientConfig"))
+    service = mapping(client.get("service"))
+    bundle = "".join(text(client.get("caBundle")).split())
+    return (service.get("namespace"), service.get("name"), urlsplit(text(client.get("url"))).netloc, bundle)
 
 
 def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Iterator[Hit]:
@@ -137,7 +154,7 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Itera
         yield Hit(".clientConfig.caBundle", message, "stale", Severity.HIGH)
     if _path(webhook) == _NEVER_DENIES:
         yield Hit(".clientConfig", f"is answered at {_NEVER_DENIES}, where nothing is denied", _NEVER_DENIES)
-    missing = [part for kind in _guarded() for part in _uncovered(webhook, kind)]
+    missing = uncovered(webhook)
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         yield Hit(".rules", f"has no rule for {shown}", ",".join(missing))
@@ -173,55 +190,6 @@ def _namespaces(selector: Any, documented: set[str]) -> Iterator[Hit]:
         else:
             message = f"is only for some namespaces ({clip(operator)})"
             yield Hit(".namespaceSelector", message, f"{name} {operator} {','.join(values)}")
-
-
-@cache
-def _guarded() -> tuple[Kind, ...]:
-    """The built-in kinds that a check looks at which denies by default."""
-    from checks import declared  # late: this module is one of those it reads
-
-    kinds = {
-        kind
-        for one in declared()
-        if one.may_reach_critical and not one.audit_only
-        for kind in one.looks_at
-        if kind not in CUSTOM_WORKLOADS and kind not in CONNECTIONS
-    }
-    return tuple(sorted((kind for kind in kinds if "." not in kind.group or kind.group.endswith(".k8s.io")), key=str))
-
-
-def _parts(kind: Kind) -> list[str]:
-    """A kind and its subresources that carry it: ephemeral containers arrive by one."""
-    return [str(kind), *(f"{kind}/{subresource}" for subresource in kind.subresources)]
-
-
-def _uncovered(webhook: dict[str, Any], kind: Kind) -> list[str]:
-    """What of a kind no rule sends to the webhook: its creations and updates, or the updates of a subresource."""
-    rules = mappings(webhook.get("rules"))
-    names = [{kind.plural, "*", "*/*"}]
-    names += [{f"{kind.plural}/{sub}", f"{kind.plural}/*", f"*/{sub}", "*/*"} for sub in kind.subresources]
-    return [
-        part
-        for at, (part, resources) in enumerate(zip(_parts(kind), names, strict=True))
-        if not _covered(rules, kind, resources, {"UPDATE"} if at else {"CREATE", "UPDATE"})
-    ]
-
-
-def _covered(rules: list[dict[str, Any]], kind: Kind, resources: set[str], operations: set[str]) -> bool:
-    wanted = set(operations)
-    scope = "Namespaced" if kind.namespaced else "Cluster"
-    for rule in rules:
-        if all(
-            named & set(strings(rule.get(field)))
-            for field, named in (
-                ("apiGroups", {kind.group, "*"}),
-                ("apiVersions", {kind.version, "*"}),
-                ("resources", resources),
-            )
-        ) and text(rule.get("scope")) in ("", "*", scope):
-            given = set(strings(rule.get("operations")))
-            wanted -= operations if "*" in given else given
-    return not wanted
 
 
 @check(

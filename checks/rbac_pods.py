@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants, listed
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rbac.accounts import Privileged, privileged_account
 from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.powers import EXEC, VOLUMES, WORKLOADS_CREATED
+from iocaudit.core.rbac.rules import listed
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, ROLES, grants, listed, once, own_rules, rule_hit
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, ROLES, grants, once, own_rules, rule_hit
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.rbac.powers import CONSTRAINED, ESCALATE, IMPERSONATE, powers_of
+from iocaudit.core.rbac.rules import listed
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, LOOKED_UP, bound_in, listed, subject_hit
+from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import (
@@ -21,6 +21,7 @@ from iocaudit.core.pod import PodSpec
 from iocaudit.core.rbac.accounts import powers_of_account
 from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.graph import graph_of, is_nearest
+from iocaudit.core.rbac.rules import listed
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
 from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource

@@ -9,7 +9,7 @@ from iocaudit.core.kinds import CLUSTER_ROLE, NAMESPACE, ROLE
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS
 from iocaudit.core.rbac.graph import Held, graph_of
 from iocaudit.core.rbac.powers import critical_powers
-from iocaudit.core.rbac.rules import is_everything
+from iocaudit.core.rbac.rules import is_everything, named_with
 from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
@@ -30,7 +30,12 @@ def critical_grants(held: Held, world: World) -> list[str]:
         return []
     if is_everything(held.bound.rules):
         return ["do everything"]
-    return [text for rule in held.bound.rules for found in critical_powers(rule, space).values() for text in found]
+    return [
+        named_with(text, rule)
+        for rule in held.bound.rules
+        for found in critical_powers(rule, space).values()
+        for text in found
+    ]
 
 
 def powers_of_account(account: Subject, world: World, near: Resource) -> tuple[Power, ...]:

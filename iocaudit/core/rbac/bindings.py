@@ -5,7 +5,6 @@ A RoleBinding or ClusterRoleBinding states one; an RBACDefinition of rbac-manage
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
@@ -15,7 +14,7 @@ from iocaudit.core.rbac.defaults import bootstrap_subjects, default_role, is_def
 from iocaudit.core.rbac.roles import effective_rules, selectors_of
 from iocaudit.core.rbac.rules import Rule
 from iocaudit.core.rbac.subjects import Subject, subjects_in
-from iocaudit.core.resource import Resource
+from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.shape import items, mapping, mappings, text
 from iocaudit.core.world import World
 
@@ -75,7 +74,15 @@ class Binding:
         return selects(self.selector, labels)
 
 
-@lru_cache(maxsize=8192)
+def _at_home(resource: Resource) -> tuple[Binding, ...]:
+    return _parsed(resource, resource.namespace)
+
+
+def _by_home(_: Resource) -> dict[str | None, tuple[Binding, ...]]:
+    """What a RoleBinding without a namespace states, by the one it counts as being in; filled as it is asked for."""
+    return {}
+
+
 def _parsed(resource: Resource, home: str | None) -> tuple[Binding, ...]:
     if resource.kind is RBAC_DEFINITION:
         return tuple(_defined(resource))
@@ -89,7 +96,12 @@ def bindings_in(resource: Resource, world: World) -> tuple[Binding, ...]:
     """The bindings an object states; none for another kind."""
     if resource.kind not in BINDINGS:
         return ()
-    return _parsed(resource, world.namespace_of(resource) if resource.kind is ROLE_BINDING else None)
+    if resource.kind is not ROLE_BINDING or resource.namespace is not None:
+        return resource.derive(_at_home)
+    home, known = world.namespace_of(resource), resource.derive(_by_home)
+    if home not in known:
+        known[home] = _parsed(resource, home)
+    return known[home]
 
 
 def _named(raw: object, prefix: str) -> Iterator[Named]:
@@ -135,8 +147,11 @@ class Bound(NamedTuple):
 
 def resolve(binding: Binding, world: World) -> Bound:
     """The rules a binding gives its subjects."""
+    if binding.resource.origin.source == ADMISSION.source:
+        return _resolve(binding, world)  # kept, it would hold the request's object long after the answer
     # Kept until any role changes: each of twenty checks asks of each binding, and each pod of those that name it.
-    known: dict[Binding, Bound] = world.memo("rbac-bound", (CLUSTER_ROLE, ROLE), dict)
+    kinds = (CLUSTER_ROLE, ROLE) if binding.selector is None else (CLUSTER_ROLE, ROLE, NAMESPACE)
+    known: dict[Binding, Bound] = world.memo(("rbac-bound", kinds), kinds, dict)
     found = known.get(binding)
     if found is None:
         if len(known) >= _MOST_BOUND:
@@ -148,6 +163,8 @@ def resolve(binding: Binding, world: World) -> Bound:
 def _resolve(binding: Binding, world: World) -> Bound:
     title, name = binding.role, binding.role_name
     near = binding.resource
+    if binding.role_kind == "Role" and binding.selector is not None:
+        return _resolve_roles(binding, world)
     if binding.role_kind == "Role":
         namespace, kind = binding.namespace, ROLE
     else:
@@ -168,6 +185,21 @@ def _resolve(binding: Binding, world: World) -> Bound:
     elif incomplete and selectors_of(role):
         problem = f"{title} aggregates others, and not all are known here ({incomplete})"
     return Bound(title, effective_rules(role, world, near), problem, role)
+
+
+def _resolve_roles(binding: Binding, world: World) -> Bound:
+    """A Role's name bound in several namespaces: what the Roles of that name give there, taken together."""
+    incomplete = world.incomplete(ROLE) or world.incomplete(NAMESPACE)
+    rules: dict[Rule, None] = {}
+    roles = [role for role in world.all(ROLE, near=binding.resource) if role.name == binding.role_name]
+    for role in roles:
+        if binding.holds_in(world.namespace_of(role) or "", world):
+            rules.update(dict.fromkeys(effective_rules(role, world, binding.resource)))
+    problem = None
+    if incomplete or not rules:
+        why = f"not known here in all of them ({incomplete})" if incomplete else "nowhere among what was read"
+        problem = f"{binding.role}, bound{binding.where}, is {why}, so what it gives cannot be judged"
+    return Bound(binding.role, tuple(rules), problem)
 
 
 def without_clusters_own(binding: Binding, bound: Bound) -> Binding:

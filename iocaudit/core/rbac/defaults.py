@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from iocaudit.core.kinds import CLUSTER_ROLE, ROLE_BINDING
 from iocaudit.core.label_selector import selects
-from iocaudit.core.rbac.rules import Rule, rules_of
+from iocaudit.core.rbac.rules import Rule, is_everything, rules_of
 from iocaudit.core.rbac.subjects import subjects_in
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import Json, lookup, mappings, text
@@ -97,14 +97,18 @@ def _rules_born_with(key: Key) -> tuple[Rule, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=4096)
 def _within(key: Key, rule: Rule) -> bool:
     own = _rules_born_with(key)
     return bool(own) and (rule in own or _covered(rule, own))
 
 
+_kept_within = lru_cache(maxsize=4096)(_within)
+
+
 def _covered(rule: Rule, by: tuple[Rule, ...]) -> bool:
     """Whether everything the rule allows is allowed by others, part by part."""
+    if is_everything(by):
+        return True
     for verb in rule.verbs:
         for url in rule.urls:
             if not any(url in other.urls and other.allows_verb(verb) for other in by):
@@ -121,7 +125,7 @@ def is_default_rule(role: Resource, rule: Rule) -> bool:
     """Whether the cluster's own role of this kind, namespace and name holds as much: a rule edited to hold more
     is none of its own. One that holds less (an older release) is."""
     key = _key(role)
-    return key in _known() and _within(key, rule)
+    return key in _known() and not rule.is_huge and _kept_within(key, rule)
 
 
 def is_unaltered(role: Resource, rules: tuple[Rule, ...]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from iocaudit.core.kinds import ROLE
 from iocaudit.core.rbac.bindings import Binding, resolve
@@ -64,7 +63,6 @@ class Grants:
                     yield held, verb, rule.names or SIGNER_NAMES
 
 
-@lru_cache(maxsize=8192)
 def _leads_on(rule: Rule, clusterwide: bool) -> bool:
     """Whether a rule may be part of a way: most are not, and every step asks twenty times."""
     if rule.verbs_on_everything or powers_of(rule, clusterwide=clusterwide):

@@ -242,10 +242,16 @@ POWERS: tuple[Power, ...] = (
 _CRITICAL_UNLESS_NAMED = (SECRETS, TOKENS)
 
 
-@lru_cache(maxsize=8192)
 def powers_of(rule: Rule, *, clusterwide: bool) -> dict[Power, tuple[str, ...]]:
     """The powers a rule gives where it holds, each with what gives it."""
+    return _powers(rule, clusterwide) if rule.is_huge else _kept_powers(rule, clusterwide)
+
+
+def _powers(rule: Rule, clusterwide: bool) -> dict[Power, tuple[str, ...]]:
     return {power: found for power in POWERS if (found := power.granted(rule, clusterwide=clusterwide))}
+
+
+_kept_powers = lru_cache(maxsize=8192)(_powers)
 
 
 def critical_powers(rule: Rule, namespace: str | None) -> dict[Power, tuple[str, ...]]:

@@ -20,7 +20,9 @@ from iocaudit.core.world import World
 
 
 def selectors_of(role: Resource) -> list[Json]:
-    """The selectors by which a ClusterRole aggregates others; empty where it does not."""
+    """The selectors by which a ClusterRole aggregates others; empty where it does not, as a Role never does."""
+    if role.kind is not CLUSTER_ROLE:
+        return []
     return mappings(lookup(role.raw, "aggregationRule", "clusterRoleSelectors"))
 
 

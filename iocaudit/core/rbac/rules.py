@@ -5,9 +5,9 @@ a resource matches exactly, by ``*`` (subresources too) or by ``*/subresource``;
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from iocaudit.core.resource import Resource
@@ -16,6 +16,8 @@ from iocaudit.core.shape import items, mappings, strings
 RBAC_GROUP = "rbac.authorization.k8s.io"
 READS = frozenset({"get", "list", "watch"})
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_MOST_LETTERS = 8_000
+_MOST_LISTED = 6
 _EVERY_VERB = READS | {"create", "update", "patch", "delete"}
 
 
@@ -28,6 +30,12 @@ class Rule:
     resources: frozenset[str]
     names: frozenset[str] = frozenset()
     urls: frozenset[str] = frozenset()
+    is_huge: bool = field(init=False, compare=False)
+    """Whether it is too long to be kept anywhere but in its role: requests bring rules, of up to three megabytes."""
+
+    def __post_init__(self) -> None:
+        lists = (self.verbs, self.groups, self.resources, self.names, self.urls)
+        object.__setattr__(self, "is_huge", sum(map(len, chain(*lists))) > _MOST_LETTERS)
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> "Rule":
@@ -110,7 +118,21 @@ def is_everything(rules: Iterable[Rule]) -> bool:
     return verbs >= _EVERY_VERB
 
 
-@lru_cache(maxsize=2048)
 def rules_of(role: Resource) -> tuple[Rule, ...]:
-    """The role's own rules by position. Kept a while: every check on roles asks for them."""
+    """The role's own rules by position. Kept with it: every check on roles asks for them."""
+    return role.derive(_rules)
+
+
+def _rules(role: Resource) -> tuple[Rule, ...]:
     return tuple(Rule.of(raw) for raw in mappings(role.raw.get("rules")))
+
+
+def listed(values: Sequence[str] | frozenset[str]) -> str:
+    """A few of the values, the rest as an ellipsis."""
+    ordered = sorted(values) if isinstance(values, frozenset) else list(dict.fromkeys(values))
+    return ", ".join(value or '""' for value in ordered[:_MOST_LISTED]) + (", …" if len(ordered) > _MOST_LISTED else "")
+
+
+def named_with(text: str, rule: Rule) -> str:
+    """What a rule gives, in words, with the names it is limited to."""
+    return f"{text} named {listed(rule.names)}" if rule.names else text

@@ -145,6 +145,18 @@ def test_where_rbac_manager_binds(where: str, expected: list[str]) -> None:
     assert severities(run(CHECK, definition)) == expected
 
 
+def test_a_role_that_rbac_manager_binds_by_labels_is_the_one_of_each_namespace() -> None:
+    text = DEFINITION.split("- name: admins", maxsplit=1)[0]
+    where = "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}"
+    entry = f"- {{name: a, subjects: [{{kind: User, name: a}}], roleBindings: [{{role: all, {where}}}]}}"
+    (definition,) = objects(text + entry)
+    assert severities(run(CHECK, definition, role("all", ALL, namespace="shop"))) == ["high"]
+    report = run(CHECK, definition, role("all", ALL, namespace="else"))
+    assert not report.found
+    assert "Role all" in report.skipped[0].reason
+    assert run(CHECK, definition, incomplete=(ROLE,)).skipped
+
+
 def test_openshifts_older_group() -> None:
     (old,) = objects(
         """

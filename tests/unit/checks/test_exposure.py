@@ -233,6 +233,7 @@ def test_wildcard_hostnames_of_routes() -> None:
         ("nginx.ingress.kubernetes.io/auth-url", "http://example.com/#\\n", True),
         ("nginx.ingress.kubernetes.io/auth-url", "http://example.com/#\nx", True),
         ("nginx.ingress.kubernetes.io/whitelist-source-range", "10.0.0.0/8,\n172.16.0.0/12", False),
+        ("nginx.ingress.kubernetes.io/server-alias", "a.example,\nload_module /tmp/x.so", True),
         ("nginx.org/lb-method", "round_robin; } location /x {", True),
         ("nginx.org/rewrites", "serviceName=a rewrite=/;serviceName=b rewrite=/b/", False),
         ("nginx.ingress.kubernetes.io/auth-url", 'http://example.com/"', True),

@@ -26,6 +26,8 @@ def written(**change: Any) -> Json:
     body: Json = configuration(CATALOGUE, PolicySet(CATALOGUE), target, PEM)
     deny = next(webhook for webhook in body["webhooks"] if webhook["name"] == "deny.iocaudit.io")
     deny.update(change)
+    for webhook in body["webhooks"]:
+        webhook["clientConfig"] = change.get("clientConfig", webhook["clientConfig"])
     return body
 
 
@@ -80,6 +82,24 @@ def test_a_bundle_over_several_lines_is_usable() -> None:
     folded = BUNDLE[:20] + "\n  " + BUNDLE[20:]
     client = {"service": {"namespace": "iocaudit", "path": "/validate"}, "caBundle": folded}
     assert judge("admission-bypass", written(clientConfig=client)) == []
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        {"service": {"namespace": "shop", "name": "iocaudit-admission", "path": "/validate"}, "caBundle": BUNDLE},
+        {"service": {"namespace": "iocaudit", "name": "other", "path": "/validate"}, "caBundle": BUNDLE},
+        {"url": "https://other.example/validate", "caBundle": BUNDLE},
+        {
+            "service": {"namespace": "iocaudit", "name": "iocaudit-admission", "path": "/validate"},
+            "caBundle": base64.b64encode(PEM + b"other").decode(),
+        },
+    ],
+)
+def test_who_answers_it_must_be_who_answers_the_others(client: Json) -> None:
+    body = written()
+    body["webhooks"][0]["clientConfig"] = client
+    assert places(judge("admission-bypass", body)) == ['webhooks["deny.iocaudit.io"].clientConfig']
 
 
 def test_documented_namespaces_may_be_left_out() -> None:

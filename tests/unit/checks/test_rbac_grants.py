@@ -266,3 +266,10 @@ def test_an_incomplete_world_is_said_unless_what_is_known_suffices() -> None:
 def test_every_rbac_check_of_the_catalogue_is_there() -> None:
     named = {check.id for check in CATALOGUE if check.group == "rbac"}
     assert named >= {*CHECKS, "workload-holds-power", "shared-service-account", "user-shares-identity"}
+
+
+def test_the_names_a_grant_is_limited_to_are_said() -> None:
+    limited = role("r", rule("bind", "clusterroles", RBAC, "view"))
+    for on in (limited, binding("b", "r", "User:alice")):
+        (found,) = run("escalation-verb", on, limited).found
+        assert found.message.split(" (")[0].endswith("bind clusterroles named view")

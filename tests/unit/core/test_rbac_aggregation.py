@@ -57,6 +57,15 @@ def test_it_unites_what_the_plain_reading_does(given_roles: list[tuple[Json, lis
         assert len(found) == len(set(found))
 
 
+def test_a_role_aggregates_nothing() -> None:
+    plain = role("a", rule("get", "pods"), namespace="shop")
+    plain.raw["aggregationRule"] = {"clusterRoleSelectors": [{}]}
+    world = World()
+    for one in (plain, role("other", rule("get", "secrets"))):
+        world.put(one)
+    assert effective_rules(plain, world, plain) == rules_of(plain)
+
+
 def cost(labels: Any, selectors: Any) -> float:
     world, roles = World(), [aggregating(f"r{number}", labels(number), selectors(number)) for number in range(1000)]
     for one in roles:

@@ -1,0 +1,41 @@
+"""What a request brings is judged in time and let go of: a cache of thousands of large objects is an attack."""
+
+import gc
+import time
+
+from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.resource import ADMISSION, Resource
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.policy import PolicySet
+from tests.unit.checks.rbac_objects import CATALOGUE, binding, role, rule, run
+
+MARK = "-kept-by-nobody-"
+RBAC_CHECKS = CATALOGUE.select(check.id for check in CATALOGUE if check.group == "rbac")
+
+
+def test_neither_bindings_nor_large_rules_of_requests_are_kept() -> None:
+    long = rule("get", "secrets") | {"resourceNames": [f"{MARK}{number}" for number in range(2000)]}
+    auditor = Auditor(RBAC_CHECKS, PolicySet(RBAC_CHECKS), World())
+    for number in range(40):
+        for made in (role(f"r{MARK}", long), binding(f"b{MARK}{number}", "view", "User:alice")):
+            assert auditor.audit(Resource(made.raw, ADMISSION)).found or made.kind_name != "ClusterRole"
+    del made
+    gc.collect()
+    alive = gc.get_objects()
+    assert sum(1 for one in alive if isinstance(one, Resource) and one.name.startswith(f"b{MARK}")) <= 8
+    assert not [one for one in alive if isinstance(one, Rule) and f"{MARK}0" in one.names]
+
+
+def test_the_same_request_is_judged_alike_twice() -> None:
+    auditor = Auditor(RBAC_CHECKS, PolicySet(RBAC_CHECKS), World())
+    bound = Resource(binding("b", "cluster-admin", "User:alice").raw, ADMISSION)
+    assert [one.message for one in auditor.audit(bound).found] == [one.message for one in auditor.audit(bound).found]
+
+
+def test_a_rule_of_many_words_under_the_name_of_a_clusters_own_role_is_judged_in_time() -> None:
+    words = ",".join(f"w{number}" for number in range(1500))
+    start = time.process_time()
+    for name in ("cluster-admin", "admin", "view"):
+        assert not run("wildcard-rule", role(name, rule(words, words, words))).found
+    assert time.process_time() - start < 1
