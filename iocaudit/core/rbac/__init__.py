@@ -2,5 +2,6 @@
 
 ``rules`` reads one rule as the authorizer does, ``powers`` says what a rule amounts to, ``defaults`` knows what
 a cluster is born with, ``roles`` resolves aggregation, ``bindings`` ties subjects to rules, ``graph`` indexes a
-world by subject, ``escalation`` finds the way from a subject to cluster-admin.
+world by subject, ``grants`` says what one holds and may bind itself to, ``escalation`` finds the way from a subject
+to cluster-admin.
 """
