@@ -43,6 +43,7 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}\b"),
     ("a Vault token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24,255}"),
     ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,255}\b"),
+    ("a bearer token", r"\b[Bb]earer [A-Za-z0-9._~+/-]{20,1000}={0,2}"),
     ("an Azure storage key", r"AccountKey=[A-Za-z0-9+/]{60,100}={0,2}"),
     ("a JWT", r"\beyJ[A-Za-z0-9_-]{8,2000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{10,2000}"),
     ("a DigitalOcean token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
@@ -91,6 +92,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_SECRET = re.compile(
     r"^(?:|true|false|yes|no|on|off|null|none|nil|~|\d{1,5}|\*+|x{1,4}\.{3}|\.+|todo|tbd|placeholder"
     r"|[\[(]?(?:redacted|masked|hidden)[\])]?|your[_-].*|replace[_-].*|insert[_-].*|%\w+%|@\w+@|__\w+__)$"
+    r"|^(?-i:[a-z][a-z_.-]*/(?:[a-z][a-z_.-]*/)+[a-z][a-z0-9_.-]*)$"
     r"|[$%]\(|\$\{|\$[A-Z_]+$|\{\{|^<[^>]*>$|^(?:/|\./|file:|https?://[^@]*$|vault:|ref\+|arn:|projects/|secret(?:ref)?:"
     r"|valueFrom|env:|op://|ssm:|secretsmanager:|awssm:|gcpsm:|azurekeyvault:|keyvault:|ENC\["
     r"|ssh-(?:rsa|dss|ed25519) |ecdsa-sha2-)",
@@ -116,6 +118,7 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("-", ("PRIVATE KEY", "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "xox", "pypi-AgE", "sk-")),
     (".", ("SG.", "hvs.", "hvb.", "hvr.", "eyJ", "hooks.slack.com/")),
     ("@", ("://", "@tcp(", "@unix(")),
+    (" ", ("earer ",)),
     ("=", ("assword=", "PASSWORD=", "wd=", "WD=")),
 )
 _NAME_SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (

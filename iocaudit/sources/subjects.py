@@ -8,8 +8,6 @@ from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import items, mapping
 from iocaudit.sources.documents import Document
 
-MOST_LIST_DEPTH = 5
-
 
 class Subject(NamedTuple):
     """An object to audit and the document that holds it."""
@@ -47,20 +45,24 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def subjects(document: Document, name: str, *, lines: bool = True) -> Iterator[Subject]:
     """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``."""
     origin = Origin("file", name, document.line if lines else None, document.number)
-    for raw, item in _exploded(document.value, "", 0):
+    for raw, item in _exploded(document.value, ""):
         yield _subject(raw, origin._replace(item=item) if item else origin, document)
 
 
-def _exploded(value: dict[str, Any], path: str, depth: int) -> Iterator[tuple[dict[str, Any], str]]:
-    """The objects inside a List; a typed list (PodList) gives its items their kind, as the API does."""
+def _exploded(value: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects inside a List; a typed list (PodList) gives its items their kind, as the API does.
+
+    Lists in Lists are taken apart as kubectl does, to whatever depth: what is read bounds it.
+    """
     kind = value["kind"]
-    if not (kind.endswith("List") and isinstance(value.get("items"), list)) or depth >= MOST_LIST_DEPTH:
+    if not (kind.endswith("List") and isinstance(value.get("items"), list)):
         yield value, path
         return
     for index, item in enumerate(items(value["items"])):
         if not isinstance(item, dict):
             continue
         if kind != "List":
-            item = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")} | item
+            given = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")}
+            item = given | item | {name: word for name, word in given.items() if not item.get(name)}
         if isinstance(item.get("kind"), str) and isinstance(item.get("apiVersion"), str):
-            yield from _exploded(item, f"{path}{'.' if path else ''}items[{index}]", depth + 1)
+            yield from _exploded(item, f"{path}{'.' if path else ''}items[{index}]")

@@ -27,6 +27,7 @@ JWT = "eyJ" + "hbGciOiJIUzI1NiJ9" + ".eyJ" + "zdWIiOiIxMjM0NTY3ODkwIn0" + "." + 
         (f"id={AWS}", "an AWS access key"),
         (GITHUB, "a GitHub token"),
         ("xoxb-" + "1234567890-abcdef", "a Slack token"),
+        ("Authorization: Bearer " + "0123456789abcdef" * 2, "a bearer token"),
         (JWT, "a JWT"),
         ("postgres://shop:hunter22@db.example/shop", "a password in an URL"),
         ("AccountKey=" + "A" * 86 + "==", "an Azure storage key"),
@@ -76,6 +77,8 @@ def test_formats(value: str, kind: str) -> None:
         "Server=db;Trusted_Connection=True;",
         "https://hooks.slack.com/services/",
         "eyJhbGci",
+        "Bearer token of the user",
+        "bearer_token",
     ],
 )
 def test_what_only_looks_like_one(value: str) -> None:
@@ -114,6 +117,8 @@ def test_names_of_credentials(name: str) -> None:
     [
         ("DB_PASSWORD_FILE", "/run/secrets/db"),
         ("DB_PASSWORD", "/run/secrets/db"),
+        ("DB_PASSWORD", "my/secret/file/path"),
+        ("TOKEN", "secret/data/shop/db2"),
         ("DB_PASSWORD", "$(OTHER)"),
         ("DB_PASSWORD", "{{ .Values.password }}"),
         ("DB_PASSWORD", "<change-me>"),
@@ -149,6 +154,11 @@ def test_names_of_credentials(name: str) -> None:
 )
 def test_names_and_values_that_are_none(name: str, value: str) -> None:
     assert by_name(name, value) is None
+
+
+def test_what_has_slashes_and_is_no_path_is_still_a_password() -> None:
+    for value in ("aB3/xY9/qQ", "hunter2/hunter3/hunter4", "correct/horse"):
+        assert by_name("DB_PASSWORD", value) is not None
 
 
 def test_a_number_is_a_password_only_under_its_name() -> None:

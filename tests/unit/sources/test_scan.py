@@ -1,6 +1,7 @@
 """A scan of files: the same outcome however it is shared, nothing lost, memory bounded."""
 
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -145,6 +146,19 @@ def test_a_repeated_document_is_parsed_once() -> None:
     assert first.raw == second.raw
     again = reader.take((DENY_ALL + "---\n" + DENY_ALL).encode(), "g.yaml", came)
     assert next(e.resource for e in again.entries if isinstance(e, Subject)).raw is first.raw
+
+
+@pytest.mark.parametrize("depth", [1, 6, 60])
+def test_lists_in_lists_are_taken_apart_as_kubectl_does(depth: int) -> None:
+    pods = [{"metadata": {"name": "a"}}, {"apiVersion": "", "kind": None, "metadata": {"name": "b"}}]
+    text: dict[str, Any] = {"apiVersion": "v1", "kind": "PodList", "items": pods}
+    for _ in range(depth):
+        text = {"apiVersion": "v1", "kind": "List", "items": [text]}
+    came = Scan()
+    taken = Reader(CATALOGUE, "default").take(json.dumps(text).encode(), "f.json", came)
+    found = [entry.resource for entry in taken.entries if isinstance(entry, Subject)]
+    assert [(resource.kind_name, resource.name) for resource in found] == [("Pod", "a"), ("Pod", "b")]
+    assert not came.errors
 
 
 def test_broken_documents_are_given_up_with_a_word() -> None:
