@@ -7,7 +7,7 @@ Gateway API is not among them: what that Gateway lets in is a matter of its rout
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from iocaudit.core.kinds import INGRESS, INGRESS_CLASS, Kind
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
@@ -29,13 +29,6 @@ _OF_A_GATEWAY = (
 _ROUTES = (HTTP_ROUTE, GRPC_ROUTE)
 
 
-class _Controller(NamedTuple):
-    """Pods that run a controller, by the labels they bear."""
-
-    labels: Mapping[str, Any]
-    gateway: Gateway
-
-
 def controllers_behind(service: Resource, world: World, gateways: tuple[Gateway, ...]) -> tuple[Gateway, ...]:
     """The controllers whose pods a LoadBalancer Service selects; several where its labels are those of several."""
     if text(lookup(service.raw, "spec", "type")) != "LoadBalancer":
@@ -43,14 +36,8 @@ def controllers_behind(service: Resource, world: World, gateways: tuple[Gateway,
     selector = mapping(lookup(service.raw, "spec", "selector"))
     if not selector or any(label in selector for label in _OF_A_GATEWAY):
         return ()
-    known = world.memo("controller pods", WORKLOADS, lambda: _by_image(world, gateways, service), near=service)
-    running = [
-        one.gateway
-        for one in known.get(world.namespace_of(service) or "", ())
-        if all(one.labels.get(name) == value for name, value in selector.items())
-    ]
-    if running:
-        return tuple({gateway.name: gateway for gateway in running}.values())
+    if running := _by_image(selector, service, world, gateways):
+        return tuple(running.values())
     return tuple(
         gateway
         for gateway in gateways
@@ -58,20 +45,20 @@ def controllers_behind(service: Resource, world: World, gateways: tuple[Gateway,
     )
 
 
-def _by_image(world: World, gateways: Iterable[Gateway], near: Resource) -> dict[str, list[_Controller]]:
-    """By namespace; known of files, whose images are read."""
-    wanted = [(f"/{image}", gateway) for gateway in gateways for image in gateway.images]
-    found: dict[str, list[_Controller]] = {}
+def _by_image(
+    selector: Mapping[str, Any], service: Resource, world: World, gateways: Iterable[Gateway]
+) -> dict[str, Gateway]:
+    """The controllers that run in the pods which are selected, by name; known of files, whose images are read."""
+    found: dict[str, Gateway] = {}
     for kind in WORKLOADS:
-        for workload in world.all(kind, near=near):
+        for workload in world.of(kind, world.namespace_of(service), near=service):
             for pod in workload.pods:
-                for container in pod.containers:
-                    image = container.image
-                    name = f"/{image.repository}" if image is not None else ""
-                    for suffix, gateway in wanted:
-                        if name.endswith(suffix):
-                            home = world.namespace_of(workload) or ""
-                            found.setdefault(home, []).append(_Controller(pod.labels, gateway))
+                if not all(pod.labels.get(name) == value for name, value in selector.items()):
+                    continue
+                names = [f"/{one.image.repository}" for one in pod.containers if one.image is not None]
+                for gateway in gateways:
+                    if any(name.endswith(f"/{image}") for name in names for image in gateway.images):
+                        found[gateway.name] = gateway
     return found
 
 
