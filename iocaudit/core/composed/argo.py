@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iocaudit.core.composed.layers import Layers, Moved, item_path, real
+from iocaudit.core.composed.layers import Layers, Moved, item_path, real, took
 from iocaudit.core.composed.patch_text import UnreadableTextError, read_patch
 from iocaudit.core.composed.volumes import share_volumes
 from iocaudit.core.pod import PodSpec, Problem
@@ -132,8 +132,8 @@ class _Composer:
         for raw, path in self._items(group.get("containers"), f"{at}.containerSet.containers"):
             own = mappings(raw.get("volumeMounts"))
             for index, mount in enumerate(shared):
-                there = item_path(f"{at}.containerSet.volumeMounts", mount, index)
-                self._moved[item_path(f"{path}.volumeMounts", mount, len(own) + index)] = there
+                place = len(own) + index
+                took(self._moved, f"{path}.volumeMounts", place, f"{at}.containerSet.volumeMounts", index, mount)
             yield _Part({**raw, "volumeMounts": [*own, *shared]} if shared else raw, "containers", path)
         for name in _LISTS:
             for raw, path in self._items(spec.get(name), f"{at}.{name}"):

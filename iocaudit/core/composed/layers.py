@@ -42,6 +42,12 @@ def item_path(at: str, item: Any, index: int) -> str:
     return at + (paths.key(name) if isinstance(name, str) and name else f"[{index}]")
 
 
+def took(moved: Moved, at: str, index: int, there: str, its_index: int, item: Any) -> None:
+    """Note that the list at ``at`` has an item from another one: hits go by its name, repairs by its position."""
+    moved[item_path(at, item, index)] = item_path(there, item, its_index)
+    moved[f"{at}[{index}]"] = f"{there}[{its_index}]"
+
+
 class Layers:
     """Composes a value at ``at``. ``moved`` grows with each layer."""
 
@@ -70,7 +76,7 @@ class Layers:
             place = _find(found[: len(over)], item, key)
             there = item_path(under_at, item, index)
             if place is None:
-                self.moved[item_path(at, item, len(found))] = there
+                took(self.moved, at, len(found), under_at, index, item)
                 found.append(item)
             else:
                 found[place] = self.beneath(item, there, found[place], item_path(at, found[place], place))
@@ -98,7 +104,7 @@ class Layers:
             place = _find(value, item, key)
             there = item_path(patch_at, item, index)
             if place is None:
-                self.moved[item_path(at, item, len(found))] = there
+                took(self.moved, at, len(found), patch_at, index, item)
                 found.append(item)
             else:
                 found[place] = self.patched(found[place], item_path(at, found[place], place), item, there)

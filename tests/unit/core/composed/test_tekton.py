@@ -132,6 +132,22 @@ def test_a_step_template_is_beneath_each_step_and_no_sidecar(kind: str, at: str)
     ]
 
 
+def test_a_mount_of_the_step_template_is_repaired_where_it_stands() -> None:
+    text = """
+    podTemplate: {volumes: [{name: h, hostPath: {path: /data}}]}
+    taskSpec:
+      stepTemplate: {volumeMounts: [{name: x, mountPath: /x}, {name: h, mountPath: /h}]}
+      steps: [{name: s, image: i, volumeMounts: [{name: o, mountPath: /o}]}]
+    """
+    report = Auditor(_CATALOGUE.select(["writable-host-path"]), read_policies([], _CATALOGUE), World()).audit(
+        _run("TaskRun", text)
+    )
+    (found,) = report.found
+    assert found.hit.path == 'spec.taskSpec.stepTemplate.volumeMounts["h"]'
+    assert found.hit.repair is not None
+    assert [edit.path for edit in found.hit.repair.edits] == ["spec.taskSpec.stepTemplate.volumeMounts[1].readOnly"]
+
+
 def test_a_run_that_says_nothing_of_a_task_elsewhere_has_no_pod() -> None:
     assert _run("TaskRun", "taskRef: {name: t}").pods == []
     assert _run("PipelineRun", "pipelineRef: {name: p}").pods == []
