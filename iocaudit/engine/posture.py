@@ -49,8 +49,9 @@ def judge(
     """Judge a request by the audit of its object.
 
     ``old`` is the audit of the object as it was (UPDATE): a hit that it has too, check, path and evidence taken
-    together, was not introduced and never denies; one that the change takes out from under its waiver is warned about.
-    ``owner`` is the audit of the verified owners' stored templates, for what a controller makes: where the policy says
+    together, was not introduced and never denies. One that it had by a waiver's leave alone is introduced by a change
+    that leaves the waiver: else whoever may change an image would widen what was accepted for one. ``owner`` is the
+    audit of the verified owners' stored templates, for what a controller makes: where the policy says
     ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or restarting a
     rollout does not kill what ran before.
     """
@@ -63,8 +64,7 @@ def judge(
     known = {found.in_template for found in _with_waived(owner)} if owner is not None else None
     template_only = known is not None and all(found.in_template in known for found in report.found)
     existing: list[Found] = []
-    before = {found.same_hit for found in _with_waived(old)} if old is not None else _NO_HITS
-    accepted = {waived.found.same_hit for waived in old.waived} if old is not None and old.waived else _NO_HITS
+    before = {found.same_hit for found in old.found} if old is not None else _NO_HITS
     for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
@@ -78,7 +78,7 @@ def judge(
                 warnings.append(found)
             else:
                 denials.append(found)
-        elif mode in (Mode.DENY, Mode.WARN) and (introduced or found.same_hit in accepted):
+        elif mode in (Mode.DENY, Mode.WARN) and introduced:
             warnings.append(found)
         else:
             observed.append(found)
