@@ -25,6 +25,7 @@ _DATA = tomllib.loads((HERE / "slugs.toml").read_text())
 SLUGS: dict[str, list[str]] = _DATA["slugs"]
 PARAMETERS: dict[str, str] = _DATA["parameters"]
 CONSTANTS: dict[str, Any] = _DATA.get("constants", {})
+EVIDENCE: dict[str, str] = _DATA.get("evidence", {})
 ONLY_WITH: dict[str, dict[str, str]] = _DATA.get("only-with", {})
 TIERS = ("core", "derived", "strict", "config")
 EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("rows", {})
@@ -152,8 +153,9 @@ def policies_for(row: Row) -> PolicySet:
 def hits(row: Row, report: Report) -> Iterator[Found]:
     """The hits that count for a row: of its checks, on its target."""
     ids, target = row.ids, row.raw["target"]
+    about = EVIDENCE.get(row.raw["check"])
     for found in report.found:
-        if found.check not in ids:
+        if found.check not in ids or about not in (None, found.hit.evidence):
             continue
         if target is not None:
             if found.subject.kind != target["kind"]:
