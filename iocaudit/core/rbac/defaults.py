@@ -7,7 +7,7 @@ from a fresh Kubernetes 1.36 control plane by ``python -m devcluster.default_rol
 
 import json
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 from iocaudit.core.kinds import CLUSTER_ROLE, ROLE_BINDING
 from iocaudit.core.label_selector import selects
@@ -58,7 +58,7 @@ def _key(resource: Resource) -> Key:
 
 @cache
 def _known() -> dict[Key, Resource]:
-    raws = json.loads(files("iocaudit.core.rbac").joinpath("defaults.json").read_text("utf-8"))
+    raws = json.loads(Path(__file__).with_name("defaults.json").read_text("utf-8"))
     return {_key(resource): resource for raw in (*raws, *_KUBEADM) for resource in (Resource(raw, _BUILT_IN),)}
 
 
