@@ -69,35 +69,6 @@ _FORMATS: tuple[tuple[str, str], ...] = (
         r"[?&;]\s{0,3}(?:[Pp]assword|PASSWORD|[Pp]wd|PWD)=[^\s&;$<>{}\"'*]{3,200}",
     ),
 )
-_WORDS = (
-    r"[a-z0-9]{0,20}pass(?:word|wd|phrase)s?|(?:db|ldap|mail|pg|root|sql|ssh|smtp|user)pass|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
-    r"|shared|account|batch|storage|master|license|ssh)_?keys?|key_content|erlang_cookie|pwd|pass(?=$)"
-)
-_NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}(?:$|[_.-])")
-_NAME_AT_END = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}$")
-_PASSWORD = re.compile(r"pass(?:word|wd)[0-9]{0,3}$")
-# A number is more often a port or a count; under the name of a password it is one, unless it is a flag.
-_DIGITS = re.compile(r"\d{4,5}")
-# What speaks of a credential without being one: where it lies, how long it lasts, whether it is used.
-_ABOUT = re.compile(
-    r"(?:^|[_.-])(?:name|names|file|files|path|paths|dir|folder|url|uri|endpoint|host|port|ttl|expiry|expiration|expires|"
-    r"lifetime|duration|timeout|interval|length|size|count|limit|enabled|disabled|enable|disable|required|type|mode|issuer"
-    r"|audience|algorithm|alg|namespace|ref|id|ids|arn|version|policy|policies|provider|store|backend|header|field|prefix"
-    r"|suffix|format|scope|scopes|class|manager|rotation|refresh|public|mount|volume|key_id|resource|template|hash|salt"
-    r"|bucket|region|cache|max|min|per|rate|budget|reviewer)s?$"
-    # The name of a Secret rather than what it holds; the number of a model's tokens.
-    r"|(?:^|[_.-])(?:existing|image_?pull|pull|tls|ssl|ca|cert|certificate)_secrets?$"
-)
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NO_SECRET = re.compile(
-    r"^(?:|true|false|yes|no|on|off|null|none|nil|~|\d{1,5}|\*+|x{1,4}\.{3}|\.+|todo|tbd|placeholder"
-    r"|[\[(]?(?:redacted|masked|hidden)[\])]?|your[_-].*|replace[_-].*|insert[_-].*|%\w+%|@\w+@|__\w+__)$"
-    r"|^(?-i:[a-z][a-z_.-]*/(?:[a-z][a-z_.-]*/)+[a-z][a-z0-9_.-]*)$"
-    r"|[$%]\(|\$\{|\$[A-Z_]+$|\{\{|^<[^>]*>$|^(?:/|\./|file:|https?://[^@]*$|vault:|ref\+|arn:|projects/|secret(?:ref)?:"
-    r"|valueFrom|env:|op://|ssm:|secretsmanager:|awssm:|gcpsm:|azurekeyvault:|keyvault:|ENC\["
-    r"|ssh-(?:rsa|dss|ed25519) |ecdsa-sha2-)",
-    re.IGNORECASE,
-)
 _ASSIGNMENT = re.compile(r"""^\s{0,40}(?:export\s+)?["']?([A-Za-z][\w.-]{0,100})["']?\s{0,20}[:=]\s{0,20}(.*)$""")
 
 _ITEM = re.compile(r"^\s{0,40}- ")  # an item of a YAML list
@@ -166,15 +137,10 @@ def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | N
     """A literal that stands under the name of a credential. ``whole_name`` False: only where the name ends in it."""
     if not may_hold_name(name):
         return None
-    plain = _CAMEL.sub("_", name).lower().replace("-", "_")
-    if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
-        return None
-    text = value.strip().strip("\"'")
-    if text.isdigit() and plain.endswith("tokens"):
-        return None
-    if _NO_SECRET.search(text) and not (_DIGITS.fullmatch(text) and _PASSWORD.search(plain)):
-        return None
-    return Credential("a literal", len(text), name)
+    from iocaudit.core.credential_names import is_literal  # late: next to no scan meets a name that asks for it
+
+    bare = value.strip().strip("\"'")
+    return Credential("a literal", len(bare), name) if is_literal(name, bare, whole_name) else None
 
 
 def in_text(value: str) -> Iterator[Credential]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core import credential
+from iocaudit.core import credential, credential_names
 from iocaudit.core.credential import by_format, by_name, in_text, may_hold_format, may_hold_name
 from tests.unit.checks.auditing import Json, container, evidence, judge, places, pod
 
@@ -262,7 +262,7 @@ def test_the_quick_look_misses_no_format(kind: str, pattern: re.Pattern[str], da
     assert may_hold_format(f"other\n{value}\nmore")
 
 
-@given(st.from_regex(credential._NAME), st.sampled_from((str, str.upper, str.title, str.swapcase)))
+@given(st.from_regex(credential_names._NAME), st.sampled_from((str, str.upper, str.title, str.swapcase)))
 def test_the_quick_look_misses_no_name(name: str, spell: Callable[[str], str]) -> None:
     assert may_hold_name(f"other\n{spell(name)}\nmore")
 
