@@ -106,6 +106,7 @@ class PodSpec:
 
     ``volumes`` are the maps in the list of that name. Where a controller puts the pod together from several parts of
     the object, ``spec`` is what comes out, and ``moved`` tells where its parts really stand (``composed.layers``).
+    ``refused`` says why that was not done, if it was not: such a pod is empty, and nobody knows what would run.
     """
 
     __slots__ = (
@@ -117,6 +118,7 @@ class PodSpec:
         "moved",
         "path",
         "problems",
+        "refused",
         "resource",
         "security_context",
         "spec",
@@ -140,6 +142,7 @@ class PodSpec:
         self.labels: Mapping[str, Any] = mapping(metadata.get("labels"))
         self.annotations: Mapping[str, Any] = mapping(metadata.get("annotations"))
         self.problems: list[Problem] = []
+        self.refused = ""
         context = spec.get("securityContext")
         self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
         if context is not None and not isinstance(context, dict):
@@ -203,7 +206,9 @@ class PodSpec:
         if self.moved is None:
             self.moved = {}
         self.moved[self.volume_path(volume, len(self.volumes))] = at
-        self.spec["volumes"] = self.volumes = [*self.volumes, volume]
+        if self.spec.get("volumes") is not self.volumes:
+            self.spec["volumes"] = self.volumes = list(self.volumes)
+        self.volumes.append(volume)
         self._fields = None
 
     def settled(self, hit: Hit) -> Hit:
