@@ -17,7 +17,7 @@ from iocaudit.core.world import World
 _READ = (*BINDINGS, CLUSTER_ROLE, ROLE, NAMESPACE)
 _MOST_ACCOUNTS = 10_000
 _LONGEST_ACCOUNT = 400
-"""No longer name can be; a request may write one of megabytes, since it is judged before it is validated."""
+"""No account has a longer one, but whoever reaches the webhook past the API server may write one of megabytes."""
 
 Power = tuple[Held, list[str]]
 
