@@ -219,9 +219,8 @@ class PodSpec:
         path, repair = real(hit.path, moved), hit.repair
         if repair is not None:
             edits = tuple(edit._replace(path=real(edit.path, moved)) if edit.path else edit for edit in repair.edits)
-            texts = tuple(f"{text_at}." for text_at, same in moved.items() if text_at == same)
             touched = [path, *(edit.path for edit in edits)]
-            repair = None if any(one.startswith(texts) for one in touched) else repair._replace(edits=edits)
+            repair = None if any(_in_text(one, moved) for one in touched) else repair._replace(edits=edits)
         return hit._replace(path=path, at=real(hit.at, moved) if hit.at else None, repair=repair)
 
     def without(self, exempt: ImagePatterns) -> PodSpec:
@@ -271,6 +270,13 @@ class PodSpec:
         """A hit at ``field`` below the pod's spec."""
         path = f"{self.path}.{field}" if field else self.path
         return Hit(path, message, str(evidence), severity, None, fix, repair)
+
+
+def _in_text(path: str, moved: Mapping[str, str]) -> bool:
+    """Whether a path leads into a text, which ``moved`` says to stand where it stands."""
+    return any(
+        path[end] == "." and (head := path[:end]) in moved and moved[head] == head for end in range(1, len(path))
+    )
 
 
 class PodImages(NamedTuple):
