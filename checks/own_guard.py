@@ -1,12 +1,13 @@
 """Holes in the auditor's own guard, and namespaces that are outside of any."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from checks._webhook_rules import uncovered
 from iocaudit.core.check import Params, check, string_list
-from iocaudit.core.guard import DENY, certificates, client_of
+from iocaudit.core.guard import DENY, WebhookClient, certificates, client_of
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
@@ -95,10 +96,11 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
         yield from _missing(resource, world)
         return
     documented = {*_DOCUMENTED, *params["excluded"]}
+    others = _others(resource)
     for index, webhook in _deny_webhooks(resource):
         where = f'webhooks["{DENY}"]'
         documented |= {text(lookup(webhook, "clientConfig", "service", "namespace"))}
-        for hit in (*_holes(webhook, documented, world), *_elsewhere(resource, webhook)):
+        for hit in (*_holes(webhook, documented, world), *_elsewhere(webhook, others)):
             yield hit._replace(path=where + hit.path, at=f"webhooks[{index}]{hit.path}")
 
 
@@ -112,21 +114,23 @@ def _missing(resource: Resource, world: World) -> Iterator[Hit]:
         yield Hit("metadata.name", f"runs, but no configuration registers {DENY}", "missing")
 
 
-def _elsewhere(resource: Resource, deny: dict[str, Any]) -> Iterator[Hit]:
+def _others(resource: Resource) -> dict[WebhookClient, str]:
+    """Who answers our other webhooks, each with the first that it answers."""
+    found: dict[WebhookClient, str] = {}
+    for webhook in mappings(resource.raw.get("webhooks")):
+        name = text(webhook.get("name"))
+        if name.endswith(".iocaudit.io") and name != DENY:
+            found.setdefault(client_of(webhook), name)
+    return found
+
+
+def _elsewhere(deny: dict[str, Any], others: dict[WebhookClient, str]) -> Iterator[Hit]:
     """Whoever answers it is another than answers our other webhooks: all of them are written at once, and alike."""
-    for other in mappings(resource.raw.get("webhooks")):
-        name = text(other.get("name"))
-        if name.endswith(".iocaudit.io") and name != DENY and _answered_by(other) != _answered_by(deny):
-            message = f"is answered by another service, or under another CA bundle, than {clip(name)}"
-            yield Hit(".clientConfig", message, name, Severity.HIGH)
-            return
-
-
-def _answered_by(webhook: dict[str, Any]) -> tuple[object, ...]:
-    client = mapping(webhook.get("clientConfig"))
-    service = mapping(client.get("service"))
-    bundle = "".join(text(client.get("caBundle")).split())
-    return (service.get("namespace"), service.get("name"), urlsplit(text(client.get("url"))).netloc, bundle)
+    ours = client_of(deny)
+    name = next((name for client, name in others.items() if client != ours), None)
+    if name is not None:
+        message = f"is answered by another service, or under another CA bundle, than {clip(name)}"
+        yield Hit(".clientConfig", message, name, Severity.HIGH)
 
 
 def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Iterator[Hit]:
@@ -162,7 +166,9 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Itera
 
 def _path(webhook: dict[str, Any]) -> str:
     client = mapping(webhook.get("clientConfig"))
-    path = text(lookup(client, "service", "path")) or urlsplit(text(client.get("url"))).path
+    path = text(lookup(client, "service", "path"))
+    with suppress(ValueError):  # a URL that is none
+        path = path or urlsplit(text(client.get("url"))).path
     return "/" + path.strip("/")
 
 

@@ -74,7 +74,11 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     elif resource.kind is SERVICE:
         yield from _front_door(resource, world)
     elif resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
-        for parent in parents.parents_of(resource, world):
+        entered = parents.parents_of(resource, world)
+        if len(entered) * parents.size_of(resource) > parents.MOST_WAYS:
+            yield Skip("whether it has a rate limit was not judged: it has more parents and rules than any route may")
+            return
+        for parent in entered:
             yield from _entered_by(parent, resource, world)
     else:
         for gateway in GATEWAYS:

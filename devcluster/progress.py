@@ -40,13 +40,3 @@ class Progress:
         if self._open_line:
             print(file=self._stream)
             self._open_line = 0
-
-
-class Quiet(Progress):
-    """Says nothing."""
-
-    def note(self, text: str) -> None:
-        """Drop the line."""
-
-    def tick(self, text: str, elapsed: float) -> None:
-        """Drop the line."""

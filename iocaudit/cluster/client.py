@@ -35,7 +35,6 @@ PAGE = 125
 _LIST_TRIES = 3
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     403: ForbiddenError,

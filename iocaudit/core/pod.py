@@ -106,6 +106,7 @@ class PodSpec:
 
     ``volumes`` are the maps in the list of that name. Where a controller puts the pod together from several parts of
     the object, ``spec`` is what comes out, and ``moved`` tells where its parts really stand (``composed.layers``).
+    ``refused`` says why that was not done, if it was not: such a pod is empty, and nobody knows what would run.
     """
 
     __slots__ = (
@@ -117,6 +118,7 @@ class PodSpec:
         "moved",
         "path",
         "problems",
+        "refused",
         "resource",
         "security_context",
         "spec",
@@ -140,6 +142,7 @@ class PodSpec:
         self.labels: Mapping[str, Any] = mapping(metadata.get("labels"))
         self.annotations: Mapping[str, Any] = mapping(metadata.get("annotations"))
         self.problems: list[Problem] = []
+        self.refused = ""
         context = spec.get("securityContext")
         self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
         if context is not None and not isinstance(context, dict):
@@ -203,7 +206,9 @@ class PodSpec:
         if self.moved is None:
             self.moved = {}
         self.moved[self.volume_path(volume, len(self.volumes))] = at
-        self.spec["volumes"] = self.volumes = [*self.volumes, volume]
+        if self.spec.get("volumes") is not self.volumes:
+            self.spec["volumes"] = self.volumes = list(self.volumes)
+        self.volumes.append(volume)
         self._fields = None
 
     def settled(self, hit: Hit) -> Hit:
@@ -214,9 +219,8 @@ class PodSpec:
         path, repair = real(hit.path, moved), hit.repair
         if repair is not None:
             edits = tuple(edit._replace(path=real(edit.path, moved)) if edit.path else edit for edit in repair.edits)
-            texts = tuple(f"{text_at}." for text_at, same in moved.items() if text_at == same)
             touched = [path, *(edit.path for edit in edits)]
-            repair = None if any(one.startswith(texts) for one in touched) else repair._replace(edits=edits)
+            repair = None if any(_in_text(one, moved) for one in touched) else repair._replace(edits=edits)
         return hit._replace(path=path, at=real(hit.at, moved) if hit.at else None, repair=repair)
 
     def without(self, exempt: ImagePatterns) -> PodSpec:
@@ -266,6 +270,13 @@ class PodSpec:
         """A hit at ``field`` below the pod's spec."""
         path = f"{self.path}.{field}" if field else self.path
         return Hit(path, message, str(evidence), severity, None, fix, repair)
+
+
+def _in_text(path: str, moved: Mapping[str, str]) -> bool:
+    """Whether a path leads into a text, which ``moved`` says to stand where it stands."""
+    return any(
+        path[end] == "." and (head := path[:end]) in moved and moved[head] == head for end in range(1, len(path))
+    )
 
 
 class PodImages(NamedTuple):

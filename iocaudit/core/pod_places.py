@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from iocaudit.core import paths
-from iocaudit.core.composed.layers import item_path
+from iocaudit.core.composed.layers import TooMuchError, item_path
 from iocaudit.core.kinds import PodAt
 from iocaudit.core.kinds.kind import PodStyle
 from iocaudit.core.pod import PodSpec, Problem
@@ -49,7 +49,12 @@ def pods_in(resource: Resource) -> list[PodSpec]:
         for value, path in _reach(resource.raw, place.path, ""):
             if isinstance(value, dict):
                 if (composed := _composed(place.style)) is not None:
-                    found += composed(resource, value, path)
+                    try:
+                        found += composed(resource, value, path)
+                    except TooMuchError as error:
+                        pod = PodSpec(resource, {}, path, {}, "metadata")
+                        pod.refused = str(error)
+                        found.append(pod)
                 else:
                     found.append(_visit(resource, place, value, path))
     return found

@@ -18,6 +18,8 @@ from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
 from iocaudit.core.resource import Origin, Resource
 
 T = TypeVar("T")
+_MOST_KEPT = 50_000
+_LONGEST_KEY = 4096
 
 
 @dataclass(slots=True)
@@ -210,7 +212,12 @@ class World:
         if kept is None or kept.revision != self._revision:
             stamp = self._stamp(kinds, namespace)
             if kept is None or kept.stamp != stamp:
-                kept = self._memo[key] = _Kept(stamp, 0, build())
+                kept = _Kept(stamp, 0, build())
+                # Some keys are names that requests write, which may be any, and of megabytes.
+                if _length(key) <= _LONGEST_KEY:
+                    if len(self._memo) >= _MOST_KEPT:
+                        self._memo.clear()
+                    self._memo[key] = kept
             kept.revision = self._revision
         value: T = kept.value
         return value
@@ -252,6 +259,13 @@ def pick(variants: list[Resource], near: Resource | None) -> Resource:
     if len(variants) == 1 or near is None:
         return variants[0]
     return min(variants, key=lambda resource: _distance(resource.origin, near.origin))
+
+
+def _length(key: Hashable) -> int:
+    """How many characters a key holds."""
+    if isinstance(key, tuple | frozenset):
+        return sum(map(_length, key))
+    return len(key) if isinstance(key, str) else 1
 
 
 def _distance(origin: Origin, near: Origin) -> tuple[int, int]:

@@ -199,6 +199,9 @@ class Auditor:
         if kind.pods:
             pods = subjects = resource.pods
             for pod in pods:
+                if pod.refused:
+                    report.faults += (Fault(step.check.id, ref, pod.refused, origin) for step in plan.steps)
+                    return report
                 for problem in pod.problems:
                     reason = f"{problem.path} is not {problem.expected}, so it was not audited"
                     report.skipped.append(Skipped(None, ref, reason, origin))

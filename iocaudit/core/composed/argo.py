@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iocaudit.core.composed.layers import Layers, Moved, item_path, real, took
+from iocaudit.core.composed.layers import Allowance, Layers, Moved, item_path, real, took
 from iocaudit.core.composed.patch_text import UnreadableTextError, read_patch
 from iocaudit.core.composed.volumes import share_volumes
 from iocaudit.core.pod import PodSpec, Problem
@@ -60,29 +60,54 @@ def workflow_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec
     given = spec.get("templateDefaults")
     defaults = mapping(given)
     templates = spec.get("templates")
+    shared = _Shared(spec, path)
     pods = [
-        _Composer(resource, spec, path, template, item_path(f"{path}.templates", template, index)).pod(defaults)
+        _Composer(resource, shared, template, item_path(f"{path}.templates", template, index)).pod(defaults)
         for index, template in enumerate(templates if isinstance(templates, list) else ())
         if isinstance(template, dict) and not any(template.get(other) is not None for other in _OTHERS)
     ]
     if not pods and (isinstance(given, dict) or any(spec.get(name) is not None for name in _WHOLE)):
         if isinstance(given, dict):
-            pods.append(_Composer(resource, spec, path, dict(defaults), f"{path}.templateDefaults").pod({}))
+            pods.append(_Composer(resource, shared, dict(defaults), f"{path}.templateDefaults").pod({}))
         else:
-            pods.append(_Composer(resource, spec, path, {}, path).pod({}))
-    share_volumes(pods, spec.get("volumes"), f"{path}.volumes")
+            pods.append(_Composer(resource, shared, {}, path).pod({}))
+    share_volumes(pods, spec.get("volumes"), f"{path}.volumes", shared.allowance)
     yield from pods
 
 
+class _Shared:
+    """What the pods of one workflow have in common: ``spec`` at ``at``, each text of a patch read once."""
+
+    def __init__(self, spec: Json, at: str) -> None:
+        self.spec = spec
+        self.at = at
+        self.allowance = Allowance()
+        self._read: dict[str, Json | UnreadableTextError] = {}
+
+    def patch(self, text: str) -> Json:
+        """Raises UnreadableTextError."""
+        found = self._read.get(text)
+        if found is None:
+            try:
+                found = read_patch(text)
+            except UnreadableTextError as error:
+                found = error
+            self._read[text] = found
+        if isinstance(found, UnreadableTextError):
+            raise found
+        return found
+
+
 class _Composer:
-    def __init__(self, resource: Resource, workflow: Json, workflow_at: str, template: Json, at: str) -> None:
+    def __init__(self, resource: Resource, shared: _Shared, template: Json, at: str) -> None:
         self._resource = resource
-        self._workflow = workflow
-        self._workflow_at = workflow_at
+        self._shared = shared
+        self._workflow = shared.spec
+        self._workflow_at = shared.at
         self._template = template
         self._at = at
         self._moved: Moved = {}
-        self._layers = Layers(self._moved)
+        self._layers = Layers(self._moved, shared.allowance)
         self._problems: list[Problem] = []
 
     def pod(self, defaults: Mapping[str, Any]) -> PodSpec:
@@ -92,6 +117,7 @@ class _Composer:
         spec = self._layers.beneath(given, under, self._template, at) if given else dict(self._template)
         for name in _OF_WORKFLOW:
             if spec.get(name) in (None, [], {}, "") and self._workflow.get(name) is not None:
+                self._shared.allowance.take_whole(self._workflow[name])
                 spec[name] = self._workflow[name]
                 if at != self._workflow_at:
                     self._moved[f"{at}.{name}"] = f"{self._workflow_at}.{name}"
@@ -131,6 +157,7 @@ class _Composer:
         shared = mappings(group.get("volumeMounts"))
         for raw, path in self._items(group.get("containers"), f"{at}.containerSet.containers"):
             own = mappings(raw.get("volumeMounts"))
+            self._shared.allowance.take_whole(shared)
             for index, mount in enumerate(shared):
                 place = len(own) + index
                 took(self._moved, f"{path}.volumeMounts", place, f"{at}.containerSet.volumeMounts", index, mount)
@@ -150,7 +177,7 @@ class _Composer:
 
     def _patched(self, spec: Json, parts: list[_Part], patch: object, patch_at: str) -> Json:
         try:
-            read = read_patch(patch) if isinstance(patch, str) else {}
+            read = dict(self._shared.patch(patch)) if isinstance(patch, str) else {}
         except UnreadableTextError as error:
             self._problems.append(Problem(patch_at, f"a patch that can be read here ({error})"))
             return spec
@@ -158,18 +185,25 @@ class _Composer:
             self._problems.append(Problem(patch_at, "a plain patch of a pod's spec"))
             return spec
         self._moved.setdefault(patch_at, patch_at)
-        for name in ("containers", "initContainers", "ephemeralContainers"):
-            for index, item in enumerate(mappings(read.pop(name, None))):
-                self._patch_container(parts, item, name, item_path(f"{patch_at}.{name}", item, index))
-        return self._layers.patched(spec, self._at, read, patch_at)
-
-    def _patch_container(self, parts: list[_Part], patch: Json, list_name: str, patch_at: str) -> None:
-        wanted = text(patch.get("name"))
-        is_init = list_name == "initContainers"
+        places: dict[tuple[str, bool], int] = {}
         for place, part in enumerate(parts):
             name = text(part.raw.get("name")) or ("main" if part.list_name in ("container", "script") else "")
-            if name == wanted and (part.list_name == "initContainers") is is_init:
-                parts[place] = part._replace(raw=self._layers.patched(part.raw, part.path, patch, patch_at))
-                return
-        if wanted not in _OWN or not patch.keys() <= _TRIFLES:
+            places.setdefault((name, part.list_name == "initContainers"), place)
+        for name in ("containers", "initContainers", "ephemeralContainers"):
+            for index, item in enumerate(mappings(read.pop(name, None))):
+                there = item_path(f"{patch_at}.{name}", item, index)
+                self._patch_container(parts, places, item, name, there)
+        return self._layers.patched(spec, self._at, read, patch_at)
+
+    def _patch_container(
+        self, parts: list[_Part], places: dict[tuple[str, bool], int], patch: Json, list_name: str, patch_at: str
+    ) -> None:
+        wanted = text(patch.get("name")), list_name == "initContainers"
+        place = places.get(wanted)
+        if place is not None:
+            part = parts[place]
+            parts[place] = part._replace(raw=self._layers.patched(part.raw, part.path, patch, patch_at))
+        elif wanted[0] not in _OWN or not patch.keys() <= _TRIFLES:
+            self._shared.allowance.take_whole(patch)
+            places[wanted] = len(parts)
             parts.append(_Part(patch, list_name, patch_at))

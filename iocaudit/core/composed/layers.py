@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from iocaudit.core import paths
+from iocaudit.core.errors import IocauditError
 from iocaudit.core.shape import Json
 
 Moved = dict[str, str]
 """By a path in the composed value, where it really stands; the longest that a path begins with decides."""
 
+MOST_SHARED = 200_000
 _KEYS = {
     "containers": "name",
     "env": "name",
@@ -48,20 +50,51 @@ def took(moved: Moved, at: str, index: int, there: str, its_index: int, item: An
     moved[f"{at}[{index}]"] = f"{there}[{its_index}]"
 
 
+class TooMuchError(IocauditError):
+    """An object's pods have more in common than is worth telling apart."""
+
+
+class Allowance:
+    """How many parts of one object's pods may come from what they share.
+
+    What is written once for all pods counts in each, so that a few megabytes can mean terabytes.
+    """
+
+    def __init__(self) -> None:
+        self._left = MOST_SHARED
+
+    def take(self, parts: int) -> None:
+        self._left -= parts
+        if self._left < 0:
+            raise TooMuchError(f"its pods share more than {MOST_SHARED} parts")
+
+    def take_whole(self, value: object) -> None:
+        """All parts of a value, however deep: checks walk them in each of the pods."""
+        waiting = [value]
+        while waiting:
+            inner = waiting.pop()
+            if isinstance(inner, dict | list):
+                self.take(len(inner))
+                waiting += inner.values() if isinstance(inner, dict) else inner
+
+
 class Layers:
     """Composes a value at ``at``. ``moved`` grows with each layer."""
 
-    def __init__(self, moved: Moved) -> None:
+    def __init__(self, moved: Moved, allowance: Allowance) -> None:
         self.moved = moved
+        self._allowance = allowance
 
     def beneath(self, under: Mapping[str, Any], under_at: str, over: Mapping[str, Any], at: str) -> Json:
         """``over``, which stands at ``at``, with ``under`` for what it does not set; null sets nothing."""
+        self._allowance.take(len(under))
         found = dict(over)
         for name, value in under.items():
             if value is None:
                 continue
             own, here, there = found.get(name), paths.field(at, name), paths.field(under_at, name)
             if own is None:
+                self._allowance.take_whole(value)
                 found[name] = value
                 self.moved[here] = there
             elif isinstance(own, dict) and isinstance(value, dict):
@@ -71,11 +104,13 @@ class Layers:
         return found
 
     def _joined(self, under: list[Any], under_at: str, over: list[Any], at: str, key: str) -> list[Any]:
-        found = list(over)
+        self._allowance.take(len(under))
+        found, places = list(over), _places(over, key)
         for index, item in enumerate(under):
-            place = _find(found[: len(over)], item, key)
+            place = places.get(_name(item, key))
             there = item_path(under_at, item, index)
             if place is None:
+                self._allowance.take_whole(item)
                 took(self.moved, at, len(found), under_at, index, item)
                 found.append(item)
             else:
@@ -84,6 +119,7 @@ class Layers:
 
     def patched(self, value: Mapping[str, Any], at: str, patch: Mapping[str, Any], patch_at: str) -> Json:
         """``value``, which stands at ``at``, changed by a patch that stands at ``patch_at``; null takes away."""
+        self._allowance.take(len(patch))
         found = dict(value)
         for name, new in patch.items():
             own, here, there = found.get(name), paths.field(at, name), paths.field(patch_at, name)
@@ -94,16 +130,19 @@ class Layers:
             elif name in _KEYS and isinstance(own, list) and isinstance(new, list):
                 found[name] = self._patched_list(own, here, new, there, _KEYS[name])
             else:
+                self._allowance.take_whole(new)
                 found[name] = new
                 self.moved[here] = there
         return found
 
     def _patched_list(self, value: list[Any], at: str, patch: list[Any], patch_at: str, key: str) -> list[Any]:
-        found = list(value)
+        self._allowance.take(len(patch))
+        found, places = list(value), _places(value, key)
         for index, item in enumerate(patch):
-            place = _find(value, item, key)
+            place = places.get(_name(item, key))
             there = item_path(patch_at, item, index)
             if place is None:
+                self._allowance.take_whole(item)
                 took(self.moved, at, len(found), patch_at, index, item)
                 found.append(item)
             else:
@@ -111,8 +150,16 @@ class Layers:
         return found
 
 
-def _find(items: list[Any], wanted: Any, key: str) -> int | None:
-    name = wanted.get(key) if isinstance(wanted, dict) else None
-    if not isinstance(name, str) or not name:
-        return None
-    return next((i for i, item in enumerate(items) if isinstance(item, dict) and item.get(key) == name), None)
+def _name(item: Any, key: str) -> str:
+    """What a list's item is told apart by; empty where nothing does."""
+    name = item.get(key) if isinstance(item, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _places(items: list[Any], key: str) -> dict[str, int]:
+    """The position of the first item of each name."""
+    found: dict[str, int] = {}
+    for index, item in enumerate(items):
+        if name := _name(item, key):
+            found.setdefault(name, index)
+    return found

@@ -21,6 +21,8 @@ class UnreadableTextError(IocauditError):
 
 _LONGEST = 100_000
 _DEEPEST = 50
+_MOST_DIGITS = 300
+"""Python reads no longer ones without being told to; nor does any field of a pod."""
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
 _FLOAT = re.compile(r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?")
 _ODD_NUMBER = re.compile(r"[-+]?\.?[0-9][0-9a-fA-FoxX_.:+\-]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|=|<<")
@@ -35,6 +37,9 @@ _WORDS: dict[str, Any] = {
     },
 }
 _KEY = re.compile(r"""([A-Za-z_$][A-Za-z0-9_./$-]*|"[^"\\]*"|'[^']*')[ ]*:(?:[ ]+|$)""")
+_FLOW_TEXT = re.compile(r"[^,\[\]{}:#?&*!|>%@`\"']+")
+_SINGLE = re.compile(r"'((?:[^']|'')*)'")
+_DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*"')
 _TEMPLATE = re.compile(r"\{\{[^{}]*\}\}")
 
 
@@ -155,10 +160,10 @@ class _Reader:
         if head in "{[":
             return self._flow(content, indent)
         if head in "\"'":
-            value, rest = self._quoted(content)
+            value, end = self._quoted(content, 0)
+            rest = content[end:]
         else:
-            comment = re.search(r" +#", content)
-            value, rest = self._plain(content[: comment.start()] if comment else content, ": "), ""
+            value, rest = self._plain(content.partition(" #")[0], ": "), ""
         if rest.strip() and not re.match(" +#", rest):
             raise self._bad("something stands behind the text in quotes")
         following = self._peek()
@@ -166,18 +171,18 @@ class _Reader:
             raise self._bad("a text goes on over several lines")
         return value
 
-    def _quoted(self, content: str) -> tuple[str, str]:
-        if content[0] == "'":
-            match = re.match(r"'((?:[^']|'')*)'", content)
-            if match is not None:
-                return match[1].replace("''", "'"), content[match.end() :]
-        elif (match := re.match(r'"(?:[^"\\]|\\.)*"', content)) is not None:
+    def _quoted(self, text: str, at: int) -> tuple[str, int]:
+        """The text in quotes that begins at a position, and the position behind it."""
+        if text[at] == "'":
+            if (match := _SINGLE.match(text, at)) is not None:
+                return match[1].replace("''", "'"), match.end()
+        elif (match := _DOUBLE.match(text, at)) is not None:
             try:
                 value = json.loads(match[0])
             except ValueError:
                 raise self._bad("an escape in a text is not known") from None
             if not re.search("[\ud800-\udfff]", value) and "\\/" not in match[0]:
-                return value, content[match.end() :]
+                return value, match.end()
         raise self._bad("a text in quotes does not end on its line")
 
     def _plain(self, text: str, ends: str) -> Any:
@@ -188,6 +193,8 @@ class _Reader:
             raise self._bad("a text needs quotes")
         if text in _WORDS:
             return _WORDS[text]
+        if len(text) > _MOST_DIGITS and not text.strip("+-_.0123456789"):
+            raise self._bad("a number is longer than any that means something")
         if _INT.fullmatch(text):
             return int(text.replace("_", ""))
         if _FLOAT.fullmatch(text):
@@ -227,40 +234,43 @@ class _Reader:
 
     def _flow(self, content: str, indent: int) -> Any:
         """Brackets, over as many lines as they take."""
-        while True:
-            flow = _Flow(content, self)
-            try:
-                value = flow.value()
-            except _UnfinishedError:
-                line = self._peek()
-                if line is None or _indent(line) <= indent or re.search("(^| )#", content):
-                    raise self._bad("brackets are not closed") from None
-                content += " " + line.strip(" ")
-                self._lines[self._at] = ""
-                continue
-            rest = content[flow.at :]
-            if rest.strip() and not re.match(" +#", rest):
-                raise self._bad("something stands behind the brackets")
-            return value
+        flow = _Flow(content, self, indent)
+        value = flow.value()
+        if flow.rest.strip() and not re.match(" +#", flow.rest):
+            raise self._bad("something stands behind the brackets")
+        return value
 
-
-class _UnfinishedError(Exception):
-    """The brackets go on with the next line."""
+    def _more(self, text: str, indent: int) -> str:
+        """The line with which brackets go on that began on the line ``text``."""
+        line = self._peek()
+        if line is None or _indent(line) <= indent or re.search("(^| )#", text):
+            raise self._bad("brackets are not closed")
+        self._lines[self._at] = ""
+        return line.strip(" ")
 
 
 class _Flow:
-    def __init__(self, text: str, reader: _Reader) -> None:
+    """Brackets, line by line; nothing in them but the brackets themselves goes on with the next line."""
+
+    def __init__(self, text: str, reader: _Reader, indent: int) -> None:
         self._text = text
         self._reader = reader
-        self.at = 0
+        self._indent = indent
+        self._at = 0
         self._depth = 0
 
+    @property
+    def rest(self) -> str:
+        """What stands behind them on their last line."""
+        return self._text[self._at :]
+
     def _next(self) -> str:
-        while self.at < len(self._text) and self._text[self.at] == " ":
-            self.at += 1
-        if self.at >= len(self._text):
-            raise _UnfinishedError
-        return self._text[self.at]
+        while True:
+            while self._at < len(self._text) and self._text[self._at] == " ":
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            self._text, self._at = self._reader._more(self._text, self._indent), 0
 
     def value(self) -> Any:
         self._depth += 1
@@ -272,47 +282,45 @@ class _Flow:
         return value
 
     def _list(self) -> list[Any]:
-        self.at += 1
+        self._at += 1
         found: list[Any] = []
         while self._next() != "]":
             found.append(self.value())
             if self._next() == ",":
-                self.at += 1
+                self._at += 1
             elif self._next() != "]":
                 raise self._reader._bad("expected a comma")
-        self.at += 1
+        self._at += 1
         return found
 
     def _map(self) -> dict[str, Any]:
-        self.at += 1
+        self._at += 1
         found: dict[str, Any] = {}
         while self._next() != "}":
             key = self._scalar()
             if self._next() != ":" or not isinstance(key, str) or key in found:
                 raise self._reader._bad("expected a key that was not given before")
-            self.at += 1
-            if self._text[self.at : self.at + 1] not in (" ", ""):
+            self._at += 1
+            if self._text[self._at : self._at + 1] not in (" ", ""):
                 raise self._reader._bad("expected a blank behind the colon")
             found[key] = None if self._next() in ",}" else self.value()
             if self._next() == ",":
-                self.at += 1
+                self._at += 1
             elif self._next() != "}":
                 raise self._reader._bad("expected a comma")
-        self.at += 1
+        self._at += 1
         return found
 
     def _scalar(self) -> Any:
         head = self._next()
-        rest = self._text[self.at :]
         if head in "\"'":
-            value, left = self._reader._quoted(rest)
-            self.at = len(self._text) - len(left)
+            value, self._at = self._reader._quoted(self._text, self._at)
             return value
-        match = re.match(r"[^,\[\]{}:#?&*!|>%@`\"']+", rest)
+        match = _FLOW_TEXT.match(self._text, self._at)
         if match is None:
             raise self._reader._bad("it uses more of YAML than is read here")
-        self.at += match.end()
-        if self.at < len(self._text) and self._text[self.at] not in ",]}:":
+        self._at = match.end()
+        if self._at < len(self._text) and self._text[self._at] not in ",]}:":
             raise self._reader._bad("a text needs quotes")
         return self._reader._plain(match[0], ": ")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from iocaudit.core import paths
-from iocaudit.core.composed.layers import Layers, Moved, item_path
+from iocaudit.core.composed.layers import Allowance, Layers, Moved, item_path
 from iocaudit.core.composed.volumes import share_volumes
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.shape import Json, items, mapping, mappings
@@ -50,7 +50,7 @@ def spark_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
         for role in ("driver", "executor")
         if isinstance(part := spec.get(role), dict)
     ]
-    share_volumes(pods, spec.get("volumes"), f"{path}.volumes")
+    share_volumes(pods, spec.get("volumes"), f"{path}.volumes", Allowance())
     yield from pods
 
 
@@ -94,7 +94,7 @@ def _main(
         own["env"] = [*items(own.get("env")), *({"name": name, "value": value} for name, value in variables.items())]
         for name in variables:
             moved[f"{at}.env{paths.key(str(name))}"] = paths.field(f"{at}.envVars", str(name))
-    found = Layers(moved).beneath(under, under_at, own, at)
+    found = Layers(moved, Allowance()).beneath(under, under_at, own, at)
     found.setdefault("name", at.rpartition(".")[2])
     resources = mapping(found.get("resources"))
     memory, cores = _memory(part.get("memory")), part.get("coreRequest") or part.get("cores") or 1

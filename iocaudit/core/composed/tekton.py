@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iocaudit.core.composed.layers import Layers, Moved, item_path
+from iocaudit.core.composed.layers import Allowance, Layers, Moved, item_path
 from iocaudit.core.pod import PodSpec, Problem
 from iocaudit.core.shape import Json, mapping, mappings, text
 
@@ -33,27 +33,29 @@ _NO_RUN = _Run({}, {})
 
 def task_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
     """The pod of a Task, whose TaskSpec stands at ``path``."""
-    yield _pod(resource, spec, path, _NO_RUN)
+    yield _pod(resource, spec, path, _NO_RUN, Allowance())
 
 
 def task_run_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
     """The pod of a TaskRun; without containers where the Task stands elsewhere."""
-    yield from _run_pods(resource, [(spec.get("taskSpec"), f"{path}.taskSpec", _run(spec, path))])
+    yield from _run_pods(resource, [(spec.get("taskSpec"), f"{path}.taskSpec", _run(spec, path))], Allowance())
 
 
 def pipeline_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
     """The pods of the tasks that a Pipeline holds itself."""
+    allowance = Allowance()
     for _, task, task_at in _tasks(spec, path):
-        yield _pod(resource, task, task_at, _NO_RUN)
+        yield _pod(resource, task, task_at, _NO_RUN, allowance)
 
 
 def pipeline_run_pods(resource: Resource, spec: Json, path: str) -> Iterator[PodSpec]:
     """The pods of a PipelineRun: one a task that it holds itself, one a setting for a task that stands elsewhere."""
+    allowance = Allowance()
     whole = _run(mapping(spec.get("taskRunTemplate")), f"{path}.taskRunTemplate")  # v1
-    whole = _over(_run(spec, path), whole)  # v1beta1
+    whole = _over(_run(spec, path), whole, allowance)  # v1beta1
     own: dict[str, _Run] = {}
     for index, entry in enumerate(mappings(spec.get("taskRunSpecs"))):
-        own[text(entry.get("pipelineTaskName"))] = _over(whole, _run(entry, f"{path}.taskRunSpecs[{index}]"))
+        own[text(entry.get("pipelineTaskName"))] = _over(whole, _run(entry, f"{path}.taskRunSpecs[{index}]"), allowance)
     held: list[tuple[Any, str, _Run]] = [
         (task, task_at, own.pop(name, whole))
         for name, task, task_at in _tasks(mapping(spec.get("pipelineSpec")), f"{path}.pipelineSpec")
@@ -61,15 +63,15 @@ def pipeline_run_pods(resource: Resource, spec: Json, path: str) -> Iterator[Pod
     elsewhere = list(own.values())
     if not held and not elsewhere:
         elsewhere = [whole]
-    yield from _run_pods(resource, [*held, *((None, path, run) for run in elsewhere)])
+    yield from _run_pods(resource, [*held, *((None, path, run) for run in elsewhere)], allowance)
 
 
-def _run_pods(resource: Resource, runs: list[tuple[Any, str, _Run]]) -> Iterator[PodSpec]:
+def _run_pods(resource: Resource, runs: list[tuple[Any, str, _Run]], allowance: Allowance) -> Iterator[PodSpec]:
     for task, at, run in runs:
         if isinstance(task, dict):
-            yield _pod(resource, task, at, run)
+            yield _pod(resource, task, at, run, allowance)
         elif run.says:
-            yield _pod(resource, {}, at, run)
+            yield _pod(resource, {}, at, run, allowance)
 
 
 def _tasks(pipeline: Mapping[str, Any], path: str) -> Iterator[tuple[str, Json, str]]:
@@ -97,8 +99,9 @@ def _run(holder: Mapping[str, Any], at: str) -> _Run:
     return _Run(template, moved, says or bool(template))
 
 
-def _over(under: _Run, over: _Run) -> _Run:
+def _over(under: _Run, over: _Run, allowance: Allowance) -> _Run:
     """The one with the other for what it does not set; volumes and variables go by their names."""
+    allowance.take(len(under.moved))
     template, moved = {**under.template, **over.template}, {**under.moved, **over.moved}
     for name in ("env", "volumes"):
         mine, theirs = over.template.get(name), under.template.get(name)
@@ -106,12 +109,13 @@ def _over(under: _Run, over: _Run) -> _Run:
             taken = {item.get("name") for item in mappings(mine)}
             left = [(i, item) for i, item in enumerate(theirs) if mapping(item).get("name") not in taken]
             template[name] = [*mine, *(item for _, item in left)]
+            allowance.take(len(theirs))
             for place, (index, item) in enumerate(left, len(mine)):
                 moved[item_path(name, item, place)] = item_path(under.moved[name], item, index)
     return _Run(template, moved, under.says or over.says)
 
 
-def _pod(resource: Resource, task: Json, at: str, run: _Run) -> PodSpec:
+def _pod(resource: Resource, task: Json, at: str, run: _Run, allowance: Allowance) -> PodSpec:
     """The pod of a task. Its spec is the TaskSpec, whose volumes it shares with the run's pod template."""
     moved: Moved = {}
     spec = dict(task)
@@ -122,10 +126,12 @@ def _pod(resource: Resource, task: Json, at: str, run: _Run) -> PodSpec:
             moved[f"{at}.{name}"] = run.moved[name]
         spec[name] = value
     pod = PodSpec(resource, spec, at, resource.metadata, "metadata", moved)
-    for index, volume in enumerate(mappings(run.template.get("volumes"))):
+    volumes = mappings(run.template.get("volumes"))
+    allowance.take_whole(run.template)
+    for index, volume in enumerate(volumes):
         pod.take_volume(volume, _place(run, "volumes", volume, index))
     common, common_at = task.get("stepTemplate"), f"{at}.stepTemplate"
-    layers = Layers(moved)
+    layers = Layers(moved, allowance)
     for name in ("steps", "sidecars"):
         steps = task.get(name)
         if steps is not None and not isinstance(steps, list):
@@ -139,14 +145,15 @@ def _pod(resource: Resource, task: Json, at: str, run: _Run) -> PodSpec:
             if name == "steps" and isinstance(common, dict):
                 under = {key: value for key, value in common.items() if key != "name"}
                 step = layers.beneath(under, common_at, step, path)
-            pod.add(_with_variables(step, path, run, moved), name, path)
+            pod.add(_with_variables(step, path, run, moved, allowance), name, path)
     return pod
 
 
-def _with_variables(step: Json, path: str, run: _Run, moved: Moved) -> Json:
+def _with_variables(step: Json, path: str, run: _Run, moved: Moved, allowance: Allowance) -> Json:
     variables = mappings(run.template.get("env"))
     if not variables:
         return step
+    allowance.take_whole(variables)
     own = step.get("env") if isinstance(step.get("env"), list) else []
     assert isinstance(own, list)
     taken = {item.get("name") for item in mappings(own)}

@@ -20,6 +20,8 @@ from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.world import World
 
 LOOKED_UP = (GATEWAY, GATEWAY_CLASS, LISTENER_SET, EXPERIMENTAL_LISTENER_SET)
+MOST_WAYS = 20_000
+"""Parents by parts of rules. The API allows 32 parents and 16 rules of 16 backends and 16 filters: that is fewer."""
 _LISTENER_SETS = {(kind.group, kind.name): kind for kind in (LISTENER_SET, EXPERIMENTAL_LISTENER_SET)}
 
 
@@ -59,7 +61,7 @@ class Rule(NamedTuple):
     def extensions(self) -> Iterator[tuple[str, str, str]]:
         """Group, kind and name of each ExtensionRef that all of its requests meet: its own, or every backend's."""
         yield from _extensions(self.raw)
-        backends = [list(_extensions(one)) for one in mappings(self.raw.get("backendRefs"))]
+        backends = [dict.fromkeys(_extensions(one)) for one in mappings(self.raw.get("backendRefs"))]
         for reference in backends[0] if backends else ():
             if all(reference in one for one in backends):
                 yield reference
@@ -129,6 +131,12 @@ def _parent(
         return Parent(namespace, name, section, gateway, listener_set, "", doubt, lacking)
     controller = text(lookup(found.raw, "spec", "controllerName"))
     return Parent(namespace, name, section, gateway, listener_set, controller, f"GatewayClass {class_name}")
+
+
+def size_of(route: Resource) -> int:
+    """How many rules it has, with their backends and filters: each is looked at for each of its parents."""
+    rules = mappings(lookup(route.raw, "spec", "rules"))
+    return sum(1 + len(mappings(rule.get("backendRefs"))) + len(mappings(rule.get("filters"))) for rule in rules)
 
 
 def rules_of(route: Resource, parent: Parent, world: World) -> list[Rule]:

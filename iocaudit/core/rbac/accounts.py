@@ -16,6 +16,8 @@ from iocaudit.core.world import World
 
 _READ = (*BINDINGS, CLUSTER_ROLE, ROLE, NAMESPACE)
 _MOST_ACCOUNTS = 10_000
+_LONGEST_ACCOUNT = 400
+"""No account has a longer one, but whoever reaches the webhook past the API server may write one of megabytes."""
 
 Power = tuple[Held, list[str]]
 
@@ -45,11 +47,11 @@ def powers_of_account(account: Subject, world: World, near: Resource) -> tuple[P
     found = known.get(account.text)
     if found is None:
         held = [(one, critical_grants(one, world)) for one in graph_of(world).held(account, world, near=near)]
+        found = tuple((one, amounts) for one, amounts in held if amounts or one.bound.problem is not None)
         if len(known) >= _MOST_ACCOUNTS:
             known.clear()
-        found = known[account.text] = tuple(
-            (one, amounts) for one, amounts in held if amounts or one.bound.problem is not None
-        )
+        if len(account.text) <= _LONGEST_ACCOUNT:
+            known[account.text] = found
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from iocaudit.core.check import Check, Parameter
 from iocaudit.core.check_doc import CheckDoc, doc_of
-from iocaudit.core.controls import Control, controls_of
+from iocaudit.core.controls import controls_of
 from iocaudit.core.kinds import PODS, Kind
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue
@@ -139,12 +139,6 @@ def _control_rows(check: Check) -> Iterator[tuple[Line, ...]]:
             (Span(control, "plain", framework.link(control)),),
             prose(title),
         )
-
-
-def control_name(control: Control) -> str:
-    """``CIS Kubernetes Benchmark 1.12, 5.2.2``"""
-    edition = f" {control.edition}" if control.edition else ""
-    return f"{control.framework.title}{edition}, {control.id}"
 
 
 def _related(check: Check, catalogue: Catalogue) -> Iterator[Block]:

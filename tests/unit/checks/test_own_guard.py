@@ -1,6 +1,7 @@
 """Holes in our own webhook configuration, and namespaces that are exempted."""
 
 import base64
+from time import process_time
 from typing import Any
 
 import pytest
@@ -156,3 +157,18 @@ def test_a_stale_bundle_is_flagged_where_the_operator_found_it_so() -> None:
     (found,) = auditor.audit(subject).found
     assert found.hit.path == 'webhooks["deny.iocaudit.io"].clientConfig.caBundle'
     assert "stale CA bundle, so that every call fails: unable to get local issuer certificate" in found.message
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://a:99999999/validate"])
+def test_a_url_that_is_none_is_judged_without_an_error(url: str) -> None:
+    found = judge("admission-bypass", written(clientConfig={"url": url, "caBundle": BUNDLE}))
+    assert places(found) == []
+
+
+def test_thousands_of_our_webhooks_in_one_configuration_are_judged_in_time() -> None:
+    body = written()
+    named = [{"name": name, "rules": [ALL]} for name in ("deny.iocaudit.io", "observe.iocaudit.io")]
+    body["webhooks"] = named * 4000
+    begun = process_time()
+    assert judge("admission-bypass", body)
+    assert process_time() - begun < 5

@@ -3,7 +3,9 @@
 import gc
 import time
 
+from iocaudit.core.rbac.accounts import powers_of_account
 from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
@@ -39,3 +41,11 @@ def test_a_rule_of_many_words_under_the_name_of_a_clusters_own_role_is_judged_in
     for name in ("cluster-admin", "admin", "view"):
         assert not run("wildcard-rule", role(name, rule(words, words, words))).found
     assert time.process_time() - start < 1
+
+
+def test_no_name_longer_than_any_account_has_is_kept() -> None:
+    world, near = World(), Resource(role("r").raw, ADMISSION)
+    for name in ("default", MARK * 100):
+        powers_of_account(Subject("ServiceAccount", name, "shop"), world, near)
+    (kept,) = (kept.value for key, kept in world._memo.items() if key == "workload-powers")
+    assert list(kept) == ["ServiceAccount:shop:default"]

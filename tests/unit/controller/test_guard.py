@@ -109,6 +109,26 @@ def test_who_does_not_answer_is_not_told() -> None:
     assert refusal(WebhookClient("no-such-host.invalid", 443, _bundle(OURS))) is None
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".svc", ".svc", "a\0b"])
+def test_what_is_no_host_is_not_told(host: str) -> None:
+    assert refusal(WebhookClient(host, 443, _bundle(OURS))) is None
+    assert refusal(WebhookClient("127.0.0.1", 2**16, _bundle(OURS))) is None
+
+
+def test_text_between_the_certificates_of_a_bundle_is_no_matter(server: _Server) -> None:
+    noted = base64.b64encode("# Zertifizierungsstelle Köln\n".encode() + OURS.certificate_pem).decode()
+    assert refusal(WebhookClient("127.0.0.1", server.port, noted)) is None
+
+
+def test_a_bundle_that_holds_the_very_certificate_verifies_it_as_for_an_api_server(tmp_path: Path) -> None:
+    leaf = issue_leaf(OURS, NAMES, NOW, DAY)
+    server = _Server(tmp_path, leaf)
+    try:
+        assert refusal(WebhookClient("127.0.0.1", server.port, _bundle(leaf))) is None
+    finally:
+        server.close()
+
+
 def test_only_our_own_webhook_is_called_and_each_way_once(server: _Server) -> None:
     world = _world(
         _webhook(server.port, _bundle(OTHER)),

@@ -112,3 +112,15 @@ def test_places_that_no_variant_tells_apart_share_what_is_kept() -> None:
         asker = _resource("ServiceAccount", "me", "shop", Origin("file", file))
         world.memo("key", (NETWORK_POLICY,), partial(built.append, file), near=asker)
     assert built == ["apps/one/x/web.yaml", "apps/two/web.yaml", "apps/z/w.yaml"]
+
+
+def test_what_requests_name_is_neither_kept_for_ever_nor_at_any_length() -> None:
+    world = World()
+    for number in range(60_000):
+        world.memo(("target", f"web-{number}"), (NETWORK_POLICY,), object)
+    assert len(world._memo) <= 50_000
+    long = ("target", ("x" * 1_000_000,))
+    first = world.memo(long, (NETWORK_POLICY,), object)
+    assert world.memo(long, (NETWORK_POLICY,), object) is not first
+    short = ("target", "web-59999")
+    assert world.memo(short, (NETWORK_POLICY,), object) is world.memo(short, (NETWORK_POLICY,), object)

@@ -1,5 +1,7 @@
 """Patches written as text: what is read is what YAML says, and what is not read is refused."""
 
+import contextlib
+from time import process_time
 from typing import Any
 
 import pytest
@@ -120,3 +122,30 @@ def test_whatever_is_read_means_the_same_in_yaml(parts: list[str]) -> None:
     except yaml.YAMLError:
         return  # nobody applies it
     assert found == wanted or "{{" in text
+
+
+@pytest.mark.parametrize("text", ["a: " + "1" * 5000, '{"a": ' + "1" * 5000 + "}", "a: -" + "1_" * 5000 + "0.5"])
+def test_a_number_longer_than_python_reads_is_refused(text: str) -> None:
+    with pytest.raises(UnreadableTextError, match="a number is longer"):
+        read_patch(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [\n" + " 1,\n" * 24_000 + " ]",
+        "a: [" + "'x'," * 24_000 + "]",
+        "a: [" + '"x",' * 24_000 + "]",
+        "a: x" + " " * 99_000 + "y",
+        "a: " + "'" * 99_000 + "y'",
+        "- " * 49_000,
+        "a: [" + "\n  [" * 24_000,
+        "a:\n" + "- |\n  x\n" * 10_000,
+    ],
+    ids=("lines", "single", "double", "blanks", "quotes", "dashes", "brackets", "blocks"),
+)
+def test_no_text_takes_longer_than_its_length_is_worth(text: str) -> None:
+    begun = process_time()
+    with contextlib.suppress(UnreadableTextError):
+        read_patch(text)
+    assert process_time() - begun < 1.0

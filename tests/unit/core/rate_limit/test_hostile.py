@@ -1,6 +1,7 @@
 """Any JSON-shaped object of a kind is judged without an error."""
 
 from collections.abc import Iterator
+from time import process_time
 from typing import Any
 
 import pytest
@@ -174,3 +175,30 @@ def test_no_wrong_type_anywhere_in_what_is_right_makes_anything_raise(text: str,
         assert not report.faults
         missing += [one for found in report.found if (one := wanted(found, subject, world)) is not None]
     assert all(isinstance(block(one), str) for one in documents_of(missing))
+
+
+def test_a_route_of_thousands_of_parents_and_rules_is_left_in_time_and_said_to_be() -> None:
+    references = [{"name": f"g{number}"} for number in range(2000)]
+    spec = {"parentRefs": references, "rules": [{"backendRefs": [one]} for one in references]}
+    raw = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "a"}, "spec": spec}
+    begun = process_time()
+    report = Auditor(CHECKS, PolicySet(CHECKS), World()).audit(Resource(raw, Origin("admission")))
+    assert process_time() - begun < 2
+    assert [one.reason for one in report.skipped if one.check == "no-rate-limit"] == [
+        "whether it has a rate limit was not judged: it has more parents and rules than any route may"
+    ]
+
+
+def test_filters_that_many_backends_share_are_found_in_time() -> None:
+    filters = [
+        {"type": "ExtensionRef", "extensionRef": {"group": "g", "kind": "K", "name": f"f{number}"}}
+        for number in range(6000)
+    ]
+    backends = [{"name": "a", "filters": filters}, {"name": "b", "filters": [*reversed(filters)]}]
+    spec = {"parentRefs": [{"name": "g"}], "rules": [{"backendRefs": backends}]}
+    raw = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "a"}, "spec": spec}
+    begun = process_time()
+    report = Auditor(CHECKS, PolicySet(CHECKS), World()).audit(Resource(raw, Origin("admission")))
+    assert process_time() - begun < 2
+    assert not report.faults
+    assert report.skipped
