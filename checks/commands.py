@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from iocaudit.core.check import check
-from iocaudit.core.command import LONGEST, Suspicion, commands_of, is_miner, suspicions
+from iocaudit.core.command import LONGEST, LONGEST_IN_POD, Suspicion, commands_of, is_miner, suspicions
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
@@ -65,8 +65,14 @@ def suspicious_command(pod: PodSpec) -> Iterator[Hit | Skip]:
 
     Sources: MITRE ATT&CK T1059.004, T1105, T1496.001, T1053.003, T1098.004; Falco's default rules.
     """
+    left = LONGEST_IN_POD
     for container in pod.containers:
         for path, argv in () if _RUNS.isdisjoint(container.raw) else _argvs(container):
+            if left <= 0:
+                before = f"{LONGEST_IN_POD} characters of commands stand before it"
+                yield Skip(f"{container.path}.{path} was not read: {before}")
+                continue
+            left -= sum(map(len, argv))
             for suspicion in suspicions(argv):
                 yield container.hit(path, suspicion.words, suspicion.id)
             if sum(map(len, argv)) > LONGEST:

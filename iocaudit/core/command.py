@@ -19,6 +19,9 @@ from iocaudit.core.shape import strings
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"})
 LONGEST = 64 * 1024
 """How many characters of a command are read; beyond, whoever asks has to say so."""
+LONGEST_IN_POD = 2 * LONGEST
+"""How many of all commands of a pod: the patterns take up to a second for one that is made to cost as much."""
+_LONGEST_KEPT = 4096
 _RUN = "[^|;&\n]{0,500}"
 # What an echo server runs: given to exec and not to a shell, it only sends back what it gets.
 _ECHO = r"[\"']?(?:/\S{0,40}/)?cat[\"']?(?:[\s,]|$)"
@@ -121,7 +124,10 @@ def fetches(script: str) -> str:
 
 def suspicions(argv: Sequence[str]) -> tuple[Suspicion, ...]:
     """What speaks of an attack in an argv, in a fixed order."""
-    return _suspicions("\0".join(argv)[:LONGEST]) if argv else ()
+    if not argv:
+        return ()
+    joined = "\0".join(argv)[:LONGEST]
+    return _kept(joined) if len(joined) <= _LONGEST_KEPT else _suspicions(joined)
 
 
 @cache
@@ -131,6 +137,10 @@ def _patterns() -> tuple[tuple[Suspicion, re.Pattern[str]], ...]:
 
 
 @lru_cache(maxsize=1024)
+def _kept(joined: str) -> tuple[Suspicion, ...]:
+    return _suspicions(joined)
+
+
 def _suspicions(joined: str) -> tuple[Suspicion, ...]:
     argv = joined.split("\0")
     line = " ".join(argv)

@@ -1,11 +1,12 @@
 """Commands: what is suspicious, what is not, and that none is repeated."""
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.command import MINERS, suspicions
-from tests.unit.checks.auditing import container, evidence, judge, places, pod
+from iocaudit.core.command import LONGEST, MINERS, suspicions
+from tests.unit.checks.auditing import container, evidence, judge, messages, places, pod
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,13 @@ def test_any_argv_can_be_read(argv: list[str]) -> None:
 @given(st.sampled_from(sorted(MINERS)), st.sampled_from(["", "/usr/bin/", "./"]))
 def test_a_miner_is_known_wherever_it_lies(name: str, folder: str) -> None:
     assert "miner" in {found.id for found in suspicions([folder + name, "--threads", "4"])}
+
+
+def test_of_a_pod_with_endless_commands_the_last_are_said_to_be_unread() -> None:
+    """Hundreds of commands made to cost a second each would outlast the webhook."""
+    long = "requests get(" * (LONGEST // 13 - 2)
+    text = yaml.safe_dump(pod(*(container(name=f"c{n}", command=["sh", "-c", long]) for n in range(5))))
+    said = messages("suspicious-command", text)
+    unread = [one for one in said if "stand before it" in one]
+    assert len(unread) == 2
+    assert 'spec.containers["c4"].command' in unread[-1]
