@@ -86,9 +86,15 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
                 yield from _own_route(gateway, resource, world)
 
 
+_SPEAKING = [gateway for gateway in GATEWAYS if gateway.speaks]
+"""Those whose limit on a route counts where nobody knows who serves it."""
+
+
 def _ingress(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     gateways, said = serving(resource, world, GATEWAYS)
-    limit = any_of(judge(resource, world) for gateway in gateways or GATEWAYS if (judge := gateway.ingress) is not None)
+    limit = any_of(
+        judge(resource, world) for gateway in gateways or _SPEAKING if (judge := gateway.ingress) is not None
+    )
     if limit.effective:
         return
     if not gateways:
@@ -192,12 +198,10 @@ def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterat
 
 
 def _rule_limit(rule: parents.Rule, gateways: list[Gateway], world: World) -> Limit:
-    judged = [gateway for gateway in GATEWAYS if gateway.rule is not None]
-    wanted = (
-        [gateway for gateway in judged if gateway in gateways or not gateway.gateway_controllers]
-        if gateways
-        else judged
-    )
+    if gateways:
+        wanted = [gateway for gateway in GATEWAYS if gateway in gateways or not gateway.gateway_controllers]
+    else:
+        wanted = _SPEAKING
     limit = any_of(gateway.rule(rule, world) for gateway in wanted if gateway.rule is not None)
     if limit.effective or gateways:
         return limit

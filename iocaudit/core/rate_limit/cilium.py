@@ -137,6 +137,7 @@ CILIUM = Gateway(
     ingress_controllers=("cilium.io/ingress-controller",),
     class_names=("cilium",),
     gateway_controllers=("io.cilium/gateway-controller",),
+    speaks=False,
     limiting=_limiting,
     ingress=_ingress,
     rule=_rule,

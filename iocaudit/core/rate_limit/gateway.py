@@ -52,6 +52,8 @@ class Gateway:
     which ``rule`` knows to limit or not. ``annotations`` limit an Ingress that carries them,
     ``limiting`` makes what limits a route, or says why nothing can be made.
 
+    ``speaks`` says that its limits stand on routes, so that one there also tells who serves the route.
+
     ``images`` (the end of a repository) and ``pods`` (labels) tell the controller's own pods; ``globally`` judges the
     limit of all that comes in through a Service of theirs, and ``limiting_all`` makes such a limit.
     """
@@ -63,6 +65,7 @@ class Gateway:
     class_names: tuple[str, ...] = ()
     gateway_controllers: tuple[str, ...] = ()
     filters: tuple[tuple[str, str], ...] = ()
+    speaks: bool = True
     annotations: Mapping[str, str] = field(default_factory=dict)
     limiting: Callable[[Way, World], Made | str] | None = None
     images: tuple[str, ...] = ()

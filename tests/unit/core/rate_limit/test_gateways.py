@@ -497,6 +497,11 @@ SKIPPED = [
         ),
         "Cloud Armor policy armor",
     ),
+    (
+        "another controller, and a limit of Cilium on its Service",
+        together(routed("example.com/x"), cilium(BUCKET)),
+        "unknown controller: GatewayClass edge belongs to example.com/x",
+    ),
     ("another controller", routed("example.com/x"), "unknown controller: GatewayClass edge belongs to example.com/x"),
     (
         "istio, may select",
