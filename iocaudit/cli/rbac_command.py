@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from iocaudit.core.kinds import KINDS, SECRET, Kind
 from iocaudit.core.rbac.bindings import Binding
 from iocaudit.core.rbac.defaults import default_cluster_roles
 from iocaudit.core.rbac.escalation import Outcome, way_to_cluster_admin
-from iocaudit.core.rbac.graph import Grant, Verb, who_can
+from iocaudit.core.rbac.graph import Grant, Verb, graph_of, who_can
 from iocaudit.core.rbac.powers import POWERS
 from iocaudit.core.rbac.rules import rules_of
 from iocaudit.core.rbac.subjects import Subject, subject_of
@@ -119,9 +120,9 @@ def path_command(
 ) -> int:
     """How SUBJECT gets to cluster-admin, step by step.
 
-    SUBJECT is User:NAME, Group:NAME, ServiceAccount:NAMESPACE:NAME, system:serviceaccount:NAMESPACE:NAME or the name
-    of a user. Exit code: 2 wrong usage or an unreadable document; 1 there is a way; 3 with --require-complete if a
-    role is not known; 0 otherwise.
+    SUBJECT is User:NAME, Group:NAME, ServiceAccount:NAMESPACE:NAME, system:serviceaccount:NAMESPACE:NAME, one of
+    Kubernetes' own groups or the name of a user. Exit code: 2 wrong usage or an unreadable document; 1 there is a way;
+    3 with --require-complete if a role is not known; 0 otherwise.
     """
     start = _subject(subject)
     world, unreadable = _world(paths, cluster, context)
@@ -136,6 +137,8 @@ def path_command(
         if not outcome.steps:
             click.echo(visible(f"no way found from {start.title} to cluster-admin"))
         _notes(outcome.problems)
+    for note in _unknown(start, world):
+        click.echo(visible(f"note: {note}"), err=True)
     if unreadable:
         return 2
     return 1 if outcome.steps else 3 if require_complete and outcome.problems else 0
@@ -217,16 +220,30 @@ def _is_space(kind: Kind) -> bool:
     return kind.name == "Namespace"
 
 
+_KINDS = {"serviceaccount": "ServiceAccount", "sa": "ServiceAccount", "user": "User", "group": "Group"}
+_SPELLED = re.compile(r"([A-Za-z]+)[: ](.+)")
+_GROUPS = re.compile(r"system:(?:authenticated|unauthenticated|masters|nodes|serviceaccounts(?::[^:]+)?)")
+
+
 def _subject(words: str) -> Subject:
-    kind, _, name = words.partition(":")
+    """Whom some words mean, as this program and kubectl write them; a name without a kind is a user's."""
+    match = _SPELLED.fullmatch(words)
+    kind = _KINDS.get(match[1].lower(), "") if match is not None else ""
+    name = match[2] if match is not None else ""
     if kind == "ServiceAccount":
         namespace, _, account = name.replace("/", ":", 1).partition(":")
         if not (namespace and account):
             raise click.UsageError(f"{words!r}: write ServiceAccount:NAMESPACE:NAME")
         return Subject(kind, account, namespace)
-    if kind in ("User", "Group") and name:
+    if kind:
         return subject_of({"kind": kind, "name": name})
-    return subject_of({"kind": "User", "name": words})
+    return subject_of({"kind": "Group" if _GROUPS.fullmatch(words) else "User", "name": words})
+
+
+def _unknown(subject: Subject, world: World) -> Iterator[str]:
+    """A name that no binding says is more often a slip than somebody without rights."""
+    if subject.kind == "User" and subject.text not in graph_of(world).by_subject:
+        yield f"no binding names {subject.title}; others are written Group:NAME or ServiceAccount:NAMESPACE:NAME"
 
 
 def _scope(binding: Binding) -> str:

@@ -87,9 +87,7 @@ class Client:
                 )
         except (config.ConfigException, OSError, ValueError) as error:
             where = str(kubeconfig) if kubeconfig else "no ServiceAccount and no default kubeconfig"
-            raise ConfigError(
-                f"{where}: {error}; give --kubeconfig FILE or set KUBECONFIG to one that exists"
-            ) from None
+            raise ConfigError(f"{where}: {str(error).rstrip('.')}; set KUBECONFIG to a file that exists") from None
         # Retrying and concurrency are ours: urllib3's own retries would hide a lost watch.
         configuration.retries = False
         configuration.connection_pool_maxsize = 8

@@ -158,3 +158,28 @@ def test_nothing_heavy_is_imported_for_files() -> None:
     )
     done = subprocess.run([sys.executable, "-c", text], input=WORLD, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["ServiceAccount:shop:bot", "serviceaccount:shop/bot", "ServiceAccount shop/bot", "system:serviceaccount:shop:bot"],
+)
+def test_a_subject_is_understood_as_people_and_this_program_write_it(words: str) -> None:
+    done = rbac("path", words, "-")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "ServiceAccount shop/bot" in done.stdout
+
+
+@pytest.mark.parametrize(("words", "title"), [("group:dev", "Group dev"), ("system:masters", "Group system:masters")])
+def test_groups_are_told_from_users(words: str, title: str) -> None:
+    done = rbac("path", words, "-")
+    assert title in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", ["shop/bot", "Robot:bot"])
+def test_a_name_that_no_binding_says_is_more_likely_a_slip(words: str) -> None:
+    done = rbac("path", words, "-")
+    assert done.returncode == 0
+    assert f"note: no binding names User {words}" in done.stderr
+    assert rbac("path", "alice", "-").stderr == ""
