@@ -57,6 +57,10 @@ def pods_in(resource: Resource) -> list[PodSpec]:
                         found.append(pod)
                 else:
                     found.append(_visit(resource, place, value, path))
+            elif value is not None:
+                pod = PodSpec(resource, {}, path, {}, "metadata")
+                pod.problems.append(Problem(path, "a map"))
+                found.append(pod)
     return found
 
 

@@ -101,6 +101,7 @@ def test_the_system_webhook_never_denies() -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
+        ({"spec": 5}, "spec is not a map"),
         ({"spec": {"containers": "x"}}, "spec.containers is not a list of containers"),
         ({"spec": {"containers": [], "securityContext": []}}, "spec.securityContext is not a map"),
     ],
