@@ -207,7 +207,7 @@ def _granted(
         severity = judge(reach)
         if binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING and bound.is_default(rule):
             severity = min(severity, Severity.HIGH if binding.is_clusterwide else Severity.MEDIUM)
-        elif because is not None:
+        elif because is not None and not judged.is_everything:  # who may do everything needs no way to it
             why = why or because(reach)
         worst = severity if worst is None else max(worst, severity)
     if worst is None:

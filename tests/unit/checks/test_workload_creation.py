@@ -67,6 +67,8 @@ def test_a_role_reaches_its_namespace_and_a_cluster_role_nothing_before_it_is_bo
 def test_the_message_names_the_account_and_how_it_holds_the_cluster() -> None:
     (found,) = run("workload-creation", _in("ops"), _MAKES, _ADMIN).found
     assert "and so as ServiceAccount ops/robot, which may do everything by ClusterRoleBinding root" in found.message
+    (root,) = run("workload-creation", _ADMIN).found
+    assert "and so as" not in root.message, "it needs nobody else"
     (apart,) = run("workload-creation", _in("shop"), _MAKES, _ADMIN).found
     assert "and so as" not in apart.message
     assert (found.hit.path, found.hit.evidence) == (apart.hit.path, apart.hit.evidence), "the identity stays"
