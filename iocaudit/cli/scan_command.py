@@ -123,7 +123,7 @@ def command(
         suggest="missing" if target else "patch" if output == "json" else "text" if output == "sarif" else "",
     )
     known = None
-    if baseline:
+    if baseline and not new_baseline:  # a new one holds every hit: written over the old one, it would else be empty
         from iocaudit.cli.baseline import read_baseline  # late: few scans have one
 
         known = read_baseline(baseline)

@@ -121,6 +121,9 @@ def test_a_baseline_leaves_out_its_hits_and_only_those(tmp_path: Path) -> None:
     assert (code, "hits written" in errors) == (0, True)
     code, said = scanned("-", "--baseline", str(known), stdin=pod())
     assert (code, said["findings"], said["summary"]["baselined"] > 0) == (0, [], True)
+    whole = known.read_bytes()
+    assert run("scan", "-", "--baseline", str(known), "--write-baseline", str(known), stdin=pod())[0] == 0
+    assert known.read_bytes() == whole, "written anew, it holds what the old one held"
     more = pod().replace("spec:\n", "spec:\n  hostPID: true\n")
     assert checks_of(scanned("-", "--baseline", str(known), stdin=more)[1]) == {"host-pid"}
     for wrong in ("", "[]", '{"version": 2, "hits": []}', '{"version": 1, "hits": [{"check": "x"}]}'):
