@@ -172,7 +172,7 @@ def policy_example(check: Check) -> str:
     """An AuditPolicy that sets the check, with its parameters as in the examples or by default."""
     import yaml  # late: PyYAML takes its time, and only a page needs it
 
-    entry: dict[str, Any] = {"ids": [check.id], "mode": "warn"}
+    entry: dict[str, Any] = {"ids": [check.id], "mode": "audit" if check.audit_only else "deny"}
     if parameters := example_parameters(check, doc_of(check)):
         entry["parameters"] = parameters
     policy = {
