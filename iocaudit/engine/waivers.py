@@ -157,22 +157,23 @@ class Waivers:
         return None if waiver is None else Waived(found, waiver.name, waiver.reason, rfc3339(waiver.expires))
 
     def notes(self, used: Iterable[str], now: datetime) -> list[str]:
-        """What is to be said of waivers that waived nothing: expired, or for nothing that is there."""
+        """What is to be said of waivers that waived nothing, expired or not, and of what a cluster would not take."""
         waived = set(used)
-        return [
-            f"waiver {waiver.name}: "
-            + (
-                f"expired at {rfc3339(waiver.expires)}, so that what it covered counts again"
-                if now >= waiver.expires
-                else "covers nothing that was audited"
-            )
-            for waiver in self.all
-            if waiver.name not in waived
-        ]
+        return [f"waiver {waiver.name}: {said}" for waiver in self.all if (said := _said_of(waiver, waived, now))]
 
     def next_expiry(self, now: datetime) -> datetime | None:
         """When the next of them ends."""
         return min((waiver.expires for waiver in self.all if waiver.expires > now), default=None)
+
+
+def _said_of(waiver: Waiver, waived: set[str], now: datetime) -> str:
+    if waiver.expires - now > LONGEST:
+        return f"ends in more than {LONGEST.days} days, which clusters refuse unless they are told otherwise"
+    if waiver.name in waived:
+        return ""
+    if now >= waiver.expires:
+        return f"expired at {rfc3339(waiver.expires)}, so that what it covered counts again"
+    return "covers nothing that was audited"
 
 
 def context_of(resource: Resource, path: str) -> Context:

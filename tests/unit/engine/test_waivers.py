@@ -330,8 +330,10 @@ def test_wrong_types_are_refused_or_mean_less(value: Any) -> None:
 
 
 def test_notes_say_why_a_waiver_waives_nothing() -> None:
-    waivers = Waivers([waiver("idle"), waiver("over", expires="2026-11-23T00:00:00Z"), waiver("used")])
-    assert waivers.notes(["used"], NOW) == [
+    late = waiver("late", expires="2028-01-01T00:00:00Z")
+    waivers = Waivers([waiver("idle"), late, waiver("over", expires="2026-11-23T00:00:00Z"), waiver("used")])
+    assert waivers.notes(["late", "used"], NOW) == [
         "waiver idle: covers nothing that was audited",
+        "waiver late: ends in more than 90 days, which clusters refuse unless they are told otherwise",
         "waiver over: expired at 2026-11-23T00:00:00Z, so that what it covered counts again",
     ]
