@@ -161,6 +161,7 @@ class Demo:
         for check in ("privileged-container", "no-rate-limit", "namespace-without-default-deny"):
             self.wait(partial(self.is_listed, check), f"a finding of {check}")
         self.kubectl("get", "iocfindings", "-A", "--sort-by=.finding.rank")
+        say("One line a namespace, as of the last sweep")
         self.wait(lambda: "shop" in self.quiet("get", "auditreports", "-A"), "a report of namespace shop")
         self.kubectl("get", "auditreports", "-A")
 
