@@ -114,7 +114,7 @@ class _Composer:
         at = self._at
         given = {name: value for name, value in defaults.items() if name not in _BODIES or name in self._template}
         under = f"{self._workflow_at}.templateDefaults"
-        spec = self._layers.beneath(given, under, self._template, at) if given else dict(self._template)
+        spec = self._layers.beneath(self._template, at, given, under) if given else dict(self._template)
         for name in _OF_WORKFLOW:
             if spec.get(name) in (None, [], {}, "") and self._workflow.get(name) is not None:
                 self._shared.allowance.take_whole(self._workflow[name])
@@ -145,7 +145,7 @@ class _Composer:
             return dict(whole)
         own = own if isinstance(own, dict) else {}
         metadata_at = f"{self._at}.metadata"
-        return self._layers.beneath(whole, f"{self._workflow_at}.podMetadata", own, metadata_at) if whole else own
+        return self._layers.beneath(own, metadata_at, whole, f"{self._workflow_at}.podMetadata") if whole else own
 
     def _parts(self, spec: Json) -> Iterator[_Part]:
         """The containers; what is no container is said."""

@@ -7,7 +7,7 @@ by the name of their items, anything else is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from iocaudit.core import paths
@@ -85,7 +85,7 @@ class Layers:
         self.moved = moved
         self._allowance = allowance
 
-    def beneath(self, under: Mapping[str, Any], under_at: str, over: Mapping[str, Any], at: str) -> Json:
+    def beneath(self, over: Mapping[str, Any], at: str, under: Mapping[str, Any], under_at: str) -> Json:
         """``over``, which stands at ``at``, with ``under`` for what it does not set; null sets nothing."""
         self._allowance.take(len(under))
         found = dict(over)
@@ -98,23 +98,9 @@ class Layers:
                 found[name] = value
                 self.moved[here] = there
             elif isinstance(own, dict) and isinstance(value, dict):
-                found[name] = self.beneath(value, there, own, here)
+                found[name] = self.beneath(own, here, value, there)
             elif name in _KEYS and isinstance(own, list) and isinstance(value, list):
-                found[name] = self._joined(value, there, own, here, _KEYS[name])
-        return found
-
-    def _joined(self, under: list[Any], under_at: str, over: list[Any], at: str, key: str) -> list[Any]:
-        self._allowance.take(len(under))
-        found, places = list(over), _places(over, key)
-        for index, item in enumerate(under):
-            place = places.get(_name(item, key))
-            there = item_path(under_at, item, index)
-            if place is None:
-                self._allowance.take_whole(item)
-                took(self.moved, at, len(found), under_at, index, item)
-                found.append(item)
-            else:
-                found[place] = self.beneath(item, there, found[place], item_path(at, found[place], place))
+                found[name] = self._merged(own, here, value, there, _KEYS[name], self.beneath)
         return found
 
     def patched(self, value: Mapping[str, Any], at: str, patch: Mapping[str, Any], patch_at: str) -> Json:
@@ -128,25 +114,28 @@ class Layers:
             elif isinstance(own, dict) and isinstance(new, dict):
                 found[name] = self.patched(own, here, new, there)
             elif name in _KEYS and isinstance(own, list) and isinstance(new, list):
-                found[name] = self._patched_list(own, here, new, there, _KEYS[name])
+                found[name] = self._merged(own, here, new, there, _KEYS[name], self.patched)
             else:
                 self._allowance.take_whole(new)
                 found[name] = new
                 self.moved[here] = there
         return found
 
-    def _patched_list(self, value: list[Any], at: str, patch: list[Any], patch_at: str, key: str) -> list[Any]:
-        self._allowance.take(len(patch))
+    def _merged(
+        self, value: list[Any], at: str, items: list[Any], items_at: str, key: str, merge: Callable[..., Json]
+    ) -> list[Any]:
+        """A list with others' items: each is merged into the one of its name, or stands behind them."""
+        self._allowance.take(len(items))
         found, places = list(value), _places(value, key)
-        for index, item in enumerate(patch):
+        for index, item in enumerate(items):
             place = places.get(_name(item, key))
-            there = item_path(patch_at, item, index)
+            there = item_path(items_at, item, index)
             if place is None:
                 self._allowance.take_whole(item)
-                took(self.moved, at, len(found), patch_at, index, item)
+                took(self.moved, at, len(found), items_at, index, item)
                 found.append(item)
             else:
-                found[place] = self.patched(found[place], item_path(at, found[place], place), item, there)
+                found[place] = merge(found[place], item_path(at, found[place], place), item, there)
         return found
 
 

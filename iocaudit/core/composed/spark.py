@@ -94,7 +94,7 @@ def _main(
         own["env"] = [*items(own.get("env")), *({"name": name, "value": value} for name, value in variables.items())]
         for name in variables:
             moved[f"{at}.env{paths.key(str(name))}"] = paths.field(f"{at}.envVars", str(name))
-    found = Layers(moved, Allowance()).beneath(under, under_at, own, at)
+    found = Layers(moved, Allowance()).beneath(own, at, under, under_at)
     found.setdefault("name", at.rpartition(".")[2])
     resources = mapping(found.get("resources"))
     memory, cores = _memory(part.get("memory")), part.get("coreRequest") or part.get("cores") or 1

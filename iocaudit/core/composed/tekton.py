@@ -144,7 +144,7 @@ def _pod(resource: Resource, task: Json, at: str, run: _Run, allowance: Allowanc
                 continue
             if name == "steps" and isinstance(common, dict):
                 under = {key: value for key, value in common.items() if key != "name"}
-                step = layers.beneath(under, common_at, step, path)
+                step = layers.beneath(step, path, under, common_at)
             pod.add(_with_variables(step, path, run, moved, allowance), name, path)
     return pod
 

@@ -48,7 +48,7 @@ _VALUES = st.dictionaries(
 @given(under=_VALUES, over=_VALUES)
 def test_every_part_of_what_comes_out_stands_where_it_is_said_to(under: Any, over: Any) -> None:
     moved: Moved = {}
-    found = Layers(moved, Allowance()).beneath(under, "under", over, "over")
+    found = Layers(moved, Allowance()).beneath(over, "over", under, "under")
     whole = {"under": under, "over": over}
     for path, value in _leaves(found, "over"):
         if found:
@@ -68,14 +68,14 @@ def test_every_part_of_what_is_patched_stands_where_it_is_said_to(value: Any, pa
 def test_what_is_over_wins_and_null_sets_nothing_but_in_a_patch() -> None:
     under = {"a": {"x": 1, "y": 2}, "args": ["1"], "b": 1}
     over = {"a": {"x": 3}, "args": ["2"], "b": None}
-    assert Layers({}, Allowance()).beneath(under, "u", over, "o") == {"a": {"x": 3, "y": 2}, "args": ["2"], "b": 1}
+    assert Layers({}, Allowance()).beneath(over, "o", under, "u") == {"a": {"x": 3, "y": 2}, "args": ["2"], "b": 1}
     assert Layers({}, Allowance()).patched(under, "u", over, "o") == {"a": {"x": 3, "y": 2}, "args": ["2"]}
 
 
 def test_a_patch_of_what_was_taken_from_elsewhere_is_told_apart() -> None:
     moved: Moved = {}
     layers = Layers(moved, Allowance())
-    found = layers.beneath({"securityContext": {"runAsUser": 0}}, "defaults", {}, "t")
+    found = layers.beneath({}, "t", {"securityContext": {"runAsUser": 0}}, "defaults")
     found = layers.patched(found, "t", {"securityContext": {"privileged": True}}, "patch")
     assert lookup(found, "securityContext") == {"runAsUser": 0, "privileged": True}
     assert real("t.securityContext.runAsUser", moved) == "defaults.securityContext.runAsUser"
