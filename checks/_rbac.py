@@ -90,11 +90,12 @@ class _Powerful(NamedTuple):
 def _powerful_rules(role: Resource) -> tuple[_Powerful, ...]:
     """Those of a role's own rules that name any power, with what they give: twenty checks ask of each role."""
     clusterwide = role.kind is CLUSTER_ROLE
-    powers = (
-        _Powerful(index, rule, powers_of(rule, clusterwide=clusterwide), powers_of(rule, clusterwide=True))
-        for index, rule in own_rules(role)
-    )
-    return tuple(one for one in powers if one.named)
+    found = []
+    for index, rule in own_rules(role):
+        if named := powers_of(rule, clusterwide=True):
+            given = named if clusterwide else powers_of(rule, clusterwide=False)
+            found.append(_Powerful(index, rule, given, named))
+    return tuple(found)
 
 
 class Judged(NamedTuple):

@@ -61,7 +61,9 @@ def judge(
     warnings: list[Found] = []
     observed: list[Found] = []
     exempt: list[Found] = []
-    known = {found.in_template for found in _with_waived(owner)} if owner is not None else None
+    known = None
+    if owner is not None:  # what a waiver covers in its template is there as well
+        known = {found.in_template for found in (*owner.found, *(waived.found for waived in owner.waived))}
     template_only = known is not None and all(found.in_template in known for found in report.found)
     existing: list[Found] = []
     before = {found.same_hit for found in old.found} if old is not None else _NO_HITS
@@ -113,11 +115,6 @@ def spare(verdict: Verdict, why: str) -> Verdict:
         waived=verdict.waived,
         notes=(*verdict.notes, *([verdict.refusal] if verdict.refusal else [])),
     )
-
-
-def _with_waived(report: Report) -> list[Found]:
-    """Every hit of what is there already: one that a waiver covers is there as well."""
-    return [*report.found, *(waived.found for waived in report.waived)]
 
 
 def _worst_first(found: list[Found]) -> tuple[Found, ...]:

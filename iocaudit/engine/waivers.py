@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.label_selector import selects
 from iocaudit.core.moments import rfc3339
-from iocaudit.core.pod import images_at, images_of
 from iocaudit.core.report import Found, Waived
 from iocaudit.core.resource import ADMISSION, Ref, Resource
 from iocaudit.core.shape import text
@@ -174,11 +173,6 @@ def _said_of(waiver: Waiver, waived: set[str], now: datetime) -> str:
     if now >= waiver.expires:
         return f"expired at {rfc3339(waiver.expires)}, so that what it covered counts again"
     return "covers nothing that was audited"
-
-
-def context_of(resource: Resource, path: str) -> Context:
-    """What a waiver may narrow itself by, for a hit at ``path`` of an object."""
-    return Context(resource.labels, images_at(images_of(resource), path))
 
 
 def _is_nameless(resource: Resource) -> bool:

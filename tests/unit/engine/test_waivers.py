@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.pod import ImageIndex
+from iocaudit.core.pod import ImageIndex, images_at, images_of
 from iocaudit.core.report import Report
 from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
@@ -15,7 +15,7 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
-from iocaudit.engine.waivers import Context, Waiver, Waivers, context_of
+from iocaudit.engine.waivers import Context, Waiver, Waivers
 
 PRIVILEGED = {"privileged": True}
 CATALOGUE = builtin_catalogue()
@@ -101,7 +101,7 @@ def test_a_hit_of_the_whole_pod_needs_every_image() -> None:
     assert "host-pid" in {found.check for found in audit(pod(), waiver(**spec)).found}
     wider: Json = {**spec, "images": ["hooli.com/web", "hooli.com/side"]}
     assert "host-pid" not in {found.check for found in audit(pod(), waiver(**wider)).found}
-    assert context_of(pod(), "spec.hostPID").images == ("hooli.com/web:1", "hooli.com/side:1")
+    assert images_at(images_of(pod()), "spec.hostPID") == ("hooli.com/web:1", "hooli.com/side:1")
 
 
 def test_many_containers_are_asked_for_their_images_one_by_one() -> None:
@@ -117,7 +117,7 @@ def test_many_containers_are_asked_for_their_images_one_by_one() -> None:
         index = ImageIndex(subject)
         hits = [found.hit.path for found in audit(subject).found]
         assert len(hits) == count + 1
-        assert [index.at(path) for path in hits] == [context_of(subject, path).images for path in hits]
+        assert [index.at(path) for path in hits] == [images_at(images_of(subject), path) for path in hits]
         assert index.at("metadata.labels") == tuple(c["image"] for c in containers[:count])
         assert index.at("status.phase") == ()
         assert left(subject, waiver(images=["hooli.com/"])) == names[1:count:2]
