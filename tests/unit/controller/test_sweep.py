@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -10,6 +13,7 @@ import pytest
 import yaml
 
 from iocaudit.cluster.errors import ApiError, ForbiddenError, UnreachableError
+from iocaudit.controller import dependents, sweep
 from iocaudit.controller.dependents import MOST_HOMES
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
@@ -319,6 +323,9 @@ def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monk
         return real(resource, **options)
 
     monkeypatch.setattr(cluster.auditor, "audit", audit)
+    clock = SimpleNamespace(monotonic=partial(next, count(1.0)))  # a second a look, however fast the machine is
+    monkeypatch.setattr(sweep, "time", clock)
+    monkeypatch.setattr(dependents, "time", clock)
     for number in range(20):
         rules = RULES if number == 19 else [{"apiGroups": [""], "resources": ["pods"], "verbs": [f"v{number}"]}]
         cluster.apply([changed(CLUSTER_ROLE, api.put(CLUSTER_ROLE, "ops", rules=rules))])
