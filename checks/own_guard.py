@@ -12,7 +12,7 @@ from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.label_selector import is_empty, selects
-from iocaudit.core.namespaces import SYSTEM_NAMESPACES
+from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
@@ -20,7 +20,6 @@ from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _NEVER_DENIES = "/validate/system"
-_NAME = "kubernetes.io/metadata.name"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
 _DOCUMENTED = (*SYSTEM_NAMESPACES, "iocaudit")
 _CONTROLS = {"cis-1.12": "5.2.1", "attack": "T1562", "owasp": "K04", "nsa": "Pod security enforcement"}
@@ -186,7 +185,7 @@ def _namespaces(selector: Any, documented: set[str]) -> Iterator[Hit]:
     for expression in mappings(selector.get("matchExpressions")):
         name, values = text(expression.get("key")), strings(expression.get("values"))
         operator = text(expression.get("operator"))
-        if name != _NAME:
+        if name != NAME_LABEL:
             message = f"leaves out namespaces by label {clip(name)}, which whoever may edit one can set"
             yield Hit(".namespaceSelector", message, f"{name} {operator}")
         elif operator == "NotIn":
@@ -246,7 +245,7 @@ def namespace_unguarded(resource: Resource, world: World, params: Params) -> Ite
     if reason := world.incomplete(VALIDATING_WEBHOOK_CONFIGURATION):
         yield Skip(f"whether our own webhook covers it needs all validatingwebhookconfigurations: {reason}")
         return
-    named = {**labels, _NAME: resource.name}
+    named = {**labels, NAME_LABEL: resource.name}
     for configuration in world.all(VALIDATING_WEBHOOK_CONFIGURATION, near=resource):
         for _, webhook in _deny_webhooks(configuration):
             ours = text(lookup(webhook, "clientConfig", "service", "namespace"))

@@ -15,14 +15,13 @@ from urllib.parse import urlsplit
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
-from iocaudit.core.namespaces import SYSTEM_NAMESPACES
+from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
 
 NAME = "iocaudit"
-_NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 Rules = Mapping[Kind, frozenset[Operation]]
 
@@ -146,7 +145,7 @@ def _webhook(name: str, failure: str, timeout: int, rules: Rules, selector: Json
 
 
 def _by_name(operator: str, names: list[str]) -> Json:
-    return {"matchExpressions": [{"key": _NAMESPACE_NAME, "operator": operator, "values": sorted(set(names))}]}
+    return {"matchExpressions": [{"key": NAME_LABEL, "operator": operator, "values": sorted(set(names))}]}
 
 
 def _rules(rules: Rules) -> list[Json]:

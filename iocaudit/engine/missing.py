@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from iocaudit.core.kinds import NETWORK_POLICY
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.network.model import EGRESS, INGRESS
 from iocaudit.core.rate_limit.gateway import Made
 from iocaudit.core.repair import Edit
@@ -25,7 +26,7 @@ _DIRECTIONS = {"no-ingress-policy": INGRESS, "no-egress-policy": EGRESS}
 _DNS = {
     "to": [
         {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "namespaceSelector": {"matchLabels": {NAME_LABEL: "kube-system"}},
             "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
         }
     ],

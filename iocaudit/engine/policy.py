@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from iocaudit.core.check import Check
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.label_selector import selects
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import items, mapping, mappings, strings, text
 from iocaudit.engine.catalogue import Catalogue
@@ -131,7 +132,7 @@ class Policy(NamedTuple):
             fnmatch.fnmatchcase(namespace, pattern) for pattern in self.namespaces
         ):
             return False
-        return self.selector is None or selects(self.selector, {**labels, _NAME_LABEL: namespace})
+        return self.selector is None or selects(self.selector, {**labels, NAME_LABEL: namespace})
 
     def rule_for(self, check: Check) -> Rule | None:
         """The entry that names the check most closely; of equals the last."""
@@ -141,9 +142,6 @@ class Policy(NamedTuple):
             if closeness and closeness >= best:
                 best, found = closeness, rule
         return found
-
-
-_NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def read_policy(raw: Mapping[str, Any], catalogue: Catalogue) -> Policy:
@@ -170,7 +168,7 @@ def read_policy(raw: Mapping[str, Any], catalogue: Catalogue) -> Policy:
                     f"spec.match.namespaceSelector.matchExpressions[{index}].operator",
                     "must be In, NotIn, Exists or DoesNotExist",
                 )
-        by_label = bool(keys - {_NAME_LABEL})
+        by_label = bool(keys - {NAME_LABEL})
     rules, unknown = [], []
     for index, entry in enumerate(items(spec.get("checks"))):
         where = f"spec.checks[{index}]"

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.network.addresses import read_networks
 from iocaudit.core.network.model import (
     CILIUM_TIER,
@@ -181,7 +182,7 @@ def _endpoints(raw: Mapping[str, Any], everywhere: bool) -> Peer:
     spaces, pods, elsewhere = [], [], False
     for requirement in found.requirements:
         if requirement.key == NAMESPACE_LABEL:
-            spaces.append(replace(requirement, key="kubernetes.io/metadata.name"))
+            spaces.append(replace(requirement, key=NAME_LABEL))
         elif requirement.key.startswith(NAMESPACE_LABELS):
             spaces.append(replace(requirement, key=requirement.key.removeprefix(NAMESPACE_LABELS)))
         elif requirement.key == CLUSTER_LABEL and requirement.operator == "Exists":
@@ -193,7 +194,7 @@ def _endpoints(raw: Mapping[str, Any], everywhere: bool) -> Peer:
     if elsewhere:
         return Unknown()
     # Every pod has a namespace, so to ask for one is to ask for all.
-    asked = [r for r in spaces if not (r.key == "kubernetes.io/metadata.name" and r.operator == "Exists")]
+    asked = [r for r in spaces if not (r.key == NAME_LABEL and r.operator == "Exists")]
     return Pods(LabelSelector(tuple(pods)), LabelSelector(tuple(asked)) if spaces or everywhere else None)
 
 

@@ -26,6 +26,7 @@ from iocaudit.core.kinds.policies import (
     STORED_NETWORK_POLICY,
     STORED_TIER,
 )
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.network import admin, calico, cilium, kubernetes
 from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import (
@@ -42,7 +43,6 @@ from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 
-NAME_LABEL = "kubernetes.io/metadata.name"
 _CALICO_NAME = "projectcalico.org/name"
 _MOST_KEPT = 2_000
 

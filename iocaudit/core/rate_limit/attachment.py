@@ -24,6 +24,7 @@ from iocaudit.core.kinds.gateway_api import (
 )
 from iocaudit.core.kinds.gateways import LINKERD_SERVER
 from iocaudit.core.label_selector import selects
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.rate_limit.verdict import OPEN, Problem, absent
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
@@ -48,7 +49,6 @@ TARGETS: tuple[Kind, ...] = tuple(_TARGETS.values())
 ACROSS_NAMESPACES = (NAMESPACE, REFERENCE_GRANT)
 """What decides whether a policy may select an object of another namespace."""
 
-_NAME_LABEL = "kubernetes.io/metadata.name"
 _Place = tuple[str, str, str]
 _Selecting = list[tuple[Resource, dict[str, Any]]]
 _NOTHING: Mapping[str, Sequence[Resource]] = {}
@@ -121,7 +121,7 @@ def _reaches(policy: Resource, selector: dict[str, Any], target: Resource, world
             pass
         case "Selector":
             found = world.get(NAMESPACE, None, where, near=policy)
-            labels = {_NAME_LABEL: where, **(found.labels if found is not None else {})}
+            labels = {NAME_LABEL: where, **(found.labels if found is not None else {})}
             # Unlike elsewhere, a selector that is absent matches nothing.
             if namespaces.get("selector") is None or not selects(namespaces["selector"], labels):
                 return False

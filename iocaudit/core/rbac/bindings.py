@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from iocaudit.core import paths
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, RBAC_DEFINITION, ROLE, ROLE_BINDING
 from iocaudit.core.label_selector import selects
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.rbac.defaults import bootstrap_subjects, default_role, is_default_rule, is_unaltered
 from iocaudit.core.rbac.roles import effective_rules, selectors_of
 from iocaudit.core.rbac.rules import Rule
@@ -70,7 +71,7 @@ class Binding:
         if self.selector is None:
             return self.namespace is None or self.namespace == namespace
         found = world.get(NAMESPACE, None, namespace)
-        labels = {"kubernetes.io/metadata.name": namespace} | (found.labels if found is not None else {})
+        labels = {NAME_LABEL: namespace} | (found.labels if found is not None else {})
         return selects(self.selector, labels)
 
 
