@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.identity import FINGERPRINT, FINGERPRINT_FORM
 from iocaudit.core.report import Report
 
-_VERSION = 1
+_VERSION = 2
+"""Of the file; its fingerprints are of the scheme ``v2``."""
 
 
 class BaselineError(IocauditError):
@@ -54,12 +56,18 @@ def read_baseline(path: str) -> Baseline:
         raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from None
     except ValueError as error:
         raise BaselineError(f"{path}: not JSON ({error}); write one with --write-baseline") from None
+    if isinstance(data, dict) and data.get("version") == 1:
+        raise BaselineError(
+            f"{path}: written under identity scheme v1, whose fingerprints are not taken any more; write it anew with "
+            f"--write-baseline, without --baseline"
+        )
     entries = data.get("hits") if isinstance(data, dict) and data.get("version") == _VERSION else None
     if not isinstance(entries, list):
         raise BaselineError(f'{path}: not a baseline (expected {{"version": {_VERSION}, "hits": [...]}})')
     for index, entry in enumerate(entries):
-        if not isinstance(entry, dict) or not isinstance(entry.get("fingerprint"), str):
-            raise BaselineError(f"{path}: hits[{index}].fingerprint is missing or not a string")
+        found = entry.get("fingerprint") if isinstance(entry, dict) else None
+        if not isinstance(found, str) or not FINGERPRINT.fullmatch(found):
+            raise BaselineError(f"{path}: hits[{index}].fingerprint is not {FINGERPRINT_FORM}")
     return Baseline(tuple(entries))
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from iocaudit.core.identity import name_suffix
 from iocaudit.core.severity import IoC, Severity
 
-IDENTITY_VERSION = "v1"
 MOST_KEYS = 4096
 """How many different attempts are told apart at a time, in a webhook replica and in the cluster."""
 OTHER_KIND, OTHER_NAME = "Other", "other"
@@ -33,7 +31,7 @@ class Attempt(NamedTuple):
     @property
     def finding(self) -> str:
         """The name of its finding's custom resource; never that of a posture finding."""
-        return f"{self.check}-denied-{digest(self.check, *self[1:])}"
+        return f"{self.check}-denied-{name_suffix('denied-attempt', *self)}"
 
     @property
     def is_other(self) -> bool:
@@ -43,12 +41,6 @@ class Attempt(NamedTuple):
 def other(check: str) -> Attempt:
     """What counts all the attempts against a check that there was no room to tell apart."""
     return Attempt(check, "", OTHER_KIND, None, OTHER_NAME, "")
-
-
-def digest(*parts: str | None) -> str:
-    """16 hex digits that name these parts and nothing else: a user's name may hold any character."""
-    text = json.dumps([IDENTITY_VERSION, "denied-attempt", *parts], ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from iocaudit.core.hit import Hit
+from iocaudit.core.identity import fingerprint, name_suffix
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import IoC, Severity
@@ -12,25 +13,22 @@ from iocaudit.core.severity import IoC, Severity
 if TYPE_CHECKING:
     from iocaudit.core.stored_patch import StoredPatch
 
-IDENTITY_VERSION = "v1"
 MOST_HITS = 50
 """How many hits a finding lists; beyond that only the count grows."""
 
 
-def _digest(*parts: str) -> str:
-    from hashlib import sha256  # late: it loads OpenSSL, and a table shows no fingerprints
-
-    return sha256("|".join((IDENTITY_VERSION, *parts)).encode()).hexdigest()[:16]
-
-
 def finding_fingerprint(check: str, ref: Ref) -> str:
-    """16 hex digits that name one check on one object, whatever the API version."""
-    return _digest(check, ref.group, ref.kind, ref.namespace or "", ref.name)
+    """Names one check on one object, whatever the API version."""
+    return fingerprint("finding", *_parts(check, ref))
 
 
 def finding_name(check: str, ref: Ref) -> str:
-    """The name of the finding's custom resource."""
-    return f"{check}-{finding_fingerprint(check, ref)}"
+    """The name of the finding's custom resource: ``<check>-<the same digest>``."""
+    return f"{check}-{name_suffix('finding', *_parts(check, ref))}"
+
+
+def _parts(check: str, ref: Ref) -> tuple[str | None, ...]:
+    return (check, ref.group, ref.kind, ref.namespace or None, ref.name)
 
 
 class Found(NamedTuple):
@@ -60,8 +58,7 @@ class Found(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """Names this very hit, its evidence included."""
-        ref = self.subject
-        return _digest(self.check, ref.group, ref.kind, ref.namespace or "", ref.name, self.hit.path, self.hit.evidence)
+        return fingerprint("hit", *_parts(self.check, self.subject), self.hit.path, self.hit.evidence)
 
     @property
     def finding_fingerprint(self) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.identity import FINGERPRINT, FINGERPRINT_FORM
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.shape import items, mapping, strings, text
 from iocaudit.engine.catalogue import Catalogue
@@ -64,6 +65,12 @@ def read_waiver(raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, n
         raise bad("spec.images", str(error)) from None
     status = mapping(raw.get("status"))
     known = mapping(status.get("covered")).get("fingerprints")
+    for index, given in enumerate(strings(known)):
+        if not FINGERPRINT.fullmatch(given):
+            raise bad(
+                f"status.covered.fingerprints[{index}]",
+                f"not {FINGERPRINT_FORM}: what was recorded under scheme v1 is not taken any more; make a new waiver",
+            )
     covered: frozenset[str] | None = frozenset(strings(known))
     if spec.get("allowNew") is True or (not stored and known is None):
         covered = None

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from iocaudit.core.attempt import Attempt, Tally, digest
+from iocaudit.core.attempt import Attempt, Tally
+from iocaudit.core.identity import name_suffix
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, integer, mapping, mappings, text
@@ -120,7 +121,7 @@ def copied(body: Mapping[str, Any]) -> Json:
     subject = mapping(finding.get("subject"))
     namespace = text(subject.get("namespace")) or text(metadata.get("namespace"))
     finding["target"] = cut(f"{text(subject.get('kind'))}/{namespace}/{text(subject.get('name'))}", 512)
-    which = digest(text(metadata.get("name")), namespace, text(metadata.get("uid")))
+    which = name_suffix("buried-attempt", text(metadata.get("name")), namespace, text(metadata.get("uid")))
     return finding_body(None, f"{text(finding.get('check'))}-denied-{which}", finding)
 
 

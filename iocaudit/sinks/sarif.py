@@ -14,6 +14,7 @@ import orjson
 from iocaudit import __version__
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
+from iocaudit.core.identity import SCHEME
 from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
 from iocaudit.sinks.custom_resources import cut
@@ -160,8 +161,8 @@ def _result(found: Found, index: dict[str, int]) -> dict[str, Any]:
         "message": {"text": visible(found.message + (f" Fix: {found.fix}" if found.fix else ""))},
         "locations": locations,
         "partialFingerprints": {
-            "iocauditHit/v1": found.fingerprint,
-            "iocauditFinding/v1": found.finding_fingerprint,
+            f"iocauditHit/{SCHEME}": found.fingerprint,
+            f"iocauditFinding/{SCHEME}": found.finding_fingerprint,
         },
         **_fixes(found),
         "properties": {"severity": found.severity.label, "path": visible(found.hit.place)},

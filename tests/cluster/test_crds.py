@@ -269,6 +269,18 @@ def test_invalid_waiver_is_refused(crds: ControlPlane, spec: dict[str, Any], sai
     assert said in str(refused.value)
 
 
+def test_a_record_of_fewer_than_128_bits_is_refused(crds: ControlPlane) -> None:
+    crds.kubectl("create", "-f", "-", input=waiver("recorded"))
+    write = ("patch", "iocwaiver", "recorded", "--subresource=status", "--type=merge", "-p")
+    try:
+        for known, taken in ("0123456789abcdef", False), ("0123456789abcdef" * 2, True):
+            status = {"status": {"covered": {"count": 1, "fingerprints": [known]}}}
+            result = crds.kubectl(*write, json.dumps(status), check=False)
+            assert ("fingerprints[0]" in result.stderr, result.returncode == 0) == (not taken, taken), result.stderr
+    finally:
+        crds.kubectl("delete", "iocwaiver", "recorded")
+
+
 def test_a_waiver_may_be_shortened_and_nothing_else_of_what_it_covers(crds: ControlPlane) -> None:
     crds.kubectl("create", "-f", "-", input=waiver("edited", kinds=["Pod"]))
     try:

@@ -213,7 +213,7 @@ def test_refused_ones_say_why(
 
 def test_its_status_is_not_taken_from_whoever_makes_it(operated: ControlPlane, shop: str) -> None:
     forged = waiver("forged", shop)
-    forged["status"] = {"covered": {"count": 1, "fingerprints": ["0123456789abcdef"]}}
+    forged["status"] = {"covered": {"count": 1, "fingerprints": ["0123456789abcdef" * 2]}}
     assert create(operated, forged)[0]
     assert "0123456789abcdef" not in str(status(operated, forged))
 

@@ -126,10 +126,19 @@ def test_a_baseline_leaves_out_its_hits_and_only_those(tmp_path: Path) -> None:
     assert known.read_bytes() == whole, "written anew, it holds what the old one held"
     more = pod().replace("spec:\n", "spec:\n  hostPID: true\n")
     assert checks_of(scanned("-", "--baseline", str(known), stdin=more)[1]) == {"host-pid"}
-    for wrong in ("", "[]", '{"version": 2, "hits": []}', '{"version": 1, "hits": [{"check": "x"}]}'):
+    old = '{"version": 1, "hits": [{"fingerprint": "0123456789abcdef"}]}'
+    for wrong in (
+        "",
+        "[]",
+        old,
+        '{"version": 3, "hits": []}',
+        old.replace("1", "2", 1),
+        '{"version": 2, "hits": [{}]}',
+    ):
         known.write_text(wrong)
         code, _, errors = run("scan", "-", "--baseline", str(known), stdin=pod())
         assert (code, str(known) in errors) == (2, True)
+        assert wrong != old or "scheme v1" in errors
     assert run("scan", "-", "--write-baseline", str(tmp_path / "no" / "where.json"), stdin=pod())[0] == 2
 
 

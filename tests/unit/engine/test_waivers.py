@@ -186,6 +186,14 @@ def test_a_stored_waiver_covers_what_was_recorded_and_nothing_new() -> None:
     assert left(pod(name="another"), waiver(stored=True, status=status, allowNew=True)) == []
 
 
+def test_what_was_recorded_under_the_scheme_before_is_refused() -> None:
+    """64 bits can be made to collide: such a record would cover what it was not made for."""
+    status = {"covered": {"count": 1, "fingerprints": ["0123456789abcdef"]}}
+    for stored in (True, False):
+        with pytest.raises(WaiverError, match=r"status\.covered\.fingerprints\[0\].*scheme v1.*make a new waiver"):
+            waiver(stored=stored, status=status)
+
+
 def test_a_file_without_a_status_is_its_own_record() -> None:
     assert left(pod(), waiver()) == []
     assert left(pod(), waiver(status={"covered": {"count": 0, "fingerprints": []}})) == ["app", "side"]
