@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from admission.owners import controller_reference, is_made_by_controller
+from admission.owners import is_made_by_controller
 from iocaudit.core.attempt import MOST_KEYS, Attempt, Tally, other
 from iocaudit.core.report import Found
 from iocaudit.core.request import Request
@@ -102,7 +102,7 @@ def attempt_of(check: str, resource: Resource, request: Request) -> Attempt:
     """What a denied request counts as, within the bounds of a post."""
     group, kind, name = resource.group, resource.kind_name, resource.name
     generated = text(resource.metadata.get("generateName"))
-    owner = controller_reference(resource) if is_made_by_controller(resource, request) else None
+    owner = resource.controller if is_made_by_controller(resource, request) else None
     if owner is not None and text(owner.get("kind")):
         group, _, _ = text(owner.get("apiVersion")).rpartition("/")
         kind, name = text(owner.get("kind")), text(owner.get("name"))

@@ -87,11 +87,11 @@ def _is_of_daemon_set(resource: Resource, world: World) -> bool:
     """Whether a pod belongs to a DaemonSet that is really there: the reference alone is only a claim."""
     if resource.kind is not POD:
         return False
-    for reference in mappings(resource.metadata.get("ownerReferences")):
-        if reference.get("controller") is True and reference.get("kind") == DAEMON_SET.name:
-            owner = world.get(DAEMON_SET, world.namespace_of(resource), text(reference.get("name")), near=resource)
-            return owner is not None and owner.uid == text(reference.get("uid"))
-    return False
+    reference = resource.controller
+    if reference is None or reference.get("kind") != DAEMON_SET.name:
+        return False
+    owner = world.get(DAEMON_SET, world.namespace_of(resource), text(reference.get("name")), near=resource)
+    return owner is not None and owner.uid == text(reference.get("uid"))
 
 
 @check(

@@ -27,7 +27,7 @@ from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.service_account import account_of, token_mount
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import mappings, text
+from iocaudit.core.shape import text
 from iocaudit.core.world import World
 
 _LOOKED_UP = (*LOOKED_UP, SERVICE_ACCOUNT)
@@ -308,7 +308,7 @@ def _users_of(account: Resource, namespace: str | None, world: World) -> list[Re
         found: dict[str, list[Resource]] = {}
         for kind in _WORKLOADS:
             for workload in world.of(kind, namespace, near=account):
-                if any(owner.get("controller") is True for owner in mappings(workload.metadata.get("ownerReferences"))):
+                if workload.controller is not None:
                     continue
                 for name in dict.fromkeys(pod.service_account for pod in workload.pods):
                     found.setdefault(name, []).append(workload)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pod_places import pods_in
-from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.shape import Json, mapping, mappings, text
 
 T = TypeVar("T")
 
@@ -99,6 +99,11 @@ class Resource:
     @property
     def annotations(self) -> dict[str, Any]:
         return dict(mapping(self.metadata.get("annotations")))
+
+    @property
+    def controller(self) -> Json | None:
+        """The ownerReference that names the controller, as claimed."""
+        return next((r for r in mappings(self.metadata.get("ownerReferences")) if r.get("controller") is True), None)
 
     @property
     def home(self) -> str | None:
