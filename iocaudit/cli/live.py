@@ -10,9 +10,6 @@ from iocaudit.cli.live_policies import Judgement, read_judgement
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
-from iocaudit.controller.inventory import Inventory
-from iocaudit.controller.kept import Interner, keep
-from iocaudit.controller.waivers import InForce
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.outline import slim
 from iocaudit.core.repair import Suggestion
@@ -22,6 +19,9 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.waivers import Waivers
+from iocaudit.live.in_force import InForce
+from iocaudit.live.inventory import Inventory
+from iocaudit.live.kept import Interner, keep
 from iocaudit.sources.policy_files import make_policies, make_waivers, read_policy_files
 from iocaudit.sources.scan import Scan, ScanOptions
 from iocaudit.sources.suggestions import suggested

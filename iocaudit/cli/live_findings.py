@@ -9,12 +9,12 @@ from typing import Any
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, NotFoundError
-from iocaudit.controller.resources import CLUSTER_IOC_FINDING, IOC_FINDING
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds import Kind
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
-from iocaudit.sinks.custom_resources import rank
+from iocaudit.records.finding import rank
+from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
 
 _LAST = 9
 """Sorts what has no rank behind everything that has one."""

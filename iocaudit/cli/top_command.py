@@ -10,8 +10,8 @@ import click
 
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.records.finding import DENIED, OPEN, RESOLVED, WAIVED
 from iocaudit.sinks.columns import columns
-from iocaudit.sinks.custom_resources import DENIED, OPEN, RESOLVED, WAIVED
 from iocaudit.sinks.escape import visible
 
 _STATES = (OPEN, DENIED, WAIVED, RESOLVED)

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from iocaudit.controller.findings import Key
 from iocaudit.core.attempt import Attempt, other
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.records.finding import DENIED_ATTEMPT, POSTURE
+from iocaudit.records.lifecycle import Key
 from iocaudit.sinks.attempt_findings import Delta, attempt_of, fresh
-from iocaudit.sinks.custom_resources import DENIED_ATTEMPT, POSTURE
 
 
 class Evidence:

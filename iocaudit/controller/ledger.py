@@ -20,12 +20,12 @@ from iocaudit.cluster.errors import ApiError, ClusterError, ConflictError, NotFo
 from iocaudit.cluster.writer import change, is_terminating, put
 from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.evidence import Evidence
-from iocaudit.controller.findings import Key
 from iocaudit.controller.posts import Answer, Posts
-from iocaudit.controller.resources import CLUSTER_IOC_FINDING, IOC_FINDING
 from iocaudit.core.attempt import Attempt
-from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.shape import mapping, text
+from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING, finding_kind
+from iocaudit.records.lifecycle import Key
 from iocaudit.sinks.attempt_findings import Delta, copied, counted, empty
 from iocaudit.sources.attempt_post import Post
 
@@ -170,7 +170,7 @@ class Ledger:
         self._count_at(self._evidence.cluster_key(attempt), attempt, deltas)
 
     def _count_at(self, key: Key, attempt: Attempt, deltas: list[Delta]) -> None:
-        kind, known = _kind(key), self._evidence.get(key)
+        kind, known = finding_kind(key[0]), self._evidence.get(key)
         if known is not None:
             try:
                 self._evidence.remember(self._client.replace(kind, counted(known, deltas)))
@@ -240,7 +240,7 @@ class Ledger:
         for key, body in self._evidence.expired(now, self._retention):
             uid = text(mapping(body.get("metadata")).get("uid"))
             try:
-                self._client.delete(_kind(key), *key, uid=uid or None)
+                self._client.delete(finding_kind(key[0]), *key, uid=uid or None)
             except ConflictError:
                 # Another object of that name by now, which is none of ours.
                 _log.info("not removed, it was made anew", extra={"finding": key[1]})
@@ -250,7 +250,3 @@ class Ledger:
             _log.warning("a webhook replica fell silent; its last seconds of denied attempts may be lost: %s", name)
         self._metrics.findings.set(len(self._evidence))
         self._metrics.waiting.set(len(self._posts))
-
-
-def _kind(key: Key) -> Kind:
-    return IOC_FINDING if key[0] is not None else CLUSTER_IOC_FINDING

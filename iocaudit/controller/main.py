@@ -24,7 +24,6 @@ from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.receiver import receive
 from iocaudit.controller.registration import Registration
-from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.webhook_configuration import Target
@@ -32,6 +31,7 @@ from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.shape import mapping, text
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app

@@ -10,13 +10,13 @@ from typing import Any
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError
-from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import Policy, PolicySet, read_policy
-from iocaudit.sinks.custom_resources import cut
+from iocaudit.records.finding import cut
+from iocaudit.records.kinds import AUDIT_POLICY
 
 _log = logging.getLogger(__name__)
 

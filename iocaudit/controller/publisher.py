@@ -11,19 +11,20 @@ from functools import partial
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, ConflictError, NotFoundError
 from iocaudit.cluster.writer import change, is_terminating, put
-from iocaudit.controller.findings import Action, Key, Stored, Write, reopened, resolved, stored, unwanted, wanted
-from iocaudit.controller.reports import report_write
-from iocaudit.controller.resources import (
-    AUDIT_REPORT,
-    CLUSTER_AUDIT_REPORT,
-    CLUSTER_IOC_FINDING,
-    IOC_FINDING,
-)
 from iocaudit.core.kinds import Kind
 from iocaudit.core.report import Finding
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.sinks.custom_resources import POSTURE, WAIVED, finding_content
+from iocaudit.records.finding import POSTURE, WAIVED, finding_content
+from iocaudit.records.kinds import (
+    AUDIT_REPORT,
+    CLUSTER_AUDIT_REPORT,
+    CLUSTER_IOC_FINDING,
+    IOC_FINDING,
+    finding_kind,
+)
+from iocaudit.records.lifecycle import Action, Key, Stored, Write, reopened, resolved, stored, unwanted, wanted
+from iocaudit.records.report import report_write
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Publisher:
     def write(self, write: Write) -> bool:
         """Make one write; whether it succeeded. Unreachable servers raise, refused writes are counted."""
         namespace, name = write.key
-        kind = _kind(write.key)
+        kind = finding_kind(write.key[0])
         try:
             match write.action:
                 case Action.CREATE:
@@ -193,10 +194,6 @@ class Publisher:
             _log.error("could not write a report: %s", error)
             return
         self.written["report"] += 1
-
-
-def _kind(key: Key) -> Kind:
-    return IOC_FINDING if key[0] is not None else CLUSTER_IOC_FINDING
 
 
 def _home(body: Json) -> str | None:

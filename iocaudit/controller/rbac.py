@@ -6,16 +6,6 @@ from collections.abc import Iterable
 
 from iocaudit.cluster.lease import LEASE
 from iocaudit.controller.certificates import AUTHORITY_SECRET, SERVING_SECRET
-from iocaudit.controller.resources import (
-    AUDIT_POLICY,
-    AUDIT_REPORT,
-    CLUSTER_AUDIT_REPORT,
-    CLUSTER_IOC_FINDING,
-    GROUP,
-    IOC_FINDING,
-    IOC_WAIVER,
-    WEBHOOK_CONFIGURATION,
-)
 from iocaudit.controller.webhook_configuration import NAME as WEBHOOK_NAME
 from iocaudit.core.kinds import (
     CRON_JOB,
@@ -30,6 +20,16 @@ from iocaudit.core.kinds import (
 )
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.records.kinds import (
+    AUDIT_POLICY,
+    AUDIT_REPORT,
+    CLUSTER_AUDIT_REPORT,
+    CLUSTER_IOC_FINDING,
+    GROUP,
+    IOC_FINDING,
+    IOC_WAIVER,
+    VALIDATING_WEBHOOK_CONFIGURATION,
+)
 
 OPERATOR = "iocaudit-operator"
 ADMISSION = "iocaudit-admission"
@@ -59,13 +59,13 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
             "verbs": _READ,
         },
         {
-            "apiGroups": [WEBHOOK_CONFIGURATION.group],
-            "resources": [WEBHOOK_CONFIGURATION.plural],
+            "apiGroups": [VALIDATING_WEBHOOK_CONFIGURATION.group],
+            "resources": [VALIDATING_WEBHOOK_CONFIGURATION.plural],
             "verbs": ["create"],
         },
         {
-            "apiGroups": [WEBHOOK_CONFIGURATION.group],
-            "resources": [WEBHOOK_CONFIGURATION.plural],
+            "apiGroups": [VALIDATING_WEBHOOK_CONFIGURATION.group],
+            "resources": [VALIDATING_WEBHOOK_CONFIGURATION.plural],
             "resourceNames": [WEBHOOK_NAME],
             "verbs": ["get", "update", "patch"],
         },

@@ -13,12 +13,12 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ClusterError, NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.controller.certificates import Certificates
-from iocaudit.controller.resources import WEBHOOK_CONFIGURATION
 from iocaudit.controller.webhook_configuration import NAME, Target, answers, configuration
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.records.kinds import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.serving.errors import CertificateError
 
 _log = logging.getLogger(__name__)
@@ -90,13 +90,13 @@ class Registration:
             return f"the webhook does not answer yet: {reason}"
         if current is not None:
             wanted["metadata"]["resourceVersion"] = text(mapping(current.get("metadata")).get("resourceVersion"))
-        put(self._client, WEBHOOK_CONFIGURATION, wanted)
+        put(self._client, VALIDATING_WEBHOOK_CONFIGURATION, wanted)
         _log.info("webhook configuration written", extra={"webhooks": len(wanted["webhooks"])})
         return None
 
     def _current(self) -> Json | None:
         try:
-            return self._client.get(WEBHOOK_CONFIGURATION, None, NAME)
+            return self._client.get(VALIDATING_WEBHOOK_CONFIGURATION, None, NAME)
         except NotFoundError:
             return None
 

@@ -14,14 +14,8 @@ from dataclasses import dataclass
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.controller.dependents import Dependents
-from iocaudit.controller.findings import Stored
-from iocaudit.controller.inventory import Inventory, Scope
-from iocaudit.controller.kept import Interner, keep
-from iocaudit.controller.live_world import LiveWorld, older
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.reports import Summary
-from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import NAMESPACE, PODS, Kind
@@ -31,6 +25,12 @@ from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.live.inventory import Inventory, Scope
+from iocaudit.live.kept import Interner, keep
+from iocaudit.live.summary import Summary
+from iocaudit.live.world import LiveWorld, older
+from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.records.lifecycle import Stored
 
 _log = logging.getLogger(__name__)
 

@@ -15,16 +15,17 @@ from datetime import UTC, datetime, timedelta
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, NotFoundError
-from iocaudit.controller.kept import Kept
-from iocaudit.controller.resources import IOC_WAIVER
 from iocaudit.core.kinds import Kind
 from iocaudit.core.moments import rfc3339
-from iocaudit.core.report import Found, Waived
+from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.engine.waivers import LONGEST, MOST_COVERED, Context, Waiver, Waivers, WaiverState
-from iocaudit.sinks.custom_resources import cut
+from iocaudit.live.in_force import InForce
+from iocaudit.live.kept import Kept
+from iocaudit.records.finding import cut
+from iocaudit.records.kinds import IOC_WAIVER
 
 _log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
@@ -40,22 +41,6 @@ class Tally:
     matching: int = 0
     covered: int = 0
     fingerprints: set[str] | None = None
-
-
-class InForce:
-    """What the waivers say at one moment."""
-
-    def __init__(self, waivers: Waivers, now: datetime) -> None:
-        self._waivers, self._now = waivers, now
-
-    def speaks_of(self, check: str) -> bool:
-        return self._waivers.speaks_of(check)
-
-    def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> Waived | None:
-        return self._waivers.accept(found, kept.home, Context(dict(kept.labels), images), self._now)
-
-    def hides(self, found: Found, kept: Kept, images: tuple[str, ...], other: tuple[str, ...]) -> bool:
-        return self.accept(found, kept, images) is not None and self.accept(found, kept, other) is None
 
 
 class Count:

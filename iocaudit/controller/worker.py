@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 from iocaudit.cluster.errors import ClusterError
-from iocaudit.controller.resources import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import mapping, text
+from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 
 _log = logging.getLogger(__name__)
 

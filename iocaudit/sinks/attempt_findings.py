@@ -16,7 +16,7 @@ from iocaudit.core.identity import name_suffix
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, integer, mapping, mappings, text
-from iocaudit.sinks.custom_resources import DENIED, DENIED_ATTEMPT, cut, finding_body, rank
+from iocaudit.records.finding import DENIED, DENIED_ATTEMPT, cut, finding_body, rank
 from iocaudit.sinks.escape import visible
 
 MOST_REPLICAS = 32

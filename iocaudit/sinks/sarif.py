@@ -17,7 +17,7 @@ from iocaudit.core.check_doc import doc_of
 from iocaudit.core.identity import SCHEME
 from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
-from iocaudit.sinks.custom_resources import cut
+from iocaudit.records.finding import cut
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.summary import ReadingSummary
 

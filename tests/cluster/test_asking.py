@@ -18,7 +18,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.report import Finding, Found
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.sinks.custom_resources import finding_body, finding_content
+from iocaudit.records.finding import finding_body, finding_content
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 POLICIES = """\

@@ -31,9 +31,9 @@ from iocaudit.core.request import Operation
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.records.finding import cut
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
-from iocaudit.sinks.custom_resources import cut
 from iocaudit.sources.scan import ScanOptions, scan_files
 from tests.cluster.custom_kinds import install
 from tests.cluster.objects import create, own_names, subject_of

@@ -14,10 +14,10 @@ import pytest
 from iocaudit.cli import explain_command
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import NotFoundError
-from iocaudit.controller.resources import AUDIT_POLICY
 from iocaudit.core.check import Check
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.records.kinds import AUDIT_POLICY
 from iocaudit.sinks.catalogue import records
 from tests.unit.cli.running import run
 from tests.unit.controller.fake_api import FakeApi

@@ -12,7 +12,7 @@ import pytest
 from iocaudit.cli.top_command import age
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ForbiddenError, UnreachableError
-from iocaudit.controller.resources import CLUSTER_IOC_FINDING, IOC_FINDING
+from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
 from tests.unit.cli.running import run
 from tests.unit.controller.fake_api import FakeApi
 

@@ -16,9 +16,9 @@ from iocaudit.controller import posts
 from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.posts import Answer
-from iocaudit.controller.resources import IOC_FINDING
 from iocaudit.core.attempt import Attempt, Tally, other
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.records.kinds import IOC_FINDING
 from iocaudit.serving.metrics import new_registry
 from iocaudit.sinks.attempt_findings import attempt_of
 from iocaudit.sources.attempt_post import Post

@@ -11,13 +11,13 @@ import pytest
 from iocaudit.cluster.errors import ForbiddenError, UnreachableError
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.resources import IOC_WAIVER
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import CLUSTER_ROLE_BINDING, DEPLOYMENT, NAMESPACE, POD, REPLICA_SET
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.waivers import MOST_COVERED
+from iocaudit.records.kinds import IOC_WAIVER
 from tests.unit.controller.fake_api import FakeApi
 
 CATALOGUE = builtin_catalogue()

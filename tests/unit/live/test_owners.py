@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from iocaudit.controller.inventory import Inventory
-from iocaudit.controller.kept import Interner, keep
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import DEPLOYMENT, POD, PODS, REPLICA_SET
@@ -16,6 +14,8 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.live.inventory import Inventory
+from iocaudit.live.kept import Interner, keep
 
 Json = dict[str, Any]
 

@@ -1,6 +1,7 @@
 """Our own kinds, and those the operator writes, as the client addresses them."""
 
 from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.kinds.ours import AUDIT_POLICY, GROUP, IOC_WAIVER, VERSION
 
 __all__ = [
@@ -11,7 +12,8 @@ __all__ = [
     "GROUP",
     "IOC_FINDING",
     "IOC_WAIVER",
-    "WEBHOOK_CONFIGURATION",
+    "VALIDATING_WEBHOOK_CONFIGURATION",
+    "finding_kind",
 ]
 
 IOC_FINDING = Kind(GROUP, VERSION, "IocFinding", "iocfindings")
@@ -19,11 +21,7 @@ CLUSTER_IOC_FINDING = Kind(GROUP, VERSION, "ClusterIocFinding", "clusteriocfindi
 AUDIT_REPORT = Kind(GROUP, VERSION, "AuditReport", "auditreports")
 CLUSTER_AUDIT_REPORT = Kind(GROUP, VERSION, "ClusterAuditReport", "clusterauditreports", namespaced=False)
 
-WEBHOOK_CONFIGURATION = Kind(
-    "admissionregistration.k8s.io",
-    "v1",
-    "ValidatingWebhookConfiguration",
-    "validatingwebhookconfigurations",
-    namespaced=False,
-)
-"""Written by the operator once the webhook answers."""
+
+def finding_kind(namespace: str | None) -> Kind:
+    """The kind of a finding that lives in a namespace (None: in cluster scope)."""
+    return IOC_FINDING if namespace is not None else CLUSTER_IOC_FINDING

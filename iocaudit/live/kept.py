@@ -12,7 +12,7 @@ from iocaudit.core.pod import PodImages, images_of
 from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.resource import Ref, Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import Json, integer, lookup, mappings, text
+from iocaudit.core.shape import Json, integer, lookup, text
 from iocaudit.core.stored_patch import StoredPatch, stored_patch
 
 T = TypeVar("T", bound=Hashable)
@@ -141,17 +141,13 @@ def _patches(resource: Resource, found: Iterable[Found], intern: Interner) -> tu
 
 
 def _controller(resource: Resource) -> Controller | None:
-    for reference in mappings(resource.metadata.get("ownerReferences")):
-        if reference.get("controller") is True:
-            group, _, version = text(reference.get("apiVersion")).rpartition("/")
-            return Controller(
-                group,
-                version,
-                text(reference.get("kind")),
-                text(reference.get("name")),
-                text(reference.get("uid")),
-            )
-    return None
+    reference = resource.controller
+    if reference is None:
+        return None
+    group, _, version = text(reference.get("apiVersion")).rpartition("/")
+    return Controller(
+        group, version, text(reference.get("kind")), text(reference.get("name")), text(reference.get("uid"))
+    )
 
 
 def _template_path(resource: Resource, path: str) -> str:

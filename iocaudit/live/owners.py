@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from iocaudit.controller.kept import Kept, KeptHit
 from iocaudit.core.hit import Hit
 from iocaudit.core.label_selector import selects
 from iocaudit.core.pod import images_at
 from iocaudit.core.report import Finding, Found, Waived, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.stored_patch import StoredPatch
+from iocaudit.live.kept import Kept, KeptHit
 
 _DEEPEST = 8
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from iocaudit.controller.kept import Kept
-from iocaudit.controller.owners import Accepting, fold
 from iocaudit.core.kinds import Kind
 from iocaudit.core.report import Finding
+from iocaudit.live.kept import Kept
+from iocaudit.live.owners import Accepting, fold
 
 Scope = str | None
 """A namespace, or None for the cluster-scoped objects: what is folded together."""

@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.controller.findings import Action, Stored, resolved, stored, unwanted, wanted
 from iocaudit.core.hit import Hit
 from iocaudit.core.report import MOST_HITS, Finding, Found, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.sinks.custom_resources import content_digest, cut, finding_content
+from iocaudit.records.finding import content_digest, cut, finding_content
+from iocaudit.records.lifecycle import Action, Stored, resolved, stored, unwanted, wanted
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)

@@ -1,16 +1,12 @@
-"""The summaries and when they are written."""
+"""What a report counts."""
 
-from datetime import UTC, datetime, timedelta
-
-from iocaudit.controller.kept import Kept
-from iocaudit.controller.reports import REFRESH, Summary, report_write
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import POD
 from iocaudit.core.report import Fault, Finding, Found, Skipped, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+from iocaudit.live.kept import Kept
+from iocaudit.live.summary import Summary
 
 
 def finding(check: str, severity: Severity, name: str) -> Finding:
@@ -53,21 +49,3 @@ def test_coverage_says_what_was_not_evaluated() -> None:
     assert (coverage["audited"], coverage["skipped"], coverage["faults"]) == (2, 2, 2)
     assert {"check": "b", "reason": "KeyError: x", "count": 2, "fault": True} in coverage["reasons"]
     assert coverage["notConfigured"] == ["untrusted-registry"]
-
-
-def test_written_only_if_it_says_something_else() -> None:
-    content = Summary().content([])
-    first = report_write("shop", content, None, NOW)
-    assert first is not None
-    assert report_write("shop", content, first, NOW + timedelta(days=30)) is None
-    assert report_write("shop", Summary().content(["p"]), first, NOW) is not None
-
-
-def test_clusters_time_is_refreshed_coarsely() -> None:
-    content = Summary().content([])
-    first = report_write(None, content, None, NOW)
-    assert first is not None
-    assert report_write(None, content, first, NOW + REFRESH - timedelta(seconds=1)) is None
-    again = report_write(None, content, first, NOW + REFRESH)
-    assert again is not None
-    assert again["report"]["lastSweep"] == "2026-01-02T03:14:05Z"

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
-from iocaudit.sinks.custom_resources import (
+from iocaudit.records.finding import (
     DENIED_ATTEMPT,
     OPEN,
     POSTURE,

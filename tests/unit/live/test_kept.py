@@ -3,7 +3,6 @@
 import pytest
 import yaml
 
-from iocaudit.controller.kept import Interner, keep
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.resource import CLUSTER, Resource
@@ -11,6 +10,7 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import read_policies
+from iocaudit.live.kept import Interner, keep
 
 CATALOGUE = builtin_catalogue()
 

@@ -1,0 +1,25 @@
+"""What waivers say of hits on audited objects, at one moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from iocaudit.core.report import Found, Waived
+from iocaudit.engine.waivers import Context, Waivers
+from iocaudit.live.kept import Kept
+
+
+class InForce:
+    """What the waivers say at one moment."""
+
+    def __init__(self, waivers: Waivers, now: datetime) -> None:
+        self._waivers, self._now = waivers, now
+
+    def speaks_of(self, check: str) -> bool:
+        return self._waivers.speaks_of(check)
+
+    def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> Waived | None:
+        return self._waivers.accept(found, kept.home, Context(dict(kept.labels), images), self._now)
+
+    def hides(self, found: Found, kept: Kept, images: tuple[str, ...], other: tuple[str, ...]) -> bool:
+        return self.accept(found, kept, images) is not None and self.accept(found, kept, other) is None

@@ -1,0 +1,1 @@
+"""Our own API objects, each once: what they are called, what they hold, and how long they live."""
