@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.sinks.catalogue import index
 from iocaudit.sinks.catalogue.blocks import Block
 from iocaudit.sinks.catalogue.markdown import as_markdown

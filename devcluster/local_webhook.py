@@ -17,9 +17,9 @@ import orjson
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
 from devcluster.supervisor import Supervisor
-from iocaudit.controller.webhook_configuration import Target, configuration
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.install.webhook_configuration import Target, configuration
 from iocaudit.serving.authority import Names, issue_ca, issue_leaf
 
 

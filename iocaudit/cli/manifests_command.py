@@ -104,9 +104,9 @@ def _pem(certificate: Any) -> bytes:
 
 def _static_webhook(bundle: bytes) -> dict[str, Any]:
     """The configuration as the operator would write it, for the Service of these manifests."""
-    from iocaudit.controller.webhook_configuration import Target, configuration
     from iocaudit.engine.catalogue import builtin_catalogue
     from iocaudit.engine.policy import PolicySet
+    from iocaudit.install.webhook_configuration import Target, configuration
 
     catalogue = builtin_catalogue()
     (service, *_others) = yaml.safe_load_all(_read(_SERVICE))

@@ -14,6 +14,7 @@ from iocaudit.cluster.errors import NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.core.kinds import SECRET
 from iocaudit.core.shape import Json, mapping
+from iocaudit.install.names import AUTHORITY_SECRET, SERVING_SECRET
 from iocaudit.serving.authority import Names
 from iocaudit.serving.errors import CertificateError
 from iocaudit.serving.rotation import (
@@ -27,9 +28,6 @@ from iocaudit.serving.rotation import (
 )
 
 _log = logging.getLogger(__name__)
-
-AUTHORITY_SECRET = "iocaudit-authority"
-SERVING_SECRET = "iocaudit-serving"
 
 
 class Certificates:

@@ -26,11 +26,11 @@ from iocaudit.controller.receiver import receive
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.waivers import StoredWaivers
-from iocaudit.controller.webhook_configuration import Target
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.shape import mapping, text
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.install.webhook_configuration import Target
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain

@@ -13,11 +13,11 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ClusterError, NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.controller.certificates import Certificates
-from iocaudit.controller.webhook_configuration import NAME, Target, answers, configuration
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.install.webhook_configuration import NAME, Target, answers, configuration
 from iocaudit.records.kinds import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.serving.errors import CertificateError
 

@@ -15,8 +15,8 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.cli.live import scan_cluster
-from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.sources.reading import Scan
 from iocaudit.sources.scan import ScanOptions
 from tests.cluster.processes import CRDS, START, Eventually, Json, apply, deployment, items, pod, program

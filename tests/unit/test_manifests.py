@@ -19,15 +19,15 @@ from iocaudit.cli.manifests_command import command as manifests_command
 from iocaudit.cli.scan_command import command as scan_command
 from iocaudit.cli.webhook_command import command as webhook_command
 from iocaudit.controller.attempt_metrics import AttemptMetrics as OperatorAttempts
-from iocaudit.controller.certificates import SERVING_SECRET
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
-from iocaudit.controller.rbac import cluster_roles
-from iocaudit.controller.webhook_configuration import Target
-from iocaudit.controller.webhook_configuration import configuration as configuration_of
 from iocaudit.core.quantity import Quantity
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.install.names import SERVING_SECRET
+from iocaudit.install.rbac import cluster_roles
+from iocaudit.install.webhook_configuration import Target
+from iocaudit.install.webhook_configuration import configuration as configuration_of
 from iocaudit.serving.authority import Names
 from iocaudit.serving.metrics import CertificateMetrics, new_registry
 from iocaudit.serving.rotation import first_state

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from iocaudit.controller.webhook_configuration import Target, configuration
 from iocaudit.core.guard import client_of
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.install.webhook_configuration import Target, configuration
 from tests.unit.checks.auditing import Json, evidence, judge, places
 
 PEM = b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"

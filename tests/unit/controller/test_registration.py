@@ -12,11 +12,11 @@ import pytest
 from iocaudit.controller import registration as module
 from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.registration import OWNER, Registration
-from iocaudit.controller.webhook_configuration import Target
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.install.webhook_configuration import Target
 from iocaudit.serving.authority import Names
 from tests.unit.controller.fake_api import FakeApi
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from iocaudit.cluster.lease import LEASE
-from iocaudit.controller.certificates import AUTHORITY_SECRET, SERVING_SECRET
-from iocaudit.controller.webhook_configuration import NAME as WEBHOOK_NAME
 from iocaudit.core.kinds import (
     CRON_JOB,
     DAEMON_SET,
@@ -20,6 +18,8 @@ from iocaudit.core.kinds import (
 )
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.install.names import AUTHORITY_SECRET, SERVING_SECRET
+from iocaudit.install.webhook_configuration import NAME as WEBHOOK_NAME
 from iocaudit.records.kinds import (
     AUDIT_POLICY,
     AUDIT_REPORT,

@@ -5,11 +5,11 @@ from typing import Any
 
 import yaml
 
-from iocaudit.controller.rbac import bindings, cluster_roles, namespaced_roles
-from iocaudit.controller.webhook_configuration import Target, configuration
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
+from iocaudit.install.webhook_configuration import Target, configuration
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 CATALOGUE = builtin_catalogue()
