@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from admission.owners import is_made_by_controller
 from iocaudit.core.attempt import MOST_KEYS, Attempt, Tally, other
+from iocaudit.core.identity import BOUNDS, bounded
 from iocaudit.core.report import Found
 from iocaudit.core.request import Request
 from iocaudit.core.resource import Resource
@@ -111,11 +112,11 @@ def attempt_of(check: str, resource: Resource, request: Request) -> Attempt:
         name = generated
     return Attempt(
         check,
-        group[: LONGEST["group"]],
-        kind[: LONGEST["kind"]],
+        bounded(group, BOUNDS["group"]),
+        bounded(kind, BOUNDS["kind"]),
         resource.namespace,
-        name[: LONGEST["name"]],
-        request.username[: LONGEST["user"]],
+        bounded(name, BOUNDS["name"]),
+        bounded(request.username, BOUNDS["user"]),
     )
 
 

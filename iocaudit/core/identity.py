@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
+from collections.abc import Mapping
 from json.encoder import encode_basestring as quoted
 
 SCHEME = "v2"
@@ -17,6 +18,16 @@ FINGERPRINT_FORM = "a fingerprint of scheme v2 (32 hex digits)"
 _BYTES = 16
 _SUFFIX = 26
 """Base32 characters of ``_BYTES``, without padding."""
+BOUNDS: Mapping[str, int] = {
+    "check": 63,
+    "group": 253,
+    "version": 63,
+    "kind": 63,
+    "namespace": 63,
+    "name": 253,
+    "user": 253,
+}
+"""Characters of the parts of a name in what is stored, as the schemas of our kinds have it."""
 _CUT = "…"
 _LOOKS_CUT = re.compile(rf"{_CUT}[a-z2-7]{{{_SUFFIX}}}\Z")
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from iocaudit.core.identity import BOUNDS, bounded
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pod_places import pods_in
@@ -24,8 +25,22 @@ class Ref(NamedTuple):
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def shown(self) -> "Ref":
+        """The same in at most as many characters as records hold: equal only where the objects are the same.
+
+        What a pod claims to be owned by, and objects of RBAC, may have names and kinds of any length.
+        """
+        if all(value is None or len(value) < _SHORT for value in self):
+            return self
+        return Ref(**{part: value and bounded(value, BOUNDS[part]) for part, value in self._asdict().items()})
+
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+        _, _, kind, namespace, name = self.shown
+        return f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"
+
+
+_SHORT = min(BOUNDS.values())
 
 
 class Origin(NamedTuple):

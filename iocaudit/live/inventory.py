@@ -73,10 +73,15 @@ class Inventory:
         return fold(self.members(scope), self.get, self.watched, waivers)
 
     def unsure(self, scope: Scope) -> set[tuple[str | None, str, str, str]]:
-        """(check, group, kind, name) that could not be evaluated: what was found there before still holds."""
+        """(check, group, kind, name) that could not be evaluated: what was found there before still holds.
+
+        Group, kind and name as stored findings have them.
+        """
         found: set[tuple[str | None, str, str, str]] = set()
         for kept in self.members(scope):
-            ref = kept.ref
+            if not kept.skipped and not kept.faults:
+                continue
+            ref = kept.ref.shown
             found.update((skipped.check, ref.group, ref.kind, ref.name) for skipped in kept.skipped)
             found.update((fault.check, ref.group, ref.kind, ref.name) for fault in kept.faults)
         return found

@@ -29,7 +29,7 @@ TIMES = ("firstSeen", "lastChanged", "resolvedAt")
 """The fields that say when; everything else of a finding is its content."""
 
 # The bounds of the schema: a longer value would make the API server refuse the whole finding.
-_LONG, _HIT, _TITLE, _TARGET = 2048, 1024, 256, 512
+_LONG, _HIT, _TITLE = 2048, 1024, 256
 _RENDERED = 4 * MOST
 MOST_WAIVERS = 16
 """How many waivers a finding names; each hit names its own."""
@@ -129,12 +129,14 @@ def rank(severity: Severity) -> int:
 
 def target(ref: Ref) -> str:
     """``Deployment/web``"""
-    return cut(f"{ref.kind}/{ref.name}", _TARGET)
+    shown = ref.shown
+    return f"{shown.kind}/{shown.name}"
 
 
 def subject(ref: Ref) -> Json:
-    found = {"apiVersion": ref.api_version, "group": ref.group, "kind": ref.kind, "name": ref.name}
-    return {**found, "namespace": ref.namespace} if ref.namespace is not None else found
+    shown = ref.shown
+    found = {"apiVersion": shown.api_version, "group": shown.group, "kind": shown.kind, "name": shown.name}
+    return {**found, "namespace": shown.namespace} if shown.namespace is not None else found
 
 
 def cut(value: str, most: int) -> str:

@@ -15,21 +15,13 @@ import orjson
 
 from iocaudit.core.attempt import MOST_KEYS, Attempt, Tally
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.identity import BOUNDS
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import Json
 
 MOST_ENTRIES = MOST_KEYS + 256
 """Entries of one post: the map's keys, and one ``other`` a check."""
-LONGEST: Mapping[str, int] = {
-    "check": 63,
-    "group": 253,
-    "kind": 63,
-    "namespace": 63,
-    "name": 253,
-    "user": 253,
-    "message": 1024,
-    "fix": 1024,
-}
+LONGEST: Mapping[str, int] = {**BOUNDS, "message": 1024, "fix": 1024}
 """Characters of each field; those of the finding's schema or fewer."""
 _REPLICA = re.compile(r"[A-Za-z0-9.-]{1,128}")
 _CHECK = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -15,14 +15,18 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.cli.live import scan_cluster
+from iocaudit.core.report import finding_name
+from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.sources.reading import Scan
 from iocaudit.sources.scan import ScanOptions
-from tests.cluster.processes import CRDS, START, Eventually, Json, apply, deployment, items, pod, program
+from tests.cluster.processes import CRDS, START, Eventually, Json, apply, binding, deployment, items, pod, program
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED: Json = {"name": "app", "image": "hooli.com/shop/web:1.4", "securityContext": {"privileged": True}}
+
+BINDING = ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding")
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +213,42 @@ def test_refused_ones_say_why(
     eventually(lambda: status(operated, refused).get("state") == "Refused", "it to be refused", seconds=30)
     assert said in status(operated, refused)["message"]
     assert "covered" not in status(operated, refused)
+
+
+def test_names_of_any_length_are_found_waived_and_resolved(
+    operated: ControlPlane, shop: str, eventually: Eventually
+) -> None:
+    """The API server bounds neither the names of RBAC objects nor what a pod claims to be owned by."""
+    cluster = operated
+    odd = f"{shop}|é {'b' * 400}"
+    names = [f"{odd}{end}" for end in ("1", "2")]
+    apply(cluster, *map(binding, names))
+    claim = {"apiVersion": f"{'g' * 300}.io/v1", "kind": "K" * 300, "name": "n" * 300, "uid": "u", "controller": True}
+    owned = pod(shop, "owned", containers=[PRIVILEGED])
+    owned["metadata"]["ownerReferences"] = [claim]
+    apply(cluster, owned)
+    keys = {name: finding_name("cluster-admin-binding", Ref(*BINDING, None, name)) for name in names}
+
+    def states() -> list[str]:
+        found = {one["metadata"]["name"]: one["finding"]["state"] for one in items(cluster, "clusteriocfindings")}
+        return [found.get(keys[name], "") for name in names]
+
+    eventually(lambda: states() == ["Open", "Open"], "a finding on each binding", seconds=30)
+
+    def claimed() -> list[Json]:
+        found = [one["finding"] for one in items(cluster, "iocfindings", f"-n{shop}")]
+        return [one for one in found if one["check"] == "privileged-container"]
+
+    eventually(lambda: claimed() != [], "the finding on what the pod claims", seconds=30)
+    (unverified,) = claimed()
+    assert (unverified["state"], unverified["verified"]) == ("Open", False)
+    assert unverified["subject"]["kind"].startswith("KKKK")
+
+    accepted = waiver("long", shop, checks=["cluster-admin-binding"], names=[f"{shop}??*b2"], clusterScope=True)
+    apply(cluster, accepted)
+    eventually(lambda: states() == ["Open", "Waived"], "one to be waived", seconds=60)
+    cluster.kubectl("delete", "clusterrolebinding", names[0])
+    eventually(lambda: states() == ["Resolved", "Waived"], "one to be resolved", seconds=30)
 
 
 def test_its_status_is_not_taken_from_whoever_makes_it(operated: ControlPlane, shop: str) -> None:

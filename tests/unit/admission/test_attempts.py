@@ -55,6 +55,16 @@ def test_an_attempt_is_named_by_owner_then_generated_name_then_name() -> None:
     assert name_of(owned(name="web-7f-abcde", generateName="web-7f-"), CONTROLLER) == ("apps", "ReplicaSet", "web-7f")
 
 
+@given(st.text(max_size=600), st.text(max_size=600), st.text(max_size=600), st.text(max_size=600))
+def test_attempts_on_two_long_names_are_two(name: str, other: str, user: str, another: str) -> None:
+    found = [
+        attempt_of("x", pod(name="n" * 250 + which), review(pod(), "u" * 250 + who).request)
+        for which, who in ((name, user), (other, another))
+    ]
+    assert (found[0] == found[1]) is ((name, user) == (other, another))
+    assert all(len(one.name) <= 253 and len(one.user) <= 253 for one in found)
+
+
 def test_an_owner_that_anybody_claims_is_not_believed() -> None:
     assert name_of(owned(name="web")) == ("", "Pod", "web")
 

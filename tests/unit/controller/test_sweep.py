@@ -33,6 +33,8 @@ from iocaudit.core.kinds import (
     TRAEFIK_MIDDLEWARE,
     Kind,
 )
+from iocaudit.core.report import finding_name
+from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
 from tests.unit.controller.fake_api import FakeApi, expired
 
@@ -481,6 +483,30 @@ def test_bindings_in_a_namespace_follow_their_role(api: FakeApi) -> None:
     cluster = cluster_of(api)
     cluster.sweep()
     assert "RoleBinding/ops" in states(api, "anonymous-binding")
+
+
+def test_two_long_names_of_one_beginning_are_two_objects(api: FakeApi) -> None:
+    """What cannot be evaluated of one keeps its finding, and never that of the other."""
+    admin = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    names = ["b" * 300 + end for end in ("unsure", "gone", "there")]
+    for name in names:
+        api.put(CLUSTER_ROLE_BINDING, name, roleRef=admin, subjects=[SUBJECT])
+    cluster = cluster_of(api)
+    cluster.sweep()
+    found = {finding_name("cluster-admin-binding", Ref(*_RBAC, None, name)): name for name in names}
+
+    def now() -> dict[str, str]:
+        stored = [one for one in api.stored("clusteriocfindings") if one["metadata"]["name"] in found]
+        return {found[one["metadata"]["name"]][300:]: one["finding"]["state"] for one in stored}
+
+    assert now() == dict.fromkeys(("unsure", "gone", "there"), "Open")
+    api.put(CLUSTER_ROLE_BINDING, names[0], roleRef={**admin, "name": "nowhere"}, subjects=[SUBJECT])
+    api.remove(CLUSTER_ROLE_BINDING, names[1])
+    cluster.sweep()
+    assert now() == {"unsure": "Open", "gone": "Resolved", "there": "Open"}
+
+
+_RBAC = ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding")
 
 
 # -- repairs ---------------------------------------------------------------------------------------------------

@@ -1,31 +1,21 @@
 """Whatever is denied, its finding fits the schema; and a finding holds each post once."""
 
-from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iocaudit.core.attempt import Attempt, Tally, other
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.sinks.attempt_findings import MOST_REPLICAS, Delta, attempt_of, copied, counted, empty, fresh, marks
+from tests.unit.records.crd_schemas import content_schema
 from tests.unit.sources.test_attempt_post import ATTEMPTS, TALLIES
 
-CRDS = Path(__file__).parents[3] / "manifests" / "crds"
 Json = dict[str, Any]
 POD = Attempt("host-pid", "", "Pod", "shop", "web", "eve")
 
 
-def schema() -> Json:
-    crd = yaml.safe_load((CRDS / "iocfindings.yaml").read_text(encoding="utf-8"))
-    found: Json = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["finding"]
-    # What a schema of Kubernetes means and JSON Schema has to be told: fields that are not named are unknown.
-    return {**found, "additionalProperties": False}
-
-
-SCHEMA = jsonschema.Draft202012Validator(schema())
+SCHEMA = content_schema("iocfindings", "finding")
 
 
 def tally(count: int = 1, at: float = 0.0, message: str = "it is bad") -> Tally:
