@@ -16,6 +16,7 @@ from iocaudit.core.check import Check
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.label_selector import selects
 from iocaudit.core.namespaces import NAME_LABEL
+from iocaudit.core.request import Request
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import items, mapping, mappings, strings, text
 from iocaudit.engine.catalogue import Catalogue
@@ -71,6 +72,10 @@ class Setting(NamedTuple):
     def missing(self) -> tuple[str, ...]:
         """Parameters the check cannot do without and nobody has set."""
         return self.check.missing(self.params)
+
+    def exempts(self, request: Request) -> bool:
+        """Whether whoever makes the request is denied nothing by this check."""
+        return any(subject.covers(request.username, request.groups) for subject in self.exempt)
 
     def mode_for(self, severity: Severity) -> Mode:
         """The mode for a hit of that severity: critical denies, high warns, the rest audits, unless named."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Request
 from iocaudit.engine.policy import Mode, Setting
+
+_T = TypeVar("_T", Fault, Skipped)
 
 
 class Verdict(NamedTuple):
@@ -72,7 +74,7 @@ def judge(
         mode = setting.mode_for(found.severity)
         introduced = not before or found.same_hit not in before
         if mode is Mode.DENY and introduced:
-            if any(subject.covers(request.username, request.groups) for subject in setting.exempt):
+            if setting.exempts(request):
                 exempt.append(found)
                 warnings.append(found)
             elif template_only and setting.existing == "warn":
@@ -84,8 +86,8 @@ def judge(
             warnings.append(found)
         else:
             observed.append(found)
-    faults, fault_denials = _faults(report, settings, request) if report.faults else ((), ())
-    skipped, incomplete = _skipped(report, settings, request) if report.skipped else ((), ())
+    faults, fault_denials = _divided(report.faults, settings, request, lambda setting: setting.on_fault)
+    skipped, incomplete = _divided(report.skipped, settings, request, lambda setting: setting.on_incomplete)
     spared = {name: tuple(hits) for name, hits in (("exempt", exempt), ("existing", existing)) if hits}
     return Verdict(
         allowed=not (denials or fault_denials or incomplete),
@@ -130,35 +132,14 @@ def _denies(setting: Setting) -> bool:
     return setting.may_deny or setting.check.may_reach_critical
 
 
-def _faults(
-    report: Report, settings: Mapping[str, Setting], request: Request
-) -> tuple[tuple[Fault, ...], tuple[Fault, ...]]:
-    denied: list[Fault] = []
-    kept: list[Fault] = []
-    for fault in report.faults:
-        setting = settings.get(fault.check)
-        denies = (
-            setting is not None
-            and setting.on_fault == "deny"
-            and _denies(setting)
-            and not any(s.covers(request.username, request.groups) for s in setting.exempt)
-        )
-        (denied if denies else kept).append(fault)
-    return tuple(kept), tuple(denied)
-
-
-def _skipped(
-    report: Report, settings: Mapping[str, Setting], request: Request
-) -> tuple[tuple[Skipped, ...], tuple[Skipped, ...]]:
-    denied: list[Skipped] = []
-    kept: list[Skipped] = []
-    for skipped in report.skipped:
-        setting = settings.get(skipped.check) if skipped.check else None
-        denies = (
-            setting is not None
-            and setting.on_incomplete == "deny"
-            and _denies(setting)
-            and not any(s.covers(request.username, request.groups) for s in setting.exempt)
-        )
-        (denied if denies else kept).append(skipped)
+def _divided(
+    given: Iterable[_T], settings: Mapping[str, Setting], request: Request, word: Callable[[Setting], str]
+) -> tuple[tuple[_T, ...], tuple[_T, ...]]:
+    """Those that let the request pass, and those that deny it: where the policy's ``word`` for them is deny."""
+    denied: list[_T] = []
+    kept: list[_T] = []
+    for one in given:
+        setting = settings.get(one.check) if one.check else None
+        denies = setting is not None and word(setting) == "deny" and _denies(setting) and not setting.exempts(request)
+        (denied if denies else kept).append(one)
     return tuple(kept), tuple(denied)
