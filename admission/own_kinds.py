@@ -14,7 +14,7 @@ from iocaudit.core.moments import rfc3339
 from iocaudit.core.request import Operation
 from iocaudit.core.resource import Resource
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import read_policy
+from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.posture import Verdict
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.sources.admission_review import Review

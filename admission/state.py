@@ -21,7 +21,8 @@ from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import Policy, PolicySet, read_policy
+from iocaudit.engine.policy import Policy, PolicySet
+from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.engine.waivers import LONGEST, Waiver, Waivers
 

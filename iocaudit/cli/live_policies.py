@@ -14,7 +14,8 @@ from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import PolicySet, read_policy
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.engine.waivers import LONGEST, Waiver, Waivers, WaiverState
 

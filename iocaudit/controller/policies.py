@@ -14,7 +14,8 @@ from iocaudit.core.errors import PolicyError
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import Policy, PolicySet, read_policy
+from iocaudit.engine.policy import Policy, PolicySet
+from iocaudit.engine.policy_reader import read_policy
 from iocaudit.records.finding import cut
 from iocaudit.records.kinds import AUDIT_POLICY
 

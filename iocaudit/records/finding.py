@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.core.report import MOST_HITS, Finding, Found, Waived
 from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
@@ -15,7 +16,6 @@ from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.stored_patch import MOST, StoredPatch
 from iocaudit.core.yaml_write import block
 
-API_VERSION = "iocaudit.io/v1alpha1"
 CHECK_LABEL = "iocaudit.io/check"
 SEVERITY_LABEL = "iocaudit.io/severity"
 STATE_LABEL = "iocaudit.io/state"

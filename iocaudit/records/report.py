@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, text
-from iocaudit.records.finding import API_VERSION
 
 NAME = "iocaudit"
 REFRESH = timedelta(minutes=10)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iocaudit.core.errors import PolicyError
+from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import API_VERSION, PolicySet, read_policies
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.sources.documents import Document, Template, Unreadable, read_documents
 from iocaudit.sources.files import read_bytes
 

@@ -13,7 +13,8 @@ from iocaudit.core.report import Found, Report
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.sources.documents import Document, read_documents
 from iocaudit.sources.scan import audit_documents
 from tests.acceptance.events import reviews_of

@@ -29,7 +29,8 @@ from iocaudit.core.kinds.policies import FELIX_CONFIGURATION, STORED_FELIX_CONFI
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.report import Found
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import Verdict
 from iocaudit.sources.scan import ScanOptions, scan_files
 from tests.cluster.asking import Answer, User

@@ -11,9 +11,9 @@ from iocaudit.core.check import Check, Parameter
 from iocaudit.core.check_doc import CheckDoc, doc_of
 from iocaudit.core.controls import controls_of
 from iocaudit.core.kinds import PODS, Kind
+from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import API_VERSION
 from iocaudit.sinks.catalogue.blocks import (
     Block,
     Grid,

@@ -14,7 +14,7 @@ from iocaudit.core.resource import ADMISSION, Origin, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, audit
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import read_policies
+from iocaudit.engine.policy_reader import read_policies
 
 CATALOGUE = builtin_catalogue()
 _FILE = Origin("file", "test.yaml")

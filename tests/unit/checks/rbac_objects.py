@@ -10,7 +10,7 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import read_policies
+from iocaudit.engine.policy_reader import read_policies
 
 CATALOGUE = builtin_catalogue()
 _RBAC = "rbac.authorization.k8s.io"

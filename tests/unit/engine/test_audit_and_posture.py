@@ -17,7 +17,8 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
-from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import judge
 
 ALICE = Request(Operation.CREATE, "alice", ("dev",))

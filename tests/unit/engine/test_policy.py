@@ -7,7 +7,8 @@ import pytest
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import Mode, PolicySet, read_policies, read_policy
+from iocaudit.engine.policy import Mode, PolicySet
+from iocaudit.engine.policy_reader import read_policies, read_policy
 
 CATALOGUE = builtin_catalogue()
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import Mode, PolicySet, read_policies
+from iocaudit.engine.policy import Mode, PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.policy_trace import Decision, trace
 
 CATALOGUE = builtin_catalogue()

@@ -7,7 +7,8 @@ import yaml
 
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet, read_policies
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.install.webhook_configuration import Target, configuration
 

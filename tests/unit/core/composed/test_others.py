@@ -9,7 +9,7 @@ from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import read_policies
+from iocaudit.engine.policy_reader import read_policies
 
 Json = dict[str, Any]
 _CATALOGUE = builtin_catalogue()

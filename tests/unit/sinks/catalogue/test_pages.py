@@ -22,7 +22,7 @@ from iocaudit.core.controls import CIS, CIS_EDITIONS, controls_of
 from iocaudit.core.kinds import PODS
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
-from iocaudit.engine.policy import read_policies, read_policy
+from iocaudit.engine.policy_reader import read_policies, read_policy
 from iocaudit.sinks.catalogue import index, records
 from iocaudit.sinks.catalogue.markdown import as_markdown
 from iocaudit.sinks.catalogue.page import page, policy_example, related, where_it_runs
