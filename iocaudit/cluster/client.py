@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -21,34 +21,33 @@ from urllib3.exceptions import HTTPError
 from iocaudit.cluster.errors import (
     ApiError,
     ConfigError,
-    ConflictError,
     ExpiredError,
-    ForbiddenError,
     NotFoundError,
     UnreachableError,
+    api_error,
 )
+from iocaudit.cluster.reading import LARGE_TEXTS, LARGEST, LARGEST_PAGE, Holder, read_ends, read_lines, read_whole
 from iocaudit.core.kinds import Kind
-from iocaudit.core.shape import Json, mapping, mappings, text
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.decoding.answers import ListAnswer, decode_cut_event, decode_cut_list, decode_event, decode_list
+from iocaudit.decoding.objects import NotJsonError, decode_object
 
 PAGE = 125
-"""Objects a request: a pod of 10 KB takes 56 KB as dicts."""
+"""Objects a request at most: a pod of 10 KB takes 56 KB as dicts. Fewer where they are large."""
 _LIST_TRIES = 3
+_MOST_PASSED_OVER = 1024 * 1024 * 1024
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 
-_BY_STATUS: Mapping[int, type[ApiError]] = {
-    403: ForbiddenError,
-    404: NotFoundError,
-    409: ConflictError,
-    410: ExpiredError,
-}
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list: raw objects without apiVersion and kind, as the API leaves them out of list items."""
+    """A page of a list: raw objects, each to be had once, and the token of the next page."""
 
-    items: list[Json]
+    items: Iterator[Json]
     resource_version: str
     remaining: str
 
@@ -62,6 +61,7 @@ class Client:
         self._may_write = may_write
         self._pool: urllib3.PoolManager = api.rest_client.pool_manager
         self._host = str(api.configuration.host).rstrip("/")
+        self._sizes: dict[str, int] = {}
 
     @classmethod
     def connect(cls, kubeconfig: Path | None = None, context: str | None = None, *, timeout: float = 30.0) -> Self:
@@ -125,8 +125,13 @@ class Client:
         accept: str = JSON,
     ) -> Json:
         """Send a request and decode the answer. Raises ApiError by status, UnreachableError without one."""
-        response = self._send(method, path, query, body, content_type, timeout, accept=accept, stream=False)
-        return _decoded(response.data, f"{method} {path}")
+        what, holder = f"{method} {path}", LARGE_TEXTS.holder()
+        response = self._send(method, path, query, body, content_type, timeout, accept=accept)
+        try:
+            data = _reading(what, lambda: read_whole(response, holder, _MOST_PASSED_OVER)) or b""
+            return _read(what, decode_object, data)
+        finally:
+            holder.free()
 
     def _send(
         self,
@@ -138,8 +143,8 @@ class Client:
         timeout: float | None,
         *,
         accept: str = JSON,
-        stream: bool,
     ) -> urllib3.BaseHTTPResponse:
+        """The answer, whose body is still to be read."""
         if method != "GET":
             self._may_write()
         what = f"{method} {path}"
@@ -155,15 +160,14 @@ class Client:
                 body=orjson.dumps(body) if body is not None else None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(10.0, self._timeout), read=timeout or self._timeout),
-                preload_content=not stream,
+                preload_content=False,
                 retries=False,
                 redirect=False,
             )
         except (HTTPError, OSError) as error:
-            raise UnreachableError(f"{what}: {self._host} does not answer: {error}") from None
+            raise UnreachableError(f"{what}: {self._host} does not answer: {error}") from error
         if response.status >= 400:
-            data = response.read() if stream else response.data
-            raise _api_error(what, response.status, data)
+            raise api_error(what, response.status, _reading(what, response.read))
         return response
 
     # -- objects of a kind ---------------------------------------------------------------------------------
@@ -180,22 +184,43 @@ class Client:
 
         Raises ExpiredError when the list took too long to continue: start again.
         """
-        asked: dict[str, str] = {**(query or {}), "limit": str(limit)}
+        path = path_of(kind, namespace)
+        asked, size, holder = {**(query or {})}, min(limit, self._sizes.get(path, limit)), LARGE_TEXTS.holder()
         while True:
-            raw = self.request("GET", path_of(kind, namespace), query=asked)
-            metadata = mapping(raw.get("metadata"))
-            found = mappings(raw.get("items"))
-            for item in found:
-                item["apiVersion"], item["kind"] = kind.api_version, kind.name
-            token = text(metadata.get("continue"))
-            page = Page(found, text(metadata.get("resourceVersion")), token)
-            # Nothing here may hold on to a page while the next is read: each takes tens of megabytes.
-            del raw, found
-            yield page
-            del page
-            if not token:
+            try:
+                found = self._page(path, {**asked, "limit": str(size)}, holder, whole=size == 1)
+                if found is None:
+                    holder.free()
+                    size = max(1, size // 4)
+                    continue
+                answer, length = found
+                yield Page(_completed(answer.items, kind), answer.resource_version, answer.following)
+                following = answer.following
+                # Nothing here may hold on to a page while the next is read: each takes megabytes.
+                del answer, found
+            finally:
+                holder.free()
+            if length * 4 < LARGEST_PAGE:
+                size = min(limit, size * 2)
+            self._sizes[path] = size
+            if not following:
                 return
-            asked["continue"] = token
+            asked["continue"] = following
+
+    def _page(
+        self, path: str, query: Mapping[str, str], holder: Holder, *, whole: bool
+    ) -> tuple[ListAnswer, int] | None:
+        """A page and the bytes of its text; None where it is too large, unless it is ``whole`` as it cannot be less."""
+        what = f"GET {path}"
+        response = self._send("GET", path, query, None, JSON, None)
+        data = _reading(what, lambda: read_whole(response, holder, LARGEST if whole else LARGEST_PAGE))
+        if data is not None:
+            return _read(what, decode_list, data), len(data)
+        if not whole:
+            return None
+        again = self._send("GET", path, query, None, JSON, None)
+        head, tail = _reading(what, lambda: read_ends(again, _MOST_PASSED_OVER))
+        return _read(what, lambda ends: decode_cut_list(*ends), (head, tail)), LARGEST
 
     def each(self, kind: Kind, *, namespace: str | None = None) -> Iterator[Json]:
         """Every object of a kind, at most a page in memory at a time.
@@ -205,12 +230,7 @@ class Client:
         for attempt in range(_LIST_TRIES):
             try:
                 for page in self.pages(kind, namespace=namespace):
-                    items = page.items
-                    del page
-                    items.reverse()
-                    while items:
-                        # Each object can be freed as soon as it was looked at.
-                        yield items.pop()
+                    yield from page.items
                 return
             except ExpiredError:
                 if attempt == _LIST_TRIES - 1:
@@ -218,18 +238,22 @@ class Client:
 
     def list_all(self, kind: Kind, *, namespace: str | None = None) -> tuple[list[Json], str]:
         """Every object of a kind and the list's resourceVersion; lists again where it expired in between."""
+        return self.collect(kind, lambda raw: raw, namespace=namespace)
+
+    def collect(self, kind: Kind, keep: Callable[[Json], T], *, namespace: str | None = None) -> tuple[list[T], str]:
+        """Like ``list_all``, with what ``keep`` makes of each object in its place: of the rest a page is held."""
         for attempt in range(_LIST_TRIES):
-            items: list[Json] = []
+            kept: list[T] = []
             version = ""
             try:
                 for page in self.pages(kind, namespace=namespace):
-                    items += page.items
+                    kept.extend(map(keep, page.items))
                     version = page.resource_version
             except ExpiredError:
                 if attempt == _LIST_TRIES - 1:
                     raise
                 continue
-            return items, version
+            return kept, version
         raise AssertionError("unreachable")
 
     def watch(
@@ -247,20 +271,23 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         }
-        path = path_of(kind, namespace)
-        response = self._send("GET", path, query, None, JSON, seconds + 15.0, stream=True)
+        what, holder = f"watch {path_of(kind, namespace)}", LARGE_TEXTS.holder()
+        response = self._send("GET", path_of(kind, namespace), query, None, JSON, seconds + 15.0)
         try:
-            for line in _lines(response):
-                event = _decoded(line, f"watch {path}")
-                name, found = text(event.get("type")), event.get("object")
-                if not isinstance(found, dict):
+            for line, is_whole in read_lines(response, holder):
+                event = _read(what, decode_event if is_whole else decode_cut_event, line)
+                del line
+                if event is None:
                     continue
+                name, found = event
                 if name == "ERROR":
-                    raise _api_error(f"watch {path}", int(found.get("code") or 500), orjson.dumps(found))
+                    raise api_error(what, int(found.get("code") or 500), orjson.dumps(found))
                 yield name, found
+                del event, found
         except (HTTPError, OSError) as error:
-            raise UnreachableError(f"watch {path}: {error}") from None
+            raise UnreachableError(f"{what}: {error}") from error
         finally:
+            holder.free()
             response.close()
             response.release_conn()
 
@@ -300,36 +327,25 @@ def path_of(kind: Kind, namespace: str | None = None, name: str = "", subresourc
     return "/".join(parts)
 
 
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    held: list[bytes] = []
-    for chunk in response.stream(amt=None, decode_content=True):
-        first, *rest = chunk.split(b"\n")
-        held.append(first)
-        for part in rest:
-            line = b"".join(held)
-            held = [part]
-            if line.strip():
-                yield line
+def _completed(items: Iterator[Json], kind: Kind) -> Iterator[Json]:
+    """With apiVersion and kind, as the API leaves them out of list items."""
+    for item in items:
+        item["apiVersion"], item["kind"] = kind.api_version, kind.name
+        yield item
 
 
-def _decoded(data: bytes, what: str) -> Json:
+def _reading(what: str, read: Callable[[], T]) -> T:
     try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise ApiError(what, 502, "BadAnswer", f"not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ApiError(what, 502, "BadAnswer", "not a JSON object")
-    return found
+        return read()
+    except (HTTPError, OSError) as error:
+        raise UnreachableError(f"{what}: the answer breaks off: {error}") from error
 
 
-def _api_error(what: str, status: int, data: bytes) -> ApiError:
+def _read(what: str, decode: Callable[[S], T], data: S) -> T:
     try:
-        body = mapping(orjson.loads(data))
-    except orjson.JSONDecodeError:
-        body = {"message": data[:200].decode("utf-8", "replace")}
-    return _BY_STATUS.get(status, ApiError)(
-        what, status, text(body.get("reason")) or "Error", text(body.get("message")) or "no message"
-    )
+        return decode(data)
+    except NotJsonError as error:
+        raise ApiError(what, 502, "BadAnswer", f"not JSON: {error}") from error
 
 
 def _namespace(body: Mapping[str, Any]) -> str | None:

@@ -17,7 +17,8 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
 from iocaudit.cluster.errors import ApiError, ClusterError, ExpiredError, ForbiddenError, NotFoundError
 from iocaudit.core.kinds import Kind
-from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.outline import slim
+from iocaudit.core.resource import Resource
 from iocaudit.core.shape import mapping, text
 
 _log = logging.getLogger(__name__)
@@ -148,9 +149,9 @@ class _KindWatch:
                 wait = min(wait * 2, _LONGEST_WAIT)
 
     def _list(self) -> str:
-        items, version = self._client.list_all(self.kind)
+        found, version = self._client.collect(self.kind, lambda raw: slim(raw, self.kind))
         self.last_contact = time.monotonic()
-        self._sink.replace(self.kind, [Resource(item, CLUSTER, kind=self.kind) for item in items])
+        self._sink.replace(self.kind, found)
         self._loaded = True
         return version
 
@@ -161,9 +162,9 @@ class _KindWatch:
                     self.last_contact = time.monotonic()
                     version = text(mapping(raw.get("metadata")).get("resourceVersion")) or version
                     if event == "DELETED":
-                        self._sink.remove(Resource(raw, CLUSTER, kind=self.kind))
+                        self._sink.remove(slim(raw, self.kind))
                     elif event in ("ADDED", "MODIFIED"):
-                        self._sink.put(Resource(raw, CLUSTER, kind=self.kind))
+                        self._sink.put(slim(raw, self.kind))
             except ExpiredError:
                 return
             self.last_contact = time.monotonic()

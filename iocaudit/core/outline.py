@@ -9,6 +9,7 @@ from typing import Any
 
 from iocaudit.core.admin_images import title_of
 from iocaudit.core.kinds import Kind
+from iocaudit.core.partial import lacks_of
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, mapping, mappings, text
 
@@ -39,6 +40,7 @@ def slim(raw: Json, kind: Kind) -> Resource:
     """An object of a live cluster's world, without what no check looks up and what takes most of its room."""
     metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
     whole = Resource({**raw, "metadata": metadata}, CLUSTER, kind=kind)
+    whole.lacks = lacks_of(raw)
     return outline(whole) if kind.pods else whole
 
 
@@ -62,7 +64,9 @@ def outline(resource: Resource) -> Resource:
             _copy(resource.raw, raw, place.path, place.style == "template")
         else:
             raw["spec"] = _parts(resource.raw.get("spec"))
-    return Resource(raw, resource.origin, kind=kind)
+    found = Resource(raw, resource.origin, kind=kind)
+    found.lacks = resource.lacks
+    return found
 
 
 def _copy(source: Mapping[str, Any], target: dict[str, Any], path: tuple[str, ...], is_template: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from iocaudit.core.identity import BOUNDS, bounded
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
+from iocaudit.core.partial import PartialObject
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pod_places import pods_in
 from iocaudit.core.shape import Json, mapping, mappings, text
@@ -62,7 +63,8 @@ class Resource:
     """An object as decoded JSON (``raw``) with the parts every reader needs taken out once.
 
     ``kind`` is None for a kind we don't know. ``name`` is ``metadata.name``, else ``metadata.generateName``,
-    else empty. ``namespace`` is None for cluster scope and where the object does not say.
+    else empty. ``namespace`` is None for cluster scope and where the object does not say. ``lacks`` says what of the
+    object is missing in ``raw`` and why; it is empty where nothing is.
     """
 
     __slots__ = (
@@ -72,6 +74,7 @@ class Resource:
         "group",
         "kind",
         "kind_name",
+        "lacks",
         "metadata",
         "name",
         "namespace",
@@ -82,6 +85,7 @@ class Resource:
 
     def __init__(self, raw: Json, origin: Origin, *, kind: Kind | None = None) -> None:
         self.raw = raw
+        self.lacks = raw.lacks if type(raw) is PartialObject else ""
         self.origin = origin
         group, _, version = text(raw.get("apiVersion")).rpartition("/")
         self.group = group

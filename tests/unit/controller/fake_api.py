@@ -9,7 +9,9 @@ from typing import Any
 
 from iocaudit.cluster.client import JSON, Client
 from iocaudit.cluster.errors import ApiError, ConflictError, ExpiredError, NotFoundError
+from iocaudit.cluster.reading import Holder
 from iocaudit.core.kinds import KINDS, Kind
+from iocaudit.decoding.answers import ListAnswer
 
 Json = dict[str, Any]
 Where = tuple[str, str, str]
@@ -33,6 +35,7 @@ class FakeApi(Client):
         self.page = page
         self._version = 100
         self._may_write = lambda: None
+        self._sizes = {}
 
     # -- for tests -----------------------------------------------------------------------------------------
 
@@ -110,6 +113,14 @@ class FakeApi(Client):
         return self._store(
             objects, key, {**objects[key], **body, "metadata": {**objects[key]["metadata"], **body["metadata"]}}
         )
+
+    def _page(
+        self, path: str, query: Mapping[str, str], holder: Holder, *, whole: bool
+    ) -> tuple[ListAnswer, int] | None:
+        answer = self.request("GET", path, query=query)
+        metadata = answer["metadata"]
+        found = ListAnswer(iter(answer["items"]), metadata["resourceVersion"], metadata.get("continue", ""))
+        return found, len(answer["items"])
 
     def _store(self, objects: dict[tuple[str, str], Json], key: tuple[str, str], body: Json) -> Json:
         self._version += 1
