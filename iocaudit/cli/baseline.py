@@ -4,9 +4,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from iocaudit.cli.writing import write_file
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.identity import FINGERPRINT, FINGERPRINT_FORM
 from iocaudit.core.report import Report
+from iocaudit.sources.documents import Unreadable
+from iocaudit.sources.files import read_bytes
 
 _VERSION = 2
 """Of the file; its fingerprints are of the scheme ``v2``."""
@@ -49,13 +52,13 @@ class Baseline(NamedTuple):
 
 def read_baseline(path: str) -> Baseline:
     """Read a baseline; BaselineError where the file is absent or not one."""
+    read = read_bytes(path, named=True)
+    if isinstance(read, Unreadable):
+        raise BaselineError(f"{path}: the baseline {read.reason}")
     try:
-        with open(path, "rb") as stream:
-            data = orjson.loads(stream.read())
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot read the baseline: {error.strerror}") from None
+        data = orjson.loads(read)
     except ValueError as error:
-        raise BaselineError(f"{path}: not JSON ({error}); write one with --write-baseline") from None
+        raise BaselineError(f"{path}: not JSON ({error}); write one with --write-baseline") from error
     if isinstance(data, dict) and data.get("version") == 1:
         raise BaselineError(
             f"{path}: written under identity scheme v1, whose fingerprints are not taken any more; write it anew with "
@@ -72,9 +75,11 @@ def read_baseline(path: str) -> Baseline:
 
 
 def write_baseline(path: str, baseline: Baseline) -> None:
+    """Write a baseline, whole at once and never through a link; raises BaselineError, and leaves what was there."""
     data = orjson.dumps({"version": _VERSION, "hits": list(baseline.entries)}, option=orjson.OPT_INDENT_2)
     try:
-        with open(path, "wb") as stream:
-            stream.write(data + b"\n")
+        refused = write_file(path, data + b"\n")
     except OSError as error:
-        raise BaselineError(f"{path}: cannot write the baseline: {error.strerror}") from None
+        raise BaselineError(f"{path}: cannot write the baseline: {error.strerror}") from error
+    if refused:
+        raise BaselineError(f"{path}: the baseline is not written: it {refused}")

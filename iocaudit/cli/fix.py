@@ -6,17 +6,16 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from difflib import unified_diff
 
 import click
 
+from iocaudit.cli.writing import replace_file
 from iocaudit.core.errors import IocauditError
 from iocaudit.sinks.escape import visible
-from iocaudit.sources.documents import Unreadable
-from iocaudit.sources.files import InputError, expand, read_bytes
+from iocaudit.sources.files import Inputs, read_once
 from iocaudit.sources.repairing import Repaired, Rescan, repair
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -32,12 +31,7 @@ def repaired(rescan: Rescan, paths: tuple[str, ...], *, unsafe: bool, write: boo
     The fixed text of standard input goes to standard output. What was done and what could not be is said on standard
     error. Raises FixError where a file cannot be written.
     """
-    given = {}
-    if "-" in paths:
-        data = read_bytes("-")
-        if isinstance(data, Unreadable):
-            raise InputError(f"<stdin>: {data.reason}")
-        given["-"] = data
+    given = read_once(paths)
     outcome = repair(rescan, unsafe=unsafe, forbidden=_forbidden(paths), given=given)
     if not write:
         for file, data in sorted(outcome.after.items()):
@@ -59,14 +53,17 @@ def _forbidden(paths: Iterable[str]) -> dict[str, str]:
     known: dict[str, str] = {}
     for path in paths:
         root = os.path.realpath(path)
-        for file in expand([path]):
+        inputs = Inputs([path])
+        forbidden |= dict.fromkeys(inputs.once, "it can be read only once: name a file, or use standard input (-)")
+        for file in inputs.files:
             real = os.path.realpath(file)
-            if file == "-":
+            if file in forbidden:
                 continue
             if file != path and os.path.commonpath((root, real)) != root:
                 forbidden[file] = "a link to outside of the folder that was named: name the file itself"
             elif known.setdefault(real, file) != file:
                 forbidden[file] = f"the same file as {known[real]}"
+    forbidden.pop("-", None)
     return forbidden
 
 
@@ -76,30 +73,16 @@ def write_file(file: str, before: bytes, after: bytes) -> None:
     A symbolic link stays one, its target changes. Mode, owner and group stay.
     """
     real = os.path.realpath(file)
-    temporary = None
     try:
         status = os.stat(real)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            raise FixError(f"{file}: not written: it is no plain file of one name")
+            raise FixError(f"{file}: not written: not a regular file, or it has several names")
         with open(real, "rb") as stream:
             if stream.read() != before:
                 raise FixError(f"{file}: not written: it was changed meanwhile, scan again")
-        descriptor, temporary = tempfile.mkstemp(prefix=".iocaudit-", dir=os.path.dirname(real))
-        with open(descriptor, "wb") as stream:
-            stream.write(after)
-            made = os.stat(temporary)
-            if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
-                os.chown(temporary, status.st_uid, status.st_gid)
-            os.chmod(temporary, stat.S_IMODE(status.st_mode))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, real)
-        temporary = None
+        replace_file(real, after, status)
     except OSError as error:
-        raise FixError(f"{file}: cannot be written: {error.strerror}") from None
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)
+        raise FixError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 def _show(file: str, before: bytes, after: bytes) -> None:

@@ -17,7 +17,7 @@ from iocaudit.core.yaml_write import block
 from iocaudit.engine.missing import Wanted, documents
 from iocaudit.sinks.escape import visible
 from iocaudit.sources.documents import Unreadable
-from iocaudit.sources.files import InputError, read_bytes
+from iocaudit.sources.files import read_bytes, read_once
 from iocaudit.sources.fixes import fix
 from iocaudit.sources.reading import Scan, name_of
 from iocaudit.sources.repairing import Rescan
@@ -53,7 +53,7 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
     Standard error says those changes, and of what is still missing why. Raises GenerateError where the file is there
     already, or cannot be written.
     """
-    given = _given(paths)
+    given = read_once(paths)
     scan = rescan(given)
     reported = {_key(found) for found in scan.report.found}
     missing = [one for one in scan.missing if _key(one.found) in reported]  # a baseline takes some away
@@ -76,16 +76,6 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
     also = f", which take the {len(changes)} changes above" if changes else ""
     click.echo(f"generated: {len(outcome.made)} documents for {gone} findings{also}", err=True)
     return scan
-
-
-def _given(paths: tuple[str, ...]) -> dict[str, bytes]:
-    """The bytes of what cannot be read twice."""
-    if "-" not in paths:
-        return {}
-    data = read_bytes("-")
-    if isinstance(data, Unreadable):
-        raise InputError(f"{name_of('-')}: {data.reason}")
-    return {"-": data}
 
 
 def _answered(
@@ -167,7 +157,7 @@ def _write(target: str, text: str) -> None:
     try:
         with open(target, "xb") as stream:
             stream.write(text.encode())
-    except FileExistsError:
-        raise GenerateError(f"{target}: is there already: name a new file") from None
+    except FileExistsError as error:
+        raise GenerateError(f"{target}: is there already: name a new file") from error
     except OSError as error:
-        raise GenerateError(f"{target}: cannot be written: {error.strerror}") from None
+        raise GenerateError(f"{target}: cannot be written: {error.strerror}") from error

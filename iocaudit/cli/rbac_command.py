@@ -155,11 +155,13 @@ def _world(paths: tuple[str, ...], cluster: bool, context: str | None) -> tuple[
         from iocaudit.cli.live import read_world  # late: it imports the Kubernetes client
 
         return read_world([kind for kind in catalogue.file_world_kinds if kind is not SECRET], context=context), False
-    from iocaudit.sources.files import expand  # late: after usage is known good
-    from iocaudit.sources.reading import Reader, Scan, skipped_templates
+    from iocaudit.sources.files import Inputs  # late: after usage is known good
+    from iocaudit.sources.reading import Reader, Scan, note_inputs, skipped_templates
 
-    reader, scan = Reader(catalogue, "default"), Scan()
-    for file in expand(paths):
+    inputs, scan = Inputs(paths), Scan()
+    note_inputs(inputs, scan)
+    reader = Reader(catalogue, "default", named=inputs.named)
+    for file in inputs.files:
         reader.read(file, scan)
     skipped_templates(scan)
     for error in scan.errors:

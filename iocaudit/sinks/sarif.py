@@ -47,8 +47,8 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
             _notification("error", f"{fault.check}: {fault.subject}: {fault.error}", _file(fault), None)
         )
     for skipped in report.skipped:
-        name = f"{skipped.check}: " if skipped.check else ""
-        notifications.append(_notification("note", f"{name}{skipped.subject}: {skipped.reason}", _file(skipped), None))
+        said = ": ".join(str(part) for part in (skipped.check, skipped.subject, skipped.reason) if part)
+        notifications.append(_notification("note", said, _file(skipped), None))
     if left_out:
         notifications.append(
             _notification(

@@ -25,7 +25,7 @@ def read_policy_files(files: tuple[str, ...]) -> list[dict[str, Any]]:
     """The AuditPolicies and IocWaivers as they are written; raises PolicyError naming the file."""
     raws: list[dict[str, Any]] = []
     for file in files:
-        data = read_bytes(file)
+        data = read_bytes(file, named=True)
         if isinstance(data, Unreadable):
             raise PolicyError(f"{file}: {data.reason}")
         before = len(raws)

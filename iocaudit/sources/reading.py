@@ -8,7 +8,7 @@ be too much, is read again from its file when its turn has come. So memory holds
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
@@ -32,7 +32,7 @@ from iocaudit.sources.documents import (
     read_documents,
     read_later,
 )
-from iocaudit.sources.files import read_bytes, size_of
+from iocaudit.sources.files import Inputs, read_bytes, size_of
 from iocaudit.sources.json_text import MOST_BROKEN
 from iocaudit.sources.subjects import Subject, subjects
 from iocaudit.sources.yaml_builder import AliasBudget
@@ -125,11 +125,13 @@ class Reader:
         most_waiting: int = MOST_WAITING,
         cache: TextCache | None = None,
         texts: Mapping[str, bytes] | None = None,
+        named: Iterable[str] = (),
     ) -> None:
-        """``texts`` are read in place of the files of these names."""
+        """``texts`` are read in place of the files of these names; ``named`` files need not be regular."""
         self.world = World(default_namespace=default_namespace)
         self.cache = cache or TextCache()
         self.texts = dict(texts or {})
+        self.named = frozenset(named)
         self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.file_world_kinds))
         self._order: list[Resource] = []
         self._left = most_waiting
@@ -170,7 +172,7 @@ class Reader:
         return self.take(data, name_of(file), scan, may_read_again=True)
 
     def _bytes(self, file: str) -> bytes | Unreadable:
-        return self.texts[file] if file in self.texts else read_bytes(file)
+        return self.texts[file] if file in self.texts else read_bytes(file, named=file in self.named)
 
     def take(self, data: bytes, name: str, scan: Scan, *, may_read_again: bool = False, lines: bool = True) -> Waiting:
         """The same for bytes that were read already."""
@@ -255,6 +257,12 @@ class Reader:
 def name_of(file: str) -> str:
     """What a file is called in reports."""
     return "<stdin>" if file == "-" else file
+
+
+def note_inputs(inputs: Inputs, scan: Scan) -> None:
+    """Say what of the given folders is not read."""
+    scan.errors += [Unread(path, None, reason) for path, reason in inputs.unreadable]
+    scan.report.skipped += [Skipped(None, None, reason, Origin("file", path)) for path, reason in inputs.left_out]
 
 
 def note(outcome: Read | OtherKind, name: str, scan: Scan) -> None:

@@ -12,11 +12,11 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.documents import Document
-from iocaudit.sources.files import expand, size_of
+from iocaudit.sources.files import Inputs, size_of
 from iocaudit.sources.lines import LineTable
 from iocaudit.sources.policy_files import acceptor, make_policies, make_waivers, now_if_needed, read_policy_files
 from iocaudit.sources.progress import Progress, Silence
-from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, skipped_templates
+from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, note_inputs, skipped_templates
 from iocaudit.sources.subjects import Subject, subjects
 
 if TYPE_CHECKING:
@@ -95,7 +95,11 @@ class Task:
         for file in part:
             progress.step(file)
             reader = Reader(
-                self._catalogue, self._options.namespace, cache=self._reader.cache, texts=self._reader.texts
+                self._catalogue,
+                self._options.namespace,
+                cache=self._reader.cache,
+                texts=self._reader.texts,
+                named=self._reader.named,
             )
             auditor = self._auditor(reader.world)
             found = reader.subjects_of(reader.read(file, scan), scan)
@@ -125,12 +129,13 @@ def scan_files(
     Raises InputError and PolicyError for what the user named wrongly, WorkerError where a process died.
     """
     progress = progress or Silence()
-    reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting, texts=texts)
+    inputs = Inputs(paths)
+    reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting, texts=texts, named=inputs.named)
     policies = read_policy_files(options.policy_files)
     task = Task(catalogue, policies, options, reader, now_if_needed(policies))
-    files = list(expand(paths))
-    files += sorted(set(texts or ()) - set(files))
+    files = inputs.files + sorted(set(texts or ()) - set(inputs.files))
     scan = Scan()
+    note_inputs(inputs, scan)
     if options.each_file_alone:
         progress.stage("auditing", len(files))
         _in_parts(task.audit_alone, files, [size_of(file) for file in files], scan, options, progress)

@@ -152,7 +152,7 @@ def test_a_file_that_changed_meanwhile_is_not_written(file: Path) -> None:
 
 def test_a_file_of_two_names_is_not_written(file: Path, tmp_path: Path) -> None:
     os.link(file, tmp_path / "other.yaml")
-    with pytest.raises(FixError, match="one name"):
+    with pytest.raises(FixError, match="several names"):
         write_file(str(file), POD.encode(), b"new")
 
 

@@ -142,6 +142,41 @@ def test_a_baseline_leaves_out_its_hits_and_only_those(tmp_path: Path) -> None:
     assert run("scan", "-", "--write-baseline", str(tmp_path / "no" / "where.json"), stdin=pod())[0] == 2
 
 
+def test_a_baseline_is_written_whole_and_through_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = ("scan", "-", "--write-baseline")
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    link = tmp_path / "known.json"
+    link.symlink_to(precious)
+    (tmp_path / "dangling.json").symlink_to(tmp_path / "new")
+    (tmp_path / "folder").mkdir()
+    for target in (link, tmp_path / "dangling.json", tmp_path / "folder", Path(os.devnull)):
+        code, _, errors = run(*write, str(target), stdin=pod())
+        assert (code, f"{target}: the baseline is not written" in errors) == (2, True)
+    assert precious.read_text() == "precious"
+    assert link.is_symlink()
+    assert not (tmp_path / "new").exists()
+
+    precious.chmod(0o640)
+    assert run(*write, str(precious), stdin=pod())[0] == 0
+    whole = precious.read_bytes()
+    assert stat.S_IMODE(precious.stat().st_mode) == 0o640
+    second = tmp_path / "second.json"
+    os.link(precious, second)
+    assert run(*write, str(precious), stdin=pod().replace("Pod", "ConfigMap"))[0] == 0
+    assert second.read_bytes() == whole, "only the name that was given is written"
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = precious.read_bytes()
+    monkeypatch.setattr("iocaudit.cli.writing.os.fsync", full)
+    code, _, errors = run(*write, str(precious), stdin=pod())
+    assert (code, "No space left" in errors) == (2, True)
+    assert precious.read_bytes() == before
+    assert not list(tmp_path.glob(".iocaudit-*"))
+
+
 def test_each_file_alone_is_a_world_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(pod())
     (tmp_path / "b.yaml").write_text(pod("shop", ISOLATED))
