@@ -7,7 +7,7 @@ from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.claims import claims_of, volumes_of
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.host_path import danger, normalise, runtime_socket
+from iocaudit.core.host_path import control_socket, danger, is_runtime, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import put
@@ -259,10 +259,11 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
     controls=_CONTROLS,
 )
 def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
-    """A pod mounts the socket of the container runtime.
+    """A pod mounts the socket of the container runtime or of the node's own services.
 
-    Whoever can talk to it starts privileged containers on the node, past every admission check; a read-only
-    mount does not keep anybody from connecting. A folder that holds the socket counts as the socket.
+    Whoever can talk to it starts privileged containers on the node, past every admission check, or has systemd
+    run a command as root (over its own socket or D-Bus); a read-only mount does not keep anybody from connecting. A
+    folder that holds the socket counts as the socket.
 
     Bad:
 
@@ -287,7 +288,8 @@ def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
     Sources: Microsoft threat matrix for Kubernetes, MS-TA9013; CIS Kubernetes Benchmark 1.12, 5.2.11.
     """
     for name, place, path in _host_paths(pod):
-        socket = runtime_socket(path)
+        socket = control_socket(path)
         if socket is not None:
+            what = "runtime" if is_runtime(socket) else "control"
             which = "" if normalise(path) == socket else f", which holds {socket}"
-            yield Hit(place, f'volume "{name}" exposes the runtime socket path {clip(path)}{which}', normalise(path))
+            yield Hit(place, f'volume "{name}" exposes the {what} socket path {clip(path)}{which}', normalise(path))

@@ -1,4 +1,4 @@
-"""Paths of the node: one spelling, what lies below what, and which of them are dangerous.
+"""Paths of the node: one spelling, what lies below what, and how dangerous each is (`host_places` lists them).
 
 Judged is the source of a mount, never where it is mounted. The severities follow what a path gives away:
 critical leads to the node or the cluster at once, high to other tenants' data or to the node in a few steps.
@@ -6,8 +6,10 @@ critical leads to the node or the cluster at once, high to other tenants' data o
 
 import posixpath
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from iocaudit.core.host_places import CONTROL_SOCKETS, RUNTIME_PIPES, RUNTIME_SOCKETS, SENSITIVE
 from iocaudit.core.severity import Severity
 
 # Links every current distribution has (merged /usr, /run), so that both spellings are one place.
@@ -89,115 +91,83 @@ class Danger(NamedTuple):
     relation: str
 
 
-_C, _H = Severity.CRITICAL, Severity.HIGH
-
-RUNTIME_SOCKETS = (
-    "/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/run/crio/crio.sock",
-    "/run/podman/podman.sock",
-    "/run/cri-dockerd.sock",
-    "/run/dockershim.sock",
-    "/run/k3s/containerd/containerd.sock",
-    "/run/k0s/containerd.sock",
-    "/run/dockerd.sock",
+_RAW_DISK = re.compile(
+    r"/dev/(?:[shv]d[a-z]+\d*|xvd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|ng\d+n\d+|sg\d+|mmcblk\d+(?:p\d+)?|dasd[a-z]+\d*|pmem\d+"
+    r"|dm-\d+|md\d+)"
 )
-RUNTIME_PIPES = (
-    "//./pipe/docker_engine",
-    "//./pipe/containerd-containerd",
-    "//./pipe/cri-dockerd",
-    "//./pipe/dockershim",
-)
-
-# Path to the severity of itself and, second, of what lies below it and is not listed on its own.
-_SENSITIVE: dict[str, tuple[Severity, Severity]] = {
-    "/": (_C, Severity.MEDIUM),
-    "/etc": (_C, _H),
-    "/etc/kubernetes": (_C, _C),
-    "/etc/shadow": (_C, _C),
-    "/etc/gshadow": (_C, _C),
-    "/etc/sudoers": (_C, _C),
-    "/etc/sudoers.d": (_C, _C),
-    "/etc/passwd": (_C, _C),
-    "/etc/ssh": (_C, _C),
-    "/etc/cron.d": (_C, _C),
-    "/etc/crontab": (_C, _C),
-    "/etc/systemd": (_C, _C),
-    "/etc/ld.so.preload": (_C, _C),
-    "/etc/rancher": (_C, _C),
-    "/etc/cni": (_H, _H),
-    "/root": (_C, _C),
-    "/proc": (_C, _C),
-    "/dev": (_C, _H),
-    "/dev/mem": (_C, _C),
-    "/dev/kmem": (_C, _C),
-    "/dev/mapper": (_C, _C),
-    "/dev/disk": (_C, _C),
-    "/var/lib/kubelet": (_C, _C),
-    "/var/lib/etcd": (_C, _C),
-    "/var/lib/rancher": (_C, _C),
-    "/var/lib/k0s": (_C, _C),
-    "/var/lib/minikube": (_C, _C),
-    "/var/snap/microk8s": (_C, _C),
-    "/sys": (_H, _H),
-    "/boot": (_H, _H),
-    "/usr": (_H, _H),
-    "/usr/bin": (_H, _H),
-    "/usr/sbin": (_H, _H),
-    "/usr/lib": (_H, _H),
-    "/usr/lib/modules": (_H, _H),
-    "/var/lib/docker": (_H, _H),
-    "/var/lib/containerd": (_H, _H),
-    "/var/lib/containers": (_H, _H),
-    "/var/log": (_H, _H),
-    "/home": (_H, _H),
-    "/var/spool/cron": (_H, _H),
-    "/opt/cni": (_H, _H),
-    **dict.fromkeys(RUNTIME_SOCKETS, (_C, _C)),
-    **dict.fromkeys(RUNTIME_PIPES, (_C, _C)),
-    "c:/": (_C, Severity.MEDIUM),
-    "c:/windows": (_C, _H),
-    "c:/var/lib/kubelet": (_C, _C),
-    "c:/etc/kubernetes": (_C, _C),
-    "c:/programdata/docker": (_H, _H),
-    "c:/users": (_H, _H),
-}
-_RAW_DISK = re.compile(r"/dev/(?:[shv]d[a-z]+\d*|xvd[a-z]+\d*|nvme\d+n\d+(?:p\d+)?|dm-\d+|md\d+)")
 _CREDENTIALS = re.compile(r"/(?:\.aws|\.azure|\.config/gcloud|\.kube|\.ssh)(?:/|$)")
-_TRAVERSED = tuple(sorted((path for path in _SENSITIVE if path not in ("/", "c:/")), key=len, reverse=True))
+
+
+def _parents(path: str) -> Iterator[str]:
+    """What a normalised path lies below, the nearest first."""
+    end = path.rfind("/")
+    while end >= 0:
+        parent = path[:end]
+        is_root = not parent or parent == _PIPE[:-1] or _DRIVE.fullmatch(parent) is not None
+        yield f"{parent}/" if is_root else parent
+        if is_root:
+            return
+        end = path.rfind("/", 0, end)
+
+
+def _containing() -> dict[str, str]:
+    """The worst place that each parent of one contains, the first of several."""
+    found: dict[str, str] = {}
+    for place, (severity, _) in SENSITIVE.items():
+        for parent in _parents(place):
+            if parent not in found or severity > SENSITIVE[found[parent]][0]:
+                found[parent] = place
+    return found
+
+
+_CONTAINING = _containing()
 
 
 def danger(path: str) -> Danger | None:
     """What makes a path sensitive: being, lying below or containing a sensitive one; None where nothing does."""
     where = normalise(path)
-    known = _SENSITIVE.get(where)
+    known = SENSITIVE.get(where)
     if known is not None:
         return Danger(known[0], where, "is")
     if _RAW_DISK.fullmatch(where):
-        return Danger(_C, where, "is")
-    if _CREDENTIALS.search(where):
-        return Danger(_H, where, "is")
+        return Danger(Severity.CRITICAL, where, "is")
     worst: Danger | None = None
-    for place in _TRAVERSED:
-        if is_below(where, place):
-            worst = Danger(_SENSITIVE[place][1], place, "is below")
-            break
-    for place in _TRAVERSED:
-        if is_below(place, where) and (worst is None or _SENSITIVE[place][0] > worst.severity):
-            worst = Danger(_SENSITIVE[place][0], place, "contains")
+    above = next((parent for parent in _parents(where) if parent in SENSITIVE), None)
+    if above is not None and (below := SENSITIVE[above][1]) is not None:
+        worst = Danger(below, above, "is below")
+    if _CREDENTIALS.search(where) and (worst is None or worst.severity <= Severity.HIGH):
+        worst = Danger(Severity.HIGH, where, "is")
+    inside = _CONTAINING.get(where)
+    if inside is not None and (worst is None or SENSITIVE[inside][0] > worst.severity):
+        return Danger(SENSITIVE[inside][0], inside, "contains")
     return worst
 
 
 _SOCKET_NAMES = frozenset({"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock"})
 
 
-def runtime_socket(path: str) -> str | None:
-    """The container runtime's socket or pipe that a path is or contains."""
+def _holding(sockets: Iterable[str]) -> dict[str, str]:
+    """Each socket by its own path and by each of its parents, the first where there are several."""
+    found: dict[str, str] = {}
+    for socket in sockets:
+        for path in (socket, *_parents(socket)):
+            found.setdefault(path, socket)
+    return found
+
+
+_HOLDING = _holding((*RUNTIME_SOCKETS, *RUNTIME_PIPES, *CONTROL_SOCKETS))
+
+
+def control_socket(path: str) -> str | None:
+    """The socket or pipe of a container runtime, or of what else runs commands, that a path is or contains."""
     where = normalise(path)
-    for socket in (*RUNTIME_SOCKETS, *RUNTIME_PIPES):
-        if is_below(socket, where):
-            return socket
-    return where if posixpath.basename(where) in _SOCKET_NAMES else None
+    socket = _HOLDING.get(where)
+    return where if socket is None and posixpath.basename(where) in _SOCKET_NAMES else socket
+
+
+def is_runtime(socket: str) -> bool:
+    """Whether a socket that `control_socket` found is a container runtime's."""
+    return socket not in CONTROL_SOCKETS
 
 
 _CLOUDS = (

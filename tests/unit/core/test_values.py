@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from iocaudit.core import paths
 from iocaudit.core.errors import PathSyntaxError
-from iocaudit.core.host_path import danger, is_below, normalise, runtime_socket
+from iocaudit.core.host_path import Danger, control_socket, danger, is_below, is_runtime, normalise
+from iocaudit.core.host_places import CONTROL_SOCKETS, RUNTIME_SOCKETS, SENSITIVE
 from iocaudit.core.image import ImagePattern, ImageReference
 from iocaudit.core.label_selector import selects
 from iocaudit.core.severity import Severity
@@ -124,6 +125,17 @@ def test_normalising_twice_changes_nothing(path: str) -> None:
         ("/data", None),
         ("/etcetera", None),
         ("/database", None),
+        ("/root/.ssh/authorized_keys", Severity.CRITICAL),
+        ("/run/systemd/resolve", None),
+        ("/run/udev", Severity.HIGH),
+        ("/run/udev/data", None),
+        ("/run/udev/rules.d", Severity.CRITICAL),
+        ("/run/containerd/io.containerd.runtime.v2.task", Severity.CRITICAL),
+        ("/lib/systemd/system", Severity.CRITICAL),
+        ("/etc/ssl/certs", Severity.HIGH),
+        ("/dev/mmcblk0p1", Severity.CRITICAL),
+        ("/dev/fuse", Severity.HIGH),
+        ("/opt/app", None),
     ],
 )
 def test_how_dangerous_a_path_is(path: str, severity: Severity | None) -> None:
@@ -131,12 +143,61 @@ def test_how_dangerous_a_path_is(path: str, severity: Severity | None) -> None:
     assert (found.severity if found else None) == severity
 
 
-def test_runtime_sockets_and_their_folders() -> None:
-    assert runtime_socket("/var/run/docker.sock") == "/run/docker.sock"
-    assert runtime_socket("/run/containerd") == "/run/containerd/containerd.sock"
-    assert runtime_socket("/run/nothing") is None
+@pytest.mark.parametrize(
+    "path",
+    [f"/etc/cron.{when}" for when in ("d", "hourly", "daily", "weekly", "monthly")]
+    + ["/etc/init.d", "/etc/profile.d", "/etc/pam.d", "/etc/ld.so.conf.d", "/etc/udev/rules.d", "/etc/rc.local"]
+    + ["/sysroot", "/ostree", "/var/roothome", "/run/crio", "/run/k3s", "/var/lib/rancher", "/run/user/0"]
+    + ["/etc/NetworkManager/dispatcher.d", "/etc/update-motd.d", "/etc/environment", "/etc/default/kubelet"],
+)
+def test_what_hands_the_node_over_is_critical_with_all_in_it_and_all_that_hold_it(path: str) -> None:
+    found = [danger(one) for one in (path, f"{path}/x", path.rsplit("/", 1)[0] or "/")]
+    assert [one.severity for one in found if one is not None] == [Severity.CRITICAL] * 3
+
+
+@pytest.mark.parametrize("socket", [*RUNTIME_SOCKETS, *CONTROL_SOCKETS])
+def test_a_socket_counts_with_every_folder_that_holds_it(socket: str) -> None:
+    assert control_socket(socket) == socket
+    assert is_runtime(socket) is (socket in RUNTIME_SOCKETS)
+    folder = socket
+    while folder != "/":
+        folder = folder.rpartition("/")[0] or "/"
+        found, worst = control_socket(folder), danger(folder)
+        assert found is not None
+        assert is_below(found, folder)
+        assert worst is not None
+        assert worst.severity is Severity.CRITICAL
+
+
+def test_runtime_sockets_by_other_names() -> None:
+    assert control_socket("/var/run/docker.sock") == "/run/docker.sock"
+    assert control_socket("/run/containerd") == "/run/containerd/containerd.sock"
+    assert control_socket("/run/user/1000/docker.sock") == "/run/user/1000/docker.sock"
+    assert control_socket("\\\\.\\pipe") == "//./pipe/docker_engine"
+    assert control_socket("/run/nothing") is None
     assert is_below("/data/x", "/data")
     assert not is_below("/database", "/data")
+
+
+def test_places_are_written_as_they_are_compared() -> None:
+    assert [place for place in SENSITIVE if normalise(place) != place] == []
+
+
+_SEGMENTS = st.sampled_from(sorted({part for place in SENSITIVE for part in place.split("/") if part} | {"x"}))
+
+
+@given(st.lists(_SEGMENTS, max_size=5))
+def test_the_tables_by_parent_say_what_comparing_with_every_place_says(segments: list[str]) -> None:
+    where = normalise("/" + "/".join(segments))
+    found = danger(where)
+    if where in SENSITIVE:
+        assert found == Danger(SENSITIVE[where][0], where, "is")
+        return
+    above = [place for place in SENSITIVE if is_below(where, place)]
+    said = [SENSITIVE[max(above, key=len)][1] if above else None]
+    said += [SENSITIVE[place][0] for place in SENSITIVE if is_below(place, where)]
+    expected = max((one for one in said if one is not None), default=None)
+    assert (found.severity if found else None) == expected
 
 
 @given(st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5))
