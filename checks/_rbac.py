@@ -18,7 +18,9 @@ from iocaudit.core.rbac.bindings import (
     without_clusters_own,
 )
 from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
-from iocaudit.core.rbac.powers import Power, powers_of
+from iocaudit.core.rbac.own import is_own, is_own_grant
+from iocaudit.core.rbac.power import Power
+from iocaudit.core.rbac.powers import powers_of
 from iocaudit.core.rbac.rules import Rule, is_everything, listed, named_with, rules_of
 from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.severity import Severity
@@ -125,7 +127,7 @@ def _judge_each(resource: Resource, world: World) -> Iterator[Judged]:
         if binding.named:
             bound = resolve(binding, world)
             left = without_clusters_own(binding, bound)
-            if left.named:
+            if left.named and not is_own_grant(resource, bound.source, world):
                 powers = ((rule, powers_of(rule, clusterwide=binding.is_clusterwide)) for rule in bound.rules)
                 yield Judged(left, bound, is_everything(bound.rules), tuple(one for one in powers if one[1]))
 
@@ -166,10 +168,13 @@ def grants(
     A rule of every verb on every resource counts only where ``everything`` says so: wildcard-rule and
     cluster-admin-binding speak of it. What a Role names that stands outside namespaces it does not give; whoever wrote
     it meant to, so it is told, as low. What Kubernetes' own admin, edit and view hold weighs less in a binding of
-    these: they are made for that, and admin-role-bound-widely judges how far.
+    these: they are made for that, and admin-role-bound-widely judges how far. Our own install is exempt as long as it
+    is what this version makes it.
     """
     if resource.kind in ROLES:
         namespace = world.namespace_of(resource)
+        if is_own(resource, world):
+            return
         for index, rule, given, meant in resource.derive(_powerful_rules):
             if (not everything and rule.is_everything) or (only is not None and not only(rule, namespace)):
                 continue
@@ -197,6 +202,9 @@ def _granted(
     namespace = binding.namespace
     if binding.selector is not None:
         namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
+    # Our own namespace has no people of its own: whoever may edit there holds the guard's keys.
+    made_for_it = binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING
+    made_for_it = made_for_it and namespace != world.own_namespace
     for rule, amounts in judged.powerful:
         if only is not None and not only(rule, namespace):
             continue
@@ -206,7 +214,7 @@ def _granted(
         texts += [named_with(text, rule) for text in found]
         reach = Reach(True, namespace, bool(rule.names))
         severity = judge(reach)
-        if binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING and bound.is_default(rule):
+        if made_for_it and bound.is_default(rule):
             severity = min(severity, Severity.HIGH if binding.is_clusterwide else Severity.MEDIUM)
         elif because is not None and not judged.is_everything:  # who may do everything needs no way to it
             why = why or because(reach)

@@ -106,8 +106,9 @@ def webhook_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may change how the API server admits or serves objects.
 
     A mutating webhook reads and rewrites every object on its way, Secrets too; removing a validating webhook or a
-    policy removes the guard; an APIService or a CRD's conversion webhook answers in the API server's place. Limited
-    to objects named in resourceNames it is high.
+    policy removes the guard; an APIService or a CRD's conversion webhook answers in the API server's place. Whoever
+    may delete any ClusterRole removes the webhook configurations that belong to one, this auditor's among them.
+    Limited to objects named in resourceNames it is high.
 
     Bad:
 

@@ -21,6 +21,7 @@ from iocaudit.core.pod import PodSpec
 from iocaudit.core.rbac.accounts import powers_of_account
 from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.graph import graph_of, is_nearest
+from iocaudit.core.rbac.own import is_own_grant
 from iocaudit.core.rbac.rules import listed
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
 from iocaudit.core.repair import put
@@ -52,7 +53,7 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     Whoever breaks into the workload, or may open a session into it, holds what its ServiceAccount does: every
     right, escalation or impersonation, the kubelets, admission webhooks, certificates, or the Secrets and tokens of
     the whole cluster or of kube-system. What is bound in another namespace ends there. Groups of ServiceAccounts
-    count; a workload without a token does not.
+    count; a workload without a token does not, nor what this auditor's own bindings give, which are known by content.
 
     Bad:
 
@@ -98,6 +99,8 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
             yield Skip(mount.problem or held.bound.problem or "")
             continue
         binding = held.binding
+        if is_own_grant(binding.resource, held.bound.source, world):
+            continue
         by = f"{binding.resource.kind_name} {binding.resource.name} ({held.bound.role})"
         message = f"runs as {account.title}, which may {listed(amounts)}{binding.where} by {by}"
         yield pod.hit("serviceAccountName", message, f"{account.text} by {by}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
 
+from iocaudit.core.own_names import NAMESPACE
+from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.sinks.catalogue import index
@@ -43,6 +46,17 @@ def rights(catalogue: Catalogue, namespace: str) -> str:
     return "# Generated from the catalogue by make gen.\n" + yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False)
 
 
+def own_objects(catalogue: Catalogue) -> str:
+    """The text of iocaudit/core/rbac/own.json: by it the checks know our own install."""
+    objects = [*cluster_roles(catalogue), *bindings(NAMESPACE), *namespaced_roles(NAMESPACE)]
+    return "[\n" + ",\n".join(json.dumps(_unlabelled(one), sort_keys=True) for one in objects) + "\n]\n"
+
+
+def _unlabelled(raw: Json) -> Json:
+    metadata = {key: value for key, value in raw["metadata"].items() if key != "labels"}
+    return {**raw, "metadata": metadata}
+
+
 def with_checks(readme: str, catalogue: Catalogue) -> str:
     """The README with the counts of checks between its markers; as it was, where they are absent."""
     table = as_markdown([index.counts(catalogue, "docs")])
@@ -75,6 +89,7 @@ def generate(root: Path) -> list[Path]:
     manifest = (root / "manifests" / "base" / "namespace.yaml").read_text(encoding="utf-8")
     namespace = next(iter(yaml.safe_load_all(manifest)))["metadata"]["name"]
     wanted = {
+        root / "iocaudit" / "core" / "rbac" / "own.json": own_objects(catalogue),
         rbac: rights(catalogue, namespace),
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
         ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),

@@ -13,8 +13,8 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.core.kinds import SECRET
+from iocaudit.core.own_names import AUTHORITY_SECRET, SERVING_SECRET
 from iocaudit.core.shape import Json, mapping
-from iocaudit.install.names import AUTHORITY_SECRET, SERVING_SECRET
 from iocaudit.serving.authority import Names
 from iocaudit.serving.errors import CertificateError
 from iocaudit.serving.rotation import (

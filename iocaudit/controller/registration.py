@@ -14,17 +14,15 @@ from iocaudit.cluster.errors import ClusterError, NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.controller.certificates import Certificates
 from iocaudit.core.kinds import CLUSTER_ROLE
+from iocaudit.core.own_names import OPERATOR, WEBHOOK_CONFIGURATION
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
-from iocaudit.install.webhook_configuration import NAME, Target, answers, configuration
+from iocaudit.install.webhook_configuration import Target, answers, configuration
 from iocaudit.records.kinds import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.serving.errors import CertificateError
 
 _log = logging.getLogger(__name__)
-
-OWNER = "iocaudit-operator"
-"""Our ClusterRole: what the configuration belongs to, so that it goes when our manifests are deleted."""
 
 
 class Registration:
@@ -72,7 +70,7 @@ class Registration:
         current = self._current()
         owner = self._owner()
         if owner is None and self._owned:
-            return f"ClusterRole {OWNER} is gone, so our manifests are being removed: nothing is written"
+            return f"ClusterRole {OPERATOR} is gone, so our manifests are being removed: nothing is written"
         self._owned = self._owned or owner is not None
         state = self._certificates.step(_bundle(current))
         self.expires = state.leaf.certificate.not_valid_after_utc.timestamp()
@@ -96,17 +94,18 @@ class Registration:
 
     def _current(self) -> Json | None:
         try:
-            return self._client.get(VALIDATING_WEBHOOK_CONFIGURATION, None, NAME)
+            return self._client.get(VALIDATING_WEBHOOK_CONFIGURATION, None, WEBHOOK_CONFIGURATION)
         except NotFoundError:
             return None
 
     def _owner(self) -> Json | None:
+        """Our ClusterRole: what the configuration belongs to, so that it goes when our manifests are deleted."""
         try:
-            role = self._client.get(CLUSTER_ROLE, None, OWNER)
+            role = self._client.get(CLUSTER_ROLE, None, OPERATOR)
         except NotFoundError:
             return None
         uid = text(mapping(role.get("metadata")).get("uid"))
-        return {"apiVersion": CLUSTER_ROLE.api_version, "kind": CLUSTER_ROLE.name, "name": OWNER, "uid": uid}
+        return {"apiVersion": CLUSTER_ROLE.api_version, "kind": CLUSTER_ROLE.name, "name": OPERATOR, "uid": uid}
 
 
 def _bundle(current: Json | None) -> bytes:

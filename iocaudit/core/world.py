@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from iocaudit.core import own_names
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
 from iocaudit.core.resource import Origin, Resource
@@ -50,13 +51,15 @@ class _Places:
 class World:
     """Resources indexed by kind, namespace and name.
 
-    ``default_namespace`` is where a namespaced object without a namespace counts as being. A kind is complete
+    ``default_namespace`` is where a namespaced object without a namespace counts as being, ``own_namespace`` where
+    this auditor is installed. A kind is complete
     unless ``mark_incomplete`` gave a reason. ``memo`` keeps what checks derive from whole kinds until one
     of those kinds changes, so that checks stay pure and still index once.
     """
 
-    def __init__(self, *, default_namespace: str = "default") -> None:
+    def __init__(self, *, default_namespace: str = "default", own_namespace: str = own_names.NAMESPACE) -> None:
         self.default_namespace = default_namespace
+        self.own_namespace = own_namespace
         self.untrusted: Mapping[WebhookClient, str] = {}
         """How our webhooks are called where that was tried in vain, and why: their certificate is not verified."""
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}

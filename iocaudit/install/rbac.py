@@ -16,10 +16,17 @@ from iocaudit.core.kinds import (
     STATEFUL_SET,
     Kind,
 )
+from iocaudit.core.own_names import (
+    ADMISSION,
+    AUTHORITY_SECRET,
+    OPERATOR,
+    SERVING_SECRET,
+    VIEW,
+    WAIVER_EDITOR,
+    WEBHOOK_CONFIGURATION,
+)
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.install.names import AUTHORITY_SECRET, SERVING_SECRET
-from iocaudit.install.webhook_configuration import NAME as WEBHOOK_NAME
 from iocaudit.records.kinds import (
     AUDIT_POLICY,
     AUDIT_REPORT,
@@ -31,8 +38,6 @@ from iocaudit.records.kinds import (
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
 
-OPERATOR = "iocaudit-operator"
-ADMISSION = "iocaudit-admission"
 LABELS = {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"}
 
 _READ = ["get", "list", "watch"]
@@ -66,7 +71,7 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
         {
             "apiGroups": [VALIDATING_WEBHOOK_CONFIGURATION.group],
             "resources": [VALIDATING_WEBHOOK_CONFIGURATION.plural],
-            "resourceNames": [WEBHOOK_NAME],
+            "resourceNames": [WEBHOOK_CONFIGURATION],
             "verbs": ["get", "update", "patch"],
         },
         # An ownerReference that blocks needs the right to the owner's finalizers; ours names this very role.
@@ -85,8 +90,8 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
     return [
         _cluster_role(OPERATOR, operator),
         _cluster_role(ADMISSION, admission),
-        _cluster_role("iocaudit-view", view, {"rbac.authorization.k8s.io/aggregate-to-view": "true"}),
-        _cluster_role("iocaudit-waiver-editor", _rules((IOC_WAIVER,), _WRITE)),
+        _cluster_role(VIEW, view, {"rbac.authorization.k8s.io/aggregate-to-view": "true"}),
+        _cluster_role(WAIVER_EDITOR, _rules((IOC_WAIVER,), _WRITE)),
     ]
 
 

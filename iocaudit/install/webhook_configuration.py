@@ -16,12 +16,11 @@ from urllib.parse import urlsplit
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
+from iocaudit.core.own_names import WEBHOOK_CONFIGURATION
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
-
-NAME = "iocaudit"
 
 Rules = Mapping[Kind, frozenset[Operation]]
 
@@ -112,7 +111,7 @@ def configuration(
         ),
     ]
     metadata: Json = {
-        "name": NAME,
+        "name": WEBHOOK_CONFIGURATION,
         "labels": {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"},
     }
     if owner is not None:

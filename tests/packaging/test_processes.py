@@ -20,7 +20,7 @@ import yaml
 
 from devcluster.controlplane import ControlPlane
 from devcluster.ports import free_port
-from iocaudit.install.names import SERVING_SECRET
+from iocaudit.core.own_names import SERVING_SECRET
 from tests.packaging.dockerfile import ROOT, USER, Stage
 
 ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount"

@@ -1,4 +1,4 @@
-"""Our own kinds that people write. No check looks at them, so that they are none of the kinds the auditor knows."""
+"""Our own kinds. Checks look at AuditPolicies alone; of the others it is known that they are ours."""
 
 from iocaudit.core.kinds.kind import Kind
 
@@ -8,3 +8,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 AUDIT_POLICY = Kind(GROUP, VERSION, "AuditPolicy", "auditpolicies", namespaced=False)
 IOC_WAIVER = Kind(GROUP, VERSION, "IocWaiver", "iocwaivers", namespaced=False)
+IOC_FINDING = Kind(GROUP, VERSION, "IocFinding", "iocfindings")
+CLUSTER_IOC_FINDING = Kind(GROUP, VERSION, "ClusterIocFinding", "clusteriocfindings", namespaced=False)
+AUDIT_REPORT = Kind(GROUP, VERSION, "AuditReport", "auditreports")
+CLUSTER_AUDIT_REPORT = Kind(GROUP, VERSION, "ClusterAuditReport", "clusterauditreports", namespaced=False)
+OURS = (AUDIT_POLICY, IOC_WAIVER, IOC_FINDING, CLUSTER_IOC_FINDING, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)

@@ -6,11 +6,12 @@ impersonation); the API reference for what is namespaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 
 from iocaudit.core.kinds import CUSTOM_WORKLOADS, POD_TEMPLATE, WORKLOADS
+from iocaudit.core.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS
+from iocaudit.core.rbac.power import Power, Target
 from iocaudit.core.rbac.rules import RBAC_GROUP, WRITES, Rule
 
 _CERTIFICATES = "certificates.k8s.io"
@@ -23,46 +24,6 @@ USER_SIGNER_NAMES = frozenset(
 SIGNER_NAMES = USER_SIGNER_NAMES | {"kubernetes.io/kube-apiserver-client-kubelet"}
 """Names by which a rule on signers takes in those whose certificates the API server accepts from clients: the one for
 kubelets certifies nodes only."""
-
-Resource = tuple[str, str]
-"""Group and plural, the latter with its subresource."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Verbs on resources. ``scoped`` False: they stand outside namespaces, so that a RoleBinding never gives them."""
-
-    verbs: tuple[str, ...]
-    resources: tuple[Resource, ...]
-    scoped: bool = True
-
-    def granted(self, rule: Rule, *, clusterwide: bool) -> Iterator[str]:
-        """What of it a rule gives, worded ``create pods/exec``."""
-        if not self.scoped and not clusterwide:
-            return
-        for group, resource in self.resources:
-            if rule.covers(group, resource):
-                verbs = [verb for verb in self.verbs if rule.allows(verb, group, resource)]
-                if verbs:
-                    yield f"{'/'.join(verbs)} {resource}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Power:
-    """A kind of grant that amounts to more than it says. ``extra`` finds what no list of resources can name."""
-
-    id: str
-    title: str
-    targets: tuple[Target, ...]
-    extra: Callable[[Rule, bool], Iterable[str]] | None = None
-    critical: bool = False
-
-    def granted(self, rule: Rule, *, clusterwide: bool) -> tuple[str, ...]:
-        """What of it a rule gives where it holds (the whole cluster, or a namespace); empty where nothing."""
-        found = [text for target in self.targets for text in target.granted(rule, clusterwide=clusterwide)]
-        if self.extra is not None:
-            found += self.extra(rule, clusterwide)
-        return tuple(found)
 
 
 def _constrained(rule: Rule, clusterwide: bool) -> Iterator[str]:
@@ -85,6 +46,14 @@ def _signing(rule: Rule, clusterwide: bool) -> Iterator[str]:
         for verb in ("approve", "sign"):
             if rule.allows_verb(verb) and (not rule.names or rule.names & SIGNER_NAMES):
                 yield f"{verb} signers"
+
+
+def _owners_of_webhooks(rule: Rule, clusterwide: bool) -> Iterator[str]:
+    """Deleting any ClusterRole: our webhook configuration, and others', belong to one and go with it."""
+    if clusterwide and not rule.names and rule.covers(RBAC_GROUP, "clusterroles"):
+        verbs = [verb for verb in WRITES[-2:] if rule.allows(verb, RBAC_GROUP, "clusterroles")]
+        if verbs:
+            yield f"{'/'.join(verbs)} clusterroles"
 
 
 _RUNS_PODS = tuple(
@@ -169,6 +138,7 @@ WEBHOOKS = Power(
             scoped=False,
         ),
     ),
+    _owners_of_webhooks,
     critical=True,
 )
 RBAC = Power(
@@ -237,6 +207,9 @@ POWERS: tuple[Power, ...] = (
     NETWORK_POLICIES,
     EVENTS,
     LOGS,
+    GUARD,
+    OWN_OBJECTS,
+    FINDINGS,
 )
 """Every power there is a check for."""
 _CRITICAL_UNLESS_NAMED = (SECRETS, TOKENS)

@@ -11,9 +11,10 @@ import pytest
 
 from iocaudit.controller import registration as module
 from iocaudit.controller.certificates import Certificates
-from iocaudit.controller.registration import OWNER, Registration
+from iocaudit.controller.registration import Registration
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
+from iocaudit.core.own_names import OPERATOR
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.install.webhook_configuration import Target
@@ -40,14 +41,14 @@ def configurations(api: FakeApi) -> list[str]:
 
 
 def test_written_for_its_owner_and_not_again_after_it_is_gone(api: FakeApi) -> None:
-    role = api.put(CLUSTER_ROLE, OWNER, rules=[])
+    role = api.put(CLUSTER_ROLE, OPERATOR, rules=[])
     one = registration(api)
     assert one.step() is None
     written = api.stored("validatingwebhookconfigurations")[0]
     assert written["metadata"]["ownerReferences"][0]["uid"] == role["metadata"]["uid"]
     assert one.step() is None
     # kubectl delete -k: the role goes, then the garbage collector takes the configuration.
-    api.remove(CLUSTER_ROLE, OWNER)
+    api.remove(CLUSTER_ROLE, OPERATOR)
     assert "being removed" in (one.step() or "")
     api.objects[("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")].clear()
     before = sum(api.writes.values())
@@ -55,7 +56,7 @@ def test_written_for_its_owner_and_not_again_after_it_is_gone(api: FakeApi) -> N
     assert configurations(api) == []
     assert sum(api.writes.values()) == before
     # Installed anew, it is written for the new role.
-    api.put(CLUSTER_ROLE, OWNER, rules=[], metadata={"uid": "another"})
+    api.put(CLUSTER_ROLE, OPERATOR, rules=[], metadata={"uid": "another"})
     assert one.step() is None
     again = api.stored("validatingwebhookconfigurations")[0]
     assert again["metadata"]["ownerReferences"][0]["uid"] == "another"
@@ -71,15 +72,15 @@ def test_outside_a_cluster_there_may_be_no_role_but_one_that_was_there_counts(ap
     one = registration(api, url="https://127.0.0.1:1")
     assert one.step() is None
     assert configurations(api) == ["iocaudit"]
-    api.put(CLUSTER_ROLE, OWNER, rules=[])
+    api.put(CLUSTER_ROLE, OPERATOR, rules=[])
     assert one.step() is None
-    api.remove(CLUSTER_ROLE, OWNER)
+    api.remove(CLUSTER_ROLE, OPERATOR)
     assert "being removed" in (one.step() or "")
 
 
 def test_not_written_before_the_webhook_answers(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "answers", lambda _target, _bundle: "connection refused")
-    api.put(CLUSTER_ROLE, OWNER, rules=[])
+    api.put(CLUSTER_ROLE, OPERATOR, rules=[])
     assert registration(api).step() == "the webhook does not answer yet: connection refused"
     assert configurations(api) == []
     assert {one["metadata"]["name"] for one in api.stored("secrets")} == {"iocaudit-authority", "iocaudit-serving"}
@@ -90,7 +91,7 @@ def test_not_written_before_the_webhook_answers(api: FakeApi, monkeypatch: pytes
 def test_a_bundle_that_is_not_the_current_one_is_replaced_at_once(
     api: FakeApi, monkeypatch: pytest.MonkeyPatch, spoilt: str | None, rotating: bool
 ) -> None:
-    api.put(CLUSTER_ROLE, OWNER, rules=[])
+    api.put(CLUSTER_ROLE, OPERATOR, rules=[])
     later = datetime.now(UTC) + timedelta(days=876)
     clock = [None, later] if rotating else [None]
     one = registration(api)

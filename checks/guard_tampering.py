@@ -1,0 +1,108 @@
+"""Grants over this auditor's own objects."""
+
+from collections.abc import Iterator
+
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, bound_in, grants, names_resources, once
+from iocaudit.core import own_names
+from iocaudit.core.check import check
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds.ours import GROUP
+from iocaudit.core.rbac.bindings import BINDINGS
+from iocaudit.core.rbac.own import is_own
+from iocaudit.core.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS
+from iocaudit.core.rbac.powers import EXEC, IMPERSONATE, SECRETS, TOKENS, WORKLOADS_CREATED
+from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.world import World
+
+
+@check(
+    "guard-tampering",
+    severity=Severity.CRITICAL,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="self",
+    looks_at=GRANTS,
+    uses=LOOKED_UP,
+    controls=CONTROLS | {"attack": "T1562, T1098.006", "owasp": "K02, K04"},
+)
+def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+    """Somebody may switch this auditor off, or rewrite what it found.
+
+    Whoever writes AuditPolicies turns every check off; an IocWaiver, or its status, accepts a risk in another's name;
+    findings and reports that are deleted or changed hide what was found. The webhook configuration, the operator's
+    ClusterRole (which the configuration goes with), its Lease and the Secrets of its keys count where a rule names
+    them, and so does every right in the namespace of the auditor that leads to its keys or tokens. Rights on all
+    webhooks are webhook-tampering. Reading is free. Findings in a single namespace weigh less: high. The objects of
+    this auditor's own install are known by name, namespace and content. Its ClusterRole iocaudit-waiver-editor may be
+    bound to the people who accept risks, and to no group of everybody.
+
+    Bad:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: ClusterRole
+        metadata: {name: tuning}
+        rules:
+        - {apiGroups: [iocaudit.io], resources: [auditpolicies], verbs: [get, list, create, update]}
+
+    Good:
+
+        apiVersion: rbac.authorization.k8s.io/v1
+        kind: ClusterRole
+        metadata: {name: tuning}
+        rules:
+        - {apiGroups: [iocaudit.io], resources: [auditpolicies, iocfindings], verbs: [get, list, watch]}
+
+    Fix: Let the pipeline that installs the auditor change its policies, and bind iocaudit-view to who reads findings.
+
+    Sources: Kubernetes SIG Security, admission control threat model, threats 4 and 5; MITRE ATT&CK T1562.
+    """
+    ours = world.own_namespace
+
+    def here(_rule: Rule, namespace: str | None) -> bool:
+        return namespace == ours
+
+    def by_name(_rule: Rule, namespace: str | None) -> bool:
+        return namespace in (None, ours)
+
+    editors = _waiver_editors(resource, world)
+    for hit in once(
+        grants(resource, world, (GUARD,), lambda _: Severity.CRITICAL, only=_names_the_guard),
+        grants(resource, world, (OWN_OBJECTS,), lambda _: Severity.CRITICAL, only=by_name),
+        grants(
+            resource, world, _KEYS, lambda _: Severity.CRITICAL, only=here, everything=True, because=_where_keys_are
+        ),
+        grants(resource, world, (FINDINGS,), _of_findings, only=_names_the_guard),
+    ):
+        if isinstance(hit, Skip) or hit.evidence not in editors:
+            yield hit
+
+
+_KEYS = (SECRETS, TOKENS, IMPERSONATE, WORKLOADS_CREATED, EXEC)
+"""What leads to the webhook's key or to the token of the operator, where those are kept."""
+
+
+def _names_the_guard(rule: Rule, namespace: str | None) -> bool:
+    """Whether a rule speaks of us: what ``*`` takes in of every group besides is wildcard-rule's business."""
+    return GROUP in rule.groups or names_resources(rule, namespace)
+
+
+def _where_keys_are(_: Reach) -> str:
+    return ", and there this auditor's keys and tokens"
+
+
+def _of_findings(reach: Reach) -> Severity:
+    return Severity.CRITICAL if reach.namespace is None else Severity.HIGH
+
+
+def _waiver_editors(resource: Resource, world: World) -> frozenset[str]:
+    """The evidence of hits on subjects to whom our own role for waivers is bound as it is meant to be."""
+    if resource.kind not in BINDINGS:
+        return frozenset()
+    return frozenset(
+        f"{named.subject.text} to {bound.role}"
+        for binding, bound in bound_in(resource, world)
+        if binding.role_name == own_names.WAIVER_EDITOR and bound.source is not None and is_own(bound.source, world)
+        for named in binding.named
+        if not named.subject.is_everyone
+    )

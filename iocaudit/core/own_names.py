@@ -1,0 +1,13 @@
+"""What our own objects in a cluster are called, where several places have to agree."""
+
+NAMESPACE = "iocaudit"
+"""Where we are installed unless a process is told otherwise."""
+OPERATOR = "iocaudit-operator"
+"""Deployment, ServiceAccount, ClusterRole, Role, their bindings and the Lease of the operator."""
+ADMISSION = "iocaudit-admission"
+"""Deployment, ServiceAccount, Service, ClusterRole and its binding of the webhook."""
+VIEW = "iocaudit-view"
+WAIVER_EDITOR = "iocaudit-waiver-editor"
+AUTHORITY_SECRET = "iocaudit-authority"
+SERVING_SECRET = "iocaudit-serving"
+WEBHOOK_CONFIGURATION = "iocaudit"

@@ -1,0 +1,114 @@
+"""The powers over our own objects: whoever holds one switches the guard off, takes its place or wipes what it found.
+
+Names count where a rule gives them (``resourceNames``). Rights on all webhooks, roles, Secrets and the like are powers
+of their own (``powers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from iocaudit.core.kinds.ours import (
+    AUDIT_POLICY,
+    AUDIT_REPORT,
+    CLUSTER_AUDIT_REPORT,
+    CLUSTER_IOC_FINDING,
+    GROUP,
+    IOC_FINDING,
+    IOC_WAIVER,
+    OURS,
+)
+from iocaudit.core.own_names import (
+    ADMISSION,
+    AUTHORITY_SECRET,
+    NAMESPACE,
+    OPERATOR,
+    SERVING_SECRET,
+    WEBHOOK_CONFIGURATION,
+)
+from iocaudit.core.rbac.power import Power, Resource, Target
+from iocaudit.core.rbac.rules import RBAC_GROUP, READS, WRITES, Rule
+
+_PROCESSES = frozenset({OPERATOR, ADMISSION})
+
+
+class _Named(NamedTuple):
+    """Verbs on some objects of a resource that are ours, by their names."""
+
+    verbs: tuple[str, ...]
+    resource: Resource
+    names: frozenset[str]
+
+    def granted(self, rule: Rule) -> Iterator[str]:
+        group, resource = self.resource
+        if rule.names.isdisjoint(self.names) or not rule.covers(group, resource):
+            return
+        if verbs := [verb for verb in self.verbs if rule.allows(verb, group, resource)]:
+            yield f"{'/'.join(verbs)} {resource}"
+
+
+_OUTSIDE_NAMESPACES = (
+    _Named(
+        WRITES,
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+        frozenset({WEBHOOK_CONFIGURATION}),
+    ),
+    # The webhook configuration belongs to the operator's ClusterRole, and goes with it.
+    _Named(WRITES, (RBAC_GROUP, "clusterroles"), _PROCESSES),
+    _Named(WRITES, (RBAC_GROUP, "clusterrolebindings"), _PROCESSES),
+    _Named(
+        WRITES,
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+        frozenset(f"{kind.plural}.{GROUP}" for kind in OURS),
+    ),
+    _Named(WRITES, ("", "namespaces"), frozenset({NAMESPACE})),
+)
+_IN_OUR_NAMESPACE = (
+    _Named(WRITES, ("coordination.k8s.io", "leases"), frozenset({OPERATOR})),
+    _Named((*sorted(READS), *WRITES), ("", "secrets"), frozenset({AUTHORITY_SECRET, SERVING_SECRET})),
+    _Named(WRITES, ("apps", "deployments"), _PROCESSES),
+    _Named(("impersonate",), ("", "serviceaccounts"), _PROCESSES),
+    _Named(("create",), ("", "serviceaccounts/token"), _PROCESSES),
+    _Named(WRITES, ("", "services"), _PROCESSES),
+    _Named(WRITES, (RBAC_GROUP, "roles"), frozenset({OPERATOR})),
+    _Named(WRITES, (RBAC_GROUP, "rolebindings"), frozenset({OPERATOR})),
+)
+"""In another namespace such a name says nothing: whoever asks has to know where a rule holds."""
+
+
+def _outside_namespaces(rule: Rule, clusterwide: bool) -> Iterable[str]:
+    if clusterwide and rule.names:
+        for named in _OUTSIDE_NAMESPACES:
+            yield from named.granted(rule)
+
+
+def _in_our_namespace(rule: Rule, _clusterwide: bool) -> Iterable[str]:
+    if rule.names:
+        for named in _IN_OUR_NAMESPACE:
+            yield from named.granted(rule)
+
+
+GUARD = Power(
+    "guard",
+    "switch off the guard",
+    (
+        Target(WRITES, ((GROUP, AUDIT_POLICY.plural), (GROUP, IOC_WAIVER.plural)), scoped=False),
+        Target(
+            ("update", "patch"),
+            ((GROUP, f"{AUDIT_POLICY.plural}/status"), (GROUP, f"{IOC_WAIVER.plural}/status")),
+            scoped=False,
+        ),
+    ),
+    _outside_namespaces,
+    critical=True,
+)
+OWN_OBJECTS = Power("own-objects", "reach what the guard runs on", (), _in_our_namespace)
+FINDINGS = Power(
+    "findings",
+    "change what the guard has found",
+    (
+        Target(WRITES, ((GROUP, IOC_FINDING.plural), (GROUP, AUDIT_REPORT.plural))),
+        Target(WRITES, ((GROUP, CLUSTER_IOC_FINDING.plural), (GROUP, CLUSTER_AUDIT_REPORT.plural)), scoped=False),
+    ),
+)

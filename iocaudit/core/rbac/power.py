@@ -1,0 +1,48 @@
+"""The shape of a power: verbs on resources that, granted, amount to more than they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from iocaudit.core.rbac.rules import Rule
+
+Resource = tuple[str, str]
+"""Group and plural, the latter with its subresource."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Verbs on resources. ``scoped`` False: they stand outside namespaces, so that a RoleBinding never gives them."""
+
+    verbs: tuple[str, ...]
+    resources: tuple[Resource, ...]
+    scoped: bool = True
+
+    def granted(self, rule: Rule, *, clusterwide: bool) -> Iterator[str]:
+        """What of it a rule gives, worded ``create pods/exec``."""
+        if not self.scoped and not clusterwide:
+            return
+        for group, resource in self.resources:
+            if rule.covers(group, resource):
+                verbs = [verb for verb in self.verbs if rule.allows(verb, group, resource)]
+                if verbs:
+                    yield f"{'/'.join(verbs)} {resource}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Power:
+    """A kind of grant that amounts to more than it says. ``extra`` finds what no list of resources can name."""
+
+    id: str
+    title: str
+    targets: tuple[Target, ...]
+    extra: Callable[[Rule, bool], Iterable[str]] | None = None
+    critical: bool = False
+
+    def granted(self, rule: Rule, *, clusterwide: bool) -> tuple[str, ...]:
+        """What of it a rule gives where it holds (the whole cluster, or a namespace); empty where nothing."""
+        found = [text for target in self.targets for text in target.granted(rule, clusterwide=clusterwide)]
+        if self.extra is not None:
+            found += self.extra(rule, clusterwide)
+        return tuple(found)
