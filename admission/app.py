@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from admission.metrics import AdmissionMetrics
 from admission.owners import Get
-from admission.review import decide, fetch_owners, may_be_spared, respond
+from admission.review import decide, fetch_owners, may_be_spared, respond, unread
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, spare
 from iocaudit.engine.waivers import LONGEST
@@ -29,6 +29,7 @@ _JSON = b"application/json"
 _PATH = "/validate"
 _BELOW = "/validate/"
 _NEVER_DENIES = "/system"
+_SYSTEM = "system"
 
 T = TypeVar("T")
 LARGE = 64 * 1024
@@ -79,11 +80,16 @@ class ValidateApp:
             review = read_review(body)
             return review, decide(review, self._auditor(), deadline, longest_waiver=self._longest_waiver)
 
+        spares = scope["path"].endswith(_NEVER_DENIES)
         try:
             review, verdict = await self._aside(judge) if aside else judge()
         except ReviewError as error:
             self._metrics.malformed.inc()
-            await answer(send, 400, f"{error}\n")
+            if error.uid:
+                verdict = unread(error)
+                await _send(send, error.uid, spare(verdict, _SYSTEM) if spares else verdict)
+            else:
+                await answer(send, 400, f"{error}\n")
             return
         if not verdict.allowed and self._get is not None and may_be_spared(review):
             owners = await asyncio.to_thread(fetch_owners, review, self._get)
@@ -94,18 +100,10 @@ class ValidateApp:
 
                 verdict = await self._aside(judge_again) if aside else judge_again()
         review.forget_pods()
-        if scope["path"].endswith(_NEVER_DENIES):
-            verdict = spare(verdict, "system")
+        if spares:
+            verdict = spare(verdict, _SYSTEM)
         self._metrics.count(review, verdict, time.perf_counter() - started)
-        payload = orjson.dumps(respond(review, verdict))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-type", _JSON), (b"content-length", str(len(payload)).encode())],
-            }
-        )
-        await send({"type": "http.response.body", "body": payload})
+        await _send(send, review.uid, verdict)
         # Once the answer is on its way, so that nothing of this can be in its way.
         if self._denied is not None and not verdict.allowed and not review.request.dry_run:
             self._denied(review, verdict)
@@ -115,6 +113,13 @@ class ValidateApp:
         async with self._large:
             with self._hold():
                 return await asyncio.to_thread(work)
+
+
+async def _send(send: Send, uid: str, verdict: Verdict) -> None:
+    payload = orjson.dumps(respond(uid, verdict))
+    headers = [(b"content-type", _JSON), (b"content-length", str(len(payload)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": payload})
 
 
 async def _whole(receive: Receive) -> bytes:

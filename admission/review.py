@@ -16,7 +16,7 @@ from iocaudit.core.resource import Resource
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, judge
 from iocaudit.engine.waivers import LONGEST
-from iocaudit.sources.admission_review import API_VERSION, Review
+from iocaudit.sources.admission_review import API_VERSION, Review, ReviewError
 
 _log = logging.getLogger(__name__)
 _NOTHING = Verdict(allowed=True)
@@ -69,9 +69,14 @@ def fetch_owners(review: Review, get: Get) -> list[Resource]:
     return found
 
 
-def respond(review: Review, verdict: Verdict) -> dict[str, Any]:
+def unread(error: ReviewError) -> Verdict:
+    """What is said of a request that cannot be read: nobody can tell what it asks for, so that it is refused."""
+    return Verdict(allowed=False, refusal=f"iocaudit cannot read this request: {error}")
+
+
+def respond(uid: str, verdict: Verdict) -> dict[str, Any]:
     """The AdmissionReview to answer with. A denial is ``allowed: false`` in an HTTP 200."""
-    response: dict[str, Any] = {"uid": review.uid, "allowed": verdict.allowed}
+    response: dict[str, Any] = {"uid": uid, "allowed": verdict.allowed}
     if not verdict.allowed:
         response["status"] = {"code": 403, "reason": "Forbidden", "message": wording.denial(verdict)}
     said = wording.warnings(verdict)

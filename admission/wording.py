@@ -31,8 +31,7 @@ def denial(verdict: Verdict) -> str:
     lines += [_line(found) for found in verdict.denials[:_MOST_DENIALS]]
     if len(verdict.denials) > _MOST_DENIALS:
         lines.append(f"and {len(verdict.denials) - _MOST_DENIALS} more")
-    for fault in verdict.fault_denials[:_MOST_DENIALS]:
-        lines.append(_clip(f"[fault] {fault.check} could not be evaluated: {fault.error}", _LONGEST_LINE))
+    lines += [_clip(f"[fault] {line}", _LONGEST_LINE) for line in _faults(verdict.fault_denials)[:_MOST_DENIALS]]
     for skipped in verdict.incomplete_denials[:_MOST_DENIALS]:
         lines.append(_clip(f"[incomplete] {_reason(skipped)}", _LONGEST_LINE))
     if len(lines) == 1:
@@ -49,7 +48,7 @@ def warnings(verdict: Verdict) -> list[str]:
     """At most MOST_WARNINGS lines of at most LONGEST_WARNING characters, none twice."""
     said = [f"{found.check}: {found.message}" for found in verdict.warnings]
     said += verdict.notes
-    said += [f"{fault.check} could not be evaluated: {fault.error}" for fault in verdict.faults]
+    said += _faults(verdict.faults)
     for checks, entry in by_reason(verdict.skipped):
         said.append(f"not evaluated: {checks + ': ' if checks else ''}{entry.reason}")
     if not said:
@@ -58,6 +57,17 @@ def warnings(verdict: Verdict) -> list[str]:
     if len(lines) > MOST_WARNINGS:
         lines = [*lines[: MOST_WARNINGS - 1], f"iocaudit: {len(lines) - MOST_WARNINGS + 1} more warnings"]
     return lines
+
+
+def _faults(faults: Sequence[Fault]) -> list[str]:
+    """One line for each cause: what could not be read of an object is the fault of every check on it."""
+    checks: dict[str, list[str]] = {}
+    for fault in faults:
+        checks.setdefault(fault.error, []).append(fault.check)
+    return [
+        f"{ids[0]}{f' and {len(ids) - 1} more' if ids[1:] else ''} could not be evaluated: {error}"
+        for error, ids in checks.items()
+    ]
 
 
 def _reason(entry: Skipped) -> str:

@@ -32,7 +32,7 @@ from iocaudit.sources.attempt_post import PostError, read_post
 _log = logging.getLogger(__name__)
 
 PATH = "/attempts"
-BOUNDS = Bounds(max_buffered=24 * 1024 * 1024, max_concurrent=2, max_queued=64)
+BOUNDS = Bounds(max_body=8 * 1024 * 1024, max_buffered=24 * 1024 * 1024, max_concurrent=2, max_queued=64)
 _STATUS = {Answer.STORED: 200, Answer.WAITING: 202, Answer.BUSY: 503}
 _RETRY = 5.0
 

@@ -19,3 +19,7 @@ class PolicyError(IocauditError):
 
 class DeadlineExceeded(IocauditError):
     """An audit ran out of its time; what was not evaluated becomes a Fault."""
+
+
+class IncompleteError(IocauditError):
+    """A check looked up an object that is not known whole; names it and what it lacks. The engine says Skipped."""

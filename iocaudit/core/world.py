@@ -3,6 +3,9 @@
 A World knows its resources kind by kind, and for each kind whether it is complete. In a folder of files
 one identity may stand in several documents (overlays): they are variants, and a look-up takes the one
 nearest to the asking resource: the same file, then the same folder, then the nearest parent.
+
+An object that lacks something (see ``Resource.lacks``) makes its kind incomplete for its own namespace alone, one of
+cluster scope for all: whoever may write in one namespace must not take what is known away from the others.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from iocaudit.core import own_names
+from iocaudit.core.errors import IncompleteError
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
 from iocaudit.core.resource import Origin, Resource
@@ -64,6 +68,9 @@ class World:
         """How our webhooks are called where that was tried in vain, and why: their certificate is not verified."""
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
         self._incomplete: dict[Kind, str] = {}
+        self._lacking: dict[str | None, dict[Kind, dict[str, str]]] = {}
+        """By the namespace that it concerns (None: all), kind and name what is not known whole, and why."""
+        self._indexing = 0
         self._installed: frozenset[str] = frozenset()
         self._revision = 0
         self._versions: dict[Kind, int] = {}
@@ -88,7 +95,7 @@ class World:
             for variant in variants if len(variants) == 2 else (resource,):
                 places.add(variant.origin.file)
             self._near.clear()
-        self._changed(kind, self._home(kind, self.namespace_of(resource), resource.name))
+        self._note(resource, kind)
 
     def put(self, resource: Resource) -> None:
         """Add a resource or replace the one of its identity, as a live cluster does."""
@@ -97,18 +104,22 @@ class World:
             return
         named = self._kinds.setdefault(kind, {}).setdefault(self.namespace_of(resource), {})
         named[resource.name] = [resource]
-        self._changed(kind, self._home(kind, self.namespace_of(resource), resource.name))
+        self._note(resource, kind)
 
     def remove(self, kind: Kind, namespace: str | None, name: str) -> None:
         """Forget an identity; nothing happens where it is not known."""
         named = self._kinds.get(kind, {}).get(namespace)
         if named is not None and named.pop(name, None) is not None:
-            self._changed(kind, self._home(kind, namespace, name))
+            home = self._home(kind, namespace, name)
+            self._known_whole(kind, home, name)
+            self._changed(kind, home)
 
     def replace(self, kind: Kind, resources: Iterable[Resource]) -> None:
         """Take these as all there is of a kind (after a fresh list), and the kind as complete."""
         self._kinds.pop(kind, None)
         self._incomplete.pop(kind, None)
+        for home in [home for home, kinds in self._lacking.items() if kind in kinds]:
+            self._known_whole(kind, home)
         self._variants.pop(kind, None)
         self._near.clear()
         self._changed_everywhere(kind)
@@ -135,6 +146,26 @@ class World:
         """The namespace a change concerns: a Namespace is at home in itself."""
         return name if kind is NAMESPACE else namespace
 
+    def _note(self, resource: Resource, kind: Kind) -> None:
+        home = self._home(kind, self.namespace_of(resource), resource.name)
+        if resource.lacks:
+            why = f"{resource.ref} is not known whole: {resource.lacks}"
+            self._lacking.setdefault(home, {}).setdefault(kind, {})[resource.name] = why
+        elif self._lacking:
+            self._known_whole(kind, home, resource.name)
+        self._changed(kind, home)
+
+    def _known_whole(self, kind: Kind, home: str | None, name: str | None = None) -> None:
+        """Take back that an object lacks something, without a name those of the kind at home there."""
+        kinds = self._lacking.get(home, {})
+        names = kinds.get(kind, {})
+        if name is not None:
+            names.pop(name, None)
+        if name is None or not names:
+            kinds.pop(kind, None)
+        if not kinds:
+            self._lacking.pop(home, None)
+
     def _changed(self, kind: Kind, home: str | None) -> None:
         self._revision += 1
         self._versions[kind] = self._revision
@@ -149,14 +180,25 @@ class World:
 
     # -- asking -------------------------------------------------------------------------------------------
 
-    @property
-    def complete(self) -> bool:
-        """Whether no kind at all was marked as incomplete."""
-        return not self._incomplete
+    def complete_for(self, asking: Resource) -> bool:
+        """Whether all is known of every kind that may concern a resource."""
+        if self._incomplete:
+            return False
+        return not self._lacking or (None not in self._lacking and self._home_of(asking) not in self._lacking)
 
-    def incomplete(self, kind: Kind) -> str | None:
-        """Why the kind may hold more than is known here; None where it is complete."""
-        return self._incomplete.get(kind)
+    def incomplete(self, kind: Kind, asking: Resource | None = None) -> str | None:
+        """Why the kind may hold more than is known here; None where it is complete.
+
+        With the resource that asks, an object that is not known whole counts where it may concern it.
+        """
+        reason = self._incomplete.get(kind)
+        if reason is None and self._lacking and asking is not None:
+            for home in (self._home_of(asking), None):
+                reason = reason or next(iter(self._lacking.get(home, {}).get(kind, {}).values()), None)
+        return reason
+
+    def _home_of(self, resource: Resource) -> str | None:
+        return resource.name if resource.kind is NAMESPACE else self.namespace_of(resource)
 
     @property
     def installed(self) -> frozenset[str]:
@@ -185,10 +227,21 @@ class World:
         named = self._kinds.get(kind, {}).get(namespace, {})
         return [pick(variants, near) for variants in named.values() if variants]
 
-    def get(self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None) -> Resource | None:
-        """The object of that name, or None."""
+    def get(
+        self, kind: Kind, namespace: str | None, name: str, *, near: Resource | None = None, whole: bool = True
+    ) -> Resource | None:
+        """The object of that name, or None.
+
+        Raises IncompleteError where ``whole`` is asked for and a resource of another namespace (``near``) looks up one
+        that is not known whole: what concerns its own namespace, ``incomplete`` says of the whole kind.
+        """
         variants = self._kinds.get(kind, {}).get(namespace, {}).get(name)
-        return pick(variants, near) if variants else None
+        if not variants:
+            return None
+        found = pick(variants, near)
+        if found.lacks and whole and near is not None and not self._indexing and self._home_of(near) != namespace:
+            raise IncompleteError(f"{found.ref} is not known whole: {found.lacks}")
+        return found
 
     def has(self, kind: Kind) -> bool:
         """Whether any object of the kind is known."""
@@ -215,7 +268,7 @@ class World:
         if kept is None or kept.revision != self._revision:
             stamp = self._stamp(kinds, namespace)
             if kept is None or kept.stamp != stamp:
-                kept = _Kept(stamp, 0, build())
+                kept = _Kept(stamp, 0, self._built(build, namespace))
                 # Some keys are names that requests write, which may be any, and of megabytes.
                 if _length(key) <= _LONGEST_KEY:
                     if len(self._memo) >= _MOST_KEPT:
@@ -224,6 +277,16 @@ class World:
             kept.revision = self._revision
         value: T = kept.value
         return value
+
+    def _built(self, build: Callable[[], T], namespace: str | None) -> T:
+        """An index of all namespaces is made of what is known: one object must not keep it from the others."""
+        if namespace is not None:
+            return build()
+        self._indexing += 1
+        try:
+            return build()
+        finally:
+            self._indexing -= 1
 
     def _nearness(self, kinds: tuple[Kind, ...], file: str | None) -> Hashable:
         """The same for two files exactly where the same variants of these kinds are nearest to both.

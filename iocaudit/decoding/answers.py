@@ -14,6 +14,7 @@ from iocaudit.decoding.objects import (
     decode_object,
     is_shallow,
     member_values,
+    object_at,
     unreadable,
 )
 from iocaudit.decoding.spans import BrokenTextError, elements, end_of_value, opened_members, start_of_value
@@ -83,7 +84,7 @@ def decode_event(line: bytes) -> tuple[str, Json] | None:
     if line[start : start + 1] != b"{" or b"object" not in parts:
         return None
     name, last = parts.get(b"type", (0, 0))
-    return text(decode(line[name:last])) if last else "", _object(line, start, end)
+    return text(decode(line[name:last])) if last else "", object_at(line, start, end)
 
 
 def decode_cut_event(head: bytes) -> tuple[str, Json] | None:
@@ -119,11 +120,4 @@ def _handed_over(items: list[Json]) -> Iterator[Json]:
 def _one_by_one(data: bytes, spans: list[tuple[int, int]]) -> Iterator[Json]:
     for start, end in spans:
         if data[start : start + 1] == b"{":
-            yield _object(data, start, end)
-
-
-def _object(data: bytes, start: int, end: int) -> Json:
-    try:
-        return decode_object(data[start:end])
-    except NotJsonError as error:
-        return unreadable(data, start, error)
+            yield object_at(data, start, end)

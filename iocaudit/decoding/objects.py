@@ -99,6 +99,25 @@ def _take(target: Json, name: bytes, data: bytes, begin: int) -> None:
         return
 
 
+def opened_value(data: bytes, start: int, wanted: bytes) -> Any:
+    """The value of a member of the object that begins at ``start``, whose text may be cut off; None without it."""
+    for name, begin in opened_members(data, start):
+        if name == wanted:
+            try:
+                return decode(data[begin : end_of_value(data, begin)])
+            except (BrokenTextError, NotJsonError):
+                return None
+    return None
+
+
+def object_at(data: bytes, start: int, end: int) -> Json:
+    """The object whose text stands there; nothing but its identity where it is not JSON."""
+    try:
+        return decode_object(data[start:end])
+    except NotJsonError as error:
+        return unreadable(data, start, error)
+
+
 def unreadable(data: bytes, start: int, why: object) -> PartialObject:
     """The object whose text begins at ``start``, with nothing but its identity."""
     return PartialObject(identity(data, start), f"it cannot be read: {why}")

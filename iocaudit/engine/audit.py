@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from iocaudit.core.check import EXEMPT_IMAGES, Check
 from iocaudit.core.check_doc import doc_of
-from iocaudit.core.errors import DeadlineExceeded
+from iocaudit.core.errors import DeadlineExceeded, IncompleteError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
@@ -45,6 +45,7 @@ _MOST_PLANS = 10_000
 _MOST_COMBINATIONS = 500
 _NO_FIELDS: frozenset[str] = frozenset()
 _LATE = "the audit ran out of time"
+_TOO_DEEP = "the object nests too deep"
 
 
 class Deadline(NamedTuple):
@@ -197,7 +198,11 @@ class Auditor:
         composed = False
         ref, origin = resource.ref, resource.origin
         if kind.pods:
-            pods = subjects = resource.pods
+            try:
+                pods = subjects = resource.pods
+            except RecursionError:
+                report.faults += (Fault(step.check.id, ref, _TOO_DEEP, origin) for step in plan.steps)
+                return report
             for pod in pods:
                 if pod.refused:
                     report.faults += (Fault(step.check.id, ref, pod.refused, origin) for step in plan.steps)
@@ -206,13 +211,15 @@ class Auditor:
                     reason = f"{problem.path} is not {problem.expected}, so it was not audited"
                     report.skipped.append(Skipped(None, ref, reason, origin))
             composed = any(pod.moved is not None for pod in pods)
+        if resource.lacks:
+            self._say_what_it_lacks(report, resource, plan, request)
         fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
-        complete = self.world.complete
+        complete = self.world.complete_for(resource)
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
         # A hundred checks run here for each object: what can be settled before the loop is. What cannot be known
         # is said of every check that lacks it.
         for step in plan.concerned(fields) if complete else plan.steps:
-            if not complete and step.needs and (lacking := self._incomplete(step.needs)):
+            if not complete and step.needs and (lacking := self._incomplete(step.needs, resource)):
                 report.skipped.append(Skipped(step.check.id, ref, lacking, origin))
                 continue
             if not complete and step.fields and step.fields.isdisjoint(fields):
@@ -233,8 +240,13 @@ class Auditor:
                         # Between hits too: an object of megabytes can have tens of thousands of them.
                         if clock() >= end:
                             raise DeadlineExceeded(_LATE)
+                # Of a kind it only uses, most of it was there to be judged.
+                if not complete and step.check.uses and (lacking := self._lacking(step.check.uses, resource)):
+                    report.skipped.append(Skipped(step.check.id, ref, lacking, origin))
             except DeadlineExceeded as error:
                 report.faults.append(Fault(step.check.id, ref, str(error), origin))
+            except IncompleteError as error:
+                report.skipped.append(Skipped(step.check.id, ref, str(error), origin))
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = f"{type(error).__name__}: {error}"
                 report.faults.append(Fault(step.check.id, ref, text, origin))
@@ -276,9 +288,23 @@ class Auditor:
                 report.waived.append(waived._replace(found=found))
         report.found = kept
 
-    def _incomplete(self, needs: tuple[Kind, ...]) -> str | None:
+    @staticmethod
+    def _say_what_it_lacks(report: Report, resource: Resource, plan: _Plan, request: Request | None) -> None:
+        """No check can say that there is nothing in what it was not shown; what is asked now is judged by onFault."""
+        reason = f"the object was not read whole: {resource.lacks}"
+        if request is None:
+            report.skipped.append(Skipped(None, resource.ref, reason, resource.origin))
+        else:
+            report.faults += (Fault(step.check.id, resource.ref, reason, resource.origin) for step in plan.steps)
+
+    def _lacking(self, uses: tuple[Kind, ...], asking: Resource) -> str | None:
+        """Why an object that a check may have used is not known whole; of kinds that are not, the check says so."""
+        complete = (kind for kind in uses if self.world.incomplete(kind) is None)
+        return next((why for kind in complete if (why := self.world.incomplete(kind, asking))), None)
+
+    def _incomplete(self, needs: tuple[Kind, ...], asking: Resource) -> str | None:
         for kind in needs:
-            reason = self.world.incomplete(kind)
+            reason = self.world.incomplete(kind, asking)
             if reason is not None:
                 return f"needs all {kind.plural} of the cluster: {reason}"
         return None

@@ -20,7 +20,8 @@ _DISCARD_SECONDS = 2.0
 class Bounds:
     """The numbers. Times in seconds, sizes in bytes."""
 
-    max_body: int = 8 * 1024 * 1024
+    max_body: int = 20 * 1024 * 1024
+    """An UPDATE's review holds an object twice, of 1.5 MB at most (etcd's limit), each byte of it as six."""
     max_buffered: int = 64 * 1024 * 1024
     """All bodies held at one time, together."""
     max_concurrent: int = 32

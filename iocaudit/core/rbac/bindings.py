@@ -174,7 +174,7 @@ def _resolve(binding: Binding, world: World) -> Bound:
             # The API server restores this role's rules at every start, whatever an object of that name says.
             return Bound(title, _ALL_RIGHTS, None, default_role("ClusterRole", None, name))
     incomplete = world.incomplete(kind)
-    role = world.get(kind, namespace, name, near=near)
+    role = world.get(kind, namespace, name, near=near, whole=False)
     problem = None
     if role is None:
         role = default_role(binding.role_kind, namespace, name)
@@ -183,6 +183,8 @@ def _resolve(binding: Binding, world: World) -> Bound:
             return Bound(title, (), f"{title} is {why}, so what it gives cannot be judged")
         if incomplete:
             problem = f"{title} is not known here ({incomplete}): it may hold more than Kubernetes gives it"
+    elif role.lacks:
+        problem = f"{title} is not known whole: {role.lacks}"
     elif incomplete and selectors_of(role):
         problem = f"{title} aggregates others, and not all are known here ({incomplete})"
     return Bound(title, effective_rules(role, world, near), problem, role)

@@ -73,7 +73,7 @@ def is_nearest(binding: Binding, world: World, near: Resource) -> bool:
     resource = binding.resource
     if resource.kind is None or resource.origin.source == "default":
         return True
-    return world.get(resource.kind, world.namespace_of(resource), resource.name, near=near) is resource
+    return world.get(resource.kind, world.namespace_of(resource), resource.name, near=near, whole=False) is resource
 
 
 def graph_of(world: World) -> RbacGraph:

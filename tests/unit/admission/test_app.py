@@ -19,6 +19,7 @@ from iocaudit.engine.posture import Verdict
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
 from iocaudit.sources.admission_review import Review
+from tests.unit.decoding.texts import odd_texts
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED = {"name": "app", "image": "a.io/b:1", "securityContext": {"privileged": True}}
@@ -155,18 +156,79 @@ def test_a_session_is_observed() -> None:
     ("body", "reason"),
     [
         (b"{", "not JSON"),
-        (b"[]", "no AdmissionReview"),
-        (b'{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1beta1"}', "no AdmissionReview"),
+        (b"[]", "not an AdmissionReview"),
+        (b'{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1beta1"}', "not an AdmissionReview"),
         (b'{"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}', "request"),
         (orjson.dumps(review(uid=5)), "request.uid"),
-        (orjson.dumps(review(operation="EAT")), "request.operation"),
-        (orjson.dumps(review(object="x")), "request.object"),
     ],
 )
 def test_a_malformed_body_is_400_with_a_reason(body: bytes, reason: str) -> None:
     answer = post(body)
     assert answer.status_code == 400
     assert reason in answer.text
+
+
+DEEP = b'{"a":' * 3000 + b"{}" + b"}" * 3000
+
+
+def with_object(written: bytes, **request: Any) -> bytes:
+    """A review whose object is written so."""
+    return orjson.dumps(review(object="OBJECT", **request)).replace(b'"OBJECT"', written)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (orjson.dumps(review(operation="EAT")), "request.operation"),
+        (orjson.dumps(review(object="x")), "request.object"),
+        (orjson.dumps(review())[:-2], "not JSON"),
+        (orjson.dumps(review(userInfo="U")).replace(b'"U"', b"+"), "not JSON"),
+    ],
+)
+def test_a_request_with_a_uid_is_answered_by_a_verdict(body: bytes, reason: str) -> None:
+    response = post(body).json()["response"]
+    assert (response["uid"], response["allowed"]) == ("1", False)
+    assert reason in response["status"]["message"]
+    spared = post(body, "/validate/system").json()["response"]
+    assert (spared["uid"], spared["allowed"]) == ("1", True)
+    assert any(reason in warning for warning in spared["warnings"])
+
+
+def test_deep_managed_fields_change_nothing() -> None:
+    bad = orjson.dumps(pod(PRIVILEGED, name="web", managedFields="DEEP")).replace(b'"DEEP"', DEEP)
+    plain = post(with_object(orjson.dumps(pod(PRIVILEGED, name="web")))).json()
+    assert post(with_object(bad)).json() == plain
+    good = orjson.dumps(pod({"name": "app", "image": "a.io/b@sha256:" + "0" * 64}, name="web", managedFields="DEEP"))
+    assert post(with_object(good.replace(b'"DEEP"', DEEP))).json()["response"]["allowed"] is True
+
+
+@pytest.mark.parametrize("part", [DEEP, b"1e999"])
+def test_what_cannot_be_read_of_an_object_is_a_fault_of_the_checks_on_it(part: bytes) -> None:
+    written = orjson.dumps(pod(PRIVILEGED, name="web")).replace(b'"spec":{', b'"spec":{"odd":%b,' % part)
+    response = post(with_object(written)).json()["response"]
+    assert response["allowed"] is False
+    message = response["status"]["message"]
+    assert "privileged-container" in message  # the rest of it is judged all the same
+    assert "could not be evaluated: the object was not read whole: spec.odd" in message
+    assert message.count("[fault]") == 1
+    spared = post(with_object(written), "/validate/system").json()["response"]
+    assert spared["allowed"] is True
+
+
+def test_an_object_that_is_not_json_is_judged_by_its_kind() -> None:
+    response = post(with_object(b'{"metadata":{"name":"web"},"spec":+}')).json()["response"]
+    assert response["allowed"] is False
+    assert "it cannot be read" in response["status"]["message"]
+
+
+@given(odd_texts(), st.sampled_from(["CREATE", "UPDATE", "DELETE"]))
+def test_whatever_an_object_holds_it_is_answered(odd: bytes, operation: str) -> None:
+    written = orjson.dumps(pod({"name": "app", "image": "a.io/b:1"}, name="web")).replace(
+        b'"spec":{', b'"spec":{"odd":%b,' % odd
+    )
+    answer = post(with_object(written, operation=operation, oldObject="OBJECT"))
+    assert answer.status_code == 200
+    assert answer.json()["response"]["uid"] == "1"
 
 
 def test_a_body_that_is_too_large_or_of_another_type() -> None:

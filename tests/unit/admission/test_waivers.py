@@ -141,7 +141,7 @@ def settle(state: State, asked: Review, stored: Stored | None = None) -> Verdict
 
 
 def test_a_covered_hit_is_neither_denied_nor_warned_but_annotated() -> None:
-    response = respond(review(pod()), settle(state_with(waiver()), review(pod())))["response"]
+    response = respond("u", settle(state_with(waiver()), review(pod())))["response"]
     assert response["allowed"] is True
     assert not [line for line in response.get("warnings", []) if "privileged" in line]
     assert response["auditAnnotations"]["waived"] == "privileged-container"
@@ -423,7 +423,7 @@ def new_waiver(**spec: Any) -> Json:
 def test_what_could_not_be_used_is_refused_with_the_reason(raw: Json, said: str) -> None:
     asked = review(raw)
     verdict = settle(state_with(), asked)
-    response = respond(asked, verdict)["response"]
+    response = respond(asked.uid, verdict)["response"]
     assert response["allowed"] is False
     assert said in response["status"]["message"]
     assert said in response["auditAnnotations"]["refused"]
@@ -433,10 +433,10 @@ def test_what_could_not_be_used_is_refused_with_the_reason(raw: Json, said: str)
 
 def test_a_policys_unknown_check_and_a_waiver_that_is_over_are_warned_about() -> None:
     policy = own("AuditPolicy", {"checks": [{"ids": ["no-such-check"], "mode": "deny"}]})
-    response = respond(review(policy), settle(state_with(), review(policy)))["response"]
+    response = respond("u", settle(state_with(), review(policy)))["response"]
     assert (response["allowed"], response["warnings"]) == (True, ["AuditPolicy mine: there is no check no-such-check"])
     over = new_waiver(expires="2026-01-01T00:00:00Z")
-    response = respond(review(over), settle(state_with(), review(over)))["response"]
+    response = respond("u", settle(state_with(), review(over)))["response"]
     assert response["allowed"] is True
     assert "covers nothing: it ended" in response["warnings"][0]
 
@@ -445,7 +445,7 @@ def test_names_and_labels_with_allow_new_are_warned_about() -> None:
     """Inside a namespace both are chosen by whoever makes the object."""
     for spec in ({"names": ["web"]}, {"labels": {"matchLabels": {"a": "b"}}}):
         asked = review(new_waiver(allowNew=True, **spec))
-        response = respond(asked, settle(state_with(), asked))["response"]
+        response = respond(asked.uid, settle(state_with(), asked))["response"]
         assert response["allowed"] is True
         assert "names and labels hold nobody off" in response["warnings"][0]
         assert settle(state_with(), review(new_waiver(**spec))) == Verdict(allowed=True)
