@@ -1,17 +1,16 @@
 """Annotations that write into the configuration of the ingress controller."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 
 from iocaudit.core import paths
 from iocaudit.core.check import check
-from iocaudit.core.credential import by_format
+from iocaudit.core.credential import told_apart
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, mappings
+from iocaudit.core.shape import lookup, mappings, text
 from iocaudit.core.wording import clip
 
 _NGINX = "nginx.ingress.kubernetes.io/"
@@ -49,6 +48,7 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
     A snippet is configuration of the controller itself: whoever may write it reads the controller's token and with it
     every Secret of the cluster (CVE-2021-25742). Values of other annotations that close their directive and open
     another do the same without the name (CVE-2025-1974 and its siblings: auth-url, auth-tls-match-cn, mirror-target).
+    What is written there is never shown, as it often holds a password.
 
     Bad:
 
@@ -87,33 +87,21 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
         path = "metadata.annotations" + paths.key(name)
         if _SNIPPETS.fullmatch(name):
             if value.strip():
-                yield Hit(path, "writes raw configuration into the ingress controller", _evidence(value))
-        elif name.startswith(_NGINX):
-            found = _injected(value, _BLOCK if _LIST.fullmatch(value) else _BREAKS_OUT)
+                message = f"writes raw configuration of {len(value)} characters into the ingress controller"
+                yield Hit(path, message, told_apart(value))
+        elif name.startswith((_NGINX, *_NGINX_INC)):
+            strict = name.startswith(_NGINX) and not _LIST.fullmatch(value)
+            found = _injected(value, _BREAKS_OUT if strict else _BLOCK)
             if found:
-                yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
-        elif name.startswith(_NGINX_INC):
-            found = _injected(value, _BLOCK)
-            if found:
-                yield Hit(path, f"holds {found}, which breaks out of its directive: {_shown(value)}", _evidence(value))
+                yield Hit(path, f"holds {clip(found)}, which breaks out of its directive", told_apart(value))
     for at, rule in enumerate(mappings(lookup(resource.raw, "spec", "rules"))):
         for index, entry in enumerate(mappings(lookup(rule, "http", "paths"))):
-            value = entry.get("path")
-            found = _injected(value, _PATH_BREAKS_OUT) if isinstance(value, str) else ""
+            route = text(entry.get("path"))
+            found = _injected(route, _PATH_BREAKS_OUT)
             if found:
+                message = f"a path holds {clip(found)}, which breaks out of its location"
                 place = f"spec.rules[{at}].http.paths[{index}].path"
-                yield Hit("spec.rules", f"path holds {found}: {clip(str(value))}", str(value), at=place)
-
-
-def _shown(value: str) -> str:
-    """A value as a message shows it: a credential within it stays where it is."""
-    credential = by_format(value)
-    return clip(value) if credential is None else f"(it holds {credential.words})"
-
-
-def _evidence(value: str) -> str:
-    """The value, or of one with a credential what only tells it from another."""
-    return value if by_format(value) is None else hashlib.sha256(value.encode()).hexdigest()
+                yield Hit("spec.rules", message, told_apart(route), at=place)
 
 
 def _injected(value: str, breaks_out: re.Pattern[str]) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+from iocaudit.core.identity import fingerprint
+
 LONGEST = 256 * 1024
 """How many characters of a value are read; beyond, whoever asks has to say so."""
 _MOST_LINES = 5000
@@ -51,7 +53,9 @@ _FORMATS: tuple[tuple[str, str], ...] = (
     ("a registry login", r"\"auths\"\s{0,5}:(?s:.{0,500}?)\"auth\"\s{0,5}:\s{0,5}\"[A-Za-z0-9+/]{8,1000}={0,2}\""),
     (
         "a basic authorization",
-        r"\b[Aa]uthorization[\"']?\s{0,5}[:=]\s{0,5}[\"']?Basic (?=[a-z+/]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{8,1000}={0,2}",
+        # Quotes may be those of a text within a text.
+        r"\b[Aa]uthorization[\\\"']{0,2}\s{0,5}[:=]?\s{0,5}[\\\"']{0,2}"
+        r"Basic (?=[a-z+/]{0,200}[A-Z0-9=])[A-Za-z0-9+/]{8,1000}={0,2}",
     ),
     # BEGIN … PRIVATE KEY in base64: plain, RSA, EC, OPENSSH, ENCRYPTED.
     (
@@ -131,6 +135,46 @@ def by_format(value: str) -> Credential | None:
             length = len(text) if kind == "a private key" else len(found[0])
             return Credential(kind, length)
     return None
+
+
+_harmless: set[str] = set()
+"""Short texts that hold no credential: what is told of objects is told of thousands of them in the same words."""
+_MOST_HARMLESS, _LONGEST_HARMLESS = 4096, 200
+
+
+def _is_harmless(text: str) -> bool:
+    if text in _harmless:
+        return True
+    if may_hold_format(text):
+        return False
+    if len(text) <= _LONGEST_HARMLESS:
+        if len(_harmless) >= _MOST_HARMLESS:
+            _harmless.clear()
+        _harmless.add(text)
+    return True
+
+
+def redacted(text: str) -> str:
+    """The text with every credential of a known format in it named in place of shown."""
+    if _is_harmless(text):
+        return text
+    for kind, pattern in formats():
+        if kind == "a private key":  # what matches is its first line only
+            match = pattern.search(text)
+            text = text if match is None else f"{text[: match.start()]}({kind}, not shown)"
+        else:
+            text = pattern.sub(f"({kind}, not shown)", text)
+    return text
+
+
+def told_apart(value: str) -> str:
+    """Evidence for a value that may hold a credential: what tells it from another, and nothing of itself."""
+    return fingerprint("value", value)
+
+
+def evidence_of(value: str) -> str:
+    """The value as evidence: itself, unless it holds a credential of a known format."""
+    return value if _is_harmless(value) or by_format(value) is None else told_apart(value)
 
 
 def by_name(name: str, value: str, *, whole_name: bool = True) -> Credential | None:

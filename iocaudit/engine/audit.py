@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from iocaudit.core.check import EXEMPT_IMAGES, Check
 from iocaudit.core.check_doc import doc_of
+from iocaudit.core.credential import evidence_of, redacted
 from iocaudit.core.errors import DeadlineExceeded, IncompleteError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
@@ -236,7 +237,7 @@ class Auditor:
                                 hit = subject.settled(hit)
                             report.found.append(_found(step, hit, ref, origin))
                         else:
-                            report.skipped.append(Skipped(step.check.id, ref, hit.reason, origin))
+                            report.skipped.append(Skipped(step.check.id, ref, redacted(hit.reason), origin))
                         # Between hits too: an object of megabytes can have tens of thousands of them.
                         if clock() >= end:
                             raise DeadlineExceeded(_LATE)
@@ -248,7 +249,7 @@ class Auditor:
             except IncompleteError as error:
                 report.skipped.append(Skipped(step.check.id, ref, str(error), origin))
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
-                text = f"{type(error).__name__}: {error}"
+                text = redacted(f"{type(error).__name__}: {error}")
                 report.faults.append(Fault(step.check.id, ref, text, origin))
         if composed:
             report.found = _once(report.found)
@@ -313,7 +314,15 @@ class Auditor:
 def _found(step: _Step, hit: Hit, ref: Ref, origin: Origin) -> Found:
     check = step.check
     severity = step.severity or hit.severity or check.severity
-    return Found(check.id, severity, check.iocs, ref, origin, hit, _default_fix(check))
+    return Found(check.id, severity, check.iocs, ref, origin, _withheld(hit), _default_fix(check))
+
+
+def _withheld(hit: Hit) -> Hit:
+    """The hit without a credential of a known format, in whatever value of the object it stood."""
+    message, evidence = redacted(hit.message), evidence_of(hit.evidence)
+    if message is hit.message and evidence is hit.evidence:
+        return hit
+    return hit._replace(message=message, evidence=evidence)
 
 
 def _once(found: list[Found]) -> list[Found]:

