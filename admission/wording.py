@@ -27,7 +27,7 @@ def _clip(text: str, limit: int) -> str:
 
 def denial(verdict: Verdict) -> str:
     """The message of ``status``: each reason names object, field and value, and how to mend it."""
-    lines = [_clip(verdict.refusal, _LONGEST_LINE)] if verdict.refusal else []
+    lines = [_clip(line, _LONGEST_LINE) for line in verdict.refusal.splitlines()]
     lines += [_line(found) for found in verdict.denials[:_MOST_DENIALS]]
     if len(verdict.denials) > _MOST_DENIALS:
         lines.append(f"and {len(verdict.denials) - _MOST_DENIALS} more")

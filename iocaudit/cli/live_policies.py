@@ -73,7 +73,11 @@ def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: date
         names = [policy.name for policy in found.policies.policies]
         by = f"its AuditPolicies: {_listed(names)}" if names else "the built-in default: it has no AuditPolicy"
         found.notes.append(f"the cluster is judged by {by}")
-        found.notes += [f"{why} (a running operator keeps its last good state)" for _, why in sorted(refused.items())]
+        found.notes += [
+            f"{line} (a running operator keeps its last good state)"
+            for _, why in sorted(refused.items())
+            for line in why.splitlines()
+        ]
     try:
         raws, _ = client.list_all(IOC_WAIVER)
     except NotFoundError:
@@ -85,7 +89,7 @@ def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: date
     for raw in raws:
         waiver = _waiver(raw, catalogue, now)
         if isinstance(waiver, str):
-            found.notes.append(waiver)
+            found.notes += waiver.splitlines()
         elif any(map(catalogue.find, waiver.checks)):
             waivers.append(waiver)
     # Whether it may hold so long was decided one by one: the operator's maximum is not known here.

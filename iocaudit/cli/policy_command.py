@@ -134,7 +134,11 @@ def _not_configured(decisions: list[Decision]) -> list[str]:
 
 
 def _refusals(refused: Mapping[str, str]) -> list[str]:
-    return [f"refused: {reason} (a running operator keeps its last good state)" for reason in refused.values()]
+    return [
+        f"refused: {line} (a running operator keeps its last good state)"
+        for reason in refused.values()
+        for line in reason.splitlines()
+    ]
 
 
 def _row(decision: Decision) -> tuple[str, ...]:

@@ -6,17 +6,14 @@ import click
 
 from iocaudit.core.check import Check
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.fields import nearest
 
 
 def known_check(catalogue: Catalogue, name: str) -> Check:
     """The check of that id or alias; wrong usage with the nearest ids where there is none."""
     check = catalogue.find(name)
     if check is None:
-        import difflib
-
-        names = [known for check in catalogue for known in (check.id, *check.aliases)]
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f" (did you mean {', '.join(near)}?)" if near else " (iocaudit checks lists them)"
+        hint = nearest(name, catalogue.names, most=3, otherwise=" (iocaudit checks lists them)")
         raise click.UsageError(f"there is no check {name!r}{hint}")
     return check
 

@@ -22,7 +22,8 @@ from iocaudit.core.world import World
 
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _HANDED = ("world", "params", "request")
-_PROFILES = ("default", "strict")
+PROFILES = ("default", "strict")
+"""What a check can belong to: what runs by default, and what runs on request or under profile strict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,8 @@ def check(
             raise broken("name at least one IoC")
         if not looks_at:
             raise broken("name at least one kind in looks_at")
-        if profile not in _PROFILES:
-            raise broken(f"profile must be one of {', '.join(_PROFILES)}")
+        if profile not in PROFILES:
+            raise broken(f"profile must be one of {', '.join(PROFILES)}")
         if SECRET in (*needs, *uses, *in_audits, *looks_at):
             raise broken("needing Secrets is refused: no check may read them from a cluster")
         # DaemonSets are few; of the others a webhook could not hold all.

@@ -14,7 +14,7 @@ class PathSyntaxError(IocauditError):
 
 
 class PolicyError(IocauditError):
-    """A policy document cannot be used; names the policy, the field and the reason."""
+    """A policy document cannot be used; names the policy and, one a line, each field and what is wrong with it."""
 
 
 class DeadlineExceeded(IocauditError):

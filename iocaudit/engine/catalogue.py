@@ -53,6 +53,11 @@ class Catalogue:
         return Catalogue((check for check in self if check.id in wanted), self.whole)
 
     @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every id and alias."""
+        return tuple(name for check in self for name in (check.id, *check.aliases))
+
+    @cached_property
     def groups(self) -> frozenset[str]:
         return frozenset(check.group for check in self)
 

@@ -29,6 +29,35 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+class OnFault(StrEnum):
+    """What becomes of a request when a check that could deny it fails."""
+
+    DENY = "deny"
+    ALLOW = "allow"
+
+
+class OnIncomplete(StrEnum):
+    """What becomes of a request when a check that could deny it could not be evaluated."""
+
+    WARN = "warn"
+    DENY = "deny"
+
+
+class Existing(StrEnum):
+    """What becomes of a controller's pod, all of whose hits are in its verified owner's stored template."""
+
+    WARN = "warn"
+    DENY = "deny"
+
+
+class SubjectKind(StrEnum):
+    """What the name of an exempt subject names."""
+
+    USER = "User"
+    GROUP = "Group"
+    SERVICE_ACCOUNT = "ServiceAccount"
+
+
 _MODES = dict.fromkeys(Severity, Mode.AUDIT) | {
     Severity.HIGH: Mode.WARN,
     Severity.CRITICAL: Mode.DENY,
@@ -39,14 +68,14 @@ _MODES = dict.fromkeys(Severity, Mode.AUDIT) | {
 class ExemptSubject(NamedTuple):
     """A user, group or ServiceAccount whose own requests are not denied."""
 
-    kind: str
+    kind: SubjectKind
     name: str
     namespace: str = ""
 
     def covers(self, username: str, groups: Sequence[str]) -> bool:
-        if self.kind == "Group":
+        if self.kind is SubjectKind.GROUP:
             return self.name in groups
-        if self.kind == "ServiceAccount":
+        if self.kind is SubjectKind.SERVICE_ACCOUNT:
             return username == f"system:serviceaccount:{self.namespace}:{self.name}"
         return username == self.name
 
@@ -59,9 +88,9 @@ class Setting(NamedTuple):
     severity: Severity | None
     params: Mapping[str, Any]
     policy: str | None = None
-    on_fault: str = "deny"
-    on_incomplete: str = "warn"
-    existing: str = "warn"
+    on_fault: OnFault = OnFault.DENY
+    on_incomplete: OnIncomplete = OnIncomplete.WARN
+    existing: Existing = Existing.WARN
     exempt: tuple[ExemptSubject, ...] = ()
 
     @property
@@ -116,9 +145,9 @@ class Policy(NamedTuple):
     selector: Mapping[str, Any] | None
     cluster_scoped: bool
     rules: tuple[Rule, ...]
-    on_fault: str = "deny"
-    on_incomplete: str = "warn"
-    existing: str = "warn"
+    on_fault: OnFault = OnFault.DENY
+    on_incomplete: OnIncomplete = OnIncomplete.WARN
+    existing: Existing = Existing.WARN
     exempt: tuple[ExemptSubject, ...] = ()
     unknown_ids: tuple[str, ...] = ()
     selects_by_label: bool = False

@@ -1,141 +1,137 @@
-"""AuditPolicies as they are written, in a cluster or in a file: read, or refused with the reason."""
+"""AuditPolicies as they are written, in a cluster or in a file: read, or refused with every mistake in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from iocaudit.core.check import PROFILES
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.severity import Severity
-from iocaudit.core.shape import items, mapping, mappings, strings, text
+from iocaudit.core.shape import mapping, text
+from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import ExemptSubject, Mode, Policy, PolicySet, Rule
+from iocaudit.engine.fields import LIST, Fields, Known, Place, Problems, label_selector, nearest
+from iocaudit.engine.policy import (
+    ExemptSubject,
+    Existing,
+    Mode,
+    OnFault,
+    OnIncomplete,
+    Policy,
+    PolicySet,
+    Rule,
+    SubjectKind,
+)
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+FIELDS: Known = {
+    "": frozenset({"apiVersion", "kind", "metadata", "spec", "status"}),
+    "spec": frozenset({"checks", "exemptSubjects", "existing", "match", "onFault", "onIncomplete", "priority"}),
+    "spec.match": frozenset({"clusterScoped", "excludeNamespaces", "namespaces", "namespaceSelector"}),
+    **label_selector("spec.match.namespaceSelector"),
+    "spec.checks[]": frozenset({"groups", "ids", "mode", "parameters", "profiles", "severity"}),
+    "spec.exemptSubjects[]": frozenset({"kind", "name", "namespace"}),
+}
+"""What an AuditPolicy may hold, as its CRD has it."""
+_SEVERITIES = tuple(severity.label for severity in sorted(Severity, reverse=True))
+_HIGHEST_PRIORITY = 1_000_000
+_NAMESPACE = re.compile(r"[a-z0-9*?\[\]!-]+")
+_GLOB = "the name of a namespace or a glob"
 
 
-def read_policy(raw: Mapping[str, Any], catalogue: Catalogue) -> Policy:
-    """Read an AuditPolicy; raises PolicyError naming the policy, the field and what is wrong with it."""
+def read_policy(raw: Mapping[str, Any], catalogue: Catalogue, place: Place | None = None) -> Policy:
+    """Read an AuditPolicy; raises PolicyError naming the policy and, one a line, each field and what is wrong with it.
+
+    ``place`` says where in a file the fields stand. Without it the policy is one of a cluster, and may be older or
+    newer than the auditor: a check that the catalogue does not know is told in ``unknown_ids``, not refused.
+    """
     name = text(mapping(raw.get("metadata")).get("name")) or "(unnamed)"
-
-    def bad(where: str, reason: str) -> PolicyError:
-        return PolicyError(f"AuditPolicy {name}: {where}: {reason}")
-
-    spec = raw.get("spec")
-    if not isinstance(spec, dict):
-        raise bad("spec", "must be a map")
-    match = mapping(spec.get("match"))
-    selector = match.get("namespaceSelector")
-    by_label = False
-    if selector is not None:
-        if not isinstance(selector, dict):
-            raise bad("spec.match.namespaceSelector", "must be a label selector")
-        keys = set(mapping(selector.get("matchLabels")))
-        for index, expression in enumerate(mappings(selector.get("matchExpressions"))):
-            keys.add(text(expression.get("key")))
-            if expression.get("operator") not in ("In", "NotIn", "Exists", "DoesNotExist"):
-                raise bad(
-                    f"spec.match.namespaceSelector.matchExpressions[{index}].operator",
-                    "must be In, NotIn, Exists or DoesNotExist",
-                )
-        by_label = bool(keys - {NAME_LABEL})
-    rules, unknown = [], []
-    for index, entry in enumerate(items(spec.get("checks"))):
-        where = f"spec.checks[{index}]"
-        if not isinstance(entry, dict):
-            raise bad(where, "must be a map")
-        ids = frozenset(strings(entry.get("ids")))
-        unknown += sorted(i for i in ids if catalogue.whole.find(i) is None)
-        rule = Rule(
-            index,
-            ids,
-            frozenset(strings(entry.get("groups"))),
-            frozenset(strings(entry.get("profiles"))),
-            _choice(Mode, entry.get("mode"), bad, f"{where}.mode"),
-            _severity(entry.get("severity"), bad, f"{where}.severity"),
-            _params(entry.get("parameters"), ids, catalogue, bad, f"{where}.parameters"),
-        )
-        if not (rule.ids or rule.groups or rule.profiles):
-            raise bad(where, "names no check: give ids, groups or profiles")
-        rules.append(rule)
-    return Policy(
+    problems = Problems(f"AuditPolicy {name}", place)
+    spec = Fields(raw, FIELDS, problems).map("spec", required=True)
+    match = spec.map("match")
+    selector, keys = match.selector("namespaceSelector")
+    entries = spec.maps("checks")
+    if not entries:
+        spec.wrong("name at least one check, group or profile", "checks")
+    rules = [_rule(index, entry, catalogue, in_file=place is not None) for index, entry in enumerate(entries)]
+    policy = Policy(
         name=name,
-        priority=_integer(spec.get("priority", 0), bad, "spec.priority"),
-        namespaces=tuple(strings(match["namespaces"])) if "namespaces" in match else None,
-        excluded=tuple(strings(match.get("excludeNamespaces"))),
+        priority=spec.integer("priority", -_HIGHEST_PRIORITY, _HIGHEST_PRIORITY) or 0,
+        namespaces=match.patterns("namespaces", _NAMESPACE, _GLOB),
+        excluded=match.patterns("excludeNamespaces", _NAMESPACE, _GLOB) or (),
         selector=selector,
-        cluster_scoped=match.get("clusterScoped") is True or not match,
+        cluster_scoped=match.flag("clusterScoped") or not match.raw,
         rules=tuple(rules),
-        on_fault=_word(spec.get("onFault", "deny"), ("deny", "allow"), bad, "spec.onFault"),
-        on_incomplete=_word(spec.get("onIncomplete", "warn"), ("deny", "warn"), bad, "spec.onIncomplete"),
-        existing=_word(spec.get("existing", "warn"), ("deny", "warn"), bad, "spec.existing"),
-        exempt=tuple(
-            ExemptSubject(text(s.get("kind")), text(s.get("name")), text(s.get("namespace")))
-            for s in mappings(spec.get("exemptSubjects"))
-        ),
-        unknown_ids=tuple(unknown),
-        selects_by_label=by_label,
+        on_fault=spec.choice("onFault", OnFault) or OnFault.DENY,
+        on_incomplete=spec.choice("onIncomplete", OnIncomplete) or OnIncomplete.WARN,
+        existing=spec.choice("existing", Existing) or Existing.WARN,
+        exempt=tuple(filter(None, map(_exempt, spec.maps("exemptSubjects")))),
+        unknown_ids=tuple(i for rule in rules for i in sorted(rule.ids) if catalogue.whole.find(i) is None),
+        selects_by_label=bool(keys - {NAME_LABEL}),
     )
-
-
-def _choice(enum: type[Mode], value: object, bad: Any, where: str) -> Mode | None:
-    if value is None:
-        return None
-    try:
-        return enum(str(value))
-    except ValueError:
-        raise bad(where, f"{value!r} is none of {', '.join(enum)}") from None
-
-
-def _severity(value: object, bad: Any, where: str) -> Severity | None:
-    if value is None:
-        return None
-    try:
-        return Severity.parse(text(value))
-    except ValueError as error:
-        raise bad(where, str(error)) from None
-
-
-def _integer(value: object, bad: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise bad(where, "must be an integer")
-    return value
-
-
-def _word(value: object, choices: tuple[str, ...], bad: Any, where: str) -> str:
-    if value not in choices:
-        raise bad(where, f"{value!r} is none of {', '.join(choices)}")
-    return str(value)
-
-
-def _params(value: object, ids: frozenset[str], catalogue: Catalogue, bad: Any, where: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise bad(where, "must be a map")
-    known = {p.name: p for i in ids if (check := catalogue.whole.find(i)) for p in check.parameters}
-    if not known and value:
-        if any(catalogue.whole.find(i) is None for i in ids):
-            return value
-        raise bad(where, "these checks take no parameters; name a check by id to set its parameters")
-    for key, given in value.items():
-        if key not in known:
-            raise bad(f"{where}.{key}", f"unknown parameter (known: {', '.join(sorted(known)) or 'none'})")
-        if reason := schema_error(given, known[key].schema):
-            raise bad(f"{where}.{key}", reason)
-    return value
-
-
-def schema_error(value: object, schema: Mapping[str, Any]) -> str | None:
-    """What a full JSON schema validator says of a value; None where it fits."""
-    import jsonschema  # late: only policies with parameters need it
-
-    error = next(iter(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)), None)
-    if error is None:
-        return None
-    place = "".join(f"[{part!r}]" for part in error.absolute_path)
-    return f"{place + ': ' if place else ''}{error.message}"
+    problems.conclude(PolicyError)
+    return policy
 
 
 def read_policies(raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default") -> PolicySet:
     """A PolicySet of all of these; raises PolicyError on the first unusable one."""
     return PolicySet(catalogue, tuple(read_policy(raw, catalogue) for raw in raws), profile)
+
+
+def _rule(index: int, entry: Fields, catalogue: Catalogue, *, in_file: bool) -> Rule:
+    ids = entry.strings("ids") or ()
+    for place, name in enumerate(ids if in_file else ()):
+        if catalogue.whole.find(name) is None:
+            hint = partial(nearest, name, catalogue.whole.names, otherwise=LIST)
+            entry.wrong(f"there is no check {clip(repr(name))}", "ids", place, hint=hint)
+    severity = entry.word("severity", _SEVERITIES)
+    rule = Rule(
+        index,
+        frozenset(ids),
+        groups=entry.words("groups", catalogue.whole.groups),
+        profiles=entry.words("profiles", PROFILES),
+        mode=entry.choice("mode", Mode, false=Mode.OFF),
+        severity=None if severity is None else Severity.parse(severity),
+        params=_parameters(entry, ids, catalogue),
+    )
+    if not (rule.ids or rule.groups or rule.profiles):
+        entry.wrong("names no check: give ids, groups or profiles")
+    return rule
+
+
+def _exempt(entry: Fields) -> ExemptSubject | None:
+    kind = entry.choice("kind", SubjectKind, required=True)
+    name, namespace = entry.text("name", required=True), entry.text("namespace")
+    if kind is None:
+        return None
+    if (kind is SubjectKind.SERVICE_ACCOUNT) != bool(namespace):
+        entry.wrong("a ServiceAccount has a namespace, a User or Group has none", "namespace")
+    return ExemptSubject(kind, name, namespace)
+
+
+def _parameters(entry: Fields, ids: Iterable[str], catalogue: Catalogue) -> Mapping[str, Any]:
+    value = mapping(entry.raw.get("parameters"))
+    checks = [catalogue.whole.find(name) for name in ids]
+    known = {parameter.name: parameter for check in checks if check is not None for parameter in check.parameters}
+    if not known and value:
+        if None not in checks:
+            entry.wrong("these checks take no parameters; name a check by id to set its parameters", "parameters")
+        return value
+    parameters = entry.map_of("parameters", known)
+    for key, given in parameters.raw.items():
+        if key in known and (error := _schema_error(given, known[key].schema)) is not None:
+            parameters.wrong(error.message, key, *error.absolute_path)
+    return parameters.raw
+
+
+def _schema_error(value: object, schema: Mapping[str, Any]) -> ValidationError | None:
+    """What a full JSON schema validator says of a value; None where it fits."""
+    import jsonschema  # late: only policies with parameters need it
+
+    return next(iter(jsonschema.Draft202012Validator(dict(schema)).iter_errors(value)), None)

@@ -16,8 +16,8 @@ _T = TypeVar("_T", Fault, Skipped)
 class Verdict(NamedTuple):
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
-    ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, ``notes``
-    what whoever writes one should know.
+    ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, one reason
+    a line, ``notes`` what whoever writes one should know.
     ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
     (``exempt``, ``existing``, ``system``) to the hits it spared.
     """
@@ -115,7 +115,7 @@ def spare(verdict: Verdict, why: str) -> Verdict:
         skipped=(*verdict.skipped, *verdict.incomplete_denials),
         spared={**verdict.spared, why: verdict.denials} if verdict.denials else verdict.spared,
         waived=verdict.waived,
-        notes=(*verdict.notes, *([verdict.refusal] if verdict.refusal else [])),
+        notes=(*verdict.notes, *verdict.refusal.splitlines()),
     )
 
 

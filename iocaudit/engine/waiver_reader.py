@@ -1,145 +1,136 @@
-"""IocWaivers as they are written, in a cluster or in a file: read, or refused with the reason."""
+"""IocWaivers as they are written, in a cluster or in a file: read, or refused with every mistake in them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.identity import FINGERPRINT, FINGERPRINT_FORM
 from iocaudit.core.image import ImagePatterns
-from iocaudit.core.shape import items, mapping, strings, text
+from iocaudit.core.shape import mapping, strings, text
+from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.fields import LIST, Fields, Known, Place, Problems, label_selector, nearest
 from iocaudit.engine.waivers import Waiver
 
-_FIELDS = frozenset(
-    {"allowNew", "checks", "clusterScope", "expires", "images", "kinds", "labels"}
-    | {"names", "namespaces", "owner", "reason", "ticket"}
-)
-_SELECTOR = frozenset({"matchExpressions", "matchLabels"})
+FIELDS: Known = {
+    "": frozenset({"apiVersion", "kind", "metadata", "spec", "status"}),
+    "spec": frozenset(
+        {"allowNew", "checks", "clusterScope", "expires", "images", "kinds", "labels"}
+        | {"names", "namespaces", "owner", "reason", "ticket"}
+    ),
+    **label_selector("spec.labels"),
+}
+"""What an IocWaiver may hold, as its CRD has it."""
 _NAMESPACE, _NAME = re.compile(r"[a-z0-9*?-]+"), re.compile(r"[A-Za-z0-9*?.:_-]+")
+_KIND = re.compile(r"[A-Z][A-Za-z0-9]*(\.[a-z0-9.-]+)?")
 _SKEW = timedelta(minutes=5)
 
 
 class WaiverError(IocauditError):
-    """An IocWaiver cannot be used; names the waiver, the field and the reason."""
+    """An IocWaiver cannot be used; names the waiver and, one a line, each field and what is wrong with it."""
 
 
-def read_waiver(raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, now: datetime) -> Waiver:
-    """Read an IocWaiver; raises WaiverError naming the waiver, the field and what is wrong with it.
+def read_waiver(
+    raw: Mapping[str, Any], catalogue: Catalogue, *, stored: bool, now: datetime, place: Place | None = None
+) -> Waiver:
+    """Read an IocWaiver; raises WaiverError naming the waiver and, one a line, each field and what is wrong with it.
 
     ``stored``: it is in a cluster, so that without a record in its status it covers nothing yet (but with
     ``allowNew``). In a file without a status it covers all that it matches: the file itself is the record.
+    ``place`` says where in a file the fields stand.
     """
-    name = text(mapping(raw.get("metadata")).get("name")) or "(unnamed)"
-
-    def bad(where: str, reason: str) -> WaiverError:
-        return WaiverError(f"IocWaiver {name}: {where}: {reason}")
-
-    spec = raw.get("spec")
-    if not isinstance(spec, dict):
-        raise bad("spec", "must be a map")
-    _only(spec, _FIELDS, "spec", bad)
-    checks = set()
-    for index, given in enumerate(items(spec.get("checks"))):
-        check = catalogue.whole.find(given) if isinstance(given, str) else None
-        if check is None:
-            raise bad(f"spec.checks[{index}]", f"there is no check {given!r}; `iocaudit checks` lists them")
-        checks.add(check.id)
-    if not checks:
-        raise bad("spec.checks", "name at least one check")
-    namespaces = _patterns(spec, "namespaces", _NAMESPACE, bad)
-    cluster_scope = spec.get("clusterScope") is True
+    metadata = mapping(raw.get("metadata"))
+    name = text(metadata.get("name")) or "(unnamed)"
+    problems = Problems(f"IocWaiver {name}", place)
+    spec = Fields(raw, FIELDS, problems).map("spec", required=True)
+    checks = _checks(spec, catalogue)
+    namespaces, cluster_scope = _globs(spec, "namespaces", _NAMESPACE), spec.flag("clusterScope")
     if not namespaces and not cluster_scope:
-        raise bad("spec.namespaces", "name at least one namespace, or set clusterScope: true")
-    labels = spec.get("labels")
-    if labels is not None and not isinstance(labels, dict):
-        raise bad("spec.labels", "must be a label selector")
-    _only(labels or {}, _SELECTOR, "spec.labels", bad)
-    images = _list(spec, "images", bad)
+        spec.wrong("name at least one namespace, or set clusterScope: true", "namespaces")
+    images = spec.strings("images") or ()
     try:
         ImagePatterns.of(images)
     except ValueError as error:
-        raise bad("spec.images", str(error)) from None
-    status = mapping(raw.get("status"))
-    known = mapping(status.get("covered")).get("fingerprints")
-    for index, given in enumerate(strings(known)):
-        if not FINGERPRINT.fullmatch(given):
-            raise bad(
-                f"status.covered.fingerprints[{index}]",
-                f"not {FINGERPRINT_FORM}: what was recorded under scheme v1 is not taken any more; make a new waiver",
-            )
-    covered: frozenset[str] | None = frozenset(strings(known))
-    if spec.get("allowNew") is True or (not stored and known is None):
-        covered = None
-    created = text(mapping(raw.get("metadata")).get("creationTimestamp"))
-    return Waiver(
+        spec.wrong(str(error), "images")
+    since = now
+    if created := text(metadata.get("creationTimestamp")):
+        since = _born(_time(created, problems, "metadata.creationTimestamp") or now, now)
+    waiver = Waiver(
         name=name,
-        checks=frozenset(checks),
+        checks=checks,
         namespaces=namespaces,
         cluster_scope=cluster_scope,
-        kinds=frozenset(_list(spec, "kinds", bad)),
-        names=_patterns(spec, "names", _NAME, bad),
-        labels=labels,
+        kinds=frozenset(spec.patterns("kinds", _KIND, "a Kind or a Kind.group") or ()),
+        names=_globs(spec, "names", _NAME),
+        labels=spec.selector("labels")[0],
         images=images,
-        owner=_required(spec, "owner", bad),
-        reason=_required(spec, "reason", bad),
-        ticket=text(spec.get("ticket")),
-        expires=_time(spec.get("expires"), bad, "spec.expires"),
-        since=_born(_time(created, bad, "metadata.creationTimestamp"), now) if created else now,
-        covered=covered,
+        owner=spec.text("owner", required=True),
+        reason=spec.text("reason", required=True),
+        ticket=spec.text("ticket"),
+        expires=_time(spec.text("expires", required=True), problems, "spec.expires") or now,
+        since=since,
+        covered=_covered(raw, problems, everything=spec.flag("allowNew"), stored=stored),
     )
+    problems.conclude(WaiverError)
+    return waiver
 
 
-def _only(value: Mapping[str, Any], known: frozenset[str], where: str, bad: Any) -> None:
-    """Refuse a field that is none: a misspelled one would narrow nothing. In a cluster none gets here."""
-    for field in value:
-        if field not in known:
-            raise bad(f"{where}.{field}", f"there is no such field (known: {', '.join(sorted(known))})")
+def _checks(spec: Fields, catalogue: Catalogue) -> frozenset[str]:
+    found = set()
+    given = spec.strings("checks")
+    for index, name in enumerate(given or ()):
+        check = catalogue.whole.find(name)
+        if check is not None:
+            found.add(check.id)
+        else:
+            hint = partial(nearest, name, catalogue.whole.names, otherwise=LIST)
+            spec.wrong(f"there is no check {clip(repr(name))}", "checks", index, hint=hint)
+    if not given:
+        spec.wrong("name at least one check", "checks")
+    return frozenset(found)
 
 
-def _patterns(spec: Mapping[str, Any], field: str, grammar: re.Pattern[str], bad: Any) -> tuple[str, ...]:
+def _globs(spec: Fields, field: str, grammar: re.Pattern[str]) -> tuple[str, ...]:
     """Globs of which each names something: one that matches every name is refused.
 
     ``[!x]`` and its like, which match all but a few, are none here: the schema in a cluster takes none either.
     """
-    patterns = _list(spec, field, bad)
+    patterns = spec.patterns(field, grammar, "a name or a glob of * and ?") or ()
     for index, pattern in enumerate(patterns):
-        if not any(character.isalnum() for character in pattern):
-            raise bad(f"spec.{field}[{index}]", f"{pattern!r} means everything: name what it is for")
-        if not grammar.fullmatch(pattern):
-            raise bad(f"spec.{field}[{index}]", f"{pattern!r} is neither a name nor a glob of * and ?")
+        if grammar.fullmatch(pattern) and not any(character.isalnum() for character in pattern):
+            spec.wrong(f"{pattern!r} means everything: name what it is for", field, index)
     return patterns
 
 
-def _list(spec: Mapping[str, Any], field: str, bad: Any) -> tuple[str, ...]:
-    """A list of strings; anything else is refused, since read as absent it would narrow nothing."""
-    value = spec.get(field)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise bad(f"spec.{field}", "must be a list of strings")
-    return tuple(value)
+def _covered(raw: Mapping[str, Any], problems: Problems, *, everything: bool, stored: bool) -> frozenset[str] | None:
+    """The fingerprints that its status records; None where it covers whatever it matches."""
+    known = mapping(mapping(raw.get("status")).get("covered")).get("fingerprints")
+    fingerprints = strings(known)
+    for index, given in enumerate(fingerprints):
+        if not FINGERPRINT.fullmatch(given):
+            reason = f"not {FINGERPRINT_FORM}: what was recorded under scheme v1 is not taken any more"
+            problems.add(f"status.covered.fingerprints[{index}]", f"{reason}; make a new waiver")
+            break
+    return None if everything or (not stored and known is None) else frozenset(fingerprints)
 
 
-def _required(spec: Mapping[str, Any], field: str, bad: Any) -> str:
-    value = text(spec.get(field)).strip()
-    if not value:
-        raise bad(f"spec.{field}", "must not be empty")
-    return value
-
-
-def _time(value: object, bad: Any, where: str) -> datetime:
+def _time(value: str, problems: Problems, path: str) -> datetime | None:
+    """The moment, None where it is not one; that is noted unless the value is absent, which is noted already."""
     # YAML's own timestamps never get here: the reader keeps them as text, as Kubernetes does.
     try:
-        moment = datetime.fromisoformat(text(value))
+        moment = datetime.fromisoformat(value)
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):  # the latter: in UTC it is beyond the year 9999
         pass
-    raise bad(where, f"{value!r} is no time such as 2027-01-31T00:00:00Z")
+    if value:
+        problems.add(path, f"{clip(repr(value))} is not a time such as 2027-01-31T00:00:00Z")
+    return None
 
 
 def _born(created: datetime, now: datetime) -> datetime:

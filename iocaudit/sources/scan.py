@@ -14,7 +14,14 @@ from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.documents import Document
 from iocaudit.sources.files import Inputs, size_of
 from iocaudit.sources.lines import LineTable
-from iocaudit.sources.policy_files import acceptor, make_policies, make_waivers, now_if_needed, read_policy_files
+from iocaudit.sources.policy_files import (
+    PolicyDocument,
+    acceptor,
+    make_policies,
+    make_waivers,
+    now_if_needed,
+    read_policy_files,
+)
 from iocaudit.sources.progress import Progress, Silence
 from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, note_inputs, skipped_templates
 from iocaudit.sources.subjects import Subject, subjects
@@ -54,7 +61,7 @@ class Task:
     def __init__(
         self,
         catalogue: Catalogue,
-        policies: list[dict[str, Any]],
+        policies: list[PolicyDocument],
         options: ScanOptions,
         reader: Reader,
         now: datetime | None,
@@ -109,7 +116,7 @@ class Task:
 
 
 def _task(
-    ids: list[str], policies: list[dict[str, Any]], options: ScanOptions, reader: Reader, now: datetime | None
+    ids: list[str], policies: list[PolicyDocument], options: ScanOptions, reader: Reader, now: datetime | None
 ) -> Task:
     return Task(builtin_catalogue().select(ids), policies, options, reader, now)
 

@@ -145,10 +145,10 @@ def policies_for(row: Row) -> PolicySet:
             rules.append({"ids": [check], "mode": "off"})
         elif given:
             rules.append({"ids": [check], "parameters": given})
-    raw = {"metadata": {"name": "case"}, "spec": {"checks": rules}}
+    raws = [{"metadata": {"name": "case"}, "spec": {"checks": rules}}] if rules else []
     # The baseline of the Pod Security Standards is what profile default holds, in a few checks not what strict does.
     profile = "default" if row.raw["params"].get("pss_level") == "baseline" else "strict"
-    return read_policies([raw], CATALOGUE, profile=profile)
+    return read_policies(raws, CATALOGUE, profile=profile)
 
 
 def hits(row: Row, report: Report) -> Iterator[Found]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ import yaml
 
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import KubectlError
+from iocaudit.core.errors import PolicyError
+from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy_reader import read_policy
+from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
+CATALOGUE = builtin_catalogue()
+BOUNDS = ("Duplicate value", "must have at most 128 items")
+"""What the readers take all the same: bounds of what a cluster stores, which change nothing about what is meant."""
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +141,9 @@ def policy(spec: dict[str, Any]) -> str:
         ({"checks": [{"ids": ["host-pid"]}], "match": {"namespaces": [""]}}, "should be at least 1 chars long"),
         ({"checks": [{"ids": ["host-pid"]}], "match": {"namespaces": ["Shop"]}}, "should match"),
         ({"checks": [{"ids": ["host-pid"]}], "match": {"clusterScoped": "yes"}}, "must be of type boolean"),
+        ({"checks": [{"ids": ["host-pid"]}], "match": {"namespace": ["shop"]}}, 'unknown field "spec.match.namespace"'),
+        ({"checks": [{"ids": ["host-pid"], "severty": "low"}]}, 'unknown field "spec.checks[0].severty"'),
+        ({"checks": [{"ids": ["host-pid"]}], "onFualt": "deny"}, 'unknown field "spec.onFualt"'),
         ({"checks": [{"ids": ["host-pid"]}], "onFault": "warn"}, 'Unsupported value: "warn"'),
         ({"checks": [{"ids": ["host-pid"]}], "onIncomplete": "allow"}, 'Unsupported value: "allow"'),
         ({"checks": [{"ids": ["host-pid"]}], "existing": "off"}, 'Unsupported value: "off"'),
@@ -154,6 +165,9 @@ def test_invalid_policy_is_refused(crds: ControlPlane, spec: dict[str, Any], sai
     with pytest.raises(KubectlError) as refused:
         crds.kubectl("create", "--dry-run=server", "-f", "-", input=policy(spec))
     assert said in str(refused.value)
+    if said not in BOUNDS:
+        with pytest.raises(PolicyError):
+            read_policy(json.loads(policy(spec)), CATALOGUE, str)
 
 
 def test_valid_policy_gets_defaults(crds: ControlPlane) -> None:
@@ -267,6 +281,8 @@ def test_invalid_waiver_is_refused(crds: ControlPlane, spec: dict[str, Any], sai
     with pytest.raises(KubectlError) as refused:
         crds.kubectl("create", "--dry-run=server", "-f", "-", input=waiver("under-test", **spec))
     assert said in str(refused.value)
+    with pytest.raises(WaiverError):
+        read_waiver(json.loads(waiver("under-test", **spec)), CATALOGUE, stored=False, now=datetime.now(UTC))
 
 
 def test_a_record_of_fewer_than_128_bits_is_refused(crds: ControlPlane) -> None:

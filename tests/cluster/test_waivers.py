@@ -202,7 +202,7 @@ def test_scan_of_the_cluster_judges_as_the_operator_does(
     [
         ({"checks": ["no-such-check"]}, "there is no check 'no-such-check'"),
         ({"lasting": timedelta(days=91)}, "longer than the 90 days that are allowed"),
-        ({"expires": "9999-12-31T23:59:59-01:00"}, "is no time such as"),
+        ({"expires": "9999-12-31T23:59:59-01:00"}, "is not a time such as"),
     ],
 )
 def test_refused_ones_say_why(

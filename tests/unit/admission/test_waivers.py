@@ -455,7 +455,7 @@ def test_an_end_beyond_all_calendars_is_refused_and_breaks_nothing() -> None:
     far = "9999-12-31T23:59:59-01:00"
     verdict = settle(state_with(), review(new_waiver(expires=far)))
     assert verdict.refusal is not None
-    assert "is no time such as" in verdict.refusal
+    assert "is not a time such as" in verdict.refusal
     assert not settle(state_with(waiver(expires=far)), review(pod())).allowed
 
 

@@ -110,8 +110,9 @@ def _auditor(
     incomplete: Mapping[Kind, str] | None = None,
     profile: str = "strict",
 ) -> Auditor:
-    spec = {"checks": [{"ids": [check], "mode": "audit", "parameters": parameters}]} if parameters else {"checks": []}
-    policies = read_policies([{"metadata": {"name": "test"}, "spec": spec}], CATALOGUE, profile=profile)
+    rules = [{"ids": [check], "mode": "audit", "parameters": parameters}]
+    raws = [{"metadata": {"name": "test"}, "spec": {"checks": rules}}] if parameters else []
+    policies = read_policies(raws, CATALOGUE, profile=profile)
     return Auditor(CATALOGUE.select([check]), policies, world_of(subjects, incomplete))
 
 

@@ -84,8 +84,9 @@ def run(
     for kind in incomplete:
         world.mark_incomplete(kind, "listing is forbidden")
     catalogue = CATALOGUE.select([check])
-    rules = [{"ids": [check], "mode": "audit", "parameters": parameters}] if parameters else []
-    policies = read_policies([{"metadata": {"name": "test"}, "spec": {"checks": rules}}], catalogue, profile=profile)
+    rules = [{"ids": [check], "mode": "audit", "parameters": parameters}]
+    raws = [{"metadata": {"name": "test"}, "spec": {"checks": rules}}] if parameters else []
+    policies = read_policies(raws, catalogue, profile=profile)
     report = Auditor(catalogue, policies, world).audit(on)
     assert not report.faults
     return report

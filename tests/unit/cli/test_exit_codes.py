@@ -115,7 +115,7 @@ spec: {checks: [host-ipc], namespaces: [default], owner: us, reason: old, expire
         assert "waiver legacy" not in done.stdout
     file.write_text(file.read_text().replace("host-pid", "no-such"))
     done = iocaudit("scan", "-", "--policy", str(file), "--check", "privileged-container", stdin=BAD)
-    assert (done.returncode, "unknown checks: no-such" in done.stderr) == (2, True)
+    assert (done.returncode, "there is no check 'no-such'" in done.stderr) == (2, True)
 
 
 def test_checks_and_explain_print() -> None:
