@@ -20,6 +20,7 @@ ALLOWED = Parameter(
     },
     "path prefixes (whole segments) that may be mounted; `{pathPrefix: /x, readOnly: true}` read-only alone",
     default=[],
+    exempts=True,
 )
 
 

@@ -24,7 +24,7 @@ from iocaudit.core.world import World
     controls=CONTROLS
     | {"attack": "T1078, T1098.006", "owasp": "K02, K09", "nsa": "Authentication, Role-based access control"},
     parameters=(
-        string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody"),
+        string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody", exempts=True),
         Parameter("everybody", {"type": "boolean"}, "flag any grant to everybody, a harmless one too", default=False),
     ),
 )

@@ -51,6 +51,7 @@ def _effective(container: Container, annotations: dict[str, Placed]) -> Placed |
             "profiles that may be set: RuntimeDefault, Localhost, localhost/NAME with `*` for any run, Unconfined; `*` "
             "alone is every one",
             default=(RUNTIME_DEFAULT, LOCALHOST),
+            exempts=True,
         ),
     ),
 )

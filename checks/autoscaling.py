@@ -44,6 +44,7 @@ _KEDA_MOST = 100  # what KEDA takes where maxReplicaCount is absent
             {"type": "integer", "minimum": 1},
             "the highest number of replicas or nodes that still counts as a bound",
             default=1000,
+            exempts=True,
         ),
     ),
 )

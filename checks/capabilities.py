@@ -166,7 +166,9 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     fields=("capabilities",),
     controls=_CONTROLS,
     parameters=(
-        string_list("allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE),
+        string_list(
+            "allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE, exempts=True
+        ),
     ),
 )
 def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
@@ -242,7 +244,10 @@ _NET_RAW = "NET_RAW"
     parameters=(
         string_list("requiredDrop", "capabilities that must be dropped; dropping ALL covers each", default=("ALL",)),
         string_list(
-            "allowedAdd", "capabilities that may be added back; ALL allows every one", default=("NET_BIND_SERVICE",)
+            "allowedAdd",
+            "capabilities that may be added back; ALL allows every one",
+            default=("NET_BIND_SERVICE",),
+            exempts=True,
         ),
         PSS_VERSION,
     ),

@@ -47,6 +47,7 @@ _EVERY_ADDRESS = ("", "0.0.0.0")  # what an absent hostIP means to the kubelet
             },
             "ranges of host ports that may be used, bounds included",
             default=[],
+            exempts=True,
         ),
     ),
 )

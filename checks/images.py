@@ -78,6 +78,7 @@ def _uses(pod: PodSpec) -> Iterator[_Use]:
             "registries, path prefixes, images and globs that images may come from; not needed where denied is set",
             required=True,
             unless=("denied",),
+            exempts=True,
         ),
         Parameter(
             "denied",

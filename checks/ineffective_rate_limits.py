@@ -17,6 +17,7 @@ _CEILING = Parameter(
     {"type": "number", "exclusiveMinimum": 0},
     "the most requests a second that still count as a limit",
     default=10_000,
+    exempts=True,
 )
 
 

@@ -65,6 +65,7 @@ _LISTEN_PORTS = "alb.ingress.kubernetes.io/listen-ports"
             {"type": "boolean"},
             f'whether annotation `{_ALLOW_HTTP}: "false"` is enough for an Ingress without a tls section',
             default=False,
+            exempts=True,
         ),
     ),
 )
@@ -294,7 +295,7 @@ def _covered(host: str, hosts: set[str]) -> bool:
     group="network",
     looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE),
     controls={"attack": "T1557", "owasp": "K05", "nsa": "Network policies"},
-    parameters=(string_list("allowed", "wildcard hosts that may be used, such as `*.preview.example`"),),
+    parameters=(string_list("allowed", "wildcard hosts that may be used, such as `*.preview.example`", exempts=True),),
 )
 def ingress_wildcard_host(resource: Resource, params: Params) -> Iterator[Hit]:
     """A route answers for every host, or for all below a domain.

@@ -16,14 +16,16 @@ from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import clip, several
 from iocaudit.core.world import World
 
 _NEVER_DENIES = "/validate/system"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
 _DOCUMENTED = (*SYSTEM_NAMESPACES, "iocaudit")
 _CONTROLS = {"cis-1.12": "5.2.1", "attack": "T1562", "owasp": "K04", "nsa": "Pod security enforcement"}
-_EXCLUDED = string_list("excluded", "further namespaces that the webhook may leave out: the network plugin's")
+_EXCLUDED = string_list(
+    "excluded", "further namespaces that the webhook may leave out: the network plugin's", exempts=True
+)
 
 
 def _deny_webhooks(resource: Resource) -> list[tuple[int, dict[str, Any]]]:
@@ -159,8 +161,7 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Itera
         yield Hit(".clientConfig", f"is answered at {_NEVER_DENIES}, where nothing is denied", _NEVER_DENIES)
     missing = uncovered(webhook)
     if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-        yield Hit(".rules", f"has no rule for {shown}", ",".join(missing))
+        yield Hit(".rules", f"has no rule for {several(missing, 5)}", ",".join(missing))
 
 
 def _path(webhook: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ def _is_of_daemon_set(resource: Resource, world: World) -> bool:
     operations=(Operation.CREATE,),
     admission_only=True,
     controls={"attack": "T1610", "ms": "MS-TA9008", "owasp": "K02", "nsa": "Namespaces"},
-    parameters=(string_list("allowedUsers", "users that may, by exact name"),),
+    parameters=(string_list("allowedUsers", "users that may, by exact name", exempts=True),),
 )
 def workload_in_system_namespace(resource: Resource, request: Request, params: Params) -> Iterator[Hit]:
     """Somebody creates a workload or a ServiceAccount in a namespace of the system.

@@ -27,6 +27,7 @@ from iocaudit.core.wording import clip
             {"type": "boolean"},
             "accept it in pods with a user namespace of their own (profile strict does not, as PSS restricted)",
             default=True,
+            exempts=True,
             strict=False,
         ),
         PSS_VERSION,

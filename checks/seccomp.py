@@ -71,8 +71,13 @@ def _allowed(profile: Profile, profiles: tuple[str, ...], files: tuple[str, ...]
             "allowedProfiles",
             "profiles that may be set: RuntimeDefault, Localhost, localhost/FILE, Unconfined; `*` is every one",
             default=(RUNTIME_DEFAULT, LOCALHOST),
+            exempts=True,
         ),
-        string_list("allowedLocalhostFiles", "files that Localhost may name, `*` for any run; all where it is empty"),
+        string_list(
+            "allowedLocalhostFiles",
+            "files that Localhost may name, `*` for any run; all where it is empty",
+            exempts=True,
+        ),
     ),
 )
 def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
@@ -129,6 +134,7 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
             {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000},
             "as for seccomp-unconfined; with `not configured` or `*` in it a container may go without",
             default=[],
+            exempts=True,
         ),
         PSS_VERSION,
     ),

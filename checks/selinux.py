@@ -46,6 +46,7 @@ _ENGINE_SINCE = 31
             },
             "options that may be set, in place of the Pod Security Standards' list; one entry must cover all of them",
             default=[],
+            exempts=True,
         ),
         PSS_VERSION,
     ),

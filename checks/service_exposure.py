@@ -23,7 +23,7 @@ _CONTROLS = {"attack": "T1133", "ms": "MS-TA9005", "owasp": "K05", "nsa": "Netwo
     group="network",
     looks_at=(SERVICE,),
     controls={"attack": "T1557", "ms": "MS-TA9036", "owasp": "K05", "nsa": "Network policies"},
-    parameters=(string_list("allowed", "addresses and CIDRs that a Service may take as externalIPs"),),
+    parameters=(string_list("allowed", "addresses and CIDRs that a Service may take as externalIPs", exempts=True),),
 )
 def service_external_ip(resource: Resource, params: Params) -> Iterator[Hit]:
     """A Service claims external addresses.

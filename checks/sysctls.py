@@ -77,6 +77,7 @@ def _sysctls(pod: PodSpec) -> Iterator[_Sysctl]:
             "allowed",
             {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}, "maxItems": 1000},
             "names that may be set, `*` for any run, in place of the safe list",
+            exempts=True,
         ),
         string_list("forbidden", "names that are refused even if allowed; alone it allows every other name"),
         PSS_VERSION,

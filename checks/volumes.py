@@ -42,8 +42,14 @@ _CONTROLS = {
     profile="strict",
     controls={**_CONTROLS, "pss": "restricted/restrictedVolumes"},
     parameters=(
-        string_list("allowed", "types of volumes that may be used; `*` is every type", default=_RESTRICTED),
-        string_list("allowedFlexVolumes", "drivers of flexVolumes that may be used though flexVolume is not allowed"),
+        string_list(
+            "allowed", "types of volumes that may be used; `*` is every type", default=_RESTRICTED, exempts=True
+        ),
+        string_list(
+            "allowedFlexVolumes",
+            "drivers of flexVolumes that may be used though flexVolume is not allowed",
+            exempts=True,
+        ),
     ),
 )
 def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
@@ -155,7 +161,9 @@ def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
     group="volumes",
     looks_at=(PERSISTENT_VOLUME,),
     controls=_CONTROLS,
-    parameters=(string_list("allowed", "path prefixes (whole segments) that PersistentVolumes may offer"),),
+    parameters=(
+        string_list("allowed", "path prefixes (whole segments) that PersistentVolumes may offer", exempts=True),
+    ),
 )
 def host_path_volume(resource: Resource, params: Params) -> Iterator[Hit]:
     """A PersistentVolume offers a path of the node.

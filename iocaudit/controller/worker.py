@@ -126,7 +126,7 @@ class Worker:
                     self.request_sweep()
                 else:
                     self.cluster.follow_waivers()
-            self.cluster.apply(change for change in changes if change.kind not in (AUDIT_POLICY, IOC_WAIVER))
+            self.cluster.apply(change for change in changes if change.kind is not IOC_WAIVER)
         except ClusterError:
             self.request_sweep()
             raise

@@ -1,8 +1,8 @@
 """How a check is declared, and what follows from the declaration.
 
 A check is a pure generator of Hits. Its parameters say what it is handed, by name: the first is the subject
-(``pod``: each PodSpec of the object; any other name: the Resource itself), then any of ``world``, ``params`` and
-``request``.
+(``pod``: each PodSpec of the object; any other name: the Resource itself), then any of ``world``, ``params``,
+``request`` and ``guard`` (what the policies in force deny).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any
 from iocaudit.core.errors import CatalogueError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, DAEMON_SET, PODS, SECRET, Kind
+from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
 
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_HANDED = ("world", "params", "request")
+_HANDED = ("world", "params", "request", "guard")
 PROFILES = ("default", "strict")
 """What a check can belong to: what runs by default, and what runs on request or under profile strict."""
 
@@ -32,7 +33,8 @@ class Parameter:
 
     ``schema`` is a JSON schema of its value, ``default`` what holds when no policy sets it, ``strict`` what
     holds instead under profile strict where it differs. A ``required`` parameter has no default: without it
-    the check is notConfigured, unless one of the parameters that ``unless`` names is set.
+    the check is notConfigured, unless one of the parameters that ``unless`` names is set. ``exempts`` says of a list
+    that each value in it is something that the check leaves out.
     """
 
     name: str
@@ -42,12 +44,15 @@ class Parameter:
     required: bool = False
     strict: Any = None
     unless: tuple[str, ...] = ()
+    exempts: bool = False
 
 
-def string_list(name: str, description: str, *, default: Iterable[str] = (), required: bool = False) -> Parameter:
+def string_list(
+    name: str, description: str, *, default: Iterable[str] = (), required: bool = False, exempts: bool = False
+) -> Parameter:
     """A parameter that is a list of strings."""
     schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000}
-    return Parameter(name, schema, description, None if required else list(default), required)
+    return Parameter(name, schema, description, None if required else list(default), required, exempts=exempts)
 
 
 EXEMPT_IMAGES = Parameter(
@@ -55,6 +60,7 @@ EXEMPT_IMAGES = Parameter(
     {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 500}, "maxItems": 1000},
     "images whose containers this check leaves out: hosts, path prefixes, images and globs, as in untrusted-registry",
     default=[],
+    exempts=True,
 )
 """Every check on pods has it: the engine hands such a check its pods without these containers."""
 
@@ -93,6 +99,11 @@ class Check:
     def may_reach_critical(self) -> bool:
         """Whether one of its hits can be critical, its own severity or a hit's."""
         return self.worst >= Severity.CRITICAL
+
+    @property
+    def on_policies(self) -> bool:
+        """Whether it judges AuditPolicies, so that none may have it turned off."""
+        return AUDIT_POLICY in self.looks_at
 
     @property
     def documentation(self) -> str:
@@ -184,8 +195,8 @@ def check(
                 raise broken(f"unknown parameter {name!r} (known: {', '.join(_HANDED)})")
         if "request" in handed and not admission_only:
             raise broken("it takes the request, so it must be declared admission_only")
-        if (needs or uses or in_files or in_audits) and "world" not in handed:
-            raise broken("it declares needs but does not take the world")
+        if (needs or uses or in_files or in_audits) and not {"world", "guard"} & {*handed}:
+            raise broken("it declares needs but takes neither the world nor the guard")
         if parameters and "params" not in handed:
             raise broken("it declares parameters but does not take params")
         on_pods = names[0] == "pod"

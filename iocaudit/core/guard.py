@@ -1,4 +1,4 @@
-"""How API servers call our own webhook, as its configuration says."""
+"""What checks of our own guard are told: how API servers call our webhook, and what the policies in force deny."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from iocaudit.core.severity import Severity
 from iocaudit.core.shape import integer, mapping, text
+
+if TYPE_CHECKING:
+    from iocaudit.core.kinds import Kind
+    from iocaudit.core.resource import Resource
 
 DENY = "deny.iocaudit.io"
 """The webhook that denies; its name is its mark, whatever its configuration is called."""
@@ -61,3 +66,31 @@ def _is_sequence(der: bytes) -> bool:
             return False
         length = int.from_bytes(der[2:start])
     return len(der) == start + length
+
+
+class Weakening(NamedTuple):
+    """One way in which an AuditPolicy takes away from what is denied. ``path`` and ``at`` are those of a hit."""
+
+    path: str
+    at: str
+    message: str
+    evidence: str
+    severity: Severity
+
+
+class Denials(Protocol):
+    """What the policies in force deny, as far as the guard's own checks ask."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds that a check which may deny looks at on CREATE and UPDATE."""
+
+    @property
+    def namespaces(self) -> frozenset[str] | None:
+        """The only namespaces in which anything of a namespace is denied; None where it may be any."""
+
+    def taken_by(self, policy: Resource) -> list[Weakening]:
+        """What an AuditPolicy takes away of what would be denied if no policy said anything.
+
+        Raises PolicyError where it cannot be used.
+        """

@@ -1,5 +1,7 @@
 """How values from objects appear in messages. Escaping is the sinks' business; length and credentials are ours."""
 
+from collections.abc import Sequence
+
 from iocaudit.core.credential import redacted
 
 LONGEST = 100
@@ -13,3 +15,9 @@ def clip(text: str, limit: int = LONGEST) -> str:
     """
     shown = redacted(text) if len(text) > limit else text  # of what is shown whole, the audit takes care
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
+
+
+def several(values: Sequence[str], most: int = 6) -> str:
+    """A few of the values in their order, and how many more there are."""
+    more = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(values[:most]) + more

@@ -25,6 +25,7 @@ from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.denials import PolicyDenials
 from iocaudit.engine.policy import PolicySet, Setting
 
 Clock = Callable[[], float]
@@ -131,6 +132,7 @@ class Auditor:
         self.policies = policies
         self.world = world
         self._accept = accept
+        self._denials = PolicyDenials(policies, world)
         self._plans: dict[tuple[Kind, int, Operation | None], _Plan] = {}
 
     def settings_for(self, resource: Resource) -> dict[str, Setting]:
@@ -168,7 +170,7 @@ class Auditor:
             if missing := setting.missing:
                 lacking[check.id] = missing
                 continue
-            handed = {"world": self.world, "params": setting.params}
+            handed = {"world": self.world, "params": setting.params, "guard": self._denials}
             given = {name: handed[name] for name in check.handed if name in handed}
             run = partial(check.function, **given)
             images = setting.params.get(EXEMPT_IMAGES.name) if check.on_pods else None

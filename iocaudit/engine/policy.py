@@ -7,7 +7,7 @@ severity and parameters whole. Nothing merges. Where none names it, the built-in
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.request import Request
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.name_globs import is_glob, name_globs
 
 
 class Mode(StrEnum):
@@ -113,6 +114,11 @@ class Setting(NamedTuple):
         """Whether a hit of the check's own severity would be denied."""
         return self.mode_for(self.severity or self.check.severity) is Mode.DENY
 
+    @property
+    def can_deny(self) -> bool:
+        """Whether the worst hit of the check would be denied."""
+        return self.mode_for(self.severity or self.check.worst) is Mode.DENY
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -152,26 +158,36 @@ class Policy(NamedTuple):
     unknown_ids: tuple[str, ...] = ()
     selects_by_label: bool = False
 
+    @property
+    def is_universal(self) -> bool:
+        """Whether it applies in every namespace, there or to come."""
+        return self.namespaces is None and self.selector is None and not self.excluded
+
     def matches(self, namespace: str | None, labels: Mapping[str, Any]) -> bool:
         """Whether it applies in a namespace with these labels (None: to cluster-scoped objects)."""
         if namespace is None:
             return self.cluster_scoped
-        if any(fnmatch.fnmatchcase(namespace, pattern) for pattern in self.excluded):
+        if self.excluded and name_globs(self.excluded).match(namespace):
             return False
-        if self.namespaces is not None and not any(
-            fnmatch.fnmatchcase(namespace, pattern) for pattern in self.namespaces
-        ):
+        if self.namespaces is not None and not name_globs(self.namespaces).match(namespace):
             return False
         return self.selector is None or selects(self.selector, {**labels, NAME_LABEL: namespace})
 
     def rule_for(self, check: Check) -> Rule | None:
-        """The entry that names the check most closely; of equals the last."""
+        """The entry that names the check most closely; of equals the last.
+
+        A check that judges the policies themselves is not turned off or lowered by one.
+        """
         best, found = 0, None
-        for rule in self.rules:
+        for rule in self.rules if not check.on_policies else filter(_only_tightens(check), self.rules):
             closeness = rule.specificity(check)
             if closeness and closeness >= best:
                 best, found = closeness, rule
         return found
+
+
+def _only_tightens(check: Check) -> Callable[[Rule], bool]:
+    return lambda rule: rule.mode is not Mode.OFF and (rule.severity is None or rule.severity >= check.severity)
 
 
 @dataclass(slots=True)
@@ -216,12 +232,16 @@ class PolicySet:
         place = (namespace, relevant)
         kept = self._kept.get(place)
         if kept is None:
-            matching = [p for p in self.policies if p.matches(namespace, labels)]
+            matching = self.matching(namespace, labels)
             kept = {c.id: s for c in self.catalogue if (s := self.setting(c, matching)).mode is not Mode.OFF}
             if len(self._kept) > 10_000:
                 self._kept.clear()
             self._kept[place] = kept
         return kept
+
+    def matching(self, namespace: str | None, labels: Mapping[str, Any]) -> list[Policy]:
+        """The policies that apply in a place, in the order in which they are asked."""
+        return [policy for policy in self.policies if policy.matches(namespace, labels)]
 
     def setting(self, check: Check, matching: Iterable[Policy]) -> Setting:
         """What holds for a check where these policies apply, in the order in which they are asked."""
@@ -240,6 +260,11 @@ class PolicySet:
                     policy.existing,
                     policy.exempt,
                 )
+        return self.default(check)
+
+    def default(self, check: Check) -> Setting:
+        """What holds for a check where no policy names it."""
+        defaults = check.strict_defaults if self.profile == "strict" else check.defaults
         runs = check.profile == "default" or self.profile == "strict"
         return Setting(check, None if runs else Mode.OFF, None, defaults)
 
@@ -255,6 +280,32 @@ class PolicySet:
         return any((severity or check.severity) >= Severity.CRITICAL for severity in follows) or (
             bool(follows) and check.may_reach_critical
         )
+
+    def denying_namespaces(self) -> frozenset[str] | None:
+        """The only namespaces in which anything of a namespace can be denied, by exact name; None where no list of
+        names says where.
+        """
+        named: set[str] = set()
+        wide: list[Policy] = []
+        for policy in self.policies:
+            if policy.namespaces is not None and not any(map(is_glob, policy.namespaces)):
+                named.update(policy.namespaces)
+            else:
+                wide.append(policy)
+        if any(self._may_deny_outside(check, wide) for check in self.catalogue if not check.audit_only):
+            return None
+        return frozenset(named)
+
+    def _may_deny_outside(self, check: Check, wide: Iterable[Policy]) -> bool:
+        """Whether a check can deny in some namespace that no policy names; ``wide`` are those that may apply there."""
+        for policy in wide:
+            if policy.rule_for(check) is None:
+                continue
+            if self.setting(check, (policy,)).can_deny:
+                return True
+            if policy.is_universal:
+                return False  # it decides in all of them, whatever comes after it
+        return self.default(check).can_deny
 
 
 def _places_meet(one: Policy, other: Policy) -> bool:

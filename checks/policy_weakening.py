@@ -1,0 +1,64 @@
+"""AuditPolicies that take away from what is denied."""
+
+from collections.abc import Iterator
+
+from iocaudit.core.check import check
+from iocaudit.core.errors import PolicyError
+from iocaudit.core.guard import Denials
+from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import NAMESPACE
+from iocaudit.core.kinds.ours import AUDIT_POLICY
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import IoC, Severity
+
+
+@check(
+    "policy-weakens-guard",
+    severity=Severity.HIGH,
+    iocs=(IoC.CLUSTER_ADMIN,),
+    group="self",
+    looks_at=(AUDIT_POLICY,),
+    uses=(NAMESPACE,),
+    audit_only=True,
+    controls={"attack": "T1562", "owasp": "K04"},
+)
+def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | Skip]:
+    """An AuditPolicy turns off, lowers or exempts what would be denied without it.
+
+    Judged is what the policy does where it decides: a mode or severity that no longer denies, subjects, images or
+    paths that are exempt, `onFault: allow`. One that is overridden by another or that only denies more is left alone.
+    Exempting everybody or nearly every image is high; exempting some, which every cluster needs somewhere, medium.
+    At admission the change itself is told to whoever makes it and kept for a week with the user, also where
+    a policy is removed; it is never denied. No policy turns this check off or lowers it: accept a policy by an
+    IocWaiver, which has an owner, a reason and an end.
+
+    Bad:
+
+        apiVersion: iocaudit.io/v1alpha1
+        kind: AuditPolicy
+        metadata: {name: quiet}
+        spec:
+          priority: 1000
+          checks:
+          - {profiles: [default, strict], mode: "off"}
+
+    Good:
+
+        apiVersion: iocaudit.io/v1alpha1
+        kind: AuditPolicy
+        metadata: {name: shop}
+        spec:
+          priority: 1000
+          match: {namespaces: [shop]}
+          checks:
+          - {ids: [host-network, host-pid], mode: deny}
+
+    Fix: Narrow the policy to the namespaces, checks and images that need it.
+
+    Sources: Kubernetes SIG Security, admission control threat model, threats 3 and 4; MITRE ATT&CK T1562.
+    """
+    try:
+        for found in guard.taken_by(resource):
+            yield Hit(found.path, found.message, found.evidence, found.severity, found.at or None)
+    except PolicyError as error:
+        yield Skip(str(error))

@@ -1,0 +1,213 @@
+"""What policies take away from what would be denied without them.
+
+Two settings of a check are compared, place by place: what holds now, and what would hold otherwise. A setting that
+denies more is never a weakening, and neither is one of a policy that does not decide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from iocaudit.core import paths
+from iocaudit.core.check import EXEMPT_IMAGES, Check, Parameter
+from iocaudit.core.guard import Weakening
+from iocaudit.core.image import ImagePatterns, ImageReference
+from iocaudit.core.kinds import NAMESPACE
+from iocaudit.core.rbac.subjects import Subject
+from iocaudit.core.severity import Severity
+from iocaudit.core.wording import clip, several
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.name_globs import matches_anything
+from iocaudit.engine.places import Applying, Place, places_of, where_of
+from iocaudit.engine.policy import ExemptSubject, Mode, Policy, PolicySet, Setting
+
+_WORDS = {
+    Mode.OFF: "turns off",
+    Mode.AUDIT: "only records, and does not deny, what is found by",
+    Mode.WARN: "only warns about, and does not deny, what is found by",
+    Mode.DENY: "denies no more than the worst that is found by",
+}
+_OF_POLICY = (
+    ("on_fault", "onFault", "deny", "admits (onFault: allow) what could not be judged by", Severity.HIGH),
+    ("on_incomplete", "onIncomplete", "deny", "admits (onIncomplete: warn) what lacked objects for", Severity.MEDIUM),
+    ("existing", "existing", "deny", "admits pods of a template that has (existing: warn) a hit of", Severity.MEDIUM),
+)
+"""Attribute, field, the word that denies, what the other one does."""
+_IMAGES = tuple(
+    ImageReference.parse(text)
+    for text in (
+        "nginx:1",
+        "ghcr.io/acme/app:2",
+        "registry.k8s.io/pause:3",
+        "quay.io/team/tool@sha256:" + "0" * 64,
+        "hooli.com/shop/web:1",
+        "localhost:5000/a",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:1",
+    )
+)
+"""Images with nothing in common: a pattern for most of them exempts nearly everything."""
+
+
+class _Change(NamedTuple):
+    """What becomes of one check: where in the policy it stands, what it does, and which value does it."""
+
+    path: str
+    words: str
+    severity: Severity
+
+
+@dataclass(slots=True)
+class _Group:
+    """One change in the checks and places in which it happens."""
+
+    checks: dict[Check, None] = field(default_factory=dict)
+    places: dict[int, None] = field(default_factory=dict)
+    rules: dict[int, None] = field(default_factory=dict)
+
+
+Ask = Callable[[Check, Applying], Setting]
+
+
+def taken(policy: Policy, policies: PolicySet, known: Iterable[Place] = ()) -> list[Weakening]:
+    """What a policy takes away, where it decides, of what is denied where no policy says anything.
+
+    ``known`` are namespaces that there are: what it does to those to come is told by made-up ones.
+    """
+
+    def default(check: Check, _: Applying) -> Setting:
+        return policies.default(check)
+
+    def decided(check: Check, place: Applying) -> Setting:
+        return policies.setting(check, place.policies)
+
+    places = places_of(policy, policies.policies, known)
+    return _compared(policy, policies.catalogue, places, default, decided, only=policy.name)
+
+
+def taken_by_change(before: PolicySet, after: PolicySet, name: str, known: Iterable[Place] = ()) -> list[Weakening]:
+    """What a change of the policy of that name, its making or its removal takes away of what was denied before."""
+    both = tuple({id(policy): policy for policy in (*after.policies, *before.policies)}.values())
+
+    def held(policies: PolicySet) -> Ask:
+        own = {id(policy) for policy in policies.policies}
+        return lambda check, place: policies.setting(check, (p for p in place.policies if id(p) in own))
+
+    found: dict[tuple[str, str], Weakening] = {}
+    for policy in (*after.policies, *before.policies):
+        if policy.name == name:
+            places = places_of(policy, both, known)
+            for one in _compared(policy, after.catalogue, places, held(before), held(after)):
+                found.setdefault((one.path, one.message), one)
+    return list(found.values())
+
+
+def _compared(
+    policy: Policy, catalogue: Catalogue, places: list[Applying], before: Ask, after: Ask, *, only: str = ""
+) -> list[Weakening]:
+    """The changes in the places where a policy applies, one for each way; ``only`` those that it decides itself."""
+    groups: dict[_Change, _Group] = {}
+    for at, place in enumerate(places):
+        for check in catalogue.whole:
+            was = before(check, place)
+            if not _denied(was) or not _concerns(check, place):
+                continue
+            now = after(check, place)
+            if only and now.policy != only:
+                continue
+            for change in _changes(was, now):
+                group = groups.setdefault(change, _Group())
+                group.checks[check] = None
+                group.places[at] = None
+                if (rule := policy.rule_for(check)) is not None:
+                    group.rules[rule.index] = None
+    whole = len(places)
+    found = [_worded(change, group, policy, everywhere=len(group.places) == whole) for change, group in groups.items()]
+    return sorted(found, key=lambda one: (-one.severity, one.path, one.message))
+
+
+def _concerns(check: Check, place: Applying) -> bool:
+    """Whether a check looks at anything there."""
+    if place.namespace is None:
+        return any(not kind.namespaced and kind is not NAMESPACE for kind in check.looks_at)
+    return any(kind.namespaced or kind is NAMESPACE for kind in check.looks_at)
+
+
+def _worded(change: _Change, group: _Group, policy: Policy, *, everywhere: bool) -> Weakening:
+    checks = [check.id for check in sorted(group.checks, key=lambda check: (-check.severity, check.id))]
+    where = where_of(policy) + ("" if everywhere else " as far as no other policy decides")
+    message = f"{change.words} {several(checks)} {where}"
+    evidence = json.dumps([change.words, checks, where], separators=(",", ":"))
+    at = f"spec.checks[{min(group.rules)}]" if change.path == "spec.checks" and group.rules else ""
+    return Weakening(change.path, at, message, evidence, change.severity)
+
+
+def _changes(before: Setting, after: Setting) -> Iterator[_Change]:
+    """What one setting of a check takes away of what another denies."""
+    check, left = after.check, _denied(after)
+    if lost := _denied(before) - left:
+        mode = after.mode_for(after.severity or max(lost))
+        # A check that never runs at admission denies nothing anyway: what counts is whether it runs.
+        if mode is Mode.OFF or not check.audit_only:
+            yield _Change("spec.checks", _WORDS[Mode.DENY if left else mode], Severity.HIGH)
+    if not left:
+        return
+    if not check.audit_only:
+        for subject in after.exempt:
+            if subject not in before.exempt:
+                yield _exemption(subject)
+        for name, field_name, strict, words, severity in _OF_POLICY:
+            if getattr(before, name) == strict and getattr(after, name) != strict:
+                yield _Change(f"spec.{field_name}", words, severity)
+    for parameter in check.parameters:
+        yield from _loosened(parameter, before.params.get(parameter.name), after.params.get(parameter.name))
+
+
+def _denied(setting: Setting) -> frozenset[Severity]:
+    """The severities of the check's own hits that end in a denial."""
+    own = (severity for severity in Severity if setting.check.severity <= severity <= setting.check.worst)
+    return frozenset(one for one in own if setting.mode_for(setting.severity or one) is Mode.DENY)
+
+
+def _exemption(subject: ExemptSubject) -> _Change:
+    known = Subject(subject.kind, subject.name, subject.namespace)
+    severity = Severity.HIGH if known.is_everyone else Severity.MEDIUM
+    return _Change(f"spec.exemptSubjects{paths.key(subject.name)}", f"exempts {clip(known.title)} from", severity)
+
+
+def _loosened(parameter: Parameter, before: Any, after: Any) -> Iterator[_Change]:
+    """What a parameter leaves out that it did not: values that exempt added, others removed."""
+    if isinstance(before, int | float) and isinstance(after, int | float) and not isinstance(after, bool):
+        if before != after and (after > before) is parameter.exempts:
+            yield _Change("spec.checks", f"sets {parameter.name} to {after} for", Severity.MEDIUM)
+        return
+    old, new = _values(before), _values(after)
+    if parameter.exempts:
+        for value in new - old:
+            severity = Severity.HIGH if _is_broad(parameter, new) else Severity.MEDIUM
+            yield _Change("spec.checks", f"leaves out {clip(value)} ({parameter.name}) of", severity)
+    elif isinstance(before, list | bool) or before is None:
+        for value in old - new:
+            yield _Change("spec.checks", f"takes {clip(value)} away ({parameter.name}) from", Severity.MEDIUM)
+
+
+def _values(value: Any) -> frozenset[str]:
+    if isinstance(value, list | tuple):
+        return frozenset(one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in value)
+    return frozenset({"true"}) if value is True else frozenset()
+
+
+def _is_broad(parameter: Parameter, values: Iterable[str]) -> bool:
+    """Whether these values leave out nearly everything there is."""
+    if parameter is EXEMPT_IMAGES:
+        patterns = ImagePatterns.of(tuple(sorted(values)))
+        return sum(map(patterns.cover, _IMAGES)) * 2 > len(_IMAGES)
+    return any(matches_anything(value) for value in values)
+
+
+def without(policies: PolicySet, name: str, *others: Policy) -> PolicySet:
+    """The same policies but for that of a name, with others in its place."""
+    kept = (policy for policy in policies.policies if policy.name != name)
+    return PolicySet(policies.catalogue, (*kept, *others), policies.profile)
