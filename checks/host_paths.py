@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from checks._allowed_paths import ALLOWED, AllowedPaths
 from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check
-from iocaudit.core.claims import claims_of, volumes_of
+from iocaudit.core.claims import claims_of, node_path, volumes_of
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.host_path import control_socket, danger, is_runtime, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, mapping, text
+from iocaudit.core.shape import text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
@@ -124,8 +124,7 @@ def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths) -> Iterator[Hit 
                 yield Skip(f"the volume behind claim {claim.title} needs all {kind.plural}: {reason}")
                 return
         for persistent in volumes_of(claim, pod, world):
-            spec = mapping(persistent.raw.get("spec"))
-            path = text(lookup(spec, "hostPath", "path")) or text(lookup(spec, "local", "path"))
+            _, path = node_path(persistent)
             found = danger(path) if path else None
             if found is not None and not allowed.let(claim.volume, normalise(path)):
                 yield Hit(

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 
 from iocaudit.core.check import Params, check, string_list
+from iocaudit.core.claims import node_path
 from iocaudit.core.hit import Hit
-from iocaudit.core.host_path import cloud_credentials, is_below, normalise
+from iocaudit.core.host_path import cloud_credentials, danger, is_below, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PODS
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, text
+from iocaudit.core.shape import lookup, mapping, text
 from iocaudit.core.wording import clip
 
 _RESTRICTED = (
@@ -157,6 +159,7 @@ def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
 @check(
     "host-path-volume",
     severity=Severity.MEDIUM,
+    worst=Severity.CRITICAL,
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=(PERSISTENT_VOLUME,),
@@ -168,8 +171,10 @@ def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
 def host_path_volume(resource: Resource, params: Params) -> Iterator[Hit]:
     """A PersistentVolume offers a path of the node.
 
-    Every pod that may claim it gets files of the node, past checks that look at pods alone; which node depends
-    on where the pod lands. A `local` volume names its node and is left to the checks on the pods that claim it.
+    Every pod that may claim it gets files of the node, past checks that look at pods alone; `hostPath` does not even
+    say of which node. A sensitive path has the severity that it has in a pod (`/etc` is critical), unless the volume
+    is reserved, by its claimRef, for a claim in a system namespace: a claim that fits may come later, and so may the
+    volume after the pod.
 
     Bad:
 
@@ -195,6 +200,16 @@ def host_path_volume(resource: Resource, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes documentation, Persistent Volumes, Types; CIS Kubernetes Benchmark 1.12, 5.2.11.
     """
-    path = text(lookup(resource.raw, "spec", "hostPath", "path"))
-    if path and not any(is_below(normalise(path), normalise(prefix)) for prefix in params["allowed"]):
-        yield Hit("spec.hostPath.path", f"offers host path {clip(path)}", normalise(path))
+    place, path = node_path(resource)
+    if not path or any(is_below(normalise(path), normalise(prefix)) for prefix in params["allowed"]):
+        return
+    found = danger(path)
+    message = f"offers host path {clip(path)}"
+    if found is None:
+        yield Hit(place, message, normalise(path))
+        return
+    holder = mapping(lookup(resource.raw, "spec", "claimRef"))
+    is_systems = bool(text(holder.get("name"))) and text(holder.get("namespace")) in SYSTEM_NAMESPACES
+    severity = Severity.MEDIUM if is_systems else found.severity
+    why = "" if found.relation == "is" else f" ({found.relation} {found.place})"
+    yield Hit(place, message + why, normalise(path), severity)

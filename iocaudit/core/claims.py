@@ -1,7 +1,8 @@
 """The PersistentVolumes behind a pod's claims: those that are bound, reserved, or the ones that will be taken.
 
 Source: kubernetes, pkg/controller/volume/persistentvolume and component-helpers/storage/volume (FindMatchingVolume):
-a claim takes the volume it names, else the one reserved for it by claimRef, else the smallest that fits.
+a claim takes the volume it names, else the one reserved for it by claimRef, else the smallest that fits. The beta
+annotation of the storage class goes before the field (helpers.go: GetPersistentVolumeClaimClass).
 """
 
 from __future__ import annotations
@@ -76,11 +77,13 @@ def volumes_of(claim: Claim, pod: PodSpec, world: World) -> Iterator[Resource]:
     else:
         found = world.get(PERSISTENT_VOLUME_CLAIM, namespace, claim.name, near=near) if claim.name else None
         known = [found] if found is not None else []
-    specs = [(one.name, mapping(one.raw.get("spec"))) for one in known]
+    specs = [(one.name, mapping(one.raw.get("spec")), _class_of(one)) for one in known]
     if not specs:
-        specs = [(claim.name, claim.spec or {})]
+        spec = claim.spec or {}
+        asked = spec.get("storageClassName")
+        specs = [(claim.name, spec, asked if isinstance(asked, str) else None)]
     seen: set[str] = set()
-    for name, spec in specs:
+    for name, spec, storage_class in specs:
         held = index.reserved.get(namespace or "", {})
         reserved = held.get(name, [])
         if claim.numbered and not known:
@@ -89,7 +92,7 @@ def volumes_of(claim: Claim, pod: PodSpec, world: World) -> Iterator[Resource]:
             volume = world.get(PERSISTENT_VOLUME, None, bound, near=near)
             chosen = [volume] if volume is not None and _is_free(volume, namespace, name, claim, world) else []
         else:
-            chosen = reserved or (index.fitting(spec) if claim.spec is not None or known else [])
+            chosen = reserved or (index.fitting(spec, storage_class) if claim.spec is not None or known else [])
         for volume in chosen:
             if volume.name not in seen:
                 seen.add(volume.name)
@@ -106,6 +109,31 @@ def _is_free(volume: Resource, namespace: str | None, name: str, claim: Claim, w
     return space == namespace and (held_by == name or not name or claim.is_called(held_by))
 
 
+def node_path(volume: Resource) -> tuple[str, str]:
+    """The field of a PersistentVolume that names a path of the node (hostPath or local), and the path; else empty."""
+    for source in ("hostPath", "local"):
+        if path := text(lookup(volume.raw, "spec", source, "path")):
+            return f"spec.{source}.path", path
+    return "", ""
+
+
+def storage_class(resource: Resource) -> str | None:
+    """The class that a volume or claim names; None where it names none."""
+    beta = resource.annotations.get("volume.beta.kubernetes.io/storage-class")
+    named = beta if isinstance(beta, str) else lookup(resource.raw, "spec", "storageClassName")
+    return named if isinstance(named, str) else None
+
+
+def _class_of(claim: Resource) -> str | None:
+    """The class by which a claim is matched; None where that is not known.
+
+    The API server gives a claim that names none the default class as it is created: in a cluster, one without is
+    matched with volumes without. What a file's claim will be given nobody knows.
+    """
+    named = storage_class(claim)
+    return "" if named is None and claim.origin.source != "file" else named
+
+
 class _Index:
     def __init__(self, world: World, near: Resource) -> None:
         self.reserved: dict[str, dict[str, list[Resource]]] = {}
@@ -119,20 +147,18 @@ class _Index:
                 self.reserved.setdefault(space, {}).setdefault(name, []).append(volume)
             else:
                 size = Quantity.parse_or_none(lookup(spec, "capacity", "storage"))
-                self._free.setdefault(text(spec.get("storageClassName")), []).append(
+                self._free.setdefault(storage_class(volume) or "", []).append(
                     (size.value if size is not None else Fraction(0), volume)
                 )
 
-    def fitting(self, spec: Mapping[str, Any]) -> list[Resource]:
-        """The smallest free volumes that a claim fits. One that names no class may be given the cluster's default."""
-        if not isinstance(spec.get("storageClassName"), str):
+    def fitting(self, spec: Mapping[str, Any], of_class: str | None) -> list[Resource]:
+        """The smallest free volumes of a class (None: it is not known, so none) that a claim fits."""
+        if of_class is None:
             return []
         wanted = Quantity.parse_or_none(lookup(spec, "resources", "requests", "storage"))
         least = wanted.value if wanted is not None else Fraction(0)
         fitting = [
-            (size, volume)
-            for size, volume in self._free.get(spec["storageClassName"], ())
-            if size >= least and _matches(spec, volume)
+            (size, volume) for size, volume in self._free.get(of_class, ()) if size >= least and _matches(spec, volume)
         ]
         smallest = min((size for size, _ in fitting), default=None)
         return [volume for size, volume in fitting if size == smallest]

@@ -185,6 +185,9 @@ SENSITIVE: dict[str, tuple[Severity, Severity | None]] = {
     "/sys": (_H, _H),
     "/boot": (_H, _H),
     "/efi": (_H, _H),
+    # Where k3s and MicroK8s keep the volumes that their provisioners make: each below is the data of one claim.
+    "/var/lib/rancher/k3s/storage": (_C, None),
+    "/var/snap/microk8s/common/default-storage": (_C, None),
     "/usr": (_H, _H),
     "/usr/bin": (_H, _H),
     "/usr/sbin": (_H, _H),

@@ -47,7 +47,31 @@ def test_a_persistent_volume_on_the_node() -> None:
     assert evidence(judge("host-path-volume", subject)) == ["/srv/data"]
     assert judge("host-path-volume", subject, parameters={"allowed": ["/srv"]}) == []
     assert len(judge("host-path-volume", subject, parameters={"allowed": ["/sr"]})) == 1
-    assert judge("host-path-volume", {**volume, "spec": {"local": {"path": "/srv"}}}) == []
+    assert places(judge("host-path-volume", {**volume, "spec": {"local": {"path": "/srv"}}})) == ["spec.local.path"]
+
+
+@pytest.mark.parametrize("source", ["hostPath", "local"])
+@pytest.mark.parametrize(
+    ("path", "holder", "severity"),
+    [
+        ("/etc", None, "critical"),
+        ("/", None, "critical"),
+        ("/sys", None, "high"),
+        ("/srv", None, "medium"),
+        ("/etc", {"namespace": "shop", "name": "c"}, "critical"),
+        ("/etc", {"namespace": "kube-system", "name": "c"}, "medium"),
+        ("/etc", {"namespace": "kube-node-lease", "name": "c"}, "medium"),
+        ("/etc", {"namespace": "kube-system"}, "critical"),
+        ("/etc", {"name": "c"}, "critical"),
+        ("/var/lib/rancher/k3s/storage/pvc-1_shop_c", {"namespace": "shop", "name": "c"}, "medium"),
+        ("/var/lib/rancher/k3s/storage", None, "critical"),
+        ("/var/lib/rancher/k3s/storage/../server", None, "critical"),
+    ],
+)
+def test_a_persistent_volume_is_as_bad_as_its_path(source: str, path: str, holder: Json | None, severity: str) -> None:
+    spec: Json = {source: {"path": path}} | ({"claimRef": holder} if holder else {})
+    subject = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "a"}, "spec": spec}
+    assert [found.severity.label for found in judge("host-path-volume", subject)] == [severity]
 
 
 @pytest.mark.parametrize(
