@@ -8,13 +8,17 @@ from datetime import timedelta
 from typing import Any
 
 from admission import wording
+from admission.aggregation import is_aggregated_anew
 from admission.own_kinds import judge_own
 from admission.owners import Get, is_made_by_controller, stored_owners
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.report import Report
+from iocaudit.core.request import Request
 from iocaudit.core.resource import Resource
+from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
-from iocaudit.engine.posture import Verdict, judge
+from iocaudit.engine.completion import judge_completed, without_repeats
+from iocaudit.engine.posture import SameHit, Verdict, join, judge, spare
 from iocaudit.engine.waivers import LONGEST
 from iocaudit.sources.admission_review import API_VERSION, Review, ReviewError
 
@@ -37,20 +41,55 @@ def decide(
     IocWaiver may hold.
     """
     resource = review.resource
-    if resource is None or not auditor.catalogue.for_kind(resource.kind):
+    if resource is None:
         return judge_own(review, auditor.catalogue, longest_waiver) or _NOTHING
-    report = auditor.audit(resource, request=review.request, deadline=deadline)
+    verdict, report = _NOTHING, Report()
+    if auditor.catalogue.for_kind(resource.kind):
+        report = auditor.audit(resource, request=review.request, deadline=deadline)
+        verdict = _judge(review, resource, report, auditor, deadline, owners)
+    elif (own := judge_own(review, auditor.catalogue, longest_waiver)) is not None:
+        return own
+    completed = judge_completed(resource, review.old, auditor, review.request, deadline)
+    if completed is not None:
+        verdict = join((verdict, without_repeats(completed, report)))
+    return spare(verdict, "aggregation") if is_aggregated_anew(review) else verdict
+
+
+def _judge(
+    review: Review,
+    resource: Resource,
+    report: Report,
+    auditor: Auditor,
+    deadline: Deadline,
+    owners: Sequence[Resource],
+) -> Verdict:
+    """The verdict on the object itself, by its audit."""
     old: Report | None = None
     if review.old is not None and (report.found or report.faults):
         old = auditor.audit(review.old, request=review.request, deadline=deadline)
     template: Report | None = None
+    looked_up: frozenset[SameHit] = frozenset()
     if owners:
         audited = [(owner, auditor.audit(owner, request=review.request, deadline=deadline)) for owner in owners]
         auditor.inherit(report, resource, audited)
         template = Report()
         for _, one in audited:
             template.extend(one)
-    return judge(report, auditor.settings_for(resource), review.request, old=old, owner=template)
+        looked_up = frozenset(found.in_template for found in template.found) - _by_itself(
+            owners, auditor, review.request, deadline
+        )
+    return judge(report, auditor.settings_for(resource), review.request, old=old, owner=template, looked_up=looked_up)
+
+
+def _by_itself(
+    owners: Sequence[Resource], auditor: Auditor, request: Request, deadline: Deadline
+) -> frozenset[SameHit]:
+    """The hits of templates that are there without any other object, as they read on a pod."""
+    world = auditor.world
+    bare = World(default_namespace=world.default_namespace, own_namespace=world.own_namespace)
+    alone = auditor.seeing(bare, waivers=False)
+    reports = (alone.audit(owner, request=request, deadline=deadline) for owner in owners)
+    return frozenset(found.in_template for report in reports for found in report.found)
 
 
 def may_be_spared(review: Review) -> bool:

@@ -133,7 +133,14 @@ class Auditor:
         self.world = world
         self._accept = accept
         self._denials = PolicyDenials(policies, world)
+        self._namespaces = world
         self._plans: dict[tuple[Kind, int, Operation | None], _Plan] = {}
+
+    def seeing(self, world: World, catalogue: Catalogue | None = None, *, waivers: bool = True) -> Auditor:
+        """One that looks things up in another world, be it for some checks only; policies hold as they do here."""
+        other = Auditor(catalogue or self.catalogue, self.policies, world, self._accept if waivers else None)
+        other._namespaces, other._denials = self._namespaces, self._denials
+        return other
 
     def settings_for(self, resource: Resource) -> dict[str, Setting]:
         """What holds for each check at the resource's home."""
@@ -151,7 +158,7 @@ class Auditor:
     def _labels(self, namespace: str | None) -> dict[str, str]:
         if namespace is None or not self.policies.selects_by_label:
             return {}
-        found = self.world.get(NAMESPACE, None, namespace)
+        found = self._namespaces.get(NAMESPACE, None, namespace)
         return found.labels if found is not None else {}
 
     def _plan(self, kind: Kind, settings: dict[str, Setting], operation: Operation | None) -> _Plan:

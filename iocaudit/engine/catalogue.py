@@ -7,6 +7,9 @@ from iocaudit.core.check import Check
 from iocaudit.core.errors import CatalogueError
 from iocaudit.core.kinds import CONNECTIONS, Kind
 from iocaudit.core.request import Operation
+from iocaudit.engine.completes import COMPLETES, is_completed
+
+_WRITES = frozenset({Operation.CREATE, Operation.UPDATE})
 
 
 class Catalogue:
@@ -28,6 +31,7 @@ class Catalogue:
                 if alias in self._checks or alias in self._aliases:
                     raise CatalogueError(f"check {check.id!r}: its alias {alias!r} is already taken")
                 self._aliases[alias] = check.id
+        self._completed: dict[Kind, Catalogue | None] = {}
         self._by_kind: dict[Kind, tuple[Check, ...]] = {}
         for check in self._checks.values():
             for kind in check.looks_at:
@@ -99,7 +103,18 @@ class Catalogue:
                 continue
             for kind in check.looks_at:
                 rules[kind] = rules.get(kind, frozenset()) | check.operations
+            for kind, dependents in COMPLETES.items():
+                if is_completed(check, kind, dependents):
+                    rules[kind] = rules.get(kind, frozenset()) | _WRITES
         return rules
+
+    def completed_by(self, kind: Kind) -> "Catalogue | None":
+        """The checks to whose hits a request for an object of that kind may be the last that was wanting."""
+        if kind not in self._completed:
+            dependents = COMPLETES.get(kind, ())
+            ids = [check.id for check in self if is_completed(check, kind, dependents)]
+            self._completed[kind] = self.select(ids) if ids else None
+        return self._completed[kind]
 
 
 def builtin_catalogue() -> Catalogue:

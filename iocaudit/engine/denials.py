@@ -26,8 +26,9 @@ class PolicyDenials:
     @property
     def kinds(self) -> frozenset[Kind]:
         if self._kinds is None:
-            denying = (c for c in self._policies.catalogue.whole if not c.audit_only and self._policies.may_deny(c))
-            self._kinds = frozenset(kind for check in denying for kind in check.looks_at) - frozenset(CONNECTIONS)
+            whole = self._policies.catalogue.whole
+            rules = whole.admission_rules(check.id for check in whole if self._policies.may_deny(check))
+            self._kinds = frozenset(rules) - frozenset(CONNECTIONS)
         return self._kinds
 
     @property

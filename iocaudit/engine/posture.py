@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
 from iocaudit.core.request import Request
+from iocaudit.core.severity import Severity
 from iocaudit.engine.policy import Mode, Setting
 
 _T = TypeVar("_T", Fault, Skipped)
@@ -37,7 +38,8 @@ class Verdict(NamedTuple):
 
 
 _NOTHING = Verdict(allowed=True)
-_NO_HITS: frozenset[tuple[str, str, str]] = frozenset()
+SameHit = tuple[str, str, str]
+_NO_HITS: Mapping[SameHit, Severity] = MappingProxyType({})
 
 
 def judge(
@@ -47,15 +49,17 @@ def judge(
     *,
     old: Report | None = None,
     owner: Report | None = None,
+    looked_up: Set[SameHit] = frozenset(),
 ) -> Verdict:
     """Judge a request by the audit of its object.
 
     ``old`` is the audit of the object as it was (UPDATE): a hit that it has too, check, path and evidence taken
-    together, was not introduced and never denies. One that it had by a waiver's leave alone is introduced by a change
-    that leaves the waiver: else whoever may change an image would widen what was accepted for one. ``owner`` is the
-    audit of the verified owners' stored templates, for what a controller makes: where the policy says
-    ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or restarting a
-    rollout does not kill what ran before.
+    together, was not introduced and never denies, unless it is worse now. One that it had by a waiver's leave alone is
+    introduced by a change that leaves the waiver: else whoever may change an image would widen what was accepted for
+    one. ``owner`` is the audit of the verified owners' stored templates, for what a controller makes: where the policy
+    says ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or restarting
+    a rollout does not kill what ran before. ``looked_up`` are those of its hits, as they read on a pod, that other
+    objects make: these may have come after what runs, so that a template alone spares none of them.
     """
     if not (report.found or report.faults or report.skipped):
         return Verdict(allowed=True, waived=tuple(report.waived)) if report.waived else _NOTHING
@@ -68,16 +72,17 @@ def judge(
         known = {found.in_template for found in (*owner.found, *(waived.found for waived in owner.waived))}
     template_only = known is not None and all(found.in_template in known for found in report.found)
     existing: list[Found] = []
-    before = {found.same_hit for found in old.found} if old is not None else _NO_HITS
+    before = worst_of(old) if old is not None else _NO_HITS
     for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
-        introduced = not before or found.same_hit not in before
+        had = before.get(found.same_hit) if before else None
+        introduced = had is None or found.severity > had
         if mode is Mode.DENY and introduced:
             if setting.exempts(request):
                 exempt.append(found)
                 warnings.append(found)
-            elif template_only and setting.existing == "warn":
+            elif template_only and setting.existing == "warn" and found.in_template not in looked_up:
                 existing.append(found)
                 warnings.append(found)
             else:
@@ -100,6 +105,39 @@ def judge(
         skipped=skipped,
         spared=spared,
         waived=tuple(report.waived),
+    )
+
+
+def worst_of(report: Report) -> Mapping[SameHit, Severity]:
+    """The hits of a report, each with its severity."""
+    found: dict[SameHit, Severity] = {}
+    for one in report.found:
+        known = found.get(one.same_hit)
+        found[one.same_hit] = one.severity if known is None else max(known, one.severity)
+    return found
+
+
+def join(every: Sequence[Verdict]) -> Verdict:
+    """One verdict of several on one request: what any of them denies is denied."""
+    if len(every) == 1:
+        return every[0]
+    spared: dict[str, tuple[Found, ...]] = {}
+    for one in every:
+        for why, found in one.spared.items():
+            spared[why] = (*spared.get(why, ()), *found)
+    return Verdict(
+        allowed=all(one.allowed for one in every),
+        denials=_worst_first([found for one in every for found in one.denials]),
+        warnings=_worst_first([found for one in every for found in one.warnings]),
+        observed=tuple(found for one in every for found in one.observed),
+        fault_denials=tuple(fault for one in every for fault in one.fault_denials),
+        faults=tuple(fault for one in every for fault in one.faults),
+        incomplete_denials=tuple(skipped for one in every for skipped in one.incomplete_denials),
+        skipped=tuple(skipped for one in every for skipped in one.skipped),
+        spared=spared,
+        waived=tuple(waived for one in every for waived in one.waived),
+        refusal=next((one.refusal for one in every if one.refusal), ""),
+        notes=tuple(note for one in every for note in one.notes),
     )
 
 

@@ -175,6 +175,7 @@ class Recording:
     def __init__(self, auditor: Auditor) -> None:
         self._auditor = auditor
         self.catalogue, self.settings_for = auditor.catalogue, auditor.settings_for
+        self.world, self.seeing = auditor.world, auditor.seeing
         self.report = Report()
 
     def audit(self, resource: Resource, **options: Any) -> Report:

@@ -99,13 +99,13 @@ def _rules_born_with(key: Key) -> tuple[Rule, ...]:
 
 def _within(key: Key, rule: Rule) -> bool:
     own = _rules_born_with(key)
-    return bool(own) and (rule in own or _covered(rule, own))
+    return bool(own) and (rule in own or covered(rule, own))
 
 
 _kept_within = lru_cache(maxsize=4096)(_within)
 
 
-def _covered(rule: Rule, by: tuple[Rule, ...]) -> bool:
+def covered(rule: Rule, by: tuple[Rule, ...]) -> bool:
     """Whether everything the rule allows is allowed by others, part by part."""
     if is_everything(by):
         return True

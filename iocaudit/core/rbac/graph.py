@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds import ROLE, Kind
 from iocaudit.core.rbac.bindings import BINDINGS, Binding, Bound, bindings_in, resolve
 from iocaudit.core.rbac.defaults import default_bindings
 from iocaudit.core.rbac.rules import Rule
@@ -43,7 +43,12 @@ class RbacGraph:
         """Namespace to name to each ServiceAccount that a binding names."""
         self.group_namespaces: set[str] = set()
         """The namespaces whose ServiceAccounts some binding names as a group."""
+        self._by_role: dict[tuple[str, str], list[Binding]] = {}
+        self._by_namespace: dict[str, list[Binding]] = {}
         for binding in bindings:
+            self._by_role.setdefault((binding.role_kind, binding.role_name), []).append(binding)
+            if binding.namespace is not None:
+                self._by_namespace.setdefault(binding.namespace, []).append(binding)
             for named in binding.named:
                 subject = identity(named.subject, binding, default_namespace)
                 if subject.kind == "ServiceAccount":
@@ -58,6 +63,18 @@ class RbacGraph:
         if groups:
             for group in subject.groups:
                 yield from self.by_subject.get(group, ())
+
+    def bound_to(self, role: Resource, world: World) -> list[Binding]:
+        """The bindings whose role this one is."""
+        found = self._by_role.get((role.kind_name, role.name), [])
+        if role.kind is not ROLE:
+            return found
+        namespace = world.namespace_of(role) or ""
+        return [binding for binding in found if binding.holds_in(namespace, world)]
+
+    def inside(self, namespace: str) -> list[Binding]:
+        """The bindings that hold in that very namespace."""
+        return self._by_namespace.get(namespace, [])
 
     def held(
         self, subject: Subject, world: World, *, groups: bool = True, near: Resource | None = None

@@ -35,11 +35,41 @@ def effective_rules(role: Resource, world: World, near: Resource) -> tuple[Rule,
         return rules_of(role)
 
     def build() -> _Aggregation:
-        present = world.all(CLUSTER_ROLE, near=near)
-        names = {one.name for one in present}
-        return _Aggregation([*present, *(one for one in default_cluster_roles() if one.name not in names)])
+        return _Aggregation(_cluster_roles(world, near))
 
     return world.memo("rbac-aggregation", (CLUSTER_ROLE,), build, near=near).rules_of(role.name)
+
+
+def containing(role: Resource, world: World) -> list[Resource]:
+    """The role, and every ClusterRole that aggregates it, directly or through others, as they are in that world.
+
+    The cluster's own ClusterRoles take part as in ``effective_rules``.
+    """
+    if role.kind is not CLUSTER_ROLE:
+        return [role]
+    found = {role.name: role}
+    waiting = [role]
+    while waiting:
+        labels = waiting.pop().labels
+        for one in _aggregating(world) if labels else ():
+            if one.name not in found and any(selects(selector, labels) for selector in selectors_of(one)):
+                found[one.name] = one
+                waiting.append(one)
+    return list(found.values())
+
+
+def _aggregating(world: World) -> list[Resource]:
+    def build() -> list[Resource]:
+        return [one for one in _cluster_roles(world, None) if selectors_of(one)]
+
+    return world.memo("rbac-aggregating", (CLUSTER_ROLE,), build)
+
+
+def _cluster_roles(world: World, near: Resource | None) -> list[Resource]:
+    """Those of the world, and of the cluster's own those of which it holds none of their name."""
+    present = world.all(CLUSTER_ROLE, near=near)
+    names = {one.name for one in present}
+    return [*present, *(one for one in default_cluster_roles() if one.name not in names)]
 
 
 class _Node(NamedTuple):

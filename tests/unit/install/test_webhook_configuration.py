@@ -76,6 +76,22 @@ def test_what_a_policy_denies_moves_to_the_deny_webhook() -> None:
     assert ("", "pods/exec", "CONNECT") not in pairs(found["observe"])
 
 
+def test_what_may_complete_a_denied_hit_is_asked_about_too() -> None:
+    others = {"groups": ["rbac", "volumes"], "mode": "audit"}
+    for check, kinds in (
+        ("cluster-admin-binding", {"clusterroles", "roles", "clusterrolebindings", "rolebindings"}),
+        ("sensitive-host-path", {"persistentvolumes", "persistentvolumeclaims", "pods"}),
+    ):
+        spec = {
+            "match": {"clusterScoped": True, "namespaces": ["*"]},
+            "checks": [{"ids": [check], "mode": "deny"}, others],
+        }
+        found = webhooks(read_policies([{"metadata": {"name": "p"}, "spec": spec}], CATALOGUE))
+        for operation in ("CREATE", "UPDATE"):
+            registered = {name for _, name, one in pairs(found["deny"]) if one == operation}
+            assert kinds <= registered
+
+
 def test_by_url_for_a_local_control_plane() -> None:
     target = Target("iocaudit", "x", url="https://127.0.0.1:8443/")
     assert target.client_config("/validate", b"pem")["url"] == "https://127.0.0.1:8443/validate"

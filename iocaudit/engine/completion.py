@@ -1,0 +1,176 @@
+"""Judge a request by what it completes: the order in which objects come decides nothing.
+
+A binding to an empty role is harmless until the role is filled, a claim until there is a volume. What comes last is
+judged as the whole would be if it came at once: by the policy, the waivers and the exemptions of the object that it
+completes, and only for what the request adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from iocaudit.core.completed import Completed
+from iocaudit.core.errors import IncompleteError
+from iocaudit.core.namespaces import SYSTEM_NAMESPACES
+from iocaudit.core.overlay import overlaid
+from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.request import Operation, Request
+from iocaudit.core.resource import Resource
+from iocaudit.core.severity import Severity
+from iocaudit.core.shape import lookup
+from iocaudit.core.world import World
+from iocaudit.engine.audit import Auditor, Deadline
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.completes import completed
+from iocaudit.engine.posture import Verdict, join, judge, spare, worst_of
+
+MOST_DENIALS = 50
+"""After so many denials no more of what the request completes is looked at."""
+_LATE = "the audit of what it completes ran out of time"
+_PLACES = ("rules", "aggregationRule", "metadata.labels", "subjects", "rbacBindings", "spec")
+
+
+def judge_completed(
+    resource: Resource,
+    old: Resource | None,
+    auditor: Auditor,
+    request: Request,
+    deadline: Deadline | None = None,
+) -> Verdict | None:
+    """What the request is answered for all that it completes; None where that is nothing.
+
+    A check that raises, and time that runs out, are faults of that check on the request's object.
+    """
+    checks = auditor.catalogue.completed_by(resource.kind) if resource.kind is not None else None
+    if checks is None or request.operation not in (Operation.CREATE, Operation.UPDATE) or request.subresource:
+        return None
+    judging = _Judging(resource, old, auditor, checks, request, deadline)
+    if resource.lacks:
+        return judging.fault(f"the object was not read whole: {resource.lacks}")
+    verdicts: list[Verdict] = []
+    try:
+        for verdict in judging.verdicts():
+            verdicts.append(verdict)
+            if sum(len(one.denials) for one in verdicts) >= MOST_DENIALS:
+                break
+    except IncompleteError as error:
+        verdicts.append(judging.skip(str(error)))
+    except Exception as error:  # noqa: BLE001  an error is data here, as that of a check: a Fault, judged by onFault
+        verdicts.append(judging.fault(f"{type(error).__name__}: {error}"))
+    return join(verdicts) if verdicts else None
+
+
+class _Judging:
+    """The judgement of what one request completes."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        old: Resource | None,
+        auditor: Auditor,
+        checks: Catalogue,
+        request: Request,
+        deadline: Deadline | None,
+    ) -> None:
+        self._resource, self._old = resource, old
+        self._auditor, self._checks = auditor, checks
+        self._request, self._deadline = request, deadline
+        self._auditors: dict[tuple[World, bool], Auditor] = {}
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """One for each object that is completed, where there is anything to say."""
+        world = self._auditor.world
+        before = overlaid(world, self._resource, self._old)
+        after = overlaid(world, self._resource, self._resource)
+        for one in completed(self._resource, before, after):
+            if self._deadline is not None and self._deadline.clock() >= self._deadline.at:
+                yield self.fault(_LATE)
+                return
+            found = self._added(one)
+            if not (found.found or found.faults or found.skipped or found.waived):
+                continue
+            dependent = one.dependent
+            verdict = judge(found, self._auditor.settings_for(dependent), self._request)
+            # What is made there directly is never denied either.
+            yield spare(verdict, "system") if dependent.home in (*SYSTEM_NAMESPACES, world.own_namespace) else verdict
+
+    def fault(self, error: str) -> Verdict:
+        """What could not be judged, as a fault of each of the checks."""
+        resource = self._resource
+        faults = [Fault(check.id, resource.ref, error, resource.origin) for check in self._checks]
+        return judge(Report(faults=faults), self._auditor.settings_for(resource), self._request)
+
+    def skip(self, reason: str) -> Verdict:
+        """What could not be known, as skipped by each of the checks."""
+        resource = self._resource
+        skipped = [Skipped(check.id, resource.ref, reason, resource.origin) for check in self._checks]
+        return judge(Report(skipped=skipped), self._auditor.settings_for(resource), self._request)
+
+    def _added(self, one: Completed) -> Report:
+        """What the request adds to a completed object, said of the request's own."""
+        after, before = self._audit(one, one.after), self._audit(one, one.before)
+        alone = {found.same_hit: found for found in self._audit(one, one.alone).found} if one.alone else {}
+        had, waived = worst_of(before), {entry.found.same_hit for entry in before.waived}
+        added: dict[object, Found] = {}
+        for found in after.found:
+            known = had.get(found.same_hit)
+            new = found if known is None or found.severity > known else alone.get(found.same_hit)
+            if new is not None:
+                added[new.same_hit] = new
+        said = {(skipped.check, skipped.reason) for skipped in before.skipped}
+        ref, origin = self._resource.ref, self._resource.origin
+        return Report(
+            found=[self._moved(found, one) for found in added.values()],
+            faults=[fault._replace(subject=ref, origin=origin) for fault in after.faults],
+            skipped=[
+                skipped._replace(subject=ref, origin=origin)
+                for skipped in after.skipped
+                if (skipped.check, skipped.reason) not in said
+            ],
+            waived=[
+                entry._replace(found=self._moved(entry.found, one))
+                for entry in after.waived
+                if entry.found.same_hit not in waived
+            ],
+        )
+
+    def _audit(self, one: Completed, world: World) -> Report:
+        waivers = not one.stands_for  # none is made for what is made up
+        auditor = self._auditors.get((world, waivers))
+        if auditor is None:
+            auditor = self._auditors[world, waivers] = self._auditor.seeing(world, self._checks, waivers=waivers)
+        asked = self._request._replace(operation=Operation.CREATE)
+        return auditor.audit(one.dependent, request=asked, deadline=self._deadline)
+
+    def _moved(self, found: Found, one: Completed) -> Found:
+        """The hit on the request's object, where it has changed."""
+        title = one.stands_for or str(one.dependent.ref)
+        hit, ref = found.hit, self._resource.ref
+        if title == str(ref):
+            message = hit.message
+        elif one.stands_for:
+            message = f"completes {title}: {hit.message}"
+        else:
+            message = f"completes {title}, which {hit.message} ({hit.place})"
+        moved = hit._replace(
+            path=self._place(), at=None, message=message, evidence=f"{title}: {hit.evidence}", repair=None
+        )
+        return found._replace(subject=ref, origin=self._resource.origin, hit=moved, suggestion=None)
+
+    def _place(self) -> str:
+        """The part of the request's object that is new."""
+        for place in _PLACES:
+            keys = place.split(".")
+            now = lookup(self._resource.raw, *keys)
+            if now and (self._old is None or now != lookup(self._old.raw, *keys)):
+                return place
+        return "metadata.name"
+
+
+def without_repeats(verdict: Verdict, report: Report) -> Verdict:
+    """Without the warnings of checks that warn of the object itself as much."""
+    said: dict[str, Severity] = {}
+    for found in report.found:
+        said[found.check] = max(found.severity, said.get(found.check, found.severity))
+    kept = tuple(one for one in verdict.warnings if one.check not in said or one.severity > said[one.check])
+    return verdict._replace(warnings=kept, observed=())

@@ -1,0 +1,446 @@
+"""The order in which objects come decides nothing: whatever completes a grant or a mount is judged as the whole."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.admission.playing import Json, Play, Step, denied_by, identity, orders
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+def rule(verbs: str, resources: str, groups: str = "", **more: Any) -> Json:
+    return {"apiGroups": groups.split(","), "resources": resources.split(","), "verbs": verbs.split(","), **more}
+
+
+SECRETS = rule("get,list", "secrets")
+PODS = rule("create", "pods")
+READ = rule("get,list", "pods")
+EVERYTHING = rule("*", "*", "*")
+NAMED_WEBHOOK = rule("update", "validatingwebhookconfigurations", "admissionregistration.k8s.io", resourceNames=["x"])
+
+
+def role(name: str, *rules: Json, namespace: str = "", labels: Json | None = None, **more: Any) -> Json:
+    kind = "Role" if namespace else "ClusterRole"
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {}) | ({"labels": labels} if labels else {})
+    return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, "rules": list(rules), **more}
+
+
+def aggregate(name: str, label: str, **more: Any) -> Json:
+    selectors = {"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]}
+    return role(name, aggregationRule=selectors, **more)
+
+
+def binding(name: str, to: str, *subjects: str, namespace: str = "", role_kind: str = "ClusterRole") -> Json:
+    named = []
+    for words in subjects:
+        kind, _, who = words.partition(":")
+        space, _, account = who.rpartition("/")
+        named.append({"kind": kind, "name": account} | ({"namespace": space} if space else {"apiGroup": _RBAC}))
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": {"name": name} | ({"namespace": namespace} if namespace else {}),
+        "roleRef": {"apiGroup": _RBAC, "kind": role_kind, "name": to},
+        "subjects": named,
+    }
+
+
+def volume(name: str, claim: str = "", *, path: str = "/etc", kind: str = "hostPath", **spec: Any) -> Json:
+    namespace, _, called = claim.partition("/")
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], kind: {"path": path}, **spec}
+    if claim:
+        spec["claimRef"] = {"namespace": namespace, "name": called}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+
+
+def claim(name: str, namespace: str = "shop", **spec: Any) -> Json:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def pod(name: str, claimed: str, namespace: str = "shop") -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "containers": [{"name": "app", "image": "hooli.com/shop/web:1.4"}],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claimed}}],
+        },
+    }
+
+
+# -- roles -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rules", [SECRETS, rule("create", "serviceaccounts/token"), PODS, EVERYTHING])
+def test_a_bound_role_is_not_filled(rules: Json) -> None:
+    play = Play()
+    assert play.write(role("r")).allowed
+    assert play.write(binding("b", "r", "User:mallory")).allowed
+    verdict = play.write(role("r", rules))
+    assert not verdict.allowed
+    found = verdict.denials[-1]
+    assert str(found.subject) == "ClusterRole r"
+    assert found.message.startswith("ClusterRole r: completes ClusterRoleBinding b, which ")
+    assert "User mallory" in found.message
+    assert found.message.endswith("(rules)")
+
+
+def test_a_role_is_not_created_for_a_binding_that_waits_for_it() -> None:
+    play = Play()
+    assert play.write(binding("b", "r", "User:mallory")).allowed
+    assert not play.write(role("r", SECRETS)).allowed
+    assert play.write(role("r", READ)).allowed
+
+
+def test_a_role_is_as_bad_as_its_bindings() -> None:
+    play = Play()
+    play.put(binding("b", "r", "User:mallory", namespace="shop"))
+    verdict = play.write(role("r", SECRETS))
+    assert verdict.allowed, "in one namespace Secrets are high"
+    assert [found.check for found in verdict.warnings].count("secret-access") == 1, "the role itself is warned of"
+
+
+def test_a_binding_in_a_system_namespace_denies_nothing_as_it_would_not_itself() -> None:
+    play = Play()
+    play.put(binding("b", "r", "User:mallory", namespace="kube-system"))
+    verdict = play.write(role("r", SECRETS))
+    assert verdict.allowed
+    assert [found.check for found in verdict.spared["system"]] == ["secret-access"]
+
+
+def test_a_role_in_a_namespace_concerns_the_bindings_there() -> None:
+    play = Play({"checks": [{"ids": ["secret-access"], "mode": "deny"}], "match": {"namespaces": ["shop"]}})
+    play.put(binding("b", "r", "User:mallory", namespace="other", role_kind="Role"))
+    assert play.write(role("r", READ, namespace="shop")).allowed
+    assert not play.write(role("r", SECRETS, namespace="shop")).allowed, "the Role itself, as the policy has it"
+    assert play.write(role("r", SECRETS, namespace="other")).allowed
+
+
+def test_the_policy_of_the_bindings_namespace_decides() -> None:
+    denying = {"checks": [{"ids": ["secret-access"], "mode": "deny"}], "match": {"namespaces": ["shop"]}}
+    for namespace, allowed in (("shop", False), ("other", True)):
+        play = Play(denying)
+        play.put(binding("b", "r", "User:mallory", namespace=namespace))
+        assert play.write(role("r", SECRETS)).allowed is allowed
+
+
+def test_only_what_is_added_to_a_role_is_judged() -> None:
+    play = Play()
+    play.put(role("r", SECRETS))
+    play.put(binding("b", "r", "User:mallory"))
+    assert play.ask(role("r", SECRETS, READ)).allowed
+    assert play.ask(role("r", rule("get", "secrets"))).allowed, "less than before"
+    assert play.ask(role("r", rule("list", "secrets"), rule("get", "secrets"))).allowed, "the same in other words"
+    assert play.ask(role("r", SECRETS, labels={"team": "shop"})).allowed
+    assert not play.ask(role("r", SECRETS, rule("create", "secrets"))).allowed
+    assert not play.ask(role("r", SECRETS, PODS)).allowed
+
+
+def test_a_grant_of_named_secrets_does_not_grow_to_all() -> None:
+    play = Play()
+    play.put(role("r", rule("get", "secrets", resourceNames=["one"])))
+    play.put(binding("b", "r", "User:mallory"))
+    assert play.ask(role("r", rule("get", "secrets", resourceNames=["one", "two"]))).allowed
+    assert not play.ask(role("r", rule("get", "secrets"))).allowed
+
+
+def test_power_of_cluster_admin_by_several_rules_together() -> None:
+    play = Play()
+    play.put(role("r", rule("get,list,watch,create,update", "*", "*")))
+    play.put(binding("b", "r", "User:mallory"))
+    verdict = play.ask(role("r", rule("get,list,watch,create,update", "*", "*"), rule("patch,delete", "*", "*")))
+    assert "cluster-admin-binding" in {found.check for found in verdict.denials}
+
+
+def test_a_role_that_comes_again_is_a_new_one() -> None:
+    play = Play()
+    play.put(role("r", SECRETS))
+    play.put(binding("b", "r", "User:mallory"))
+    play.remove(role("r"))
+    assert not play.write(role("r", SECRETS)).allowed
+
+
+def test_the_copy_of_the_webhook_need_not_be_the_last() -> None:
+    play = Play()
+    play.put(role("r", SECRETS))
+    play.put(binding("b", "r", "User:mallory"))
+    assert not play.ask(role("r", SECRETS), old=role("r", READ)).allowed, "it is the old object that counts"
+
+
+def test_a_grant_to_everybody_grows() -> None:
+    play = Play()
+    play.put(role("r", READ))
+    play.put(binding("b", "r", "Group:system:unauthenticated"))
+    verdict = play.ask(role("r", READ, rule("create", "things", "example.com")))
+    assert {found.check for found in verdict.denials} == {"anonymous-binding"}
+
+
+def test_a_default_role_of_everybody_grows() -> None:
+    play = Play()
+    verdict = play.ask(role("system:public-info-viewer", SECRETS))
+    assert "anonymous-binding" in {found.check for found in verdict.denials}
+    assert any("system:unauthenticated" in found.message for found in verdict.denials)
+
+
+# -- aggregation ------------------------------------------------------------------------------------------------
+
+
+def aggregated(*, own: Json | None = None) -> Play:
+    """A bound role that aggregates what is labelled ``into-a``."""
+    play = Play()
+    play.put(aggregate("a", "into-a"))
+    play.put(binding("b", "a", "User:mallory"))
+    if own is not None:
+        play.put(own)
+    return play
+
+
+def test_a_labelled_role_completes_what_aggregates_it() -> None:
+    verdict = aggregated().write(role("part", SECRETS, labels={"into-a": "true"}))
+    assert not verdict.allowed
+    assert "completes ClusterRoleBinding b" in verdict.denials[0].message
+
+
+def test_a_label_completes_it_too() -> None:
+    play = aggregated(own=role("part", SECRETS))
+    verdict = play.write(role("part", SECRETS, labels={"into-a": "true"}))
+    assert not verdict.allowed
+    assert verdict.denials[0].hit.path == "metadata.labels"
+
+
+def test_the_rules_of_a_labelled_role_complete_it_too() -> None:
+    play = aggregated(own=role("part", READ, labels={"into-a": "true"}))
+    assert not play.write(role("part", READ, SECRETS, labels={"into-a": "true"})).allowed
+
+
+def test_a_selector_completes_it_too() -> None:
+    play = Play()
+    play.put(role("part", SECRETS, labels={"into-a": "true"}))
+    play.put(role("a"))
+    play.put(binding("b", "a", "User:mallory"))
+    verdict = play.write(aggregate("a", "into-a"))
+    assert not verdict.allowed
+    assert verdict.denials[0].hit.path == "aggregationRule"
+
+
+def test_aggregates_of_aggregates() -> None:
+    play = aggregated(own=aggregate("middle", "into-middle", labels={"into-a": "true"}))
+    assert not play.write(role("part", SECRETS, labels={"into-middle": "true"})).allowed
+
+
+def test_what_widens_a_role_that_is_made_for_people() -> None:
+    play = Play()
+    play.put(binding("b", "view", "User:mallory", namespace="shop"))
+    label = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
+    assert play.write(role("crds", rule("get,list", "things", "example.com"), labels=label)).allowed
+    verdict = play.ask(role("more", rule("impersonate", "serviceaccounts"), labels=label))
+    assert any("completes RoleBinding shop/b" in found.message for found in verdict.denials)
+
+
+CONTROLLERS = ("system:serviceaccount:kube-system:clusterrole-aggregation-controller", "system:kube-controller-manager")
+
+
+@pytest.mark.parametrize("username", CONTROLLERS)
+def test_the_aggregation_controller_is_never_denied(username: str) -> None:
+    play = aggregated()
+    filled = aggregate("a", "into-a") | {"rules": [SECRETS, rule("escalate", "clusterroles", _RBAC)]}
+    assert not play.ask(filled).allowed, "whoever else writes the rules is judged for them"
+    verdict = play.ask(filled, username)
+    assert verdict.allowed
+    assert "escalation-verb" in {found.check for found in verdict.spared["aggregation"]}
+
+
+@pytest.mark.parametrize("username", CONTROLLERS)
+def test_in_its_name_nothing_else_is_changed(username: str) -> None:
+    play = aggregated(own=role("plain"))
+    play.put(binding("c", "plain", "User:mallory"))
+    assert not play.ask(role("plain", SECRETS), username).allowed, "it aggregates nothing"
+    play.put(role("part", SECRETS, labels={"into-c": "true"}))
+    assert not play.ask(aggregate("a", "into-c") | {"rules": [SECRETS]}, username).allowed
+    assert not play.ask(role("new", EVERYTHING), username).allowed
+
+
+# -- ways to a powerful ServiceAccount -----------------------------------------------------------------------------
+
+
+def test_a_binding_completes_the_grant_to_run_pods_beside_its_account() -> None:
+    play = Play()
+    assert play.write(role("ci", PODS, namespace="shop")).allowed
+    assert play.write(role("hook", NAMED_WEBHOOK)).allowed
+    verdict = play.write(binding("hook", "hook", "ServiceAccount:shop/agent"))
+    assert {found.check for found in verdict.denials} == {"workload-creation"}
+    assert "completes Role shop/ci" in verdict.denials[0].message
+
+
+# -- volumes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["hostPath", "local"])
+@pytest.mark.parametrize("reserved", ["", "shop/c"])
+def test_a_volume_that_comes_last_is_denied(kind: str, reserved: str) -> None:
+    play = Play()
+    assert play.write(pod("p", "c")).allowed
+    assert play.write(claim("c", storageClassName="")).allowed
+    verdict = play.write(volume("v", reserved, kind=kind))
+    assert "host-path-volume" in {found.check for found in verdict.denials}
+
+
+def test_a_volume_for_the_system_is_medium_until_it_is_for_another() -> None:
+    play = Play()
+    verdict = play.write(volume("v", "kube-system/c"))
+    assert verdict.allowed
+    assert [found.severity.label for found in verdict.observed] == ["medium"]
+    assert not play.write(volume("v", "shop/c")).allowed
+    assert not play.write(volume("v")).allowed
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"volumeName": "v", "storageClassName": ""},
+        {"storageClassName": "slow"},
+        {"storageClassName": "slow", "selector": {"matchLabels": {"disk": "big"}}},
+    ],
+)
+def test_a_claim_that_takes_a_volume_from_before_is_denied(asked: Json) -> None:
+    play = Play()
+    there = volume("v", storageClassName=asked["storageClassName"])
+    there["metadata"]["labels"] = {"disk": "big"}
+    play.put(there)
+    assert play.write(pod("p", "c")).allowed
+    verdict = play.write(claim("c", **asked))
+    assert {found.check for found in verdict.denials} == {"sensitive-host-path"}
+    assert str(verdict.denials[0].subject) == "PersistentVolumeClaim shop/c"
+    assert "claim c means PersistentVolume v, which exposes host path /etc" in verdict.denials[0].message
+    assert play.write(claim("c", storageClassName="fast")).allowed
+    assert not play.write(claim("c", volumeName="v", storageClassName="")).allowed, "nor by an update"
+
+
+def test_a_claim_without_a_class_takes_a_volume_without() -> None:
+    play = Play()
+    play.put(volume("v"))
+    assert not play.write(claim("c")).allowed
+
+
+def test_the_annotation_of_the_class_counts() -> None:
+    play = Play()
+    beta = {"annotations": {"volume.beta.kubernetes.io/storage-class": "slow"}}
+    there, asked = volume("v", storageClassName="slow"), claim("c")
+    asked["metadata"] |= beta
+    play.put(there)
+    assert not play.write(asked).allowed
+
+
+def test_a_claim_that_is_allowed_its_path() -> None:
+    rules = [{"ids": ["sensitive-host-path"], "mode": "deny", "parameters": {"allowed": ["/etc/kubernetes/pki"]}}]
+    play = Play({"checks": rules, "match": {"namespaces": ["shop"]}})
+    play.put(volume("v", path="/etc/kubernetes/pki"))
+    assert play.write(claim("c", volumeName="v")).allowed
+    assert not play.write(claim("c", "other", volumeName="v")).allowed
+
+
+# -- any set, any order ---------------------------------------------------------------------------------------------
+
+_BINDINGS_ALONE = {
+    "match": {"clusterScoped": True, "namespaces": ["*"]},
+    "checks": [
+        {"ids": ["cluster-admin-binding", "anonymous-binding"], "mode": "deny"},
+        {"groups": ["rbac", "volumes"], "mode": "audit"},
+    ],
+}
+_MOUNTS_ALONE = {
+    "match": {"clusterScoped": True, "namespaces": ["*"]},
+    "checks": [{"ids": ["sensitive-host-path"], "mode": "deny"}, {"groups": ["volumes"], "mode": "audit"}],
+}
+_RULES = st.sampled_from([SECRETS, PODS, READ, EVERYTHING, NAMED_WEBHOOK, rule("create", "things", "example.com")])
+_RULES_OF = st.lists(_RULES, min_size=1, max_size=2)
+_SUBJECTS = st.sampled_from(
+    ["User:mallory", "ServiceAccount:shop/agent", "Group:system:authenticated", "Group:system:unauthenticated"]
+)
+_PLACES = st.sampled_from(["", "shop", "kube-system"])
+
+
+def same_in_every_order(steps: list[Step], policies: tuple[Json, ...]) -> None:
+    """Fails with an order in which something is denied, and one in which nothing is."""
+    outcomes = [(order, denied_by(order, *policies)) for order in orders(steps)]
+    denied = [(order, checks) for order, checks in outcomes if checks]
+    if denied and len(denied) < len(outcomes):
+        let = next(order for order, checks in outcomes if not checks)
+        told = [[(identity(step.raw), step.nth) for step in order] for order in (denied[0][0], let)]
+        pytest.fail(f"denied by {denied[0][1]}: {told[0]}; not denied: {told[1]}; steps: {steps}")
+
+
+@st.composite
+def role_steps(draw: st.DrawFn, name: str) -> list[Step]:
+    """A ClusterRole or Role, written at once or in two steps: its rules, or its labels, come later."""
+    namespace = draw(st.sampled_from(["", "", "shop"]))
+    labels = None if namespace else draw(st.sampled_from([None, {"into-a": "true"}]))
+    whole = role(name, *draw(_RULES_OF), namespace=namespace, labels=labels)
+    if not draw(st.booleans()):
+        return [Step(whole)]
+    first = dict(whole)
+    if labels and draw(st.booleans()):
+        first["metadata"] = {key: value for key, value in whole["metadata"].items() if key != "labels"}
+    else:
+        first["rules"] = draw(st.sampled_from([[], [READ]]))
+    return [Step(first), Step(whole, 1)]
+
+
+@st.composite
+def binding_steps(draw: st.DrawFn, name: str) -> list[Step]:
+    to, namespace = draw(st.sampled_from(["r", "s", "a"])), draw(_PLACES)
+    kind = "Role" if namespace and to != "a" and draw(st.booleans()) else "ClusterRole"
+    whole = binding(name, to, draw(_SUBJECTS), namespace=namespace, role_kind=kind)
+    if draw(st.integers(0, 3)):
+        return [Step(whole)]
+    return [Step({**whole, "subjects": []}), Step(whole, 1)]
+
+
+@st.composite
+def grants(draw: st.DrawFn) -> list[Step]:
+    """Roles, an aggregate, bindings and a ServiceAccount, in at most five writes."""
+    steps = draw(role_steps("r"))
+    steps += draw(binding_steps("b"))
+    for more in (role_steps("s"), binding_steps("c"), st.just([Step(aggregate("a", "into-a"))])):
+        added = draw(st.one_of(st.just(list[Step]()), more))
+        if len(steps) + len(added) <= 5:
+            steps += added
+    return steps
+
+
+@settings(max_examples=60, deadline=None)
+@given(grants(), st.sampled_from([(), (_BINDINGS_ALONE,)]))
+def test_a_grant_that_is_denied_in_one_order_is_denied_in_all(steps: list[Step], policies: tuple[Json, ...]) -> None:
+    same_in_every_order(steps, policies)
+
+
+@st.composite
+def mounts(draw: st.DrawFn) -> list[Step]:
+    """A volume, a claim that may get it, and a pod that mounts the claim."""
+    space = draw(st.sampled_from(["shop", "shop", "kube-system"]))
+    path = draw(st.sampled_from(["/etc", "/", "/srv/data", "/var/lib/kubelet/pods"]))
+    kind = draw(st.sampled_from(["hostPath", "local"]))
+    storage_class = draw(st.sampled_from(["", "slow"]))
+    reserved = draw(st.sampled_from(["", f"{space}/c", "shop/other", "kube-system/c"]))
+    whole = volume("v", reserved, path=path, kind=kind, storageClassName=storage_class)
+    steps = [Step(whole)]
+    if reserved and not reserved.startswith("kube-system") and draw(st.booleans()):
+        first = volume("v", "kube-system/x", path=path, kind=kind, storageClassName=storage_class)
+        steps = [Step(first), Step(whole, 1)]
+    asked = draw(st.sampled_from([{}, {"storageClassName": "slow"}, {"storageClassName": ""}, {"volumeName": "v"}]))
+    steps.append(Step(claim("c", space, **asked)))
+    if draw(st.booleans()):
+        steps.append(Step(pod("p", "c", space)))
+    return steps
+
+
+@settings(max_examples=60, deadline=None)
+@given(mounts(), st.sampled_from([(), (_MOUNTS_ALONE,)]))
+def test_a_mount_that_is_denied_in_one_order_is_denied_in_all(steps: list[Step], policies: tuple[Json, ...]) -> None:
+    same_in_every_order(steps, policies)
