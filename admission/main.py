@@ -24,10 +24,11 @@ from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.garbage import settle
 from iocaudit.serving.health import Readiness, health_app
+from iocaudit.serving.heap import keep_large_blocks_apart
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
-from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics, metrics_app, new_registry
+from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics, metrics_app, new_registry
 
 _SWITCH_SECONDS = 0.0005
 
@@ -37,6 +38,7 @@ def main(options: WebhookOptions) -> None:
     configure_logging()
     # A large review is judged in a thread: the event loop gets its turn this much later at most (5 ms by default).
     sys.setswitchinterval(_SWITCH_SECONDS)
+    keep_large_blocks_apart()
     run(_serve(options))
 
 
@@ -88,10 +90,11 @@ async def _serve(options: WebhookOptions) -> None:
                     options.port,
                     source,
                 ),
-                Listen("health", health_app(readiness), options.host, options.health_port),
-                Listen("metrics", metrics_app(registry), options.host, options.metrics_port),
+                Listen.plain("health", health_app(readiness), options.host, options.health_port),
+                Listen.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
             ],
             drain,
+            metrics=ConnectionMetrics(registry),
             background=[reporter.run] if reporter is not None else [],
         )
     finally:

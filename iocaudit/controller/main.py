@@ -22,7 +22,7 @@ from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.receiver import receive
+from iocaudit.controller.receiver import ReceiverMetrics, receive
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.waivers import StoredWaivers
@@ -37,7 +37,7 @@ from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
-from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics, metrics_app, new_registry
+from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics, metrics_app, new_registry
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ class Operator:
         self.client = plain.guarded(self._may_write)
         self.registry = new_registry("operator")
         self.metrics = OperatorMetrics(self.registry)
+        self.connections = ConnectionMetrics(self.registry)
         publisher = Publisher(self.client, catalogue, retention=options.retention)
         self.cluster = Cluster(
             self.client,
@@ -168,8 +169,8 @@ class Operator:
 
     async def _receive_attempts(self, folder: Path) -> None:
         options = self.options
-        limits, certificates = LimitMetrics(self.registry), CertificateMetrics(self.registry)
-        await receive(self.ledger, folder, options.attempts_host, options.attempts_port, limits, certificates)
+        metrics = ReceiverMetrics(LimitMetrics(self.registry), CertificateMetrics(self.registry), self.connections)
+        await receive(self.ledger, folder, options.attempts_host, options.attempts_port, metrics)
 
     def _receive(self, change: Change, listed: bool) -> None:
         if change.kind is NAMESPACE and not change.deleted:
@@ -223,10 +224,13 @@ async def _serve(options: OperatorOptions) -> None:
     drain.on_signals()
     await serve(
         [
-            Listen("health", health_app(operator.readiness, operator.stuck), options.health_host, options.health_port),
-            Listen("metrics", metrics_app(operator.registry), options.metrics_host, options.metrics_port),
+            Listen.plain(
+                "health", health_app(operator.readiness, operator.stuck), options.health_host, options.health_port
+            ),
+            Listen.plain("metrics", metrics_app(operator.registry), options.metrics_host, options.metrics_port),
         ],
         drain,
+        metrics=operator.connections,
         background=[operator.lead],
     )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from iocaudit.controller.ledger import Ledger
@@ -25,8 +26,8 @@ from iocaudit.serving.drain import Drain
 from iocaudit.serving.errors import CertificateError, ListenError
 from iocaudit.serving.health import Readiness
 from iocaudit.serving.limits import Bounds, Limits
-from iocaudit.serving.listener import Listen, Listeners
-from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics
+from iocaudit.serving.listener import FEW, Listen, Listeners
+from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics
 from iocaudit.sources.attempt_post import PostError, read_post
 
 _log = logging.getLogger(__name__)
@@ -59,23 +60,33 @@ def attempts_app(ledger: Ledger) -> AsgiApp:
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class ReceiverMetrics:
+    """What its listener counts."""
+
+    limits: LimitMetrics
+    certificates: CertificateMetrics
+    connections: ConnectionMetrics
+
+
 async def receive(
     ledger: Ledger,
     folder: Path,
     host: str,
     port: int,
-    limits: LimitMetrics,
-    certificates: CertificateMetrics,
+    metrics: ReceiverMetrics,
 ) -> None:
     """Listen until cancelled; begun again where there is no certificate yet, or the port is taken.
 
     ``folder`` holds tls.crt, tls.key and ca.crt. What audits the cluster must not end because nobody can post.
     """
-    source = CertificateSource.from_folder(folder, client_ca=folder / "ca.crt", name="attempts", metrics=certificates)
+    source = CertificateSource.from_folder(
+        folder, client_ca=folder / "ca.crt", name="attempts", metrics=metrics.certificates
+    )
     drain = Drain(Readiness([]), grace=0.0, finish=1.0)
-    app = Limits(attempts_app(ledger), BOUNDS, limits)
+    app = Limits(attempts_app(ledger), BOUNDS, metrics.limits)
     while True:
-        listeners = Listeners([Listen("attempts", app, host, port, source)], drain)
+        listeners = Listeners([Listen("attempts", app, host, port, source, FEW)], drain, metrics=metrics.connections)
         try:
             await listeners.start()
         except (CertificateError, ListenError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -14,11 +15,18 @@ class JoinedWrites:
     before the transport closes.
     """
 
-    __slots__ = ("_held", "_loop", "_transport")
+    __slots__ = ("_held", "_loop", "_transport", "closing")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        closing: Callable[[], None] | None = None,
+    ) -> None:
+        """``closing`` is called before the transport is closed."""
         self._transport = transport
         self._loop = loop
+        self.closing = closing
         self._held: bytes | None = None
 
     def write(self, data: bytes) -> None:
@@ -31,6 +39,8 @@ class JoinedWrites:
             self._transport.write(held + data)
 
     def close(self) -> None:
+        if self.closing is not None:
+            self.closing()
         self._flush()
         self._transport.close()
 

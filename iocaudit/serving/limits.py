@@ -1,8 +1,8 @@
 """Bounds on what a caller can make us do: body size, memory and concurrency.
 
-What bounds what: the TLS handshake by the event loop's own limit (60 s); the time to send headers and body, the
-size of the headers and the number of connections by `protocol.BoundedProtocol`; the body's size by `Limits` here;
-the work by the deadline in `durations`.
+What bounds what: the number of connections by `connections.Connections`; the time to the end of the TLS handshake by
+`acceptor.Acceptor`; the time to send headers and body and to read answers, and the size of headers, by
+`protocol.BoundedProtocol`; the body's size by `Limits` here; the work by the deadline in `durations`.
 """
 
 import asyncio

@@ -5,29 +5,30 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
 
+from iocaudit.serving.acceptor import Acceptor
 from iocaudit.serving.asgi import AsgiApp
 from iocaudit.serving.certificate_source import CertificateSource
+from iocaudit.serving.connections import Connections, Place
+from iocaudit.serving.descriptors import raise_limit, shared_out
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.errors import ListenError
-from iocaudit.serving.protocol import (
-    BODY_TIMEOUT,
-    HEADER_TIMEOUT,
-    MAX_CONNECTIONS,
-    MAX_HEADER_BYTES,
-    BoundedProtocol,
-)
+from iocaudit.serving.metrics import ConnectionMetrics
+from iocaudit.serving.protocol import BoundedProtocol, ConnectionBounds
 
 _log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 180
 """Seconds an idle connection is kept; longer than Go's clients keep theirs (90 s), so that they close first."""
+
+FEW = ConnectionBounds(connections=256, by_source=128)
+"""For a listener of a few callers."""
 
 T = TypeVar("T")
 
@@ -41,12 +42,14 @@ class Listen:
     host: str
     port: int
     tls: CertificateSource | None = None
-    backlog: int = 1024
+    bounds: ConnectionBounds = field(default_factory=ConnectionBounds)
+    backlog: int = 4096
     keep_alive: int = KEEP_ALIVE
-    header_timeout: float = HEADER_TIMEOUT
-    body_timeout: float = BODY_TIMEOUT
-    max_header_bytes: int = MAX_HEADER_BYTES
-    max_connections: int = MAX_CONNECTIONS
+
+    @classmethod
+    def plain(cls, name: str, app: AsgiApp, host: str, port: int) -> "Listen":
+        """Health or metrics: a few callers, no TLS."""
+        return cls(name, app, host, port, bounds=FEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +67,37 @@ class Address:
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to `drain.Drain`, and says when it has started."""
+    """Leaves signals to `drain.Drain` and accepting to `acceptor.Acceptor`, and says when it has started."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listen: Listen, sock: socket.socket, connections: Connections) -> None:
         super().__init__(config)
+        self._listen, self._socket, self._connections = listen, sock, connections
+        self.acceptor: Acceptor | None = None
         self.ready = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  it is ours already
+        await self.lifespan.startup()
+        listen = self._listen
+        self.acceptor = Acceptor(
+            self._socket,
+            self._connections,
+            self._protocol,
+            tls=listen.tls.server_context if listen.tls is not None else None,
+            timeout=listen.bounds.handshake,
+            shutdown_timeout=listen.bounds.closing,
+        )
+        self.servers = [self.acceptor]  # type: ignore[list-item]
+        self.started = True
         self.ready.set()
+
+    def _protocol(self, place: Place) -> BoundedProtocol:
+        return BoundedProtocol(
+            self.config, self.server_state, self.lifespan.state, place, self._connections, self._listen.bounds
+        )
 
 
 class Listeners:
@@ -90,10 +111,12 @@ class Listeners:
         listens: Sequence[Listen],
         drain: Drain,
         *,
+        metrics: ConnectionMetrics | None = None,
         certificate_timeout: float = 60.0,
         certificate_interval: float = 1.0,
     ) -> None:
         self._listens = tuple(listens)
+        self._metrics = metrics
         self._drain = drain
         self._certificate_timeout = certificate_timeout
         self._certificate_interval = certificate_interval
@@ -115,8 +138,9 @@ class Listeners:
         with contextlib.ExitStack() as bound:
             sockets = [bound.enter_context(contextlib.closing(_bind(listen))) for listen in self._listens]
             bound.pop_all()
-        for listen, sock in zip(self._listens, sockets, strict=True):
-            server = _Server(self._config(listen))
+        numbers = shared_out([listen.bounds.connections for listen in self._listens], raise_limit())
+        for listen, sock, number in zip(self._listens, sockets, numbers, strict=True):
+            server = _Server(self._config(listen), listen, sock, self._connections(listen, number))
             self._servers.append(server)
             self._tasks.append(asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}"))
             host, port = sock.getsockname()[:2]
@@ -151,8 +175,8 @@ class Listeners:
                 task.cancel()
             await asyncio.gather(*self._tasks, *self._watches, return_exceptions=True)
             for server in self._servers:
-                for accepting in getattr(server, "servers", ()):
-                    accepting.close()
+                if server.acceptor is not None:
+                    await server.acceptor.abort()
 
     async def failed(self) -> None:
         """Wait until one of the servers ends by itself; raises its error."""
@@ -161,10 +185,18 @@ class Listeners:
         for task in done:
             task.result()
 
+    def _connections(self, listen: Listen, number: int) -> Connections:
+        by_source = min(listen.bounds.by_source, number)
+        if self._metrics is None:
+            return Connections(number, by_source, lambda _reason: None)
+        connections = Connections(number, by_source, self._metrics.closed(listen.name))
+        self._metrics.watch(listen.name, connections)
+        return connections
+
     def _config(self, listen: Listen) -> uvicorn.Config:
         config = uvicorn.Config(
             self._drain.wrap(listen.app),
-            http=_protocol(listen),
+            http=BoundedProtocol,
             loop="none",
             ws="none",
             lifespan="off",
@@ -176,11 +208,8 @@ class Listeners:
             proxy_headers=False,
             timeout_keep_alive=listen.keep_alive,
             timeout_graceful_shutdown=max(1, round(self._drain.finish)),
-            backlog=listen.backlog,
         )
         config.load()
-        if listen.tls is not None:
-            config.ssl = listen.tls.server_context
         return config
 
 
@@ -190,6 +219,7 @@ async def serve(
     *,
     background: Sequence[Callable[[], Awaitable[None]]] = (),
     started: Callable[[Mapping[str, Address]], None] | None = None,
+    metrics: ConnectionMetrics | None = None,
     certificate_timeout: float = 60.0,
 ) -> None:
     """Serve until the drain has run its course.
@@ -198,7 +228,8 @@ async def serve(
     raises, the process has lost a part of itself: everything drains and the error is raised. ``started``
     is told the real addresses.
     """
-    async with _listening(Listeners(listens, drain, certificate_timeout=certificate_timeout)) as listeners:
+    listening = Listeners(listens, drain, metrics=metrics, certificate_timeout=certificate_timeout)
+    async with _listening(listening) as listeners:
         if started is not None:
             started(listeners.addresses)
         parts = [asyncio.ensure_future(_part(part)) for part in background]
@@ -237,20 +268,6 @@ async def _listening(listeners: Listeners) -> AsyncIterator[Listeners]:
     except BaseException:
         await listeners.stop(force=True)
         raise
-
-
-def _protocol(listen: Listen) -> type[BoundedProtocol]:
-    """uvicorn builds its protocol itself, so that the bounds are given by a class of their own."""
-    return type(
-        "BoundedProtocol",
-        (BoundedProtocol,),
-        {
-            "header_timeout": listen.header_timeout,
-            "body_timeout": listen.body_timeout,
-            "max_header_bytes": listen.max_header_bytes,
-            "max_connections": listen.max_connections,
-        },
-    )
 
 
 def _bind(listen: Listen) -> socket.socket:

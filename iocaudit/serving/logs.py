@@ -88,6 +88,8 @@ def configure_logging(level: int | str = logging.INFO, stream: TextIO | None = N
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
+    # It has a line for each request that is not HTTP: anybody could fill the log. They are counted instead.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # At INFO kopf writes a line for every event of every object.
     logging.getLogger("kopf").setLevel(logging.WARNING)
     # It complains, by name, of each kind that is not installed.

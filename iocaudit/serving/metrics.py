@@ -1,6 +1,8 @@
 """Metrics with prometheus_client, in a registry of our own so that nothing is counted by accident."""
 
 import platform
+from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,6 +16,7 @@ from prometheus_client import (
 
 import iocaudit
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
+from iocaudit.serving.connections import Connections, Rank, Reason
 
 LATENCY_BUCKETS = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,
@@ -77,3 +80,28 @@ class LimitMetrics:
 
     def __call__(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
+
+
+class ConnectionMetrics:
+    """The connections of each listener by what they do, and those that it closed by itself, by reason."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._open = Gauge(
+            "iocaudit_connections", "Open connections, by what they do.", ["listener", "state"], registry=registry
+        )
+        self._closed = Counter(
+            "iocaudit_connections_closed_total",
+            "Connections that the listener closed by itself, by reason.",
+            ["listener", "reason"],
+            registry=registry,
+        )
+
+    def watch(self, listener: str, connections: Connections) -> None:
+        """Show a listener's connections from now on."""
+        for rank in Rank:
+            self._open.labels(listener, rank.name.lower()).set_function(partial(connections.of, rank))
+
+    def closed(self, listener: str) -> Callable[[Reason], None]:
+        """What counts for a listener. Each reason is shown as 0 from the start: the first is an increase."""
+        counters = {reason: self._closed.labels(listener, reason.value) for reason in Reason}
+        return lambda reason: counters[reason].inc()

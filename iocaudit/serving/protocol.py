@@ -1,53 +1,128 @@
-"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time of headers and body, size of headers, connections.
+"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time and size of what is sent, and a counted place.
 
-uvicorn itself arms a timer only between requests: a client that never finishes what it began to send would hold a
-connection for ever.
+uvicorn itself arms a timer only between requests: a client that never finishes what it began to send, or never reads
+what it asked for, would hold a connection for ever.
 """
 
 import asyncio
 from asyncio import TimerHandle
+from dataclasses import dataclass
+from typing import Any
 
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
+from iocaudit.serving.connections import Connections, Place, Rank, Reason, no_end
 from iocaudit.serving.joined_writes import JoinedWrites
 
-HEADER_TIMEOUT = 10.0
-"""Seconds from the connection, or from a request's first byte, to the end of its headers."""
-BODY_TIMEOUT = 5.0
-"""Seconds from the end of a request's headers to the end of its body."""
-MAX_HEADER_BYTES = 64 * 1024
-MAX_CONNECTIONS = 2048
+_LARGE = 64 * 1024
+"""Bytes of a request from which it counts as large.
+
+What OpenSSL and the event loop keep of a TLS connection is as large as the largest piece that ever came, up to half a
+megabyte. So of those without a proven certificate only a few may send a large request at a time, and each is closed
+after it.
+"""
+_PIPELINED = 8
+_HEADERS = 100
+"""Of one request; each takes more memory than it has bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionBounds:
+    """Of one listener. Times in seconds, sizes in bytes."""
+
+    connections: int = 1024
+    by_source: int = 512
+    """Connections from one address that have proven no client certificate; more than one API server makes at a time."""
+    large: int = 64
+    """Those of them that send more than 64 KiB at a time; as many may be about to close."""
+    handshake: float = 5.0
+    """From accept to the first byte, and to the end of the TLS handshake."""
+    headers: float = 10.0
+    """From a request's first byte to the end of its headers."""
+    body: float = 5.0
+    """From the end of a request's headers to the end of its body."""
+    unread: float = 10.0
+    """How long a client may leave unread what was sent to it, once the buffers are full."""
+    closing: float = 2.0
+    """From the last word to the end of the connection."""
+    header_bytes: int = 16 * 1024
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers or body are too slow (408), its headers too large (431), or one too many."""
+    """Closes a connection whose headers or body are too slow (408) or its headers too large (431).
 
-    header_timeout = HEADER_TIMEOUT
-    body_timeout = BODY_TIMEOUT
-    max_header_bytes = MAX_HEADER_BYTES
-    max_connections = MAX_CONNECTIONS
+    Also one that does not read its answers, or sends many requests before their answers. ``place`` is always told what
+    the connection does, so that the right one is closed where room is needed.
+    """
 
+    _writes: JoinedWrites | None = None
     _header_timer: TimerHandle | None = None
     _body_timer: TimerHandle | None = None
-    _in_headers = True
+    _unread_timer: TimerHandle | None = None
+    _closing_timer: TimerHandle | None = None
+    _in_headers = False
     _in_body = False
-    _header_bytes = 0
-    _requests = 0
+    _received = 0
+    """Bytes of the piece that is being read."""
+    _request_bytes = 0
+    _sparing = False
+    """Whether large requests are bounded: over TLS, where no certificate was proven."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        place: Place,
+        connections: Connections,
+        bounds: ConnectionBounds,
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._place, self._connections, self._bounds = place, connections, bounds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
-        if len(self.connections) > self.max_connections:
-            transport.close()
+        writes = self._writes = JoinedWrites(transport, self.loop, self._said_all)
+        super().connection_made(writes)  # type: ignore[arg-type]
+        place = self._place
+        if place.rank is None:  # told to end at the very moment
+            transport.abort()
             return
-        self._arm()
+        place.end = self._end
+        tls = transport.get_extra_info("ssl_object")
+        # One is asked for only where it is required, and then OpenSSL has verified it.
+        if tls is not None and tls.getpeercert(True) is not None:
+            self._connections.prove(place)
+        self._sparing = tls is not None and not place.proven
+        self._connections.move(place, Rank.IDLE)
+        # A client may connect ahead of its first request and keep the connection, as Go's does.
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        self._disarm_body()
+        self._connections.leave(self._place)
+        for timer in (self._header_timer, self._body_timer, self._unread_timer, self._closing_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        # A connection holds up to half a megabyte of buffers: nothing of it may wait for the garbage collector.
+        self._place.end = no_end
+        if self._writes is not None:
+            self._writes.closing = None
+
+    def give_up(self) -> None:
+        """The connection never came to be: leave nothing for the garbage collector."""
+        self.parser = None  # type: ignore[assignment]
+
+    def eof_received(self) -> None:
+        """The other side has left; the transport closes by itself, but would wait for a goodbye."""
+        if self._answered:
+            self._end(self._place)
 
     def data_received(self, data: bytes) -> None:
-        requests = self._requests
+        self._received = len(data)
+        self._request_bytes += self._received
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -55,60 +130,125 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_headers and self._header_timer is None:
             self._arm()
         if self._in_body and self._body_timer is None:
-            self._body_timer = self.loop.call_later(self.body_timeout, self._body_too_slow)
+            self._body_timer = self.loop.call_later(self._bounds.body, self._too_slow_body)
         if not self._in_headers:
             # Bytes between requests (empty lines) begin none, but have ended the keep-alive timer.
-            if self._header_timer is None and self.timeout_keep_alive_task is None and self.cycle.response_complete:
+            if self._header_timer is None and self.timeout_keep_alive_task is None and self._answered:
                 self._arm()
+        elif self._request_bytes > self._bounds.header_bytes:
+            self._refuse(Reason.HEADERS, b"431 Request Header Fields Too Large")
             return
-        # Data that ended a request before these headers is not theirs.
-        self._header_bytes = (self._header_bytes if requests == self._requests else 0) + len(data)
-        if self._header_bytes > self.max_header_bytes:
-            self._refuse(b"431 Request Header Fields Too Large")
+        self._tell()
+        if self._place.rank is Rank.LARGE and not self._connections.fits(Rank.LARGE, self._bounds.large):
+            self._refuse(Reason.LARGE, b"503 Service Unavailable\r\nretry-after: 1")
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= _PIPELINED:
+            self._refuse(Reason.PIPELINED)
+            raise ValueError("too many requests before their answers")
         super().on_message_begin()
         self._in_headers = True
-        self._header_bytes = 0
+        self._request_bytes = self._received
 
     def on_headers_complete(self) -> None:
+        most = self._bounds.header_bytes
+        if len(self.headers) > _HEADERS or (self._request_bytes > most and self._headers_size() > most):
+            self._refuse(Reason.HEADERS, b"431 Request Header Fields Too Large")
+            raise ValueError("the headers are too large")
         self._in_headers = False
-        self._requests += 1
-        self._disarm()
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
         self._in_body = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._in_body = False
-        self._disarm_body()
-        super().on_message_complete()
-
-    def _arm(self) -> None:
-        self._header_timer = self.loop.call_later(self.header_timeout, self._too_slow)
-
-    def _disarm(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
-
-    def _disarm_body(self) -> None:
         if self._body_timer is not None:
             self._body_timer.cancel()
             self._body_timer = None
+        if self._sparing and self._request_bytes > _LARGE:
+            self.cycle.keep_alive = False
+            if self.cycle.response_complete:  # it was answered unread
+                self.transport.close()
+        super().on_message_complete()
 
-    def _too_slow(self) -> None:
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._tell()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP; nothing where we closed the connection ourselves."""
+        if not self.transport.is_closing():
+            self._connections.closed(Reason.MALFORMED)
+            super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(self._bounds.unread, self._too_long_unread)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
+    @property
+    def _answered(self) -> bool:
+        """Whether no answer is due."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _tell(self) -> None:
+        """Say what the connection does now."""
+        if self._in_body:
+            rank = Rank.LARGE if self._sparing and self._request_bytes > _LARGE else Rank.RECEIVING
+        elif not self._answered:
+            rank = Rank.BUSY
+        else:
+            rank = Rank.RECEIVING if self._header_timer is not None else Rank.IDLE
+        self._connections.move(self._place, rank)
+
+    def _headers_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _arm(self) -> None:
+        self._header_timer = self.loop.call_later(self._bounds.headers, self._too_slow_headers)
+
+    def _too_slow_headers(self) -> None:
         self._header_timer = None
-        self._refuse(b"408 Request Timeout")
+        self._refuse(Reason.SLOW, b"408 Request Timeout")
 
-    def _body_too_slow(self) -> None:
+    def _too_slow_body(self) -> None:
         self._body_timer = None
-        self._refuse(b"408 Request Timeout")
+        self._refuse(Reason.SLOW, b"408 Request Timeout")
 
-    def _refuse(self, status: bytes) -> None:
+    def _too_long_unread(self) -> None:
+        self._unread_timer = None
+        self._connections.end(self._place, Reason.SLOW)
+
+    def _refuse(self, reason: Reason, status: bytes | None = None) -> None:
         if self.transport.is_closing():
             return
+        self._connections.closed(reason)
         # An answer that is being written must not be cut in two, and one that was given early is the answer.
         cycle = self.cycle
-        if cycle is None or (not cycle.response_started if self._in_body else cycle.response_complete):
+        if status and (cycle is None or (not cycle.response_started if self._in_body else cycle.response_complete)):
             self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self.transport.close()
+
+    def _said_all(self) -> None:
+        """The transport is about to close: from now on the other side has little time to read the rest."""
+        if self._place.rank is None:
+            return
+        self._connections.move(self._place, Rank.CLOSING)
+        self._connections.fits(Rank.CLOSING, self._bounds.large, 0.0)
+        if self._closing_timer is None:
+            self._closing_timer = self.loop.call_later(self._bounds.closing, self._abort)
+
+    def _end(self, _place: Place) -> None:
+        # In the next turn: an answer that was written in this one is with the system by then.
+        self.loop.call_soon(self._abort)
+
+    def _abort(self) -> None:
+        self.transport.abort()

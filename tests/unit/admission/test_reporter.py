@@ -17,10 +17,10 @@ from devcluster.ports import free_port
 from iocaudit.cluster.client import Client
 from iocaudit.controller.attempt_metrics import AttemptMetrics as LedgerMetrics
 from iocaudit.controller.ledger import Ledger
-from iocaudit.controller.receiver import receive
+from iocaudit.controller.receiver import ReceiverMetrics, receive
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
 from iocaudit.serving.certificate_source import CertificateSource
-from iocaudit.serving.metrics import CertificateMetrics, LimitMetrics, new_registry
+from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics, new_registry
 from tests.unit.admission.test_attempts import pod, review, verdict
 from tests.unit.controller.memory_api import MemoryApi
 
@@ -160,14 +160,14 @@ def test_only_the_webhooks_certificate_opens_the_receiver(tmp_path: Path) -> Non
     thread = threading.Thread(target=ledger.run, args=(stop,))
 
     async def scenario() -> None:
-        limits, metrics = LimitMetrics(registry), CertificateMetrics(registry)
+        metrics = ReceiverMetrics(LimitMetrics(registry), CertificateMetrics(registry), ConnectionMetrics(registry))
         one, figure = reporter(Operator(url, CertificateSource.from_folder(certificates(tmp_path / "w", ours))).send)
         deny(one)
         posting = asyncio.ensure_future(one.run())
         # A standby: nobody listens. Nothing is lost by that.
         await until(lambda: (figure("post_failures_total") or 0) >= 2)
         thread.start()
-        listening = asyncio.ensure_future(receive(ledger, served, "127.0.0.1", port, limits, metrics))
+        listening = asyncio.ensure_future(receive(ledger, served, "127.0.0.1", port, metrics))
         await until(lambda: figure("posted_total") == 1)
         stranger = Operator(url, CertificateSource.from_folder(certificates(tmp_path / "s", theirs, trust=ours)))
         with pytest.raises((ssl.SSLError, ConnectionError)):

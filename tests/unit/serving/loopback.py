@@ -5,14 +5,15 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
-from iocaudit.serving.authority import KeyPair, Names
+from iocaudit.serving.authority import KeyPair, Names, issue_leaf
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness
 from iocaudit.serving.listener import Address, Listen, Listeners
+from iocaudit.serving.metrics import ConnectionMetrics
 
 NOW = datetime.now(UTC)
 NAMES = Names.of("localhost", "127.0.0.1")
@@ -76,6 +77,13 @@ def write_pair(folder: Path, pair: KeyPair) -> None:
     (folder / "tls.key").write_bytes(pair.key_pem)
 
 
+def identity(folder: Path, authority: KeyPair) -> Path:
+    """A new folder with a client's certificate under an authority."""
+    folder.mkdir()
+    write_pair(folder, issue_leaf(authority, NAMES, NOW, timedelta(days=1)))
+    return folder
+
+
 def trusting(*authorities: KeyPair, identity: Path | None = None) -> ssl.SSLContext:
     """A client that trusts only these, with the certificate in a folder as its own."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -88,11 +96,11 @@ def trusting(*authorities: KeyPair, identity: Path | None = None) -> ssl.SSLCont
 
 @contextlib.asynccontextmanager
 async def serving(
-    app: AsgiApp, drain: Drain | None = None, **options: object
+    app: AsgiApp, drain: Drain | None = None, metrics: ConnectionMetrics | None = None, **options: object
 ) -> AsyncIterator[tuple[Address, Listeners]]:
     drain = drain or Drain(Readiness([]), grace=0, finish=1)
     listen = Listen("main", app, "127.0.0.1", 0, **options)  # type: ignore[arg-type]
-    listeners = Listeners([listen], drain, certificate_timeout=1, certificate_interval=60)
+    listeners = Listeners([listen], drain, metrics=metrics, certificate_timeout=1, certificate_interval=60)
     await listeners.start()
     try:
         yield listeners.addresses["main"], listeners

@@ -8,6 +8,7 @@ import pytest
 from iocaudit.serving.asgi import Message, Receive, Scope, Send, answer
 from iocaudit.serving.limits import Bounds, Limits
 from iocaudit.serving.listener import run
+from iocaudit.serving.protocol import ConnectionBounds
 from tests.unit.serving.loopback import Connection, echo, serving
 
 
@@ -54,7 +55,7 @@ def test_a_trickled_body_is_cut_off_and_holds_no_slot() -> None:
     async def main() -> None:
         rejected: list[str] = []
         limits = Limits(echo, Bounds(max_concurrent=1, max_queued=0), rejected.append)
-        async with serving(limits, body_timeout=0.3) as (address, _):
+        async with serving(limits, bounds=ConnectionBounds(body=0.3)) as (address, _):
             slow = await Connection.open(address)
             slow.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
             quick = await Connection.open(address)
@@ -74,7 +75,7 @@ def test_a_trickled_body_is_cut_off_and_holds_no_slot() -> None:
 
 def test_a_body_that_arrives_in_time_leaves_no_timer_for_the_next() -> None:
     async def main() -> None:
-        async with serving(Limits(echo), body_timeout=0.2) as (address, _):
+        async with serving(Limits(echo), bounds=ConnectionBounds(body=0.2)) as (address, _):
             connection = await Connection.open(address)
             for _ in range(3):
                 connection.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nx")
@@ -90,7 +91,7 @@ def test_an_answer_that_has_begun_is_not_followed_by_a_timeout() -> None:
         await answer(send, 200, "early")
 
     async def main() -> None:
-        async with serving(early, body_timeout=0.1) as (address, _):
+        async with serving(early, bounds=ConnectionBounds(body=0.1)) as (address, _):
             connection = await Connection.open(address)
             connection.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nx")
             assert (await connection.response()).body == b"early"

@@ -73,11 +73,11 @@ def test_kopf_does_not_write_a_line_an_event(stream: io.StringIO) -> None:
     assert "something is wrong" in stream.getvalue()
 
 
-def test_uvicorn_speaks_through_the_same_handler(stream: io.StringIO) -> None:
+def test_uvicorn_tells_its_errors_through_the_same_handler_but_not_what_anybody_may_send(stream: io.StringIO) -> None:
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
-    logging.getLogger("uvicorn.error").info("Started server process")
     logging.getLogger("uvicorn.access").info("GET /")
-    assert [json.loads(text)["msg"] for text in stream.getvalue().splitlines()] == ["Invalid HTTP request received."]
+    assert [json.loads(text)["msg"] for text in stream.getvalue().splitlines()] == ["Exception in ASGI application"]
 
 
 SECRETS = {

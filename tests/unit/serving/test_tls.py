@@ -15,7 +15,7 @@ from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.errors import CertificateError
 from iocaudit.serving.listener import Address, run
 from iocaudit.serving.metrics import CertificateMetrics
-from tests.unit.serving.loopback import NAMES, NOW, Connection, echo, serving, trusting, write_pair
+from tests.unit.serving.loopback import NAMES, NOW, Connection, echo, identity, serving, trusting, write_pair
 
 NewLeaf = Callable[[], KeyPair]
 
@@ -188,12 +188,6 @@ def test_weak_ciphers_are_refused(folder: Path, ca: KeyPair) -> None:
             assert not await reaches(address, client)
 
     run(main())
-
-
-def identity(folder: Path, authority: KeyPair) -> Path:
-    folder.mkdir()
-    write_pair(folder, issue_leaf(authority, NAMES, NOW, timedelta(days=1)))
-    return folder
 
 
 def test_only_clients_of_the_given_authority_get_in_also_after_it_changes(
