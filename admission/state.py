@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from iocaudit.cluster.watch import Sink
-from iocaudit.core.errors import PolicyError
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import Policy, PolicySet
-from iocaudit.engine.policy_reader import read_policy
-from iocaudit.engine.waiver_reader import WaiverError, read_waiver
-from iocaudit.engine.waivers import LONGEST, Waiver, Waivers
+from iocaudit.engine.waivers import LONGEST
+from iocaudit.live.policies import PolicyStore
+from iocaudit.live.waivers import Clock, WaiverStore, utc_now
 
 _log = logging.getLogger(__name__)
 
@@ -41,19 +39,17 @@ class State:
         *,
         profile: str = "default",
         longest_waiver: timedelta = LONGEST,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = utc_now,
     ) -> None:
         self.catalogue = catalogue
         self.profile = profile
         self.world = World()
         self._held = 0
         self._waiting: list[Callable[[], None]] = []
-        self._good: dict[str, Policy] = {}
-        self._bad: dict[str, str] = {}
-        self._longest, self._clock = longest_waiver, clock
-        self._waivers: dict[str, Waiver] = {}
-        self._unreadable: dict[str, str] = {}
-        self.auditor = Auditor(catalogue, PolicySet(catalogue, (), profile), self.world)
+        self._clock = clock
+        self._policies = PolicyStore(catalogue, profile, log=_log)
+        self._waivers = WaiverStore(catalogue, longest_waiver, clock, log=_log)
+        self._use()
 
     def change(self, apply: Callable[[], None]) -> None:
         """Apply a change now, or as soon as nothing holds the state; to be called in the event loop."""
@@ -82,77 +78,45 @@ class State:
         return tuple(dict.fromkeys((AUDIT_POLICY, IOC_WAIVER, NAMESPACE, *self.catalogue.admission_world_kinds())))
 
     @property
-    def invalid(self) -> dict[str, str]:
+    def invalid(self) -> Mapping[str, str]:
         """Unusable policies by name, with the reason."""
-        return dict(self._bad)
+        return self._policies.refused
 
     @property
     def counts(self) -> dict[str, Callable[[], int]]:
         """For a metric: the policies as they stand in the cluster, by whether they could be used."""
-        return {"invalid": lambda: len(self._bad), "valid": lambda: len(self._good.keys() - self._bad.keys())}
+        return {"invalid": lambda: len(self._policies.refused), "valid": lambda: self._policies.usable}
 
     @property
     def waiver_counts(self) -> dict[str, Callable[[], int]]:
         """For a metric: the waivers by whether they can be read."""
-        return {"unreadable": lambda: len(self._unreadable), "readable": lambda: len(self._waivers)}
+        return {"unreadable": lambda: len(self._waivers.refused), "readable": lambda: self._waivers.usable}
 
     def replace(self, kind: Kind, resources: list[Resource]) -> None:
-        if kind is AUDIT_POLICY:
-            names = {resource.name for resource in resources}
-            for gone in (self._good.keys() | self._bad.keys()) - names:
-                self._good.pop(gone, None)
-                self._bad.pop(gone, None)
-            for resource in resources:
-                self._read(resource)
-            self._use()
-        elif kind is IOC_WAIVER:
-            self._unreadable.clear()
-            self._take_waivers({}, resources)
-        else:
+        store = self._store(kind)
+        if store is None:
             self.world.replace(kind, resources)
+        elif store.replace(resource.raw for resource in resources):
+            self._use()
 
     def put(self, resource: Resource) -> None:
-        if resource.kind is AUDIT_POLICY:
-            self._read(resource)
-            self._use()
-        elif resource.kind is IOC_WAIVER:
-            self._take_waivers(self._waivers, [resource])
-        else:
+        store = self._store(resource.kind)
+        if store is None:
             self.world.put(resource)
+        elif store.put(resource.raw):
+            self._use()
 
     def remove(self, resource: Resource) -> None:
-        if resource.kind is AUDIT_POLICY:
-            self._good.pop(resource.name, None)
-            self._bad.pop(resource.name, None)
-            self._use()
-        elif resource.kind is IOC_WAIVER:
-            self._unreadable.pop(resource.name, None)
-            self._take_waivers({name: one for name, one in self._waivers.items() if name != resource.name}, [])
+        store = self._store(resource.kind)
+        if store is not None:
+            if store.remove(resource.name):
+                self._use()
         elif resource.kind is not None:
             self.world.remove(resource.kind, self.world.namespace_of(resource), resource.name)
 
-    def _read(self, resource: Resource) -> None:
-        try:
-            self._good[resource.name] = read_policy(resource.raw, self.catalogue)
-            self._bad.pop(resource.name, None)
-        except PolicyError as error:
-            self._bad[resource.name] = str(error)
-            _log.warning("%s; %s", error, "its last good version stays" if resource.name in self._good else "ignored")
-
-    def _take_waivers(self, others: dict[str, Waiver], resources: list[Resource]) -> None:
-        """Put these in force beside the others. Nothing is made anew where only a status says something else."""
-        waivers = dict(others)
-        for resource in resources:
-            waivers.pop(resource.name, None)
-            self._unreadable.pop(resource.name, None)
-            try:
-                waivers[resource.name] = read_waiver(resource.raw, self.catalogue, stored=True, now=self._clock())
-            except WaiverError as error:
-                self._unreadable[resource.name] = str(error)
-                _log.warning("%s; it covers nothing", error)
-        if waivers != self._waivers:
-            self._waivers = waivers
-            self._use()
+    def _store(self, kind: Kind | None) -> PolicyStore | WaiverStore | None:
+        """Where objects of a kind are kept; None for those that checks look up in the world."""
+        return self._policies if kind is AUDIT_POLICY else self._waivers if kind is IOC_WAIVER else None
 
     def incomplete(self, kind: Kind, reason: str) -> bool:
         """Note that a kind cannot be known whole; whether the webhook may answer all the same.
@@ -167,16 +131,15 @@ class State:
             return False
         if kind is IOC_WAIVER:
             _log.error("no waiver is in force: %s", reason)
-            self._unreadable.clear()
-            self._take_waivers({}, [])
+            if self._waivers.replace(()):
+                self._use()
             return True
         self.world.mark_incomplete(kind, reason)
         return kind is not NAMESPACE
 
     def _use(self) -> None:
-        policies = PolicySet(self.catalogue, tuple(self._good.values()), self.profile)
-        waivers = Waivers(self._waivers.values(), self._longest)
-        self.auditor = Auditor(self.catalogue, policies, self.world, waivers.acceptor(self._clock))
+        accept = self._waivers.current.acceptor(self._clock)
+        self.auditor = Auditor(self.catalogue, self._policies.current, self.world, accept)
 
 
 Loaded = Callable[[Kind, str | None], None]

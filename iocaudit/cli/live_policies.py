@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ForbiddenError, NotFoundError
-from iocaudit.core.errors import IocauditError, PolicyError
+from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
-from iocaudit.engine.policy_reader import read_policy
-from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.engine.waivers import LONGEST, Waiver, Waivers, WaiverState
+from iocaudit.live.policies import PolicyStore
+from iocaudit.live.waivers import WaiverStore
 
 _NAMED = 5
 """How many objects a note names."""
@@ -35,7 +35,7 @@ class Judgement:
 
 def read_policy_set(
     catalogue: Catalogue, profile: str, namespace: str | None, *, context: str | None = None
-) -> tuple[PolicySet, Mapping[str, Any], dict[str, str]]:
+) -> tuple[PolicySet, Mapping[str, Any], Mapping[str, str]]:
     """The usable policies, the namespace's labels (none for None), and why each of the others is refused, by name.
 
     Raises ApiError where they may not be read, IocauditError where the namespace or our own kinds are not there.
@@ -51,8 +51,9 @@ def read_policy_set(
         raws, _ = client.list_all(AUDIT_POLICY)
     except NotFoundError:
         raise IocauditError("the cluster has no AuditPolicies: iocaudit is not installed in it") from None
-    policies, refused = _policies(raws, catalogue, profile)
-    return policies, labels, refused
+    store = PolicyStore(catalogue, profile)
+    store.replace(raws)
+    return store.current, labels, store.refused
 
 
 def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: datetime) -> Judgement:
@@ -69,13 +70,15 @@ def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: date
     except ForbiddenError as error:
         found.unread.append(f"the cluster's AuditPolicies may not be read, the built-in default is taken: {error}")
     else:
-        found.policies, refused = _policies(raws, catalogue, profile)
+        store = PolicyStore(catalogue, profile)
+        store.replace(raws)
+        found.policies = store.current
         names = [policy.name for policy in found.policies.policies]
         by = f"its AuditPolicies: {_listed(names)}" if names else "the built-in default: it has no AuditPolicy"
         found.notes.append(f"the cluster is judged by {by}")
         found.notes += [
             f"{line} (a running operator keeps its last good state)"
-            for _, why in sorted(refused.items())
+            for _, why in sorted(store.refused.items())
             for line in why.splitlines()
         ]
     try:
@@ -85,46 +88,34 @@ def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: date
     except ForbiddenError as error:
         found.notes.append(f"the cluster's IocWaivers may not be read, none is taken: {error}")
         return found
-    waivers = []
+    waivers = WaiverStore(catalogue, longest=None, clock=lambda: now)
+    waivers.replace(raws)
+    holding: list[Waiver] = []
     for raw in raws:
-        waiver = _waiver(raw, catalogue, now)
-        if isinstance(waiver, str):
-            found.notes += waiver.splitlines()
+        name = text(mapping(raw.get("metadata")).get("name"))
+        waiver = waivers.get(name)
+        if waiver is None:
+            found.notes += waivers.refused[name].splitlines()
+        elif reason := _refusal(waiver, raw):
+            found.notes.append(f"waiver {name}: {reason}")
         elif any(map(catalogue.find, waiver.checks)):
-            waivers.append(waiver)
+            holding.append(waiver)
     # Whether it may hold so long was decided one by one: the operator's maximum is not known here.
-    found.waivers = Waivers(waivers, longest=None)
+    found.waivers = Waivers(holding, longest=None)
     return found
 
 
-def _policies(raws: Iterable[Json], catalogue: Catalogue, profile: str) -> tuple[PolicySet, dict[str, str]]:
-    usable, refused = [], {}
-    for raw in raws:
-        try:
-            usable.append(read_policy(raw, catalogue))
-        except PolicyError as error:
-            refused[text(mapping(raw.get("metadata")).get("name"))] = str(error)
-    return PolicySet(catalogue, tuple(usable), profile), refused
-
-
-def _waiver(raw: Json, catalogue: Catalogue, now: datetime) -> Waiver | str:
-    """A waiver as the operator has it; why it holds nowhere, in words.
+def _refusal(waiver: Waiver, raw: Json) -> str:
+    """Why a waiver holds nowhere as the operator has it; nothing where it may hold.
 
     What the operator said of this very generation counts: it knows the maximum that it was started with. Of one that
     it has not seen yet, the usual maximum is asked.
     """
     metadata, status = mapping(raw.get("metadata")), mapping(raw.get("status"))
-    name = text(metadata.get("name"))
-    try:
-        waiver = read_waiver(raw, catalogue, stored=True, now=now)
-    except WaiverError as error:
-        return str(error)
-    seen = bool(status.get("state")) and status.get("observedGeneration") == metadata.get("generation")
-    if seen and status.get("state") == WaiverState.REFUSED:
-        return f"waiver {name}: refused by the operator: {text(status.get('message'))}"
-    if not seen and (reason := waiver.refusal(LONGEST)):
-        return f"waiver {name}: {reason}"
-    return waiver
+    if status.get("state") and status.get("observedGeneration") == metadata.get("generation"):
+        refused = status.get("state") == WaiverState.REFUSED
+        return f"refused by the operator: {text(status.get('message'))}" if refused else ""
+    return waiver.refusal(LONGEST) or ""
 
 
 def _listed(names: list[str]) -> str:

@@ -10,12 +10,11 @@ from typing import Any
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError
-from iocaudit.core.errors import PolicyError
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import Policy, PolicySet
-from iocaudit.engine.policy_reader import read_policy
+from iocaudit.engine.policy import PolicySet
+from iocaudit.live.policies import PolicyStore
 from iocaudit.records.finding import cut
 from iocaudit.records.kinds import AUDIT_POLICY
 
@@ -33,40 +32,26 @@ class Condition:
 
 
 class Policies:
-    """Reads AuditPolicies; of one that became unusable the last good state stays in force.
-
-    ``refused`` names those that are not usable now.
-    """
+    """The policies in force, and the statuses written of them."""
 
     def __init__(self, catalogue: Catalogue, profile: str = "default") -> None:
-        self._catalogue, self._profile = catalogue, profile
-        self._good: dict[str, Policy] = {}
+        self._store = PolicyStore(catalogue, profile, log=_log)
         self._raw: dict[str, Json] = {}
-        self._errors: dict[str, str] = {}
-        self.current = PolicySet(catalogue, (), profile)
+
+    @property
+    def current(self) -> PolicySet:
+        """Those in force."""
+        return self._store.current
 
     @property
     def refused(self) -> Mapping[str, str]:
-        return self._errors
+        """By name, why one is not usable now."""
+        return self._store.refused
 
     def load(self, raws: list[Json]) -> bool:
         """Take these as all policies; whether what is in force changed."""
         self._raw = {text(mapping(raw.get("metadata")).get("name")): raw for raw in raws}
-        good: dict[str, Policy] = {}
-        self._errors = {}
-        for name, raw in sorted(self._raw.items()):
-            try:
-                good[name] = read_policy(raw, self._catalogue)
-            except PolicyError as error:
-                self._errors[name] = str(error)
-                _log.error("policy refused: %s", error, extra={"policy": name})
-                if name in self._good:
-                    good[name] = self._good[name]
-        changed = good != self._good
-        self._good = good
-        if changed:
-            self.current = PolicySet(self._catalogue, tuple(good.values()), self._profile)
-        return changed
+        return self._store.replace(raws)
 
     def in_force(self, namespace: str | None, labels: Mapping[str, Any]) -> list[str]:
         """The names of the policies that apply in a namespace, in the order they are asked."""
@@ -74,8 +59,8 @@ class Policies:
 
     def conditions(self, name: str) -> list[Condition]:
         """What a policy's status has to say."""
-        error = self._errors.get(name)
-        policy = self._good.get(name)
+        error = self.refused.get(name)
+        policy = self._store.get(name)
         if error is not None:
             kept = "; its last good state stays in force" if policy else "; it is not in force"
             accepted = Condition("Accepted", False, "Invalid", error + kept)

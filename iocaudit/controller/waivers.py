@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from iocaudit.cluster.client import Client
@@ -20,15 +20,14 @@ from iocaudit.core.moments import rfc3339
 from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.engine.waivers import LONGEST, MOST_COVERED, Context, Waiver, Waivers, WaiverState
 from iocaudit.live.in_force import InForce
 from iocaudit.live.kept import Kept
+from iocaudit.live.waivers import Clock, WaiverStore, utc_now
 from iocaudit.records.finding import cut
 from iocaudit.records.kinds import IOC_WAIVER
 
 _log = logging.getLogger(__name__)
-Clock = Callable[[], datetime]
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _A_DAY = timedelta(days=1)
 _LONG = 2048
@@ -73,40 +72,30 @@ class Count:
         return False
 
 
-@dataclass(slots=True)
 class StoredWaivers:
-    """Reads IocWaivers and writes their status. Of one that became unreadable nothing is kept in force."""
+    """The waivers of the cluster, and their statuses: what they speak of, and what they were made for."""
 
-    catalogue: Catalogue
-    longest: timedelta = LONGEST
-    clock: Clock = lambda: datetime.now(UTC)
-    current: Waivers = field(default_factory=Waivers)
-    """Those that can be read."""
-    _raw: dict[str, Json] = field(default_factory=dict)
-    _errors: dict[str, str] = field(default_factory=dict)
-    _tallies: dict[str, Tally] = field(default_factory=dict)
-    _blind: dict[str, set[Kind]] = field(default_factory=dict)
-    """By name, the kinds that could not be listed, so that nothing was recorded."""
-    _changes_at: datetime = _FOREVER
-    """When the next of them ends, as of the last time that all findings were published by them."""
+    def __init__(self, catalogue: Catalogue, longest: timedelta = LONGEST, clock: Clock = utc_now) -> None:
+        self._catalogue, self.longest, self.clock = catalogue, longest, clock
+        self._store = WaiverStore(catalogue, longest, clock, log=_log)
+        self._raw: dict[str, Json] = {}
+        self._tallies: dict[str, Tally] = {}
+        self._blind: dict[str, set[Kind]] = {}
+        """By name, the kinds that could not be listed, so that nothing was recorded."""
+        self._changes_at = _FOREVER
+        """When the next of them ends, as of the last time that all findings were published by them."""
+
+    @property
+    def current(self) -> Waivers:
+        """Those that can be read."""
+        return self._store.current
 
     def load(self, raws: Iterable[Json]) -> bool:
-        """Take these as all waivers; whether what they cover may have changed."""
-        now = self.clock()
+        """Take these as all waivers; whether what they cover, or what is to be said of them, may have changed."""
         self._raw = {text(mapping(raw.get("metadata")).get("name")): raw for raw in raws}
-        good: list[Waiver] = []
-        errors: dict[str, str] = {}
-        for name, raw in sorted(self._raw.items()):
-            try:
-                good.append(read_waiver(raw, self.catalogue, stored=True, now=now))
-            except WaiverError as error:
-                errors[name] = str(error)
-                if self._errors.get(name) != str(error):
-                    _log.error("waiver refused: %s", error, extra={"waiver": name})
-        changed = tuple(good) != self.current.all or errors != self._errors
-        self._errors = errors
+        refused = self._store.refused
+        changed = self._store.replace(self._raw.values()) or refused != self._store.refused
         if changed:
-            self.current = Waivers(good, self.longest)
             self._tallies = {name: tally for name, tally in self._tallies.items() if name in self._raw}
         return changed
 
@@ -163,7 +152,7 @@ class StoredWaivers:
 
     def _concerns(self, waiver: Waiver) -> set[Kind]:
         """The kinds without which its hits cannot be known whole."""
-        checks = [check for name in waiver.checks if (check := self.catalogue.find(name)) is not None]
+        checks = [check for name in waiver.checks if (check := self._catalogue.find(name)) is not None]
         needed = {kind for check in checks for kind in check.needs}
         return needed | {
             kind for check in checks for kind in check.looks_at if waiver.names_kind(kind.group, kind.name)
@@ -223,9 +212,9 @@ class StoredWaivers:
 
     def verdict(self, name: str, now: datetime, tally: Tally | None, *, recorded: bool) -> tuple[WaiverState, str]:
         """State and reason. ``tally`` None: it cannot be read, so that nothing could be counted."""
-        if (error := self._errors.get(name)) is not None:
-            return WaiverState.REFUSED, error
-        waiver = next(one for one in self.current.all if one.name == name)
+        waiver = self._store.get(name)
+        if waiver is None:
+            return WaiverState.REFUSED, self._store.refused.get(name, "it cannot be read")
         if reason := waiver.refusal(self.longest):
             return WaiverState.REFUSED, reason
         if now >= waiver.expires:
