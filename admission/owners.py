@@ -7,18 +7,38 @@ what it makes, and only for owners that are really there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from iocaudit.core.controllers import CONTROLLERS, is_controller
-from iocaudit.core.kinds import CRON_JOB, REPLICATION_CONTROLLER, Kind
+from iocaudit.core.kinds import (
+    CRON_JOB,
+    DAEMON_SET,
+    DEPLOYMENT,
+    JOB,
+    REPLICA_SET,
+    REPLICATION_CONTROLLER,
+    STATEFUL_SET,
+    Kind,
+)
 from iocaudit.core.label_selector import selects
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.core.shape import Json, lookup, mapping, text
+from iocaudit.core.shape import Json, integer, lookup, mapping, mappings, text
 
 Get = Callable[[Kind, str | None, str], Json]
 
 _DEEPEST = 3
+_COUNTED: Mapping[Kind, tuple[str, ...]] = {
+    DAEMON_SET: ("currentNumberScheduled", "numberMisscheduled"),
+    DEPLOYMENT: ("replicas", "terminatingReplicas"),
+    JOB: ("active", "terminating", "succeeded", "failed"),
+    REPLICATION_CONTROLLER: ("replicas",),
+    REPLICA_SET: ("replicas", "terminatingReplicas"),
+    STATEFUL_SET: ("replicas",),
+}
+"""What of a status counts pods; those of a Job also when they have ended, as it makes them one after another."""
+_ROLLING = frozenset({"NewReplicaSetCreated", "ReplicaSetUpdated"})
+"""Reasons of a Deployment's condition Progressing from the new ReplicaSet to the end of its rollout."""
 
 
 def is_made_by_controller(resource: Resource, request: Request) -> bool:
@@ -67,3 +87,42 @@ def _stored_owner(resource: Resource, username: str | None, get: Get) -> Resourc
     selector = mapping(lookup(raw, "spec", "selector"))
     wanted = {"matchLabels": selector} if kind is REPLICATION_CONTROLLER else selector
     return owner if selector and selects(wanted, resource.labels) else None
+
+
+def in_use(made: Resource, owners: Sequence[Resource]) -> list[Resource]:
+    """The owners of what a controller makes whose templates run, as their status has it.
+
+    A template that runs nothing is history, or was put aside: what comes of it now comes anew. The status is the
+    controllers' to write; no default role lets a user of a namespace do that. A CronJob runs nothing between its
+    Jobs: it is in use once it has made one.
+    """
+    return [owner for owner in owners if _has_pods(owner) or _is_rolled_out(owner, made, owners[0])]
+
+
+def _has_pods(owner: Resource) -> bool:
+    status = mapping(owner.raw.get("status"))
+    if owner.kind is CRON_JOB:
+        return any(status.get(name) for name in ("active", "lastScheduleTime", "lastSuccessfulTime"))
+    counted = _COUNTED.get(owner.kind, ()) if owner.kind is not None else ()
+    return any((integer(status.get(name)) or 0) > 0 for name in counted)
+
+
+def _is_rolled_out(deployment: Resource, made: Resource, nearest: Resource) -> bool:
+    """Whether a rollout of a Deployment that ran is under way: one of them passes through no pods at all.
+
+    Under ``Recreate`` the old pods are gone before the new ReplicaSet is made, by a controller that has seen the
+    Deployment as it is then. Source: kubernetes, pkg/controller/deployment, recreate.go and progress.go.
+    """
+    if deployment.kind is not DEPLOYMENT:
+        return False
+    status = mapping(deployment.raw.get("status"))
+    progress = [one for one in mappings(status.get("conditions")) if one.get("type") == "Progressing"]
+    if any(one.get("reason") in _ROLLING for one in progress):
+        return True
+    new = made if made.kind is REPLICA_SET else nearest
+    return (
+        text(lookup(deployment.raw, "spec", "strategy", "type")) == "Recreate"
+        and integer(lookup(deployment.raw, "spec", "replicas")) != 0
+        and status.get("observedGeneration") == deployment.metadata.get("generation")
+        and (new is made or new.metadata.get("generation") == 1)
+    )

@@ -10,15 +10,15 @@ from typing import Any
 from admission import wording
 from admission.aggregation import is_aggregated_anew
 from admission.own_kinds import judge_own
-from admission.owners import Get, is_made_by_controller, stored_owners
+from admission.owners import Get, in_use, is_made_by_controller, stored_owners
 from iocaudit.core.errors import IocauditError
-from iocaudit.core.report import Report
+from iocaudit.core.report import Report, SameHit
 from iocaudit.core.request import Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.completion import judge_completed, without_repeats
-from iocaudit.engine.posture import SameHit, Verdict, join, judge, spare
+from iocaudit.engine.posture import Verdict, join, judge, spare
 from iocaudit.engine.waivers import LONGEST
 from iocaudit.sources.admission_review import API_VERSION, Review, ReviewError
 
@@ -37,8 +37,8 @@ def decide(
     """Audit what the request carries and judge it. An unknown kind, or a DELETE, is nobody's business.
 
     ``owners`` are the verified owners of what a controller makes, nearest first, if they were fetched: what is in
-    their templates, and what their waivers cover there, is the owner's matter. ``longest_waiver`` is how long an
-    IocWaiver may hold.
+    their templates, as far as those run, and what their waivers cover there, is the owner's matter.
+    ``longest_waiver`` is how long an IocWaiver may hold.
     """
     resource = review.resource
     if resource is None:
@@ -67,18 +67,24 @@ def _judge(
     old: Report | None = None
     if review.old is not None and (report.found or report.faults):
         old = auditor.audit(review.old, request=review.request, deadline=deadline)
-    template: Report | None = None
-    looked_up: frozenset[SameHit] = frozenset()
+    templates: list[Report] = []
+    unspared: frozenset[SameHit] = frozenset()
     if owners:
         audited = [(owner, auditor.audit(owner, request=review.request, deadline=deadline)) for owner in owners]
-        auditor.inherit(report, resource, audited)
-        template = Report()
-        for _, one in audited:
-            template.extend(one)
-        looked_up = frozenset(found.in_template for found in template.found) - _by_itself(
-            owners, auditor, review.request, deadline
-        )
-    return judge(report, auditor.settings_for(resource), review.request, old=old, owner=template, looked_up=looked_up)
+        left = auditor.inherit(report, audited)
+        running = in_use(resource, owners)
+        templates = [one for owner, one in audited if owner in running]
+        there = frozenset(found.in_template for one in templates for found in one.found)
+        unspared = left | (there - _by_itself(owners, auditor, review.request, deadline))
+    return judge(
+        report,
+        auditor.settings_for(resource),
+        review.request,
+        old=old,
+        owners=templates,
+        unspared=unspared,
+        leaves=auditor.leaves(resource) if old is not None else None,
+    )
 
 
 def _by_itself(

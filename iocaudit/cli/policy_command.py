@@ -206,6 +206,7 @@ def _decision(decision: Decision) -> Json:
         "onFault": setting.on_fault,
         "onIncomplete": setting.on_incomplete,
         "existing": setting.existing,
+        "images": setting.images,
         "exemptSubjects": [
             {"kind": one.kind, "name": one.name, "namespace": one.namespace or None} for one in setting.exempt
         ],

@@ -17,6 +17,7 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.core.kinds import Kind
 from iocaudit.core.moments import rfc3339
+from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
@@ -67,9 +68,11 @@ class Count:
             if tally.fingerprints is not None:
                 tally.fingerprints.add(fingerprint)
 
-    def hides(self, _found: Found, _kept: Kept, _images: tuple[str, ...], _other: tuple[str, ...]) -> bool:
-        """The hit was counted on its owner already."""
-        return False
+    def reaches(self, found: Found, kept: Kept, images: Images, _other: Images) -> bool | None:
+        """Whether the hit was counted on its owner already."""
+        context = Context(dict(kept.labels), images)
+        naming = self._waivers.naming(found.check)
+        return True if any(one.matches(found.check, found.subject, kept.home, context) for one in naming) else None
 
 
 class StoredWaivers:

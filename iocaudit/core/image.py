@@ -104,6 +104,26 @@ def _is_host(part: str) -> bool:
     return "." in part or ":" in part or part == "localhost" or part != part.lower()
 
 
+@lru_cache(maxsize=4096)
+def repository_of(text: str) -> str:
+    """The registry and path that an image comes from, in one spelling; what no runtime could read as it is written."""
+    image = ImageReference.parse_or_none(text)
+    if image is None:
+        return text
+    host, port = _host_and_port(image.registry)
+    return f"{host}:{port}/{image.repository}" if port else f"{host}/{image.repository}"
+
+
+@lru_cache(maxsize=4096)
+def version_of(text: str) -> str:
+    """The very image: its repository with the digest or, where it has none, the tag."""
+    image = ImageReference.parse_or_none(text)
+    if image is None:
+        return text
+    name = repository_of(text)
+    return f"{name}@{image.digest}" if image.digest else f"{name}:{image.tag or DEFAULT_TAG}"
+
+
 @lru_cache(maxsize=1024)
 def _host_and_port(registry: str) -> tuple[str, str]:
     """The registry's host in one spelling, and its port; no port where it is that of HTTPS."""

@@ -17,7 +17,7 @@ from iocaudit.core.shape import mapping, mappings, text
 if TYPE_CHECKING:
     from iocaudit.core.resource import Resource
 
-_DEFAULTS_OF_CONTAINERS = frozenset(
+DEFAULTS_OF_CONTAINERS = frozenset(
     {"appArmorProfile", "runAsGroup", "runAsNonRoot", "runAsUser", "seLinuxOptions", "seccompProfile", "windowsOptions"}
 )
 """What a pod's securityContext says for its containers, none of it for the pod itself."""
@@ -232,7 +232,7 @@ class PodSpec:
         pod.containers = left
         if not left:
             context = self.security_context
-            pod.security_context = {field: context[field] for field in context if field not in _DEFAULTS_OF_CONTAINERS}
+            pod.security_context = {field: context[field] for field in context if field not in DEFAULTS_OF_CONTAINERS}
         return pod
 
     @property
@@ -277,80 +277,3 @@ def _in_text(path: str, moved: Mapping[str, str]) -> bool:
     return any(
         path[end] == "." and (head := path[:end]) in moved and moved[head] == head for end in range(1, len(path))
     )
-
-
-class PodImages(NamedTuple):
-    """The images of a pod by where they stand: ``containers`` are path and image. Little enough to be kept.
-
-    ``shared`` are the places of what it has from elsewhere in the object.
-    """
-
-    path: str
-    metadata_path: str
-    containers: tuple[tuple[str, str], ...]
-    shared: tuple[str, ...] = ()
-
-
-def images_of(resource: Resource) -> tuple[PodImages, ...]:
-    """The images of the pods a resource holds."""
-    return tuple(
-        PodImages(
-            pod.path,
-            pod.metadata_path,
-            tuple((c.path, c.image_text) for c in pod.containers),
-            tuple(sorted(set(pod.moved.values()))) if pod.moved else (),
-        )
-        for pod in resource.pods
-    )
-
-
-def images_at(pods: tuple[PodImages, ...], path: str) -> tuple[str, ...]:
-    """The images behind a hit at ``path``: a container's own, or for one of a whole pod those of all of them."""
-    for pod in pods:
-        for where, image in pod.containers:
-            if _is_below(path, where):
-                return (image,)
-        if _is_below(path, pod.path) or _in_metadata(path, pod):
-            return tuple(image for _, image in pod.containers)
-    return _of_shared(pods, path)
-
-
-def _of_shared(pods: tuple[PodImages, ...], path: str) -> tuple[str, ...]:
-    """The images of every pod that has what stands at ``path``: whoever accepts it accepts it for all of them."""
-    sharing = [pod for pod in pods if any(_is_below(path, place) for place in pod.shared)]
-    return tuple(dict.fromkeys(image for pod in sharing for _, image in pod.containers))
-
-
-class ImageIndex:
-    """``images_at`` for many hits of one object, in a time that does not grow with its containers."""
-
-    def __init__(self, resource: Resource) -> None:
-        self._resource = resource
-        self._pods: tuple[PodImages, ...] | None = None
-        self._containers: dict[str, str] = {}
-
-    def at(self, path: str) -> tuple[str, ...]:
-        if self._pods is None:
-            self._pods = images_of(self._resource)
-            for pod in reversed(self._pods):
-                self._containers.update(reversed(pod.containers))
-        if len(self._containers) <= _FEW:
-            return images_at(self._pods, path)
-        for end in range(len(path), 0, -1):
-            if (end == len(path) or path[end] in ".[") and (image := self._containers.get(path[:end])) is not None:
-                return (image,)
-        for pod in self._pods:
-            if _is_below(path, pod.path) or _in_metadata(path, pod):
-                return tuple(image for _, image in pod.containers)
-        return _of_shared(self._pods, path)
-
-
-_FEW = 16
-
-
-def _in_metadata(path: str, pod: PodImages) -> bool:
-    return path.startswith(f"{pod.metadata_path}.")
-
-
-def _is_below(path: str, where: str) -> bool:
-    return path.startswith(where) and (len(path) == len(where) or path[len(where)] in ".[")

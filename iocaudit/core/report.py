@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.identity import fingerprint, name_suffix
+from iocaudit.core.pod_images import NO_IMAGES, ImageIndex, ImagesBehind
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import IoC, Severity
@@ -29,6 +30,10 @@ def finding_name(check: str, ref: Ref) -> str:
 
 def _parts(check: str, ref: Ref) -> tuple[str | None, ...]:
     return (check, ref.group, ref.kind, ref.namespace or None, ref.name)
+
+
+SameHit = tuple[str, str, str]
+"""Check, path and evidence: what makes two hits of one object the same."""
 
 
 class Found(NamedTuple):
@@ -65,12 +70,12 @@ class Found(NamedTuple):
         return finding_fingerprint(self.check, self.subject)
 
     @property
-    def same_hit(self) -> tuple[str, str, str]:
+    def same_hit(self) -> SameHit:
         """What makes two hits of one object the same across an UPDATE: check, path and evidence."""
         return (self.check, self.hit.path, self.hit.evidence)
 
     @property
-    def in_template(self) -> tuple[str, str, str]:
+    def in_template(self) -> SameHit:
         """What makes a hit of a pod and one of the template it was made from the same: as it reads on the pod."""
         path = self.hit.path
         for prefix in _TEMPLATES:
@@ -125,7 +130,10 @@ class Waived(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """The outcome of one audit. ``not_configured`` maps a check to the parameters it lacks."""
+    """The outcome of one audit. ``not_configured`` maps a check to the parameters it lacks.
+
+    ``images`` are those behind the hits, where one object was audited: little of it is worked out until it is asked.
+    """
 
     found: list[Found] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -133,6 +141,11 @@ class Report:
     not_configured: dict[str, tuple[str, ...]] = field(default_factory=dict)
     audited: int = 0
     waived: list[Waived] = field(default_factory=list)
+    images: ImageIndex | None = field(default=None, compare=False, repr=False)
+
+    def behind(self, found: Found) -> ImagesBehind:
+        """The images behind one of its hits."""
+        return NO_IMAGES if self.images is None else self.images.behind(found.hit.path)
 
     def extend(self, other: "Report") -> None:
         self.found += other.found

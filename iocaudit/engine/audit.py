@@ -13,34 +13,39 @@ from typing import NamedTuple, Protocol
 
 from iocaudit.core.check import EXEMPT_IMAGES, Check
 from iocaudit.core.check_doc import doc_of
+from iocaudit.core.controllers import CONTROLLERS
 from iocaudit.core.credential import evidence_of, redacted
 from iocaudit.core.errors import DeadlineExceeded, IncompleteError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.pod import ImageIndex, PodSpec
-from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
+from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod_images import ImageIndex, Images
+from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped, Waived
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.denials import PolicyDenials
+from iocaudit.engine.introduced import Leaves
 from iocaudit.engine.policy import PolicySet, Setting
 
 Clock = Callable[[], float]
-Images = tuple[str, ...]
 
 
 class Accept(Protocol):
     """Says of a hit on a resource at home in a namespace (None: in cluster scope) whether a waiver covers it.
 
-    ``images`` looks up those behind the hit: few waivers ask.
+    ``images`` looks up those behind the hit: few waivers ask. ``left`` says whether other images leave what a waiver
+    for the check accepts there.
     """
 
     def __call__(
         self, found: Found, home: str | None, resource: Resource, images: Callable[[], Images]
     ) -> Waived | None: ...
+
+    def left(self, check: str, home: str | None, before: Images, now: Images) -> bool: ...
 
 
 _MOST_PLANS = 10_000
@@ -213,6 +218,7 @@ class Auditor:
             except RecursionError:
                 report.faults += (Fault(step.check.id, ref, _TOO_DEEP, origin) for step in plan.steps)
                 return report
+            report.images = ImageIndex(resource)
             for pod in pods:
                 if pod.refused:
                     report.faults += (Fault(step.check.id, ref, pod.refused, origin) for step in plan.steps)
@@ -268,35 +274,52 @@ class Auditor:
         return report
 
     def _waive(self, report: Report, resource: Resource, accept: Accept) -> None:
-        home, kept, images = self.home_of(resource), [], ImageIndex(resource)
+        home, kept = self.home_of(resource), []
         for found in report.found:
-            waived = accept(found, home, resource, partial(images.at, found.hit.path))
+            waived = accept(found, home, resource, partial(_images, report, found))
             if waived is None:
                 kept.append(found)
             else:
                 report.waived.append(waived)
         report.found = kept
 
-    def inherit(self, report: Report, made: Resource, owners: Iterable[tuple[Resource, Report]]) -> None:
+    def inherit(self, report: Report, owners: Iterable[tuple[Resource, Report]]) -> frozenset[SameHit]:
         """Move the hits of what a controller made that a verified owner's waiver covers to ``waived``.
 
         The waiver is asked for the owner's own hit, the same check, path and evidence, and by the images that
-        would really run: a template between the two may name others.
+        would really run: a template between the two may name others. Returned are the hits that it is not for then,
+        by ``in_template``.
         """
         accept = self._accept
         covered = {waived.found.in_template: (waived, owner) for owner, audited in owners for waived in audited.waived}
         if accept is None or not covered:
-            return
-        kept, images = [], ImageIndex(made)
+            return frozenset()
+        kept: list[Found] = []
+        left: set[SameHit] = set()
         for found in report.found:
             waived, owner = covered.get(found.in_template, (None, None))
             if waived is not None and owner is not None:
-                waived = accept(waived.found, self.home_of(owner), owner, partial(images.at, found.hit.path))
+                waived = accept(waived.found, self.home_of(owner), owner, partial(_images, report, found))
+                if waived is None:
+                    left.add(found.in_template)
             if waived is None:
                 kept.append(found)
             else:
                 report.waived.append(waived._replace(found=found))
         report.found = kept
+        return frozenset(left)
+
+    def leaves(self, resource: Resource) -> Leaves | None:
+        """Tells whether what a controller makes leaves the images that a waiver is for, whichever owner it names.
+
+        Only the waiver's own object is asked by its name: a pod or a ReplicaSet is judged by its owner's waiver, and
+        whose it is can be changed along with its images. None where there is nothing to leave.
+        """
+        accept = self._accept
+        if accept is None or resource.kind not in CONTROLLERS:
+            return None
+        home = self.home_of(resource)
+        return lambda found, before, now: before != now and accept.left(found.check, home, before, now)
 
     @staticmethod
     def _say_what_it_lacks(report: Report, resource: Resource, plan: _Plan, request: Request | None) -> None:
@@ -318,6 +341,10 @@ class Auditor:
             if reason is not None:
                 return f"needs all {kind.plural} of the cluster: {reason}"
         return None
+
+
+def _images(report: Report, found: Found) -> Images:
+    return report.behind(found).images
 
 
 def _found(step: _Step, hit: Hit, ref: Ref, origin: Origin) -> Found:

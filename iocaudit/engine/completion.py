@@ -22,7 +22,8 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.completes import completed
-from iocaudit.engine.posture import Verdict, join, judge, spare, worst_of
+from iocaudit.engine.introduced import worst_of
+from iocaudit.engine.posture import Verdict, join, judge, spare
 
 MOST_DENIALS = 50
 """After so many denials no more of what the request completes is looked at."""

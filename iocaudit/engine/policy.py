@@ -51,6 +51,13 @@ class Existing(StrEnum):
     DENY = "deny"
 
 
+class SameImage(StrEnum):
+    """What of an image may not change where a container holds what was there before."""
+
+    REPOSITORY = "repository"
+    EXACT = "exact"
+
+
 class SubjectKind(StrEnum):
     """What the name of an exempt subject names."""
 
@@ -93,6 +100,12 @@ class Setting(NamedTuple):
     on_incomplete: OnIncomplete = OnIncomplete.WARN
     existing: Existing = Existing.WARN
     exempt: tuple[ExemptSubject, ...] = ()
+    images: SameImage = SameImage.REPOSITORY
+
+    @property
+    def exact_images(self) -> bool:
+        """Whether a hit that was there before is new with another tag or digest, too."""
+        return self.images is SameImage.EXACT
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -157,6 +170,7 @@ class Policy(NamedTuple):
     exempt: tuple[ExemptSubject, ...] = ()
     unknown_ids: tuple[str, ...] = ()
     selects_by_label: bool = False
+    images: SameImage = SameImage.REPOSITORY
 
     @property
     def is_universal(self) -> bool:
@@ -259,6 +273,7 @@ class PolicySet:
                     policy.on_incomplete,
                     policy.existing,
                     policy.exempt,
+                    policy.images,
                 )
         return self.default(check)
 

@@ -24,6 +24,7 @@ from iocaudit.engine.policy import (
     Policy,
     PolicySet,
     Rule,
+    SameImage,
     SubjectKind,
 )
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 FIELDS: Known = {
     "": frozenset({"apiVersion", "kind", "metadata", "spec", "status"}),
-    "spec": frozenset({"checks", "exemptSubjects", "existing", "match", "onFault", "onIncomplete", "priority"}),
+    "spec": frozenset(
+        {"checks", "exemptSubjects", "existing", "images", "match", "onFault", "onIncomplete", "priority"}
+    ),
     "spec.match": frozenset({"clusterScoped", "excludeNamespaces", "namespaces", "namespaceSelector"}),
     **label_selector("spec.match.namespaceSelector"),
     "spec.checks[]": frozenset({"groups", "ids", "mode", "parameters", "profiles", "severity"}),
@@ -74,6 +77,7 @@ def read_policy(raw: Mapping[str, Any], catalogue: Catalogue, place: Place | Non
         exempt=tuple(filter(None, map(_exempt, spec.maps("exemptSubjects")))),
         unknown_ids=tuple(i for rule in rules for i in sorted(rule.ids) if catalogue.whole.find(i) is None),
         selects_by_label=bool(keys - {NAME_LABEL}),
+        images=spec.choice("images", SameImage) or SameImage.REPOSITORY,
     )
     problems.conclude(PolicyError)
     return policy

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from iocaudit.core.report import Fault, Found, Report, Skipped, Waived
+from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped, Waived
 from iocaudit.core.request import Request
-from iocaudit.core.severity import Severity
+from iocaudit.engine.introduced import ExistingHits, IntroducedHits, Leaves
 from iocaudit.engine.policy import Mode, Setting
 
 _T = TypeVar("_T", Fault, Skipped)
@@ -38,8 +38,6 @@ class Verdict(NamedTuple):
 
 
 _NOTHING = Verdict(allowed=True)
-SameHit = tuple[str, str, str]
-_NO_HITS: Mapping[SameHit, Severity] = MappingProxyType({})
 
 
 def judge(
@@ -48,18 +46,19 @@ def judge(
     request: Request,
     *,
     old: Report | None = None,
-    owner: Report | None = None,
-    looked_up: Set[SameHit] = frozenset(),
+    owners: Sequence[Report] = (),
+    unspared: Set[SameHit] = frozenset(),
+    leaves: Leaves | None = None,
 ) -> Verdict:
     """Judge a request by the audit of its object.
 
-    ``old`` is the audit of the object as it was (UPDATE): a hit that it has too, check, path and evidence taken
-    together, was not introduced and never denies, unless it is worse now. One that it had by a waiver's leave alone is
-    introduced by a change that leaves the waiver: else whoever may change an image would widen what was accepted for
-    one. ``owner`` is the audit of the verified owners' stored templates, for what a controller makes: where the policy
-    says ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or restarting
-    a rollout does not kill what ran before. ``looked_up`` are those of its hits, as they read on a pod, that other
-    objects make: these may have come after what runs, so that a template alone spares none of them.
+    ``old`` is the audit of the object as it was (UPDATE): what it has too was not introduced and never denies. A hit
+    that was there by a waiver's leave alone is introduced by a change that leaves the waiver. ``leaves`` tells that of
+    what waivers of its owners let be.
+
+    ``owners`` are the audits of the verified owners' stored templates that run, for what a controller makes: where
+    the policy says ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or
+    restarting a rollout does not kill what ran before; ``unspared`` are hits for which that does not hold.
     """
     if not (report.found or report.faults or report.skipped):
         return Verdict(allowed=True, waived=tuple(report.waived)) if report.waived else _NOTHING
@@ -67,27 +66,22 @@ def judge(
     warnings: list[Found] = []
     observed: list[Found] = []
     exempt: list[Found] = []
-    known = None
-    if owner is not None:  # what a waiver covers in its template is there as well
-        known = {found.in_template for found in (*owner.found, *(waived.found for waived in owner.waived))}
-    template_only = known is not None and all(found.in_template in known for found in report.found)
     existing: list[Found] = []
-    before = worst_of(old) if old is not None else _NO_HITS
+    is_introduced, is_existing = IntroducedHits(report, old, leaves), ExistingHits(report, owners, unspared)
     for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
-        had = before.get(found.same_hit) if before else None
-        introduced = had is None or found.severity > had
+        introduced = mode in (Mode.DENY, Mode.WARN) and is_introduced(found, setting)
         if mode is Mode.DENY and introduced:
             if setting.exempts(request):
                 exempt.append(found)
                 warnings.append(found)
-            elif template_only and setting.existing == "warn" and found.in_template not in looked_up:
+            elif is_existing(found, setting):
                 existing.append(found)
                 warnings.append(found)
             else:
                 denials.append(found)
-        elif mode in (Mode.DENY, Mode.WARN) and introduced:
+        elif introduced:
             warnings.append(found)
         else:
             observed.append(found)
@@ -106,15 +100,6 @@ def judge(
         spared=spared,
         waived=tuple(report.waived),
     )
-
-
-def worst_of(report: Report) -> Mapping[SameHit, Severity]:
-    """The hits of a report, each with its severity."""
-    found: dict[SameHit, Severity] = {}
-    for one in report.found:
-        known = found.get(one.same_hit)
-        found[one.same_hit] = one.severity if known is None else max(known, one.severity)
-    return found
 
 
 def join(every: Sequence[Verdict]) -> Verdict:

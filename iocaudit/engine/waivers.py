@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from iocaudit.core.image import ImagePatterns, ImageReference
 from iocaudit.core.label_selector import selects
 from iocaudit.core.moments import rfc3339
+from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Found, Waived
 from iocaudit.core.resource import ADMISSION, Ref, Resource
 from iocaudit.core.shape import text
@@ -97,6 +98,10 @@ class Waiver:
         read = [ImageReference.parse_or_none(image) for image in images]
         return bool(read) and all(image is not None and wanted.cover(image) for image in read)
 
+    def parts(self, home: str | None, before: Sequence[str], images: Sequence[str]) -> bool:
+        """Whether it is for the images before in that place, and not for these."""
+        return self._in_place(home) and self._of_images(before) and not self._of_images(images)
+
     def covers(self, fingerprint: str) -> bool:
         """Whether a hit that it matches is one it was made for."""
         return self.covered is None or fingerprint in self.covered
@@ -139,16 +144,14 @@ class Waivers:
         """What an Auditor asks of each hit; None where there is no waiver at all."""
         if not self.all:
             return None
+        return _Acceptor(self, clock)
 
-        def accept(
-            found: Found, home: str | None, resource: Resource, images: Callable[[], tuple[str, ...]]
-        ) -> Waived | None:
-            if not self.speaks_of(found.check) or _is_nameless(resource):
-                return None
-            asked = any(waiver.images for waiver in self.naming(found.check))
-            return self.accept(found, home, Context(resource.labels, images() if asked else ()), clock())
-
-        return accept
+    def left(self, check: str, home: str | None, before: Sequence[str], images: Sequence[str], now: datetime) -> bool:
+        """Whether a waiver for the check in that place is for the images before, and not for these."""
+        return any(
+            waiver.images and waiver.holds(now, self.longest) and waiver.parts(home, before, images)
+            for waiver in self.naming(check)
+        )
 
     def accept(self, found: Found, home: str | None, context: Context, now: datetime) -> Waived | None:
         """The hit with what covers it; None where nothing does."""
@@ -163,6 +166,25 @@ class Waivers:
     def next_expiry(self, now: datetime) -> datetime | None:
         """When the next of them ends."""
         return min((waiver.expires for waiver in self.all if waiver.expires > now), default=None)
+
+
+class _Acceptor:
+    """What an Auditor asks, by a clock."""
+
+    def __init__(self, waivers: Waivers, clock: Callable[[], datetime]) -> None:
+        self._waivers, self._clock = waivers, clock
+
+    def __call__(
+        self, found: Found, home: str | None, resource: Resource, images: Callable[[], Images]
+    ) -> Waived | None:
+        waivers = self._waivers
+        if not waivers.speaks_of(found.check) or _is_nameless(resource):
+            return None
+        asked = any(waiver.images for waiver in waivers.naming(found.check))
+        return waivers.accept(found, home, Context(resource.labels, images() if asked else ()), self._clock())
+
+    def left(self, check: str, home: str | None, before: Images, now: Images) -> bool:
+        return self._waivers.left(check, home, before, now, self._clock())
 
 
 def _said_of(waiver: Waiver, waived: set[str], now: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Found, Waived
 from iocaudit.engine.waivers import Context, Waivers
 from iocaudit.live.kept import Kept
@@ -18,8 +19,10 @@ class InForce:
     def speaks_of(self, check: str) -> bool:
         return self._waivers.speaks_of(check)
 
-    def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> Waived | None:
+    def accept(self, found: Found, kept: Kept, images: Images) -> Waived | None:
         return self._waivers.accept(found, kept.home, Context(dict(kept.labels), images), self._now)
 
-    def hides(self, found: Found, kept: Kept, images: tuple[str, ...], other: tuple[str, ...]) -> bool:
-        return self.accept(found, kept, images) is not None and self.accept(found, kept, other) is None
+    def reaches(self, found: Found, kept: Kept, images: Images, other: Images) -> bool | None:
+        if self.accept(found, kept, images) is None:
+            return None
+        return self.accept(found, kept, other) is not None

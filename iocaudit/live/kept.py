@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
-from iocaudit.core.pod import PodImages, images_of
+from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.resource import Ref, Resource
 from iocaudit.core.severity import IoC, Severity
@@ -31,7 +31,8 @@ class Controller(NamedTuple):
 class KeptHit(NamedTuple):
     """A hit without its subject, so that objects of one template share it.
 
-    ``template_path`` is the path as it would read on the pod itself, whichever template it stands in.
+    ``template_path`` is the path as it would read on the pod itself, whichever template it stands in; ``images`` are
+    those behind it.
     """
 
     check: str
@@ -40,6 +41,7 @@ class KeptHit(NamedTuple):
     hit: Hit
     fix: str
     template_path: str
+    images: Images = ()
 
     @property
     def in_template(self) -> tuple[str, str, str]:
@@ -54,8 +56,8 @@ Labels = tuple[tuple[str, str], ...]
 class Kept:
     """One audited object. ``idle``: it asks for no pod at all (a ReplicaSet of zero).
 
-    ``labels`` and ``images`` are kept where a selector or a waiver may ask for them, ``patches`` by check where the
-    object is nobody else's: whatever made an object would undo a patch of it.
+    ``labels`` are kept where a selector or a waiver may ask for them, ``patches`` by check where the object is nobody
+    else's: whatever made an object would undo a patch of it.
     """
 
     uid: str
@@ -65,7 +67,6 @@ class Kept:
     hits: tuple[KeptHit, ...] = ()
     controller: Controller | None = None
     labels: Labels = ()
-    images: tuple[PodImages, ...] = ()
     selector: Json | None = None
     idle: bool = False
     skipped: tuple[Skipped, ...] = ()
@@ -113,6 +114,7 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
                         found.hit._replace(repair=None),
                         found.default_fix,
                         _template_path(resource, found.hit.path),
+                        intern(report.behind(found).images),
                     )
                 )
                 for found in report.found
@@ -120,7 +122,6 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
         ),
         controller=intern(controller) if controller else None,
         labels=intern(_labels(resource.labels, intern)) if controller or report.found else (),
-        images=_images(resource, intern) if report.found else (),
         selector=_selector(resource) if kind.pods else None,
         idle=bool(kind.pods) and integer(lookup(resource.raw, "spec", "replicas")) == 0,
         skipped=tuple(report.skipped),
@@ -161,10 +162,6 @@ def _template_path(resource: Resource, path: str) -> str:
 def _labels(labels: dict[str, object], intern: Interner) -> Labels:
     """Sorted, so that equal ones are one: each pod of a template carries the same."""
     return tuple(intern((key, value)) for key, value in sorted(labels.items()) if isinstance(value, str))
-
-
-def _images(resource: Resource, intern: Interner) -> tuple[PodImages, ...]:
-    return intern(tuple(intern(pod) for pod in images_of(resource)))
 
 
 def _selector(resource: Resource) -> Json | None:

@@ -1,9 +1,9 @@
 """Whose finding a hit is: pods are folded into the owners they were verifiably made by.
 
 An owner is followed through controller references only, by uid, where its kind is watched and its selector
-matches. A hit that an owner's stored template has too is said once, on the owner. Nothing else of a pod is
-ever put on a verified owner, or whoever can create pods could hide under its waivers. What pods only claim is
-covered by no waiver.
+matches. A hit that an owner's stored template has too is said once, on the owner; a critical one only where the
+images behind it are of the same repositories. Nothing else of a pod is ever put on a verified owner, or whoever can
+create or change pods could hide under its waivers. What pods only claim is covered by no waiver.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Protocol
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.label_selector import selects
-from iocaudit.core.pod import images_at
+from iocaudit.core.pod_images import Images, ImagesBehind, gained
 from iocaudit.core.report import Finding, Found, Waived, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
+from iocaudit.core.severity import Severity
 from iocaudit.core.stored_patch import StoredPatch
 from iocaudit.live.kept import Kept, KeptHit
 
@@ -24,7 +25,6 @@ _DEEPEST = 8
 
 Find = Callable[[str], Kept | None]
 Watched = Callable[[str, str], bool]
-Images = tuple[str, ...]
 
 
 class Accepting(Protocol):
@@ -38,8 +38,8 @@ class Accepting(Protocol):
         """Whether a waiver covers a hit on an object, with these images behind it."""
         ...
 
-    def hides(self, found: Found, kept: Kept, images: Images, other: Images) -> bool:
-        """Whether one covers a hit with the images behind it, and would not with the others."""
+    def reaches(self, found: Found, kept: Kept, images: Images, other: Images) -> bool | None:
+        """Whether what covers a hit with the images behind it covers it with others too; None where nothing does."""
         ...
 
 
@@ -91,14 +91,14 @@ def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepti
         claim = None if owners else _claim(kept, watched)
         for hit in kept.hits:
             asked = waivers if waivers is not None and waivers.speaks_of(hit.check) else None
-            if (place := known.get(hit.in_template)) is not None and not (asked and _hides(hit, kept, *place, asked)):
+            if (place := known.get(hit.in_template)) is not None and not _stands_alone(hit, *place, asked):
                 continue
             if claim is not None:
                 moved = hit.hit._replace(path=hit.template_path, at=None)
                 claimed.append(_found(hit, claim, moved))
             else:
                 found = _found(hit, kept.ref, hit.hit)
-                accepted = asked.accept(found, kept, images_at(kept.images, hit.hit.path)) if asked else None
+                accepted = asked.accept(found, kept, hit.images) if asked else None
                 if accepted is None:
                     own.append(found)
                 else:
@@ -108,12 +108,22 @@ def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepti
     return sorted(findings, key=lambda finding: (finding.home or "", finding.name))
 
 
-def _hides(hit: KeptHit, kept: Kept, owner: Kept, owners: KeptHit, waivers: Accepting) -> bool:
-    """Whether a hit would be covered by its owner's waiver though it runs other images than that waiver is for."""
-    ours, theirs = images_at(kept.images, hit.hit.path), images_at(owner.images, owners.hit.path)
-    if ours == theirs:
+def _stands_alone(hit: KeptHit, owner: Kept, owners: KeptHit, waivers: Accepting | None) -> bool:
+    """Whether a hit is the pod's own although its owner's template has it: it gives the power to other images.
+
+    Where a waiver covers it on the owner, that waiver says which images it is for.
+    """
+    if hit.images == owners.images:
         return False
-    return waivers.hides(_found(owners, owner.ref, owners.hit), owner, theirs, ours)
+    if waivers is not None:
+        reaches = waivers.reaches(_found(owners, owner.ref, owners.hit), owner, owners.images, hit.images)
+        if reaches is not None:
+            return not reaches
+    return hit.severity >= Severity.CRITICAL and gained(_behind(hit), _behind(owners))
+
+
+def _behind(hit: KeptHit) -> ImagesBehind:
+    return ImagesBehind(hit.images, hit.images)
 
 
 def _claim(kept: Kept, watched: Watched) -> Ref | None:

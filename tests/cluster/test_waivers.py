@@ -322,6 +322,8 @@ def test_a_rollout_of_what_was_there_before_can_be_restarted(
         },
     }
     apply(cluster, deployment(shop, privileged=True), cron)
+    ran = json.dumps({"status": {"lastSuccessfulTime": "2026-01-01T00:00:00Z"}})
+    cluster.kubectl("patch", "cronjob", "tick", f"-n{shop}", "--subresource=status", "--type=merge", "-p", ran)
     eventually(lambda: len(pods(cluster, shop)) == 1, "the pod from before")
     before = pods(cluster, shop)
     webhook.register()

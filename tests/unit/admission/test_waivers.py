@@ -7,137 +7,33 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 import pytest
 
 from admission import wording
-from admission.review import decide, fetch_owners, may_be_spared, respond
-from admission.state import State, loop_sink
-from iocaudit.cluster.errors import NotFoundError, UnreachableError
+from admission.review import respond
+from admission.state import loop_sink
 from iocaudit.core.kinds import Kind
-from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
-from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.engine.audit import Deadline
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.core.kinds.ours import IOC_WAIVER
+from iocaudit.core.resource import Resource
 from iocaudit.engine.posture import Verdict, spare
-from iocaudit.sources.admission_review import Review, read_review
-
-CATALOGUE = builtin_catalogue()
-NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-ENDS = datetime(2026, 12, 24, tzinfo=UTC)
-Json = dict[str, Any]
-DEPLOYMENT_CONTROLLER = "system:serviceaccount:kube-system:deployment-controller"
-REPLICASET_CONTROLLER = "system:serviceaccount:kube-system:replicaset-controller"
-CRONJOB_CONTROLLER = "system:serviceaccount:kube-system:cronjob-controller"
-JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
-
-
-def waiver(name: str = "legacy", *, covered: list[str] | None = None, **spec: Any) -> Resource:
-    base = {
-        "checks": ["privileged-container"],
-        "namespaces": ["shop"],
-        "owner": "team-shop",
-        "reason": "until v2 is out",
-        "expires": "2026-12-24T00:00:00Z",
-        "allowNew": covered is None,
-    }
-    raw: Json = {
-        "apiVersion": "iocaudit.io/v1alpha1",
-        "kind": "IocWaiver",
-        "metadata": {"name": name, "creationTimestamp": "2026-11-20T00:00:00Z"},
-        "spec": {**base, **spec},
-    }
-    if covered is not None:
-        raw["status"] = {"covered": {"count": len(covered), "fingerprints": covered}}
-    return Resource(raw, CLUSTER, kind=IOC_WAIVER)
-
-
-class Clock:
-    """Time that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def state_with(*waivers: Resource, clock: Clock | None = None, existing: str = "warn", **more: Any) -> State:
-    state = State(CATALOGUE, clock=clock or Clock(), **more)
-    spec = {"checks": [{"ids": ["privileged-container", "host-pid"], "mode": "deny"}], "existing": existing}
-    raw = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": "p"}, "spec": spec}
-    state.replace(AUDIT_POLICY, [Resource(raw, CLUSTER, kind=AUDIT_POLICY)])
-    state.replace(IOC_WAIVER, list(waivers))
-    return state
-
-
-def pod_spec(image: str = "hooli.com/web:1", **more: Any) -> Json:
-    container = {"name": "app", "image": image, "securityContext": {"privileged": True}}
-    return {"containers": [container], **more}
-
-
-def metadata(name: str, *, made_by: tuple[str, str] | None = None, **more: Any) -> Json:
-    found: Json = {"name": name, "namespace": "shop", "uid": f"uid-{name}", "labels": {"app": "web"}, **more}
-    if made_by is not None:
-        kind, owner = made_by
-        version = "batch/v1" if kind in ("Job", "CronJob") else "apps/v1"
-        reference = {"apiVersion": version, "kind": kind, "name": owner, "uid": f"uid-{owner}", "controller": True}
-        found["ownerReferences"] = [reference]
-    return found
-
-
-def pod(name: str = "web", image: str = "hooli.com/web:1", **meta: Any) -> Json:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(name, **meta), "spec": pod_spec(image)}
-
-
-def workload(kind: str, name: str, image: str = "hooli.com/web:1", **meta: Any) -> Json:
-    template = {"metadata": {"labels": {"app": "web"}}, "spec": pod_spec(image)}
-    spec = {"selector": {"matchLabels": {"app": "web"}}, "template": template}
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata(name, **meta), "spec": spec}
-
-
-def review(raw: Json, user: str = "alice", old: Json | None = None, **more: Any) -> Review:
-    group, _, version = raw["apiVersion"].rpartition("/")
-    asked = {
-        "uid": "1",
-        "operation": "CREATE" if old is None else "UPDATE",
-        "kind": {"group": group, "version": version, "kind": raw["kind"]},
-        "namespace": raw["metadata"].get("namespace"),
-        "userInfo": {"username": user},
-        "object": raw,
-        "oldObject": old,
-        **more,
-    }
-    return read_review(orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}))
-
-
-class Stored:
-    """What the API server holds, by kind and name; ``broken`` are names whose look-up fails."""
-
-    def __init__(self, *objects: Json, broken: tuple[str, ...] = ()) -> None:
-        self._objects = {(one["kind"], one["metadata"]["name"]): one for one in objects}
-        self._broken = broken
-        self.asked: list[str] = []
-
-    def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
-        assert namespace == "shop"
-        self.asked.append(name)
-        if name in self._broken:
-            raise UnreachableError("GET: no answer")
-        if (kind.name, name) not in self._objects:
-            raise NotFoundError("GET", 404, "NotFound", "gone")
-        return self._objects[(kind.name, name)]
-
-
-def settle(state: State, asked: Review, stored: Stored | None = None) -> Verdict:
-    """As the edge does: owners are fetched only once a denial is about to happen."""
-    deadline = Deadline.within(60)
-    verdict = decide(asked, state.auditor, deadline)
-    if not verdict.allowed and stored is not None and may_be_spared(asked):
-        owners = fetch_owners(asked, stored.get)
-        if owners:
-            verdict = decide(asked, state.auditor, deadline, owners)
-    return verdict
+from tests.unit.admission.reviews import (
+    CRONJOB_CONTROLLER,
+    DEPLOYMENT_CONTROLLER,
+    ENDS,
+    JOB_CONTROLLER,
+    REPLICASET_CONTROLLER,
+    Clock,
+    Json,
+    Stored,
+    metadata,
+    pod,
+    pod_spec,
+    review,
+    settle,
+    state_with,
+    waiver,
+    workload,
+)
 
 
 def test_a_covered_hit_is_neither_denied_nor_warned_but_annotated() -> None:
@@ -216,7 +112,8 @@ def test_an_update_that_leaves_its_waiver_introduces_what_the_waiver_let_be(narr
     verdict = settle(state_with(narrowed), review(new, old=old))
     assert {found.check for found in verdict.denials} == {"privileged-container"}
     assert not verdict.waived
-    assert settle(state_with(), review(new, old=old)).allowed, "without any waiver it was there before"
+    assert not settle(state_with(), review(new, old=old)).allowed, "another repository is new without a waiver, too"
+    assert settle(state_with(), review(pod(labels={"tier": "back"}), old=old)).allowed, "it was there before"
     still = settle(state_with(narrowed), review(old, old=old))
     assert {waived.waiver for waived in still.waived} == {"legacy"}
     assert not still.warnings
@@ -235,7 +132,7 @@ def deployments() -> Resource:
 
 @pytest.mark.parametrize("existing", ["warn", "deny"])
 def test_a_waived_deployment_gets_its_replicaset_and_pods(existing: str) -> None:
-    state = state_with(deployments(), existing=existing)
+    state = state_with(deployments(), policy={"existing": existing})
     for raw, user in ((WEB_1, DEPLOYMENT_CONTROLLER), (WEB_1_A, REPLICASET_CONTROLLER)):
         verdict = settle(state, review(raw, user), Stored(WEB, WEB_1))
         assert verdict.allowed
@@ -249,7 +146,9 @@ def test_once_the_waiver_ends_the_next_pod_is_denied_or_spared_as_the_policy_has
     clock.now = ENDS
     stored = Stored(WEB, WEB_1)
     denied = settle(
-        state_with(deployments(), clock=clock, existing="deny"), review(WEB_1_A, REPLICASET_CONTROLLER), stored
+        state_with(deployments(), clock=clock, policy={"existing": "deny"}),
+        review(WEB_1_A, REPLICASET_CONTROLLER),
+        stored,
     )
     assert not denied.allowed
     spared = settle(state_with(deployments(), clock=clock), review(WEB_1_A, REPLICASET_CONTROLLER), stored)
@@ -262,7 +161,9 @@ def test_a_restarted_rollout_of_what_was_bad_before_goes_on() -> None:
     verdict = settle(state_with(), review(WEB_1, DEPLOYMENT_CONTROLLER), Stored(WEB))
     assert verdict.allowed
     assert "privileged-container" in {found.check for found in verdict.warnings}
-    assert not settle(state_with(existing="deny"), review(WEB_1, DEPLOYMENT_CONTROLLER), Stored(WEB)).allowed
+    assert not settle(
+        state_with(policy={"existing": "deny"}), review(WEB_1, DEPLOYMENT_CONTROLLER), Stored(WEB)
+    ).allowed
 
 
 def test_a_job_of_a_cronjob_and_its_pod() -> None:
@@ -272,6 +173,7 @@ def test_a_job_of_a_cronjob_and_its_pod() -> None:
         "kind": "CronJob",
         "metadata": metadata("nightly"),
         "spec": {"jobTemplate": {"spec": {"template": template}}},
+        "status": {"lastScheduleTime": "2026-11-23T00:00:00Z"},
     }
     job = {
         "apiVersion": "batch/v1",
@@ -282,10 +184,10 @@ def test_a_job_of_a_cronjob_and_its_pod() -> None:
     run = pod("nightly-1-x", made_by=("Job", "nightly-1"))
     stored = Stored(cron, job)
     assert settle(state_with(), review(job, CRONJOB_CONTROLLER), stored).allowed
-    assert not settle(state_with(existing="deny"), review(job, CRONJOB_CONTROLLER), stored).allowed
+    assert not settle(state_with(policy={"existing": "deny"}), review(job, CRONJOB_CONTROLLER), stored).allowed
     covering = waiver(kinds=["CronJob"], names=["nightly"])
     for raw, user in ((job, CRONJOB_CONTROLLER), (run, JOB_CONTROLLER)):
-        assert settle(state_with(covering, existing="deny"), review(raw, user), stored).allowed
+        assert settle(state_with(covering, policy={"existing": "deny"}), review(raw, user), stored).allowed
 
 
 def forged() -> Iterator[tuple[str, Json, str, Stored]]:
@@ -313,7 +215,7 @@ def forged() -> Iterator[tuple[str, Json, str, Stored]]:
 
 @pytest.mark.parametrize(("case", "raw", "user", "stored"), list(forged()), ids=[case for case, *_ in forged()])
 def test_a_forged_owner_brings_no_waiver_along(case: str, raw: Json, user: str, stored: Stored) -> None:
-    verdict = settle(state_with(deployments(), existing="deny"), review(raw, user), stored)
+    verdict = settle(state_with(deployments(), policy={"existing": "deny"}), review(raw, user), stored)
     assert not verdict.allowed, case
     assert not verdict.waived
 
@@ -323,7 +225,7 @@ def test_other_images_between_a_waived_template_and_its_pods_are_not_covered() -
     narrowed = waiver(kinds=["Deployment"], names=["web"], images=["hooli.com/"])
     edited = workload("ReplicaSet", "web-1", "evil.io/web:1", made_by=("Deployment", "web"))
     evil = pod("web-1-a", "evil.io/web:1", made_by=("ReplicaSet", "web-1"))
-    state = state_with(narrowed, existing="deny")
+    state = state_with(narrowed, policy={"existing": "deny"})
     assert not settle(state, review(evil, REPLICASET_CONTROLLER), Stored(WEB, edited)).allowed
     assert settle(state, review(WEB_1_A, REPLICASET_CONTROLLER), Stored(WEB, WEB_1)).allowed
 
@@ -336,7 +238,7 @@ def test_a_pod_with_more_than_its_owner_is_denied_for_that() -> None:
 
 @pytest.mark.parametrize("broken", ["web-1", "web"])
 def test_cve_2025_46342_a_failed_look_up_is_no_match_for_the_waiver(broken: str) -> None:
-    state = state_with(deployments(), existing="deny")
+    state = state_with(deployments(), policy={"existing": "deny"})
     assert not settle(state, review(WEB_1_A, REPLICASET_CONTROLLER), Stored(WEB, WEB_1, broken=(broken,))).allowed
 
 

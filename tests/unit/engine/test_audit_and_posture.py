@@ -133,9 +133,9 @@ def test_a_pod_of_an_existing_owner_is_not_denied_for_its_owners_hits() -> None:
     owner_report = found.audit(owner)
     same = pod(container=PRIVILEGED)
     settings = found.settings_for(same)
-    assert judge(found.audit(same, request=ALICE), settings, ALICE, owner=owner_report).allowed
+    assert judge(found.audit(same, request=ALICE), settings, ALICE, owners=[owner_report]).allowed
     more = pod(container=PRIVILEGED, hostPID=True)
-    assert not judge(found.audit(more, request=ALICE), settings, ALICE, owner=owner_report).allowed
+    assert not judge(found.audit(more, request=ALICE), settings, ALICE, owners=[owner_report]).allowed
 
 
 @pytest.mark.parametrize(

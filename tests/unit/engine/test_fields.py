@@ -20,7 +20,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.engine import policy_reader, waiver_reader
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.fields import Known, Operator
-from iocaudit.engine.policy import Existing, Mode, OnFault, OnIncomplete, SubjectKind
+from iocaudit.engine.policy import Existing, Mode, OnFault, OnIncomplete, SameImage, SubjectKind
 from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 
@@ -54,6 +54,7 @@ POLICY: Json = {
         "onFault": "allow",
         "onIncomplete": "deny",
         "existing": "deny",
+        "images": "exact",
         "exemptSubjects": [
             {"kind": "ServiceAccount", "name": "ci", "namespace": "shop"},
             {"kind": "Group", "name": "system:masters"},
@@ -94,6 +95,7 @@ WORDS: dict[str, dict[str, frozenset[str]]] = {
         "spec.onFault": frozenset(OnFault),
         "spec.onIncomplete": frozenset(OnIncomplete),
         "spec.existing": frozenset(Existing),
+        "spec.images": frozenset(SameImage),
         "spec.exemptSubjects[].kind": frozenset(SubjectKind),
     },
     "IocWaiver": {"spec.labels.matchExpressions[].operator": frozenset(Operator)},

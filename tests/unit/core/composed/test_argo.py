@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from iocaudit.core.pod import images_at, images_of
+from iocaudit.core.pod_images import ImageIndex
 from iocaudit.core.report import Report
 from iocaudit.core.resource import ADMISSION, Origin, Resource
 from iocaudit.core.world import World
@@ -194,9 +194,9 @@ def test_behind_what_templates_share_are_the_images_of_all_of_them() -> None:
     hostNetwork: true
     templates: [{name: a, container: {image: x}}, {name: b, container: {image: y}, securityContext: {runAsUser: 0}}]
     """
-    pods = images_of(_workflow(text))
-    assert images_at(pods, "spec.hostNetwork") == ("x", "y")
-    assert images_at(pods, 'spec.templates["b"].securityContext.runAsUser') == ("y",)
+    images = ImageIndex(_workflow(text))
+    assert images.at("spec.hostNetwork") == ("x", "y")
+    assert images.at('spec.templates["b"].securityContext.runAsUser') == ("y",)
 
 
 @pytest.mark.parametrize(
