@@ -48,6 +48,7 @@ class Limits:
         self._slots = asyncio.Semaphore(self.bounds.max_concurrent)
         self._queued = 0
         self._buffered = 0
+        self._arriving: set[_Held] = set()
         self._active = 0
 
     @property
@@ -64,9 +65,19 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        held = _Held()
+        held = _Held(asyncio.current_task())
+        self._arriving.add(held)
         try:
-            if await self._read(scope, receive, send, held):
+            try:
+                whole = await self._read(scope, receive, send, held)
+            except asyncio.CancelledError:
+                if not held.given_up or held.task is None or held.task.uncancel():
+                    raise
+                await self._busy(send, "memory", close=True)
+                return
+            finally:
+                self._arriving.discard(held)
+            if whole:
                 await self._run(scope, receive, send, held.body)
         finally:
             self._buffered -= held.counted
@@ -96,7 +107,7 @@ class Limits:
             more = bool(message.get("more_body", False))
             if size > bounds.max_body:
                 break
-            if self._buffered > bounds.max_buffered:
+            if self._buffered > bounds.max_buffered and self._give_up_largest() is held:
                 await self._busy(send, "memory", close=True)
                 return False
             chunks.append(chunk)
@@ -107,6 +118,17 @@ class Limits:
             await _discard(receive)
         await self._too_large(send)
         return False
+
+    def _give_up_largest(self) -> "_Held":
+        """End the largest body that is not whole: a few that never end must not keep all the small ones out."""
+        largest = max(self._arriving, key=lambda held: held.counted)
+        self._arriving.discard(largest)
+        self._buffered -= largest.counted
+        largest.counted = 0
+        if largest.task is not None and largest.task is not asyncio.current_task():
+            largest.given_up = True
+            largest.task.cancel()
+        return largest
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         if self._slots.locked():
@@ -152,10 +174,12 @@ class Limits:
         await answer(send, 413, f"the body is larger than {self.bounds.max_body} bytes\n", [_CLOSE])
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Held:
     """The body of one request, and how much of it counts against ``max_buffered``."""
 
+    task: "asyncio.Task[object] | None"
+    given_up: bool = False
     body: bytes = b""
     counted: int = 0
 

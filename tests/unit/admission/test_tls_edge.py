@@ -69,10 +69,10 @@ def test_good_and_bad_bodies_take_turns_on_one_connection(tmp_path: Path, ca: Ke
     asyncio.run(run())
 
 
-def test_eight_mebibytes_are_read_and_one_byte_more_is_refused(tmp_path: Path, ca: KeyPair) -> None:
+def test_the_largest_body_is_read_and_one_byte_more_is_refused(tmp_path: Path, ca: KeyPair) -> None:
     async def run() -> None:
         async with serving(webhook(), tls=CertificateSource.from_folder(tmp_path)) as (address, _):
-            whole = SMALL + b" " * (8 * 1024 * 1024 - len(SMALL))
+            whole = SMALL + b" " * (Bounds().max_body - len(SMALL))
             connection = await Connection.open(address, trusting(ca))
             large = await connection.call("/validate?timeout=30s", whole, JSON)
             assert (said(large)["allowed"], large.headers["connection"]) == (False, "close")

@@ -157,11 +157,32 @@ def test_all_bodies_together_are_bounded_and_given_back() -> None:
             holder.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100001\r\n\r\n" + b"x" * 100_000)
             await asyncio.sleep(0.1)
             other = await Connection.open(address)
-            assert (await other.call(body=b"x" * 60_000)).status == 503
+            assert (await other.call(body=b"x" * 160_000)).status == 503
             holder.writer.write(b"x")
             assert (await holder.response()).status == 200
             again = await Connection.open(address)
             assert (await again.call(body=b"x" * 60_000)).status == 200
+
+    run(main())
+
+
+def test_small_bodies_are_read_although_large_ones_that_never_end_fill_the_memory() -> None:
+    async def main() -> None:
+        rejected: list[str] = []
+        async with serving(Limits(echo, Bounds(max_buffered=150_000), rejected.append)) as (address, _):
+            holders = [await Connection.open(address) for _ in range(2)]
+            for number, holder in enumerate(holders):
+                sent = b"x" * (74_000 - number)
+                holder.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + sent)
+            await asyncio.sleep(0.1)
+            small = await Connection.open(address)
+            for _ in range(3):
+                assert (await small.call(body=b"y" * 12_000)).body == b"y" * 12_000
+            given_up = await holders[0].response()
+            assert (given_up.status, given_up.headers["connection"]) == (503, "close")
+            holders[1].writer.write(b"x" * 26_001)
+            assert (await holders[1].response()).status == 200
+        assert rejected == ["memory"]
 
     run(main())
 
