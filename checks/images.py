@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob
+from iocaudit.core.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob, repository_of
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
@@ -43,8 +43,9 @@ class _Use(NamedTuple):
             return self.container.title
         return f'volume "{clip(text(self.pod.volumes[self.number].get("name")))}"'
 
-    def hit(self, message: str) -> Hit:
-        evidence = self.image.canonical if self.image else self.text
+    def hit(self, message: str, *, version: bool = False) -> Hit:
+        """``version`` where it is the tag that is bad: elsewhere the next one from the same repository is no better."""
+        evidence = self.image.canonical if version and self.image else repository_of(self.text)
         return Hit(self.path, f"{self.who} {message}", evidence)
 
 
@@ -134,9 +135,11 @@ def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
             else:
                 yield Skip(f"{use.path}: {written} is no image reference, so no registry could be judged")
         elif denied.cover(use.image):
-            yield use.hit(f"uses image {written} from {use.image.registry}, which is denied")
+            why = f"uses image {written} from {use.image.registry}, which is denied"
+            yield use.hit(why, version=denied.tell_versions(use.image))
         elif trusted and not trusted.cover(use.image):
-            yield use.hit(f"uses image {written} from {use.image.registry}, which is not trusted")
+            why = f"uses image {written} from {use.image.registry}, which is not trusted"
+            yield use.hit(why, version=trusted.tell_versions(use.image))
 
 
 @check(
@@ -188,9 +191,9 @@ def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
         elif image.digest:
             continue
         elif not image.tag:
-            yield use.hit(f"uses image {clip(use.text)} without a tag or digest")
+            yield use.hit(f"uses image {clip(use.text)} without a tag or digest", version=True)
         elif image.tag == DEFAULT_TAG or any(glob(pattern, image.tag) for pattern in tags):
-            yield use.hit(f"uses image {clip(use.text)} with the mutable tag {image.tag}")
+            yield use.hit(f"uses image {clip(use.text)} with the mutable tag {image.tag}", version=True)
 
 
 _RETIRED = {

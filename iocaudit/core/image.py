@@ -6,7 +6,7 @@ Source: the grammar of distribution/reference and its familiar-name rules, as co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -212,12 +212,16 @@ class ImagePattern(NamedTuple):
 
     def matches(self, image: ImageReference, *, any_port: bool = False) -> bool:
         """Whether the image is, or lies below, what the pattern names."""
+        return self.is_of(image, any_port=any_port) and self._matches_version(image, any_port)
+
+    def is_of(self, image: ImageReference, *, any_port: bool = False) -> bool:
+        """The same whatever the image's tag and digest."""
         host, port = _host_and_port(image.registry)
         if not (self.host == host or glob(self.host, host)):
             return False
         if not (self.port == port or glob(self.port, port) or (any_port and not self.port)):
             return False
-        return self._matches_path(image.repository.split("/")) and self._matches_version(image, any_port)
+        return self._matches_path(image.repository.split("/"))
 
     def _matches_path(self, parts: Sequence[str]) -> bool:
         """Follow every reading of the globs at once, so that the cost is segments times parts at most."""
@@ -282,7 +286,13 @@ class ImagePatterns:
 
     def cover(self, image: ImageReference) -> bool:
         """Whether any pattern matches the image."""
+        return any(pattern.matches(image, any_port=self._any_port) for pattern in self._near(image))
+
+    def tell_versions(self, image: ImageReference) -> bool:
+        """Whether any pattern names some images of its repository by tag or digest, so that it depends on those."""
+        return any((pattern.tag or pattern.digest) and pattern.is_of(image, any_port=self._any_port) for pattern in self._near(image))
+
+    def _near(self, image: ImageReference) -> Iterator[ImagePattern]:
         host, _ = _host_and_port(image.registry)
-        return any(
-            pattern.matches(image, any_port=self._any_port) for pattern in (*self._by_host.get(host, ()), *self._globs)
-        )
+        yield from self._by_host.get(host, ())
+        yield from self._globs

@@ -154,3 +154,31 @@ def test_digests() -> None:
 def test_pull_policies(image: str, policy: str | None, hits: int) -> None:
     subject = pod(container(image=image, imagePullPolicy=policy))
     assert len(judge("pull-policy-not-always", subject, parameters={"tags": ["dev-*"]})) == hits
+
+
+_DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("check", "parameters", "one", "other", "same"),
+    [
+        ("untrusted-registry", {"trusted": ["hooli.com/"]}, "evil.io/a:1", "evil.io/a:2", True),
+        ("untrusted-registry", {"trusted": ["hooli.com/"]}, "evil.io/a:1", f"EVIL.io:443/a@{_DIGEST}", True),
+        ("untrusted-registry", {"trusted": ["hooli.com/"]}, "evil.io/a:1", "evil.io/b:1", False),
+        ("untrusted-registry", {"trusted": ["hooli.com/"]}, "not:an:image", "nor:this:one", False),
+        ("untrusted-registry", {"trusted": ["ubuntu:24.04"]}, "ubuntu:20.04", "ubuntu:18.04", False),
+        ("untrusted-registry", {"trusted": ["ubuntu:24.04"]}, "debian:12", "debian:13", True),
+        ("untrusted-registry", {"denied": ["ubuntu:1*"]}, "ubuntu:16.04", "ubuntu:18.04", False),
+        ("untrusted-registry", {"denied": ["ubuntu"]}, "ubuntu:16.04", "ubuntu:18.04", True),
+        ("retired-registry", {}, "k8s.gcr.io/pause:3.8", "k8s.gcr.io/pause:3.9", True),
+        ("image-without-digest", {}, "hooli.com/a:1", "hooli.com/a:2", True),
+        ("mutable-image-tag", {"tags": ["dev-*"]}, "hooli.com/a:dev-1", "hooli.com/a:dev-2", False),
+        ("mutable-image-tag", {}, "hooli.com/a", "hooli.com/a:latest", True),
+    ],
+)
+def test_a_baseline_survives_a_new_tag_where_the_repository_is_the_reason(
+    check: str, parameters: Json, one: str, other: str, same: bool
+) -> None:
+    said = [evidence(judge(check, pod(container(image=image)), parameters=parameters)) for image in (one, other)]
+    assert all(len(found) == 1 for found in said)
+    assert (said[0] == said[1]) is same
