@@ -290,7 +290,10 @@ class ImagePatterns:
 
     def tell_versions(self, image: ImageReference) -> bool:
         """Whether any pattern names some images of its repository by tag or digest, so that it depends on those."""
-        return any((pattern.tag or pattern.digest) and pattern.is_of(image, any_port=self._any_port) for pattern in self._near(image))
+        return any(
+            (pattern.tag or pattern.digest) and pattern.is_of(image, any_port=self._any_port)
+            for pattern in self._near(image)
+        )
 
     def _near(self, image: ImageReference) -> Iterator[ImagePattern]:
         host, _ = _host_and_port(image.registry)

@@ -28,7 +28,14 @@ def bad_image(pod: PodSpec) -> Iterator[Hit]:
             yield container.hit("image", "is bad", container.image_text)
 
 
-CATALOGUE = Catalogue([bad_image])
+@check("bad-power", severity=Severity.CRITICAL, iocs=(IoC.CLUSTER_ADMIN,), group="pods", looks_at=PODS)
+def bad_power(pod: PodSpec) -> Iterator[Hit]:
+    """It sees the node."""
+    if pod.spec.get("hostPID"):
+        yield pod.hit("hostPID", "sees the node's processes")
+
+
+CATALOGUE = Catalogue([bad_image, bad_power])
 AUDITOR = Auditor(CATALOGUE, PolicySet(CATALOGUE), World())
 
 
@@ -40,8 +47,9 @@ def thing(
     owner: Json | None = None,
     labels: dict[str, str] | None = None,
     replicas: int = 1,
+    **more: Any,
 ) -> Json:
-    spec: Json = {"containers": [{"name": "app", "image": image}]}
+    spec: Json = {"containers": [{"name": "app", "image": image}], **more}
     if kind != "Pod":
         spec = {
             "replicas": replicas,
@@ -135,6 +143,25 @@ def test_old_replica_set_keeps_the_hits_of_its_pods() -> None:
     fixed = thing("Deployment", "web", "good/app")
     pods = [thing("Pod", f"p{i}", owner=owned_by("ReplicaSet", "web-1")) for i in range(2)]
     assert subjects(*pods, REPLICA_SET_WEB, fixed) == {("ReplicaSet/web-1", True)}
+
+
+def test_what_hands_over_the_node_to_another_program_is_the_pods_own() -> None:
+    """Whoever changes the image of a pod does not hide behind the finding on what was accepted."""
+    whole = thing("Deployment", "web", "good/app:1", hostPID=True)
+    between = thing("ReplicaSet", "web-1", "good/app:1", owner=owned_by("Deployment", "web"), hostPID=True)
+    for image, own in (("good/app:2", False), ("docker.io/good/app@sha256:" + "a" * 64, False), ("evil/app:1", True)):
+        pod = thing("Pod", "p", image, owner=owned_by("ReplicaSet", "web-1"), hostPID=True)
+        assert subjects(pod, between, whole) == {("Deployment/web", True), *([("Pod/p", True)] if own else [])}, image
+
+
+def test_an_idle_replica_set_that_lost_its_deployment_is_no_history() -> None:
+    """It can be scaled up: nothing else says what it runs."""
+    old = thing("ReplicaSet", "web-0", "good/app", owner=owned_by("Deployment", "web"), replicas=0, hostPID=True)
+    fixed = thing("Deployment", "web", "good/app")
+    assert subjects(old, fixed) == set()
+    assert subjects(old) == {("ReplicaSet/web-0", True)}
+    del old["metadata"]["ownerReferences"]  # kubectl delete --cascade=orphan
+    assert subjects(old, fixed) == {("ReplicaSet/web-0", True)}
 
 
 def test_owners_in_a_circle_end() -> None:
