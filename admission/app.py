@@ -35,7 +35,8 @@ T = TypeVar("T")
 LARGE = 64 * 1024
 """Bytes from which a review is judged in a thread of its own: below, it takes a few milliseconds at most."""
 Denied = Callable[[Review, Verdict], None]
-"""Told of each request that was really denied: no dry run, and by the webhook that denies."""
+"""Told of each request that was really denied, or of which something is recorded: no dry run, and by the webhook that
+denies."""
 Hold = Callable[[], AbstractContextManager[None]]
 
 
@@ -105,7 +106,8 @@ class ValidateApp:
         self._metrics.count(review, verdict, time.perf_counter() - started)
         await _send(send, review.uid, verdict)
         # Once the answer is on its way, so that nothing of this can be in its way.
-        if self._denied is not None and not verdict.allowed and not review.request.dry_run:
+        is_evidence = not verdict.allowed or bool(verdict.recorded)
+        if self._denied is not None and is_evidence and not review.request.dry_run:
             self._denied(review, verdict)
 
     async def _aside(self, work: Callable[[], T]) -> T:

@@ -1,48 +1,89 @@
 """AuditPolicies and IocWaivers as they arrive: one that could not be used is refused with the reason.
 
 This is a courtesy to whoever writes them, and fails open: the operator refuses the same ones in their status, and
-the webhook puts none of them in force.
+the webhook puts none of them in force. A change of a policy that takes away from what is denied is told to whoever
+makes it, recorded with the user, and allowed: whoever may write policies decides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
+from iocaudit.core.check_doc import doc_of
 from iocaudit.core.errors import PolicyError
+from iocaudit.core.guard import WEAKENS, Weakening
+from iocaudit.core.hit import Hit
 from iocaudit.core.kinds.ours import AUDIT_POLICY, GROUP, IOC_WAIVER
 from iocaudit.core.moments import rfc3339
-from iocaudit.core.request import Operation
+from iocaudit.core.report import Found
 from iocaudit.core.resource import Resource
+from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.places import namespaces_in
+from iocaudit.engine.policy import Policy
 from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.posture import Verdict
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.engine.weakening import taken_by_change, without
 from iocaudit.sources.admission_review import Review
 
+_NOTHING = Verdict(allowed=True)
+_MOST_NAMESPACES = 1000
+"""Namespaces that a change of a policy is tried in, beside made-up ones: the operator tries every one later."""
 
-def judge_own(review: Review, catalogue: Catalogue, longest: timedelta) -> Verdict | None:
+
+def judge_own(review: Review, auditor: Auditor, longest: timedelta) -> Verdict | None:
     """The verdict on an object of our own kinds; None for any other. Whoever leaves the spec alone is let be."""
-    resource = review.resource
-    if resource is None or resource.group != GROUP:
+    resource, old = review.resource, review.old
+    judged = resource or old
+    if judged is None or judged.group != GROUP:
         return None
-    if review.request.operation not in (Operation.CREATE, Operation.UPDATE) or review.request.subresource:
-        return None
-    if review.old is not None and review.old.raw.get("spec") == resource.raw.get("spec"):
-        return None
+    if review.request.subresource or (resource and old and resource.raw.get("spec") == old.raw.get("spec")):
+        return _NOTHING
     try:
-        if resource.kind_name == AUDIT_POLICY.name:
-            return _policy(resource, catalogue)
-        if resource.kind_name == IOC_WAIVER.name:
-            return _waiver(resource, catalogue, longest)
+        if judged.kind is AUDIT_POLICY:
+            return _policy(judged, resource, old, auditor)
+        if judged.kind is IOC_WAIVER and resource is not None:
+            return _waiver(resource, auditor.catalogue, longest)
     except (PolicyError, WaiverError) as error:
         return Verdict(allowed=False, refusal=str(error))
-    return None
+    return _NOTHING
 
 
-def _policy(resource: Resource, catalogue: Catalogue) -> Verdict:
-    policy = read_policy(resource.raw, catalogue)
-    notes = [f"{resource.kind_name} {resource.name}: there is no check {name}" for name in policy.unknown_ids]
-    return Verdict(allowed=True, notes=tuple(notes))
+def _policy(judged: Resource, resource: Resource | None, old: Resource | None, auditor: Auditor) -> Verdict:
+    """What becomes of a policy that is made, changed or, where there is no ``resource``, removed."""
+    made = read_policy(resource.raw, auditor.catalogue) if resource is not None else None
+    title = f"{judged.kind_name} {judged.name}"
+    notes = [f"{title}: there is no check {name}" for name in made.unknown_ids] if made is not None else []
+    kept = [] if old is None else _as_it_was(old, auditor)
+    before, after = (
+        without(auditor.policies, judged.name, *some) for some in (kept, [made] if made is not None else [])
+    )
+    lost = taken_by_change(before, after, judged.name, islice(namespaces_in(auditor.world), _MOST_NAMESPACES))
+    done = title if made is not None else f"{title} is removed, which"
+    notes += [f"{done} {weakening.message}" for weakening in lost]
+    return Verdict(allowed=True, notes=tuple(notes), recorded=tuple(_recorded(judged, done, lost, auditor)))
+
+
+def _as_it_was(old: Resource, auditor: Auditor) -> list[Policy]:
+    """The policy before the change; of one that cannot be used its last good version is in force, if there is one."""
+    try:
+        return [read_policy(old.raw, auditor.catalogue)]
+    except PolicyError:
+        return [policy for policy in auditor.policies.policies if policy.name == old.name]
+
+
+def _recorded(judged: Resource, done: str, lost: list[Weakening], auditor: Auditor) -> Iterator[Found]:
+    """What is kept of the change, as one hit."""
+    check = auditor.catalogue.whole.find(WEAKENS)
+    if not lost or check is None:
+        return
+    message = f"{done} {'; '.join(weakening.message for weakening in lost)}"
+    hit = Hit("spec", message, lost[0].evidence)
+    worst = max(weakening.severity for weakening in lost)
+    yield Found(check.id, worst, check.iocs, judged.ref, judged.origin, hit, doc_of(check).fix)
 
 
 def _waiver(resource: Resource, catalogue: Catalogue, longest: timedelta) -> Verdict:

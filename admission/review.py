@@ -9,6 +9,7 @@ from typing import Any
 
 from admission import wording
 from admission.aggregation import is_aggregated_anew
+from admission.own_install import judge_own_install
 from admission.own_kinds import judge_own
 from admission.owners import Get, in_use, is_made_by_controller, stored_owners
 from iocaudit.core.errors import IocauditError
@@ -34,24 +35,26 @@ def decide(
     *,
     longest_waiver: timedelta = LONGEST,
 ) -> Verdict:
-    """Audit what the request carries and judge it. An unknown kind, or a DELETE, is nobody's business.
+    """Audit what the request carries and judge it. An unknown kind, or a DELETE of what is not ours, is
+    allowed.
 
     ``owners`` are the verified owners of what a controller makes, nearest first, if they were fetched: what is in
     their templates, as far as those run, and what their waivers cover there, is the owner's matter.
     ``longest_waiver`` is how long an IocWaiver may hold.
     """
+    if (own := judge_own(review, auditor, longest_waiver)) is not None:
+        return own
     resource = review.resource
     if resource is None:
-        return judge_own(review, auditor.catalogue, longest_waiver) or _NOTHING
+        return _NOTHING
     verdict, report = _NOTHING, Report()
     if auditor.catalogue.for_kind(resource.kind):
         report = auditor.audit(resource, request=review.request, deadline=deadline)
         verdict = _judge(review, resource, report, auditor, deadline, owners)
-    elif (own := judge_own(review, auditor.catalogue, longest_waiver)) is not None:
-        return own
     completed = judge_completed(resource, review.old, auditor, review.request, deadline)
     if completed is not None:
         verdict = join((verdict, without_repeats(completed, report)))
+    verdict = judge_own_install(review, verdict, auditor)
     return spare(verdict, "aggregation") if is_aggregated_anew(review) else verdict
 
 

@@ -80,6 +80,7 @@ def annotations(verdict: Verdict) -> dict[str, str]:
         "denied": verdict.denials,
         "warned": verdict.warnings,
         "observed": verdict.observed,
+        "recorded": verdict.recorded,
         "faults": (*verdict.faults, *verdict.fault_denials),
         "incomplete": (*verdict.skipped, *verdict.incomplete_denials),
         "waived": [waived.found for waived in verdict.waived],

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, bound_in, grants, names_resources, once
 from iocaudit.core import own_names
 from iocaudit.core.check import check
+from iocaudit.core.guard import TAMPERING
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds.ours import GROUP
 from iocaudit.core.rbac.bindings import BINDINGS
@@ -18,7 +19,7 @@ from iocaudit.core.world import World
 
 
 @check(
-    "guard-tampering",
+    TAMPERING,
     severity=Severity.CRITICAL,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="self",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from iocaudit.core.check import check
 from iocaudit.core.errors import PolicyError
-from iocaudit.core.guard import Denials
+from iocaudit.core.guard import WEAKENS, Denials
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.kinds.ours import AUDIT_POLICY
@@ -13,7 +13,7 @@ from iocaudit.core.severity import IoC, Severity
 
 
 @check(
-    "policy-weakens-guard",
+    WEAKENS,
     severity=Severity.HIGH,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="self",

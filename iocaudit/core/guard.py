@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 DENY = "deny.iocaudit.io"
 """The webhook that denies; its name is its mark, whatever its configuration is called."""
+WEAKENS = "policy-weakens-guard"
+"""The check of AuditPolicies, by which changes of them are recorded too."""
+TAMPERING = "guard-tampering"
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.guard import Weakening
-from iocaudit.core.kinds import CONNECTIONS, NAMESPACE, Kind
+from iocaudit.core.kinds import CONNECTIONS, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
-from iocaudit.engine.places import Place
+from iocaudit.engine.places import namespaces_in
 from iocaudit.engine.policy import Policy, PolicySet
 from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.weakening import taken, without
@@ -42,11 +40,7 @@ class PolicyDenials:
         for other in self._world.all(AUDIT_POLICY, near=policy):
             if other.name != policy.name and (read := self._readable(other)) is not None:
                 policies = without(policies, read.name, read)
-        return taken(judged, without(policies, judged.name, judged), self._namespaces())
-
-    def _namespaces(self) -> Iterator[Place]:
-        for found in self._world.all(NAMESPACE):
-            yield Place(found.name, found.labels)
+        return taken(judged, without(policies, judged.name, judged), namespaces_in(self._world))
 
     def _readable(self, other: Resource) -> Policy | None:
         try:

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
+from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.rbac.rules import listed
 from iocaudit.core.shape import mapping, mappings, strings, text
+from iocaudit.core.world import World
 from iocaudit.engine.name_globs import is_glob
 from iocaudit.engine.policy import Policy
 
@@ -55,6 +57,12 @@ def places_of(policy: Policy, policies: Iterable[Policy], known: Iterable[Place]
     if policy.cluster_scoped:
         return [Applying(None, tuple(one for one in others if one.cluster_scoped)), *found.values()]
     return list(found.values())
+
+
+def namespaces_in(world: World) -> Iterator[Place]:
+    """The namespaces of a world, by name."""
+    for found in sorted(world.all(NAMESPACE), key=lambda one: one.name):
+        yield Place(found.name, found.labels)
 
 
 def _candidates(policies: tuple[Policy, ...]) -> Iterator[Place]:

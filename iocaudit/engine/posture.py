@@ -18,9 +18,10 @@ class Verdict(NamedTuple):
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
     ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, one reason
-    a line, ``notes`` what whoever writes one should know.
+    a line, ``notes`` what whoever writes one should know, ``recorded`` what is kept of it as evidence though it is
+    allowed.
     ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
-    (``exempt``, ``existing``, ``system``) to the hits it spared.
+    (``exempt``, ``existing``, ``own``, ``system``) to the hits it spared.
     """
 
     allowed: bool
@@ -35,6 +36,7 @@ class Verdict(NamedTuple):
     waived: tuple[Waived, ...] = ()
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    recorded: tuple[Found, ...] = ()
 
 
 _NOTHING = Verdict(allowed=True)
@@ -139,6 +141,7 @@ def spare(verdict: Verdict, why: str) -> Verdict:
         spared={**verdict.spared, why: verdict.denials} if verdict.denials else verdict.spared,
         waived=verdict.waived,
         notes=(*verdict.notes, *verdict.refusal.splitlines()),
+        recorded=verdict.recorded,
     )
 
 

@@ -30,7 +30,8 @@ class Content(NamedTuple):
     subjects: frozenset[str] = frozenset()
 
 
-def _content(resource: Resource) -> Content:
+def content_of(resource: Resource) -> Content:
+    """What an RBAC object gives; to be compared."""
     if resource.kind_name in _ROLES:
         return Content(frozenset(rules_of(resource)), bool(mapping(resource.raw.get("aggregationRule"))))
     role = (text(lookup(resource.raw, "roleRef", "kind")), text(lookup(resource.raw, "roleRef", "name")))
@@ -50,7 +51,7 @@ def _install(namespace: str) -> dict[tuple[str, str | None, str], Content]:
     """Our objects as installed in a namespace."""
     raws = json.loads(Path(__file__).with_name("own.json").read_text("utf-8"))
     resources = [Resource(_moved(raw, namespace), _OURS) for raw in raws]
-    return {(one.kind_name, one.namespace, one.name): _content(one) for one in resources}
+    return {(one.kind_name, one.namespace, one.name): content_of(one) for one in resources}
 
 
 def _moved(raw: Json, namespace: str) -> Json:
@@ -75,7 +76,7 @@ def is_own(resource: Resource, world: World) -> bool:
     if not bears_own_name(resource, world):
         return False
     ours = _install(world.own_namespace)[(resource.kind_name, world.namespace_of(resource), resource.name)]
-    return resource.derive(_content) == ours
+    return resource.derive(content_of) == ours
 
 
 def is_own_grant(binding: Resource, role: Resource | None, world: World) -> bool:

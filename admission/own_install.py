@@ -1,0 +1,56 @@
+"""RBAC objects under the names of our own install that hold something else than this version installs.
+
+Another version looks like that, and so does whoever wants to hide a grant where nobody looks twice. Whoever holds
+every right could have given it anyway, and is warned; everybody else is denied.
+"""
+
+from __future__ import annotations
+
+from iocaudit.core.check_doc import doc_of
+from iocaudit.core.guard import TAMPERING
+from iocaudit.core.hit import Hit
+from iocaudit.core.rbac.own import bears_own_name, content_of, is_own
+from iocaudit.core.rbac.requester import holds_everything
+from iocaudit.core.report import Found
+from iocaudit.core.request import Operation
+from iocaudit.core.resource import Resource
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.policy import Mode, Setting
+from iocaudit.engine.posture import Verdict, spare
+from iocaudit.sources.admission_review import Review
+
+_WHY = "own"
+"""Stands in the audit annotation where a denial was spared because the requester holds every right."""
+
+
+def judge_own_install(review: Review, verdict: Verdict, auditor: Auditor) -> Verdict:
+    """The verdict, where an object bears one of our names, with what is to be said of that. By labels nothing is."""
+    resource, old, world = review.resource, review.old, auditor.world
+    if resource is None or not bears_own_name(resource, world) or is_own(resource, world):
+        return verdict
+    if review.request.operation is Operation.UPDATE and old is not None and content_of(old) == content_of(resource):
+        return verdict
+    setting = auditor.settings_for(resource).get(TAMPERING)
+    if setting is None:
+        return verdict
+    found = _found(resource, setting)
+    mode = setting.mode_for(found.severity)
+    if mode is Mode.AUDIT:
+        return verdict._replace(observed=(*verdict.observed, found))
+    if mode is Mode.WARN or setting.exempts(review.request):
+        return verdict._replace(warnings=(found, *verdict.warnings))
+    denied = verdict._replace(allowed=False, denials=(found, *verdict.denials))
+    return spare(denied, _WHY) if holds_everything(review.request, world) else denied
+
+
+def _found(resource: Resource, setting: Setting) -> Found:
+    check = setting.check
+    message = "bears a name of this auditor's own install, and holds something else than this version does"
+    content = content_of(resource)
+    evidence = (
+        "; ".join(sorted(rule.canonical for rule in content.rules)) or f"{content.role} {sorted(content.subjects)}"
+    )
+    path = "rules" if content.role == ("", "") else "roleRef"
+    hit = Hit(path, message, evidence)
+    severity = setting.severity or check.severity
+    return Found(check.id, severity, check.iocs, resource.ref, resource.origin, hit, doc_of(check).fix)
