@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from admission.owners import is_made_by_controller
-from iocaudit.core.attempt import MOST_KEYS, Attempt, Tally, other
+from iocaudit.core.attempt import MOST_KEYS, POLICY_CHANGE, Attempt, Tally, other
 from iocaudit.core.identity import BOUNDS, bounded
 from iocaudit.core.report import Found
 from iocaudit.core.request import Request
@@ -41,11 +41,11 @@ class Attempts:
         self._posting: Post | None = None
 
     def count(self, review: Review, verdict: Verdict) -> int:
-        """Count a denied request once for each check that denied it; how many those are.
+        """Count a denied request once for each check that denied it, and what is recorded of it; how many those are.
 
         A denial because a check failed or lacked something is a fault, and no attempt.
         """
-        resource = review.resource
+        resource = review.resource or review.old
         if resource is None:
             return 0
         worst: dict[str, Found] = {}
@@ -54,13 +54,16 @@ class Attempts:
         now = self._clock()
         for check, found in worst.items():
             self._add(attempt_of(check, resource, review.request), _tally(found, now))
-        return len(worst)
+        for found in verdict.recorded:
+            attempt = attempt_of(found.check, resource, review.request)
+            self._add(attempt._replace(type=POLICY_CHANGE), _tally(found, now))
+        return len(worst) + len(verdict.recorded)
 
     def _add(self, attempt: Attempt, tally: Tally) -> None:
         known = self._tallies.get(attempt)
         if known is None and len(self._tallies) >= self._most and not attempt.is_other:
             self._overflowed()
-            self._add(other(attempt.check), tally)
+            self._add(other(attempt), tally)
             return
         self._tallies[attempt] = tally if known is None else known.plus(tally)
 

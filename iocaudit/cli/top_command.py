@@ -10,13 +10,13 @@ import click
 
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
-from iocaudit.records.finding import DENIED, OPEN, RESOLVED, WAIVED
+from iocaudit.records.finding import DENIED, OPEN, RECORDED, RESOLVED, WAIVED
 from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import visible
 
-_STATES = (OPEN, DENIED, WAIVED, RESOLVED)
-_NOW = (OPEN, DENIED)
-"""What is wrong now: open findings, and attempts that were denied."""
+_STATES = (OPEN, DENIED, RECORDED, WAIVED, RESOLVED)
+_NOW = (OPEN, DENIED, RECORDED)
+"""What is wrong now: open findings, attempts that were denied, and policies that were weakened."""
 
 
 @click.command("top")

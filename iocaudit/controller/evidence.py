@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from iocaudit.core.attempt import Attempt, other
+from iocaudit.core.attempt import EVIDENCE, Attempt, other
 from iocaudit.core.shape import Json, mapping, text
-from iocaudit.records.finding import DENIED_ATTEMPT, POSTURE
+from iocaudit.records.finding import POSTURE
 from iocaudit.records.lifecycle import Key
 from iocaudit.sinks.attempt_findings import Delta, attempt_of, fresh
 
@@ -52,7 +52,7 @@ class Evidence:
         left = list(deltas)
         places = self._places.get(attempt, ())
         if not places and not attempt.is_other:
-            places = self._places.get(other(attempt.check), ())
+            places = self._places.get(other(attempt), ())
         for key in places:
             left = fresh(left, self._bodies[key])
         return left
@@ -74,7 +74,7 @@ class Evidence:
         metadata = {key: value for key, value in mapping(body.get("metadata")).items() if key != "managedFields"}
         key: Key = (text(metadata.get("namespace")) or None, text(metadata.get("name")))
         with self._lock:
-            if key not in self._bodies and finding.get("type") == DENIED_ATTEMPT:
+            if key not in self._bodies and finding.get("type") in EVIDENCE:
                 attempt = attempt_of(body)
                 self._places.setdefault(attempt, set()).add(key)
                 self._in_namespace[attempt.namespace] += 1
@@ -83,7 +83,7 @@ class Evidence:
     def forget(self, key: Key) -> None:
         with self._lock:
             body = self._bodies.pop(key, None)
-            if body is None or mapping(body.get("finding")).get("type") != DENIED_ATTEMPT:
+            if body is None or mapping(body.get("finding")).get("type") not in EVIDENCE:
                 return
             attempt = attempt_of(body)
             keys = self._places.get(attempt, set())

@@ -20,8 +20,9 @@ from iocaudit.cluster.errors import ApiError, ClusterError, ConflictError, NotFo
 from iocaudit.cluster.writer import change, is_terminating, put
 from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.evidence import Evidence
+from iocaudit.controller.policy_events import tell
 from iocaudit.controller.posts import Answer, Posts
-from iocaudit.core.attempt import Attempt
+from iocaudit.core.attempt import POLICY_CHANGE, Attempt
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.shape import mapping, text
 from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING, finding_kind
@@ -155,6 +156,9 @@ class Ledger:
             _log.error("a denied attempt could not be stored: %s", error, extra={"finding": attempt.finding})
             return True
         self._metrics.counted.inc(sum(delta.tally.count for delta in left))
+        if attempt.type == POLICY_CHANGE and not attempt.is_other:
+            for delta in left:
+                tell(self._client, attempt, delta)
         return True
 
     def _count(self, attempt: Attempt, deltas: list[Delta]) -> None:

@@ -98,7 +98,7 @@ class Posts:
                 if self._evidence.attempts + new.total() < MOST_KEYS and here < MOST_IN_NAMESPACE:
                     new[attempt.namespace] += 1
                 else:
-                    target = other(attempt.check)
+                    target = other(attempt)
                     self._metrics.overflowed.inc(tally.count)
             known = sorted_out.get(target)
             sorted_out[target] = tally if known is None else known.plus(tally)

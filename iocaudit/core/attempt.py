@@ -1,4 +1,4 @@
-"""A denied attempt: somebody asked for something that a check denied. Counted, never repeated."""
+"""What somebody asked for and is kept as evidence: a denied attempt, a policy weakened. Counted, never repeated."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from iocaudit.core.severity import IoC, Severity
 MOST_KEYS = 4096
 """How many different attempts are told apart at a time, in a webhook replica and in the cluster."""
 OTHER_KIND, OTHER_NAME = "Other", "other"
+DENIED_ATTEMPT, POLICY_CHANGE = "denied-attempt", "policy-change"
+EVIDENCE = {DENIED_ATTEMPT: "denied", POLICY_CHANGE: "changed"}
+"""The types of what is counted, each with what the names of its findings say."""
 
 
 class Attempt(NamedTuple):
-    """What makes two denied requests the same attempt.
+    """What makes two denied requests, or two changes of a policy, the same attempt.
 
     ``namespace`` is None for cluster scope. ``name`` is the owner's for a pod that one of the cluster's
     controllers makes (``group`` and ``kind`` are the owner's then), else ``metadata.generateName`` where the
@@ -27,20 +30,21 @@ class Attempt(NamedTuple):
     namespace: str | None
     name: str
     user: str
+    type: str = DENIED_ATTEMPT
 
     @property
     def finding(self) -> str:
         """The name of its finding's custom resource; never that of a posture finding."""
-        return f"{self.check}-denied-{name_suffix('denied-attempt', *self)}"
+        return f"{self.check}-{EVIDENCE[self.type]}-{name_suffix(self.type, *self[:-1])}"
 
     @property
     def is_other(self) -> bool:
         return (self.group, self.kind, self.namespace, self.name) == ("", OTHER_KIND, None, OTHER_NAME)
 
 
-def other(check: str) -> Attempt:
-    """What counts all the attempts against a check that there was no room to tell apart."""
-    return Attempt(check, "", OTHER_KIND, None, OTHER_NAME, "")
+def other(of: Attempt) -> Attempt:
+    """What counts all the attempts of a check and type that there was no room to tell apart."""
+    return Attempt(of.check, "", OTHER_KIND, None, OTHER_NAME, "", of.type)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,9 @@ def bindings(namespace: str) -> list[Json]:
 
 
 def namespaced_roles(namespace: str) -> list[Json]:
-    """The operator's Role in our own namespace, with its RoleBinding: the Lease and our two Secrets."""
+    """The operator's Roles with their RoleBindings: the Lease and our two Secrets in our own namespace, and the Events
+    about AuditPolicies in ``default``, where those about objects outside namespaces have to be.
+    """
     rules: list[Json] = [
         {"apiGroups": [LEASE.group], "resources": [LEASE.plural], "verbs": ["create"]},
         {
@@ -127,7 +129,13 @@ def namespaced_roles(namespace: str) -> list[Json]:
             "verbs": ["get", "update"],
         },
     ]
-    metadata = {"name": OPERATOR, "namespace": namespace, "labels": LABELS}
+    events: list[Json] = [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
+    return [*_namespaced_role(namespace, rules, namespace), *_namespaced_role("default", events, namespace)]
+
+
+def _namespaced_role(home: str, rules: list[Json], namespace: str) -> list[Json]:
+    """A Role of the operator, which runs in ``namespace``, and its binding."""
+    metadata = {"name": OPERATOR, "namespace": home, "labels": LABELS}
     return [
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {

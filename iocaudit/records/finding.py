@@ -23,7 +23,9 @@ STATE_LABEL = "iocaudit.io/state"
 OPEN, WAIVED, RESOLVED = "Open", "Waived", "Resolved"
 DENIED = "Denied"
 """The state of a denied attempt, for good: it happened."""
-POSTURE, DENIED_ATTEMPT = "posture", "denied-attempt"
+RECORDED = "Recorded"
+"""The state of a policy that was weakened: that it was stays on record, whatever becomes of it."""
+POSTURE = "posture"
 
 TIMES = ("firstSeen", "lastChanged", "resolvedAt")
 """The fields that say when; everything else of a finding is its content."""

@@ -14,7 +14,6 @@ from enum import StrEnum
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.records.finding import (
-    DENIED_ATTEMPT,
     OPEN,
     POSTURE,
     RESOLVED,
@@ -157,7 +156,6 @@ def _older(since: str, now: datetime, retention: timedelta) -> bool:
 
 
 __all__ = [
-    "DENIED_ATTEMPT",
     "OPEN",
     "Action",
     "Stored",

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from iocaudit.core.attempt import Attempt, Tally
+from iocaudit.core.attempt import DENIED_ATTEMPT, EVIDENCE, POLICY_CHANGE, Attempt, Tally
 from iocaudit.core.identity import name_suffix
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, integer, mapping, mappings, text
-from iocaudit.records.finding import DENIED, DENIED_ATTEMPT, cut, finding_body, rank
+from iocaudit.records.finding import DENIED, RECORDED, cut, finding_body, rank
 from iocaudit.sinks.escape import visible
 
 MOST_REPLICAS = 32
@@ -42,6 +42,7 @@ def attempt_of(body: Mapping[str, Any]) -> Attempt:
         text(subject.get("namespace")) or None,
         text(subject.get("name")),
         text(finding.get("user")),
+        text(finding.get("type")) or DENIED_ATTEMPT,
     )
 
 
@@ -71,8 +72,8 @@ def empty(namespace: str | None, attempt: Attempt, title: str) -> Json:
         "severity": Severity.LOW.label,
         "target": _target(attempt, namespace),
         "subject": subject,
-        "state": DENIED,
-        "type": DENIED_ATTEMPT,
+        "state": DENIED if attempt.type == DENIED_ATTEMPT else RECORDED,
+        "type": attempt.type,
         "hitCount": 0,
         "count": 0,
         "user": attempt.user,
@@ -122,7 +123,9 @@ def copied(body: Mapping[str, Any]) -> Json:
     namespace = text(subject.get("namespace")) or text(metadata.get("namespace"))
     finding["target"] = cut(f"{text(subject.get('kind'))}/{namespace}/{text(subject.get('name'))}", 512)
     which = name_suffix("buried-attempt", text(metadata.get("name")), namespace, text(metadata.get("uid")))
-    return finding_body(None, f"{text(finding.get('check'))}-denied-{which}", finding)
+    return finding_body(
+        None, f"{text(finding.get('check'))}-{EVIDENCE.get(attempt_of(body).type, 'denied')}-{which}", finding
+    )
 
 
 def _rebuilt(body: Mapping[str, Any], finding: Json) -> Json:
@@ -143,6 +146,8 @@ def _message(attempt: Attempt, count: int, said: str) -> str:
     if attempt.is_other:
         return f"{count} more denied requests that there was no room to tell apart; the last: {said}"
     times = "once" if count == 1 else f"{count} times"
+    if attempt.type == POLICY_CHANGE:
+        return f"{attempt.user or 'somebody'} weakened the guard {times}: {said}"
     return f"{attempt.user or 'somebody'} was denied {times}: {said}"
 
 

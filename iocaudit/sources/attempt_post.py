@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from iocaudit.core.attempt import MOST_KEYS, Attempt, Tally
+from iocaudit.core.attempt import EVIDENCE, MOST_KEYS, Attempt, Tally
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.identity import BOUNDS
 from iocaudit.core.severity import IoC, Severity
@@ -104,7 +104,10 @@ def _entry(entry: Any, where: str) -> tuple[Attempt, Tally]:
     namespace = None if entry.get("namespace") is None else _text(entry, "namespace", where)
     if namespace == "":
         raise PostError(f"{where}.namespace: empty; null is cluster scope")
-    attempt = Attempt(check, _text(entry, "group", where), kind, namespace, name, _text(entry, "user", where))
+    of = entry.get("type")
+    if of not in EVIDENCE:
+        raise PostError(f"{where}.type: must be one of {', '.join(EVIDENCE)}")
+    attempt = Attempt(check, _text(entry, "group", where), kind, namespace, name, _text(entry, "user", where), of)
     try:
         severity = Severity.parse(_text(entry, "severity", where))
     except ValueError as error:

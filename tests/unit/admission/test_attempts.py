@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admission.attempts import Attempts, attempt_of
-from iocaudit.core.attempt import Attempt, other
+from iocaudit.core.attempt import POLICY_CHANGE, Attempt
 from iocaudit.core.hit import Hit
+from iocaudit.core.kinds.ours import GROUP
 from iocaudit.core.report import Found
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import ADMISSION, Resource
@@ -151,4 +152,16 @@ def test_the_map_is_bounded_and_nothing_is_lost(seed: int, many: int, most: int)
         post()
     assert total == Counter(check for check, _ in denials)
     assert numbers == list(range(1, len(numbers) + 1))
-    assert (overflowed > 0) == any(other(check) in seen for check in "abc")
+    assert (overflowed > 0) == any(one.is_other for one in seen)
+
+
+def test_what_is_recorded_counts_as_a_change_of_the_object_also_where_it_goes() -> None:
+    raw = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": "quiet"}, "spec": {}}
+    policy = Resource(raw, ADMISSION)
+    hit = Hit("spec", "AuditPolicy quiet is removed", "x")
+    found = Found("policy-weakens-guard", Severity.HIGH, (IoC.CLUSTER_ADMIN,), policy.ref, ADMISSION, hit)
+    gone = review(None)._replace(old=policy)
+    attempts = Attempts("r")
+    assert attempts.count(gone, Verdict(allowed=True, recorded=(found,))) == 1
+    (one,) = attempts.next_post().attempts
+    assert one == Attempt("policy-weakens-guard", GROUP, "AuditPolicy", None, "quiet", "mallory", POLICY_CHANGE)

@@ -16,7 +16,8 @@ from iocaudit.controller import posts
 from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.posts import Answer
-from iocaudit.core.attempt import Attempt, Tally, other
+from iocaudit.core.attempt import POLICY_CHANGE, Attempt, Tally, other
+from iocaudit.core.kinds.ours import GROUP
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.records.kinds import IOC_FINDING
 from iocaudit.serving.metrics import new_registry
@@ -252,7 +253,7 @@ def test_too_many_kinds_of_attempts_are_counted_as_other_and_only_once(monkeypat
     one.accept(many)
     one.turn()
     found = counts(api)
-    rest = other("privileged-container")
+    rest = other(attempt())
     assert found.total() == 22
     assert found[rest] == 14
     assert found[attempt(namespace="calm")] == 2
@@ -313,6 +314,48 @@ def test_runs_until_stopped_and_goes_on_after_the_api_server_was_away(monkeypatc
 
 class _Killed(BaseException):
     """The process ends here."""
+
+
+def test_a_weakened_policy_is_recorded_with_its_user_and_an_event_says_so() -> None:
+    api = MemoryApi("shop", "default")
+    change = Attempt("policy-weakens-guard", GROUP, "AuditPolicy", None, "quiet", "mallory", POLICY_CHANGE)
+    one = ledger(api)
+    for _ in range(2):
+        one.accept(post(1, change))
+        one.turn()
+    one.accept(post(1, change, replica="two", count=3))
+    one.turn()
+    (finding,) = [body for body in api.objects.values() if body["kind"] == "ClusterIocFinding"]
+    content = finding["finding"]
+    assert finding["metadata"]["name"].startswith("policy-weakens-guard-changed-")
+    assert (content["state"], content["type"], content["user"], content["count"]) == (
+        "Recorded",
+        "policy-change",
+        "mallory",
+        4,
+    )
+    assert content["message"].startswith("mallory weakened the guard 4 times: ")
+    events = [body for body in api.objects.values() if body["kind"] == "Event"]
+    assert [event["count"] for event in events] == [1, 3]
+    for event in events:
+        assert event["metadata"]["namespace"] == "default"
+        assert event["involvedObject"]["name"] == "quiet"
+        assert event["message"].startswith("mallory: ")
+    # A week after the last one it goes; the Event the API server forgets by itself.
+    later = ledger(api, now=NOW + WEEK)
+    later._tidy()
+    assert [body["kind"] for body in api.objects.values()] == ["Event", "Event"]
+
+
+def test_an_event_that_is_refused_costs_only_itself(caplog: pytest.LogCaptureFixture) -> None:
+    api = MemoryApi("shop")  # without a namespace default
+    change = Attempt("policy-weakens-guard", GROUP, "AuditPolicy", None, "quiet", "mallory", POLICY_CHANGE)
+    one = ledger(api)
+    one.accept(post(1, change))
+    one.turn()
+    assert one.accept(post(1, change)) is Answer.STORED
+    assert [body["kind"] for body in api.objects.values()] == ["ClusterIocFinding"]
+    assert "could not make an Event" in caplog.text
 
 
 ATTEMPTS = [attempt(f"pod-{n}", user) for n in range(4) for user in ("mallory", "eve")] + [attempt(namespace=None)]

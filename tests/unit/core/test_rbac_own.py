@@ -37,7 +37,7 @@ def known(raw: Json, namespace: str = "iocaudit") -> bool:
 def test_what_the_manifests_install_is_known_in_its_namespace_only(position: int, namespace: str) -> None:
     raw = installed(namespace)[position]
     assert known(raw, namespace)
-    placed = "namespace" in raw["metadata"] or "subjects" in raw
+    placed = raw["metadata"].get("namespace") == namespace or "subjects" in raw
     assert known(raw, "elsewhere") is not placed
 
 

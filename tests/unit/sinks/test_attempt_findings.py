@@ -75,7 +75,7 @@ def test_names_keep_apart_what_differs() -> None:
         POD._replace(namespace=None).finding,
         POD._replace(name="we", user="beve").finding,
         POD._replace(name='web","x', user="").finding,
-        other("host-pid").finding,
+        other(POD).finding,
     }
     assert len(names) == 6
     assert all(name.startswith("host-pid-denied-") for name in names)

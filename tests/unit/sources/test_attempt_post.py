@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.attempt import Attempt, Tally
+from iocaudit.core.attempt import EVIDENCE, Attempt, Tally
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.sources.attempt_post import LONGEST, MOST_ENTRIES, Post, PostError, read_post, to_bytes
 
@@ -18,7 +18,16 @@ def words(field: str, least: int = 0) -> st.SearchStrategy[str]:
 
 CHECKS = st.sampled_from(["privileged-container", "host-pid", "x"])
 NAMESPACES = st.none() | words("namespace", 1)
-ATTEMPTS = st.builds(Attempt, CHECKS, words("group"), words("kind", 1), NAMESPACES, words("name"), words("user"))
+ATTEMPTS = st.builds(
+    Attempt,
+    CHECKS,
+    words("group"),
+    words("kind", 1),
+    NAMESPACES,
+    words("name"),
+    words("user"),
+    st.sampled_from(list(EVIDENCE)),
+)
 COUNTS = st.integers(1, 2**53 - 1)
 TIMES = st.tuples(st.floats(0, 2**32), st.floats(0, 2**32)).map(sorted)
 IOCS = st.lists(st.sampled_from(list(IoC)), unique=True).map(tuple)
@@ -53,6 +62,7 @@ def entry(**change: Any) -> dict[str, Any]:
         "namespace": "shop",
         "name": "web",
         "user": "eve",
+        "type": "denied-attempt",
         "count": 1,
         "first": 1.0,
         "last": 2,
@@ -100,6 +110,7 @@ def test_the_good_one_is_good() -> None:
         (body([entry(last=-1)]), "attempts[0].last"),
         (body([entry(last=1e300)]), "attempts[0].last"),
         (body([entry(first=True)]), "attempts[0].first"),
+        (body([entry(type="posture")]), "attempts[0].type"),
         (body([entry(severity="awful")]), "attempts[0].severity"),
         (body([entry(iocs=[11])]), "attempts[0].iocs"),
         (body([entry(iocs=[True])]), "attempts[0].iocs"),
