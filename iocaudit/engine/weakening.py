@@ -34,6 +34,7 @@ _OF_POLICY = (
     ("on_fault", "onFault", "deny", "admits (onFault: allow) what could not be judged by", Severity.HIGH),
     ("on_incomplete", "onIncomplete", "deny", "admits (onIncomplete: warn) what lacked objects for", Severity.MEDIUM),
     ("existing", "existing", "deny", "admits pods of a template that has (existing: warn) a hit of", Severity.MEDIUM),
+    ("images", "images", "exact", "lets other tags of an image keep (images: repository) a hit of", Severity.MEDIUM),
 )
 """Attribute, field, the word that denies, what the other one does."""
 _IMAGES = tuple(

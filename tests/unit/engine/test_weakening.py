@@ -197,11 +197,12 @@ def test_a_change_of_what_is_refused_or_spared() -> None:
         "takes kernel.* away (forbidden) from unsafe-sysctl everywhere"
     ]
     assert change([raw("one", fewer)], [raw("one", forbids)]) == []
-    deny = raw("one", privileged(mode="deny"), existing="deny", onIncomplete="deny")
+    deny = raw("one", privileged(mode="deny"), existing="deny", onIncomplete="deny", images="exact")
     found = change([deny], [raw("one", privileged(mode="deny"))])
     assert sorted(message.partition(")")[0] for message in found) == [
         "admits (onIncomplete: warn",
         "admits pods of a template that has (existing: warn",
+        "lets other tags of an image keep (images: repository",
     ]
     low = {"ids": ["low-uid"], "mode": "deny", "parameters": {"minimum": 10_000}}
     lower = {"ids": ["low-uid"], "mode": "deny", "parameters": {"minimum": 1}}
