@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from admission.metrics import AdmissionMetrics
 from admission.owners import Get
 from admission.review import decide, fetch_owners, may_be_spared, respond, unread
+from iocaudit.core.own_names import NEVER_DENIES_PATH, VALIDATE_PATH
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, spare
 from iocaudit.engine.waivers import LONGEST
@@ -26,9 +27,8 @@ from iocaudit.sources.admission_review import Review, ReviewError, read_review
 DEFAULT_TIMEOUT = 3.0
 """Seconds the API server is taken to wait where it does not say."""
 _JSON = b"application/json"
-_PATH = "/validate"
-_BELOW = "/validate/"
-_NEVER_DENIES = "/system"
+_BELOW = f"{VALIDATE_PATH}/"
+_NEVER_DENIES = NEVER_DENIES_PATH.removeprefix(VALIDATE_PATH)
 _SYSTEM = "system"
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class AdmissionApi(FastAPI):
         self._reviews = reviews
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["path"] == _PATH or scope["path"].startswith(_BELOW)):
+        if scope["type"] == "http" and (scope["path"] == VALIDATE_PATH or scope["path"].startswith(_BELOW)):
             await self._reviews(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

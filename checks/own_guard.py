@@ -13,13 +13,13 @@ from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.label_selector import is_empty, selects
 from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
+from iocaudit.core.own_names import ADMISSION, NEVER_DENIES_PATH
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
 from iocaudit.core.wording import clip, several
 from iocaudit.core.world import World
 
-_NEVER_DENIES = "/validate/system"
 # The namespaces of the system, and ours: what is exempt lets an administrator mend the auditor itself.
 _DOCUMENTED = (*SYSTEM_NAMESPACES, "iocaudit")
 _CONTROLS = {"cis-1.12": "5.2.1", "attack": "T1562", "owasp": "K04", "nsa": "Pod security enforcement"}
@@ -108,7 +108,7 @@ def admission_bypass(resource: Resource, world: World, params: Params) -> Iterat
 def _missing(resource: Resource, world: World) -> Iterator[Hit]:
     """Our Deployment as it is stored, and no configuration of ours in the cluster."""
     labels = resource.labels
-    ours = labels.get("app.kubernetes.io/part-of") == "iocaudit" and resource.name == "iocaudit-admission"
+    ours = labels.get("app.kubernetes.io/part-of") == "iocaudit" and resource.name == ADMISSION
     if not ours or not resource.uid:
         return
     if not any(_deny_webhooks(found) for found in world.all(VALIDATING_WEBHOOK_CONFIGURATION)):
@@ -157,8 +157,8 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World) -> Itera
     elif (reason := world.untrusted.get(client)) is not None:
         message = f"has a stale CA bundle, so that every call fails: {clip(reason)}"
         yield Hit(".clientConfig.caBundle", message, "stale", Severity.HIGH)
-    if _path(webhook) == _NEVER_DENIES:
-        yield Hit(".clientConfig", f"is answered at {_NEVER_DENIES}, where nothing is denied", _NEVER_DENIES)
+    if _path(webhook) == NEVER_DENIES_PATH:
+        yield Hit(".clientConfig", f"is answered at {NEVER_DENIES_PATH}, where nothing is denied", NEVER_DENIES_PATH)
     missing = uncovered(webhook)
     if missing:
         yield Hit(".rules", f"has no rule for {several(missing, 5)}", ",".join(missing))

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import click
 
+from iocaudit.core.own_names import ADMISSION, NAMESPACE
+
 _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the webhook the same."
 
 
 @click.command("operator")
 @click.option("--kubeconfig", type=click.Path(path_type=Path))
 @click.option("--context")
-@click.option("--namespace", envvar="POD_NAMESPACE", default="iocaudit", show_default=True, help="Our own.")
+@click.option("--namespace", envvar="POD_NAMESPACE", default=NAMESPACE, show_default=True, help="Our own.")
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
 @click.option("--period", default=600.0, show_default=True, help="Seconds between full sweeps.")
 @click.option("--retention-hours", default=168.0, show_default=True, help="How long Resolved findings are kept.")
@@ -28,7 +30,7 @@ _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the we
     show_default=True,
     help="Issue the webhook's certificate and register it once it answers.",
 )
-@click.option("--webhook-service", default="iocaudit-admission", show_default=True)
+@click.option("--webhook-service", default=ADMISSION, show_default=True)
 @click.option("--webhook-url", help="Register the webhook by URL, not by Service (outside a cluster).")
 @click.option(
     "--certificate-folder",

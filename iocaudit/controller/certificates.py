@@ -13,7 +13,7 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.core.kinds import SECRET
-from iocaudit.core.own_names import AUTHORITY_SECRET, SERVING_SECRET
+from iocaudit.core.own_names import AUTHORITY_SECRET, LABELS, SERVING_SECRET
 from iocaudit.core.shape import Json, mapping
 from iocaudit.serving.authority import Names
 from iocaudit.serving.errors import CertificateError
@@ -88,7 +88,7 @@ class Certificates:
             "metadata": {
                 "name": name,
                 "namespace": self._namespace,
-                "labels": {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"},
+                "labels": LABELS,
             },
             "type": kind,
             "data": {key: base64.b64encode(value).decode("ascii") for key, value in data.items()},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from iocaudit.core.own_names import ADMISSION, NAMESPACE, OPERATOR
 from iocaudit.engine.waivers import LONGEST
 
 
@@ -26,13 +27,13 @@ class OperatorOptions:
 
     kubeconfig: Path | None = None
     context: str | None = None
-    namespace: str = field(default_factory=lambda: os.environ.get("POD_NAMESPACE") or "iocaudit")
+    namespace: str = field(default_factory=lambda: os.environ.get("POD_NAMESPACE") or NAMESPACE)
     identity: str = field(default_factory=_identity)
     profile: str = "default"
     period: float = 600.0
     retention: timedelta = timedelta(days=7)
     longest_waiver: timedelta = LONGEST
-    lease_name: str = "iocaudit-operator"
+    lease_name: str = OPERATOR
     lease_duration: float = 15.0
     health_host: str = ""
     health_port: int = 8081
@@ -41,7 +42,7 @@ class OperatorOptions:
     attempts_host: str = ""
     attempts_port: int = 8444
     manage_webhook: bool = True
-    webhook_service: str = "iocaudit-admission"
+    webhook_service: str = ADMISSION
     webhook_url: str | None = None
     webhook_port: int = 443
     certificate_folder: Path | None = None

@@ -1,4 +1,4 @@
-"""What our own objects in a cluster are called, where several places have to agree."""
+"""What our own objects in a cluster, and the paths we answer at, are called, where several places have to agree."""
 
 NAMESPACE = "iocaudit"
 """Where we are installed unless a process is told otherwise."""
@@ -11,3 +11,10 @@ WAIVER_EDITOR = "iocaudit-waiver-editor"
 AUTHORITY_SECRET = "iocaudit-authority"
 SERVING_SECRET = "iocaudit-serving"
 WEBHOOK_CONFIGURATION = "iocaudit"
+LABELS = {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"}
+"""On every object of our install."""
+
+VALIDATE_PATH = "/validate"
+"""Where the webhook answers reviews; what is below it is answered alike, but for the next."""
+NEVER_DENIES_PATH = "/validate/system"
+"""Where the webhook turns its denials into warnings."""

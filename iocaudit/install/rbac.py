@@ -19,6 +19,7 @@ from iocaudit.core.kinds import (
 from iocaudit.core.own_names import (
     ADMISSION,
     AUTHORITY_SECRET,
+    LABELS,
     OPERATOR,
     SERVING_SECRET,
     VIEW,
@@ -37,8 +38,6 @@ from iocaudit.records.kinds import (
     IOC_WAIVER,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
-
-LABELS = {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"}
 
 _READ = ["get", "list", "watch"]
 _WRITE = ["get", "list", "watch", "create", "update", "patch", "delete"]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
-from iocaudit.core.own_names import WEBHOOK_CONFIGURATION
+from iocaudit.core.own_names import LABELS, NEVER_DENIES_PATH, VALIDATE_PATH, WEBHOOK_CONFIGURATION
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
@@ -54,7 +54,7 @@ def answers(target: Target, bundle: bytes, timeout: float = 3.0) -> str | None:
     """Why the webhook does not answer under this bundle; None where it does."""
     host, port = target.address
     context = ssl.create_default_context(cadata=bundle.decode("ascii"))
-    request = f"GET /validate HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii")
+    request = f"GET {VALIDATE_PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii")
     try:
         with (
             socket.create_connection((host, port), timeout) as plain,
@@ -99,20 +99,20 @@ def configuration(
     outside = _by_name("NotIn", spared)
     system = {kind: operations for kind, operations in everything.items() if kind.namespaced}
     webhooks = [
-        _webhook("deny", "Fail", 3, deny, outside, target.client_config("/validate", bundle)),
-        _webhook("observe", "Ignore", 2, rest, outside, target.client_config("/validate", bundle)),
+        _webhook("deny", "Fail", 3, deny, outside, target.client_config(VALIDATE_PATH, bundle)),
+        _webhook("observe", "Ignore", 2, rest, outside, target.client_config(VALIDATE_PATH, bundle)),
         _webhook(
             "system",
             "Ignore",
             2,
             system,
             _by_name("In", spared),
-            target.client_config("/validate/system", bundle),
+            target.client_config(NEVER_DENIES_PATH, bundle),
         ),
     ]
     metadata: Json = {
         "name": WEBHOOK_CONFIGURATION,
-        "labels": {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"},
+        "labels": LABELS,
     }
     if owner is not None:
         metadata["ownerReferences"] = [owner]
