@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from iocaudit.core.attempt import EVIDENCE, Attempt, other
+from iocaudit.core.moments import is_past
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.records.finding import POSTURE
 from iocaudit.records.lifecycle import Key
@@ -95,9 +96,6 @@ class Evidence:
 
 def _is_over(body: Json, now: datetime, retention: timedelta) -> bool:
     finding = mapping(body.get("finding"))
-    try:
-        seen = datetime.fromisoformat(text(finding.get("lastSeen")) or text(finding.get("lastChanged")))
-        return now - seen >= retention
-    except (ValueError, TypeError):
-        # A time that cannot be read was not written by us: it is kept, and never counted as old.
-        return False
+    seen = text(finding.get("lastSeen")) or text(finding.get("lastChanged"))
+    # A time that cannot be read was not written by us: it is kept, and never counted as old.
+    return is_past(seen, retention, now) is True

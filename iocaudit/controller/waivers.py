@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.core.kinds import Kind
-from iocaudit.core.moments import rfc3339
+from iocaudit.core.moments import is_past, rfc3339
 from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
@@ -208,7 +208,7 @@ class StoredWaivers:
             status["matching"] = tally.matching
             status["uncovered"] = tally.matching - tally.covered
         state, message = self.verdict(name, now, tally, recorded="covered" in status)
-        if state is WaiverState.ACTIVE and _is_a_day_old(text(status.get("lastMatch")), now):
+        if state is WaiverState.ACTIVE and is_past(text(status.get("lastMatch")), _A_DAY, now) is not False:
             status["lastMatch"] = rfc3339(now)
         generation = mapping(raw.get("metadata")).get("generation", 0)
         return status | {"observedGeneration": generation, "state": str(state), "message": cut(message, _LONG)}
@@ -247,10 +247,3 @@ class StoredWaivers:
         """How many of them are in each state, as their status says."""
         said = Counter(text(mapping(raw.get("status")).get("state")) for raw in self._raw.values())
         return {state: said[state.value] for state in WaiverState}
-
-
-def _is_a_day_old(since: str, now: datetime) -> bool:
-    try:
-        return now - datetime.fromisoformat(since) >= _A_DAY
-    except (ValueError, TypeError):
-        return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from iocaudit.core.moments import rfc3339
+from iocaudit.core.moments import is_past, rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
 from iocaudit.records.finding import (
     OPEN,
@@ -148,11 +148,8 @@ def reopened(body: Json, now: datetime) -> Json:
 
 
 def _older(since: str, now: datetime, retention: timedelta) -> bool:
-    try:
-        return now - datetime.fromisoformat(since) >= retention
-    except (ValueError, TypeError):
-        # A time that cannot be read was not written by us: the finding is as good as expired.
-        return True
+    # A time that cannot be read was not written by us: the finding is as good as expired.
+    return is_past(since, retention, now) is not False
 
 
 __all__ = [

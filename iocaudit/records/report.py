@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from iocaudit.core.kinds.ours import API_VERSION
-from iocaudit.core.moments import rfc3339
+from iocaudit.core.moments import is_past, rfc3339
 from iocaudit.core.shape import Json, mapping, text
 
 NAME = "iocaudit"
@@ -31,17 +31,10 @@ def report_write(namespace: str | None, content: Json, before: Mapping[str, Any]
     if before is not None:
         known = dict(mapping(before.get("report")))
         since = text(known.pop("lastSweep", None))
-        if known == content and not (namespace is None and _stale(since, now)):
+        if known == content and not (namespace is None and is_past(since, REFRESH, now) is not False):
             return None
     body = report_body(namespace, {**content, "lastSweep": rfc3339(now)})
     version = text(mapping(mapping(before).get("metadata")).get("resourceVersion")) if before else ""
     if version:
         body["metadata"]["resourceVersion"] = version
     return body
-
-
-def _stale(since: str, now: datetime) -> bool:
-    try:
-        return now - datetime.fromisoformat(since) >= REFRESH
-    except (ValueError, TypeError):
-        return True
