@@ -28,9 +28,19 @@ from iocaudit.serving.heap import keep_large_blocks_apart
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
-from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics, metrics_app, new_registry
+from iocaudit.serving.metrics import (
+    CertificateMetrics,
+    ConnectionMetrics,
+    LimitMetrics,
+    PartCollector,
+    metrics_app,
+    new_registry,
+)
+from iocaudit.supervision.supervisor import Supervisor
 
 _SWITCH_SECONDS = 0.0005
+_LONGEST_END = 30.0
+"""Seconds that the process may take to end once it no longer serves."""
 
 
 def main(options: WebhookOptions) -> None:
@@ -39,10 +49,14 @@ def main(options: WebhookOptions) -> None:
     # A large review is judged in a thread: the event loop gets its turn this much later at most (5 ms by default).
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_large_blocks_apart()
-    run(_serve(options))
+    supervisor = Supervisor(exit_within=options.drain_seconds + _LONGEST_END)
+    try:
+        run(_serve(options, supervisor))
+    finally:
+        supervisor.close()
 
 
-async def _serve(options: WebhookOptions) -> None:
+async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
     catalogue = builtin_catalogue()
     state = State(catalogue, profile=options.profile, longest_waiver=options.longest_waiver)
     client = Client.connect(options.kubeconfig, options.context)
@@ -64,9 +78,12 @@ async def _serve(options: WebhookOptions) -> None:
             settle()
 
     sink = loop_sink(state, asyncio.get_running_loop(), loaded)
-    watches = Watches(client, state.kinds, sink, metrics.watch_failed)
-    for kind in watches.kinds:
-        metrics.stale.labels(str(kind)).set_function(partial(watches.seconds_since_contact, kind))
+    registry.register(PartCollector(supervisor))
+    watches = Watches(client, state.kinds, sink, supervisor, metrics.watching.failed)
+    metrics.watching.follow(watches.kinds, watches.seconds_since_contact)
+    supervisor.pulse("large review", state.progress_at)
+    supervisor.pulse("drain", drain.progress_at, silence=options.drain_seconds + _LONGEST_END, at_once=True)
+    supervisor.start()
     watches.start()
     source = CertificateSource.from_folder(
         options.certificates, client_ca=options.client_ca, metrics=CertificateMetrics(registry)
@@ -90,14 +107,20 @@ async def _serve(options: WebhookOptions) -> None:
                     options.port,
                     source,
                 ),
-                Listen.plain("health", health_app(readiness), options.host, options.health_port),
+                Listen.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
                 Listen.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
             ],
             drain,
             metrics=ConnectionMetrics(registry),
-            background=[reporter.run] if reporter is not None else [],
+            background=[
+                supervisor.failed,
+                supervisor.keep_loop,
+                *([partial(supervisor.keep, "attempts", reporter.run)] if reporter is not None else []),
+            ],
+            supervisor=supervisor,
         )
     finally:
+        supervisor.stop()
         if reporter is not None:
             await reporter.finish()
 

@@ -4,9 +4,8 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from iocaudit.core.kinds import Kind
 from iocaudit.engine.posture import Verdict
-from iocaudit.serving.metrics import LATENCY_BUCKETS
+from iocaudit.serving.metrics import LATENCY_BUCKETS, WatchMetrics
 from iocaudit.sources.admission_review import Review
 
 
@@ -37,25 +36,10 @@ class AdmissionMetrics:
         self.malformed = Counter(
             "iocaudit_admission_malformed_total", "Bodies that were no AdmissionReview.", registry=registry
         )
-        self.stale = Gauge(
-            "iocaudit_world_seconds_since_contact",
-            "Seconds since the API server last answered for a kind.",
-            ["kind"],
-            registry=registry,
-        )
-        self.watch_errors = Counter(
-            "iocaudit_watch_errors_total",
-            "Failures to list or watch a kind, or to ask what is served.",
-            ["kind"],
-            registry=registry,
-        )
+        self.watching = WatchMetrics(registry)
         self.policies = Gauge("iocaudit_policies", "AuditPolicies by state.", ["state"], registry=registry)
         # Looking a child up by its labels costs as much as a check; they are bounded, so each is looked up once.
         self._verdict = cache(self.verdicts.labels)
-
-    def watch_failed(self, kind: Kind | None) -> None:
-        """Count a failure of a kind's watch; of the discovery where it is None."""
-        self.watch_errors.labels(str(kind) if kind is not None else "discovery").inc()
 
     def count(self, review: Review, verdict: Verdict, seconds: float) -> None:
         kind = review.resource.kind.name if review.resource is not None and review.resource.kind else "other"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import logging
-import random
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -24,6 +23,8 @@ from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.errors import CertificateError
 from iocaudit.sources.admission_review import Review
 from iocaudit.sources.attempt_post import Post, to_bytes
+from iocaudit.supervision.backoff import Backoff
+from iocaudit.supervision.part import Life
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,10 @@ Send = Callable[[bytes], int]
 
 
 class Operator:
-    """One kept connection to the operator, with the webhook's certificate as identity; not for two threads."""
+    """One kept connection to the operator, with the webhook's certificate as identity.
+
+    A thread that hangs with it takes it along: the next one makes its own.
+    """
 
     def __init__(self, url: str, source: CertificateSource, *, timeout: float = _TIMEOUT) -> None:
         try:
@@ -77,21 +81,22 @@ class Operator:
 
     def send(self, body: bytes) -> int:
         """A new connection after every failure: the Service may then lead to another pod, the leader."""
-        if self._connection is None:
+        connection, self._connection = self._connection, None
+        if connection is None:
             # The files as they are now: trust and identity follow a rotation.
             context = self._source.client_context()
-            self._connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=self._timeout, context=context
-            )
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
         try:
-            self._connection.request("POST", "/attempts", body, {"Content-Type": "application/json"})
-            answer = self._connection.getresponse()
+            connection.request("POST", "/attempts", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
             answer.read(4096)
         except BaseException:
-            self.close()
+            connection.close()
             raise
         if answer.status not in (200, 202) or answer.will_close:
-            self.close()
+            connection.close()
+        else:
+            self._connection = connection
         return answer.status
 
     def close(self) -> None:
@@ -114,8 +119,8 @@ class Reporter:
         first_retry: float = _FIRST_RETRY,
     ) -> None:
         self._attempts, self._send, self._metrics = attempts, send, metrics
-        self._interval, self._heartbeat, self._first_retry = interval, heartbeat, first_retry
-        self._retry = first_retry
+        self._interval, self._heartbeat = interval, heartbeat
+        self._backoff = Backoff(first_retry, _LONGEST_RETRY)
         self._said = ""
         self._call: asyncio.Future[int] | None = None
         metrics.waiting.set_function(lambda: attempts.waiting)
@@ -124,15 +129,19 @@ class Reporter:
         """Count a denied request; nothing here waits."""
         self._metrics.counted.inc(self._attempts.count(review, verdict))
 
-    async def run(self) -> None:
+    async def run(self, life: Life | None = None) -> None:
         """Post every interval; what fails is sent again, at growing distances."""
         spoke = 0.0
         while True:
+            if life is not None:
+                life.beat()
             await asyncio.sleep(self._interval)
             if self._attempts.is_empty and not self._attempts.posting and time.monotonic() - spoke < self._heartbeat:
                 continue
             while not await self._post(self._attempts.next_post()):
-                await asyncio.sleep(self._wait())
+                if life is not None:
+                    life.beat()
+                await asyncio.sleep(self._backoff.next())
             spoke = time.monotonic()
 
     async def finish(self, seconds: float = FAREWELL) -> None:
@@ -149,7 +158,7 @@ class Reporter:
                     post = self._attempts.next_post(last=True)
                     last = post.last
                     while not await self._post(post):
-                        await asyncio.sleep(min(self._wait(), 0.5))
+                        await asyncio.sleep(self._backoff.next(0.5))
         except TimeoutError:
             left = self._attempts.waiting
             self._metrics.lost.inc(left)
@@ -166,7 +175,8 @@ class Reporter:
             return False
         if status == 200:
             self._metrics.posted.inc(self._attempts.stored(post.number))
-            self._retry, self._said = self._first_retry, ""
+            self._backoff.reset()
+            self._said = ""
             return True
         if status == 400:
             # It will never be taken, however often it is sent: a fault of ours, which must not stop the next one.
@@ -183,8 +193,3 @@ class Reporter:
         if not self._said:
             _log.warning("denied attempts are not posted yet: %s", reason)
         self._said = reason
-
-    def _wait(self) -> float:
-        wait = self._retry
-        self._retry = min(self._retry * 2, _LONGEST_RETRY)
-        return wait * random.uniform(0.7, 1.3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -45,6 +46,7 @@ class State:
         self.profile = profile
         self.world = World()
         self._held = 0
+        self._held_since = 0.0
         self._waiting: list[Callable[[], None]] = []
         self._clock = clock
         self._policies = PolicyStore(catalogue, profile, log=_log)
@@ -61,6 +63,8 @@ class State:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Let nothing change meanwhile: an audit in another thread reads the world without locks."""
+        if not self._held:
+            self._held_since = time.monotonic()
         self._held += 1
         try:
             yield
@@ -71,6 +75,10 @@ class State:
                 loop = asyncio.get_running_loop()
                 for apply in waiting:  # each by itself, in their order, ahead of whoever waits to hold it next
                     loop.call_soon(self.change, apply)
+
+    def progress_at(self) -> float:
+        """When changes were last let in, by ``time.monotonic``: a review that hangs would keep them out for ever."""
+        return self._held_since if self._held else time.monotonic()
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -31,6 +31,7 @@ from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.decoding.answers import ListAnswer, decode_cut_event, decode_cut_list, decode_event, decode_list
 from iocaudit.decoding.objects import NotJsonError, decode_object
+from iocaudit.supervision.part import beat
 
 PAGE = 125
 """Objects a request at most: a pod of 10 KB takes 56 KB as dicts. Fewer where they are large."""
@@ -145,6 +146,7 @@ class Client:
         accept: str = JSON,
     ) -> urllib3.BaseHTTPResponse:
         """The answer, whose body is still to be read."""
+        beat()
         if method != "GET":
             self._may_write()
         what = f"{method} {path}"
@@ -222,14 +224,19 @@ class Client:
         head, tail = _reading(what, lambda: read_ends(again, _MOST_PASSED_OVER))
         return _read(what, lambda ends: decode_cut_list(*ends), (head, tail)), LARGEST
 
-    def each(self, kind: Kind, *, namespace: str | None = None) -> Iterator[Json]:
+    def each(
+        self, kind: Kind, *, namespace: str | None = None, listed: Callable[[str], None] = lambda _version: None
+    ) -> Iterator[Json]:
         """Every object of a kind, at most a page in memory at a time.
 
-        Where the list expires in between it begins again, so that an object may come twice.
+        Where the list expires in between it begins again, so that an object may come twice. ``listed`` is told the
+        version of each list as it begins.
         """
         for attempt in range(_LIST_TRIES):
             try:
-                for page in self.pages(kind, namespace=namespace):
+                for number, page in enumerate(self.pages(kind, namespace=namespace)):
+                    if not number:
+                        listed(page.resource_version)
                     yield from page.items
                 return
             except ExpiredError:
@@ -256,6 +263,10 @@ class Client:
             return kept, version
         raise AssertionError("unreachable")
 
+    def latest(self, kind: Kind) -> str:
+        """The version of a kind as of now, for a watch to begin with."""
+        return next(self.pages(kind, limit=1)).resource_version
+
     def watch(
         self, kind: Kind, resource_version: str, *, namespace: str | None = None, seconds: int = 240
     ) -> Iterator[tuple[str, Json]]:
@@ -273,6 +284,7 @@ class Client:
         }
         what, holder = f"watch {path_of(kind, namespace)}", LARGE_TEXTS.holder()
         response = self._send("GET", path_of(kind, namespace), query, None, JSON, seconds + 15.0)
+        ended = False
         try:
             for line, is_whole in read_lines(response, holder):
                 event = _read(what, decode_event if is_whole else decode_cut_event, line)
@@ -284,11 +296,13 @@ class Client:
                     raise api_error(what, int(found.get("code") or 500), orjson.dumps(found))
                 yield name, found
                 del event, found
+            ended = True
         except (HTTPError, OSError) as error:
             raise UnreachableError(f"{what}: {error}") from error
         finally:
             holder.free()
-            response.close()
+            if not ended:  # else the connection can serve the next one
+                response.close()
             response.release_conn()
 
     def get(self, kind: Kind, namespace: str | None, name: str) -> Json:

@@ -7,7 +7,6 @@ that clocks need not agree. Writes carry the resourceVersion: of two that try, o
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ClusterError, ConflictError, NotFoundError
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import Json, integer, mapping, text
+from iocaudit.supervision.part import Stop
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Lease:
         if self._renewed_at is None or self._clock() - self._renewed_at >= self.duration:
             raise LeaseLostError(f"lease {self._namespace}/{self._name} is not held: nothing is written without it")
 
-    def acquire(self, stop: threading.Event) -> bool:
+    def acquire(self, stop: Stop) -> bool:
         """Wait until this process holds the Lease; False where ``stop`` was set before."""
         complained = False
         while not stop.is_set():
@@ -71,7 +71,7 @@ class Lease:
             stop.wait(self.duration / 7)
         return False
 
-    def hold(self, stop: threading.Event) -> None:
+    def hold(self, stop: Stop) -> None:
         """Renew until ``stop``, then hand the Lease back. Raises LeaseLostError when it is no longer ours."""
         while not stop.wait(self.duration / 7):
             try:

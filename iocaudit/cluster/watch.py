@@ -1,7 +1,9 @@
 """Keep a copy of kinds: list, then watch, for ever, whatever happens to the API server or to us.
 
-What is served is asked once for all kinds and again on a period, so that only kinds that are there cost a
-thread and a connection.
+What is served is asked once for all kinds and again on a period, so that only kinds that are there cost a thread and
+a connection. Every watch is short: the API server sends a bookmark before it ends one, so that silence that lasts is
+a connection that is alive and says nothing. A kind of which nothing was heard for ``STALE`` seconds is incomplete,
+also when it had been loaded, until it was loaded again.
 """
 
 from __future__ import annotations
@@ -12,20 +14,42 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
-from iocaudit.cluster.errors import ApiError, ClusterError, ExpiredError, ForbiddenError, NotFoundError
+from iocaudit.cluster.errors import (
+    ApiError,
+    ClusterError,
+    ExpiredError,
+    ForbiddenError,
+    NotFoundError,
+    UnreachableError,
+)
 from iocaudit.core.kinds import Kind
 from iocaudit.core.outline import slim
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import mapping, text
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.supervision.backoff import Backoff
+from iocaudit.supervision.part import Life, Part
+from iocaudit.supervision.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
-DISCOVERY_PERIOD = 15.0
+DISCOVERY_PERIOD: Final = 15.0
 """Seconds after which a kind that was installed meanwhile is noticed at the latest."""
-_FORBIDDEN_RETRY = 30.0
+STALE: Final = 60.0
+"""Seconds without a word of the API server about a kind after which the kind is incomplete."""
+_SHORTEST_WATCH, _LONGEST_WATCH = 28, 36
+"""Seconds; with the 15 s more that the client waits for an answer they stay below ``STALE``."""
+_SILENCE = 90.0
+"""Seconds that a watching thread may be silent: as long as a watch may be, and then for room to read a large answer."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_LONGEST_WAIT_AWAY = 5.0
+"""Seconds between two attempts to reach an API server that is away: its return should not go unnoticed for long."""
+_FORBIDDEN_RETRY = 30.0
+_CHANGES = ("ADDED", "MODIFIED", "DELETED")
+_NO_WATCH = 1.0
+"""Seconds that a watch lasts at least, if it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +62,16 @@ class Sink:
     incomplete: Callable[[Kind, str], None]
     install: Callable[[frozenset[str]], None]
     """Told now and again of the API groups that are installed."""
+    begin: Callable[[Kind], str] | None = None
+    """Brings what is known of a kind up to date in a way of its own, and returns the version that changes follow.
+
+    Without it all objects are listed and given to ``replace``. It raises as requests do.
+    """
+    keep: Callable[[Json, Kind], Resource] = slim
 
 
 class Watches:
-    """One thread that asks what is served, and one for each of the kinds that is.
+    """One part that asks what is served, and one for each of the kinds that is, looked after by a supervisor.
 
     A kind that is not served is complete and empty. ``failed`` is told of each failure, for a metric.
     """
@@ -51,43 +81,59 @@ class Watches:
         client: Client,
         kinds: Iterable[Kind],
         sink: Sink,
+        supervisor: Supervisor,
         failed: Callable[[Kind | None], None] = lambda _kind: None,
         *,
         period: float = DISCOVERY_PERIOD,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.kinds = tuple(kinds)
-        self._client, self._sink, self._failed, self._period = client, sink, failed, period
+        self._client, self._sink, self._supervisor = client, sink, supervisor
+        self._failed, self._period, self._clock = failed, period, clock
         self._watched: dict[Kind, _KindWatch] = {}
         self._absent: set[Kind] = set()
-        self._asked = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
+        self._stale: set[Kind] = set()
+        self._asked = clock()
 
     def start(self) -> None:
-        self._thread.start()
+        self._supervisor.on_look(self.check)
+        self._supervisor.thread("discovery", self._run, silence=_SILENCE)
 
     def seconds_since_contact(self, kind: Kind) -> float:
         """How long ago the API server last said something about the kind, be it that there is none."""
         watch = self._watched.get(kind)
-        return time.monotonic() - (watch.last_contact if watch is not None else self._asked)
+        return self._clock() - (watch.last_contact if watch is not None else self._asked)
 
-    def _run(self) -> None:
-        wait = _FIRST_WAIT
-        while True:
+    def check(self) -> None:
+        """Say of each kind of which nothing was heard for too long that it is incomplete."""
+        for kind in self.kinds:
+            silent = self.seconds_since_contact(kind)
+            if silent > STALE and kind not in self._stale:
+                self._stale.add(kind)
+                _log.error("a kind is incomplete: nothing is heard of it", extra={"kind": str(kind)})
+                self._sink.incomplete(kind, f"the API server has said nothing about it for {silent:.0f} s")
+
+    def _run(self, life: Life) -> None:
+        backoff, report = Backoff(_FIRST_WAIT, _LONGEST_WAIT), _Reports("discovery")
+        while not life.is_set():
             try:
-                self.look()
+                self.look(life)
             except Exception as error:  # noqa: BLE001  whatever it was, what is served has to be asked again
-                _report("discovery", error)
+                report.failed(error)
                 self._failed(None)
-                time.sleep(wait * random.uniform(0.7, 1.3))
-                wait = min(wait * 2, _LONGEST_WAIT)
+                away = isinstance(error, UnreachableError)
+                life.wait(backoff.next(_LONGEST_WAIT_AWAY if away else None))
             else:
-                wait = _FIRST_WAIT
-                time.sleep(self._period)
+                report.well()
+                backoff.reset()
+                life.wait(self._period)
 
-    def look(self) -> None:
+    def look(self, life: Life | None = None) -> None:
         """Ask what is served, and watch what is. Raises as ``discover`` does."""
         served = discover(self._client)
-        self._asked = time.monotonic()
+        if life is not None and life.over:
+            return
+        self._asked = self._clock()
         self._sink.install(served.groups)
         for kind in self.kinds:
             running = self._watched.get(kind)
@@ -99,79 +145,150 @@ class Watches:
                 self._sink.incomplete(kind, f"served only as {other}, which is not read")
             elif served.absent(kind):
                 self._watched.pop(kind, None)
-                if kind not in self._absent:
+                if kind not in self._absent or kind in self._stale:
                     self._absent.add(kind)
+                    self._stale.discard(kind)
                     self._sink.replace(kind, [])
             else:
                 self._absent.discard(kind)
-                watch = self._watched[kind] = _KindWatch(self._client, kind, self._sink, self._failed)
-                watch.start()
+                watch = _KindWatch(self._client, kind, self._sink, self._stale, self._failed, self._clock)
+                self._watched[kind] = watch
+                watch.start(self._supervisor)
 
 
 class _KindWatch:
-    """One thread that keeps one kind. It ends where the kind is no longer served."""
+    """One part that keeps one kind. It ends where the kind is no longer served.
 
-    def __init__(self, client: Client, kind: Kind, sink: Sink, failed: Callable[[Kind | None], None]) -> None:
+    Where its thread hangs it is given up, and another goes on from the version that it had come to.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind,
+        sink: Sink,
+        stale: set[Kind],
+        failed: Callable[[Kind | None], None],
+        clock: Callable[[], float],
+    ) -> None:
         self.kind = kind
-        self.last_contact = time.monotonic()
         self.ended = False
-        self._client, self._sink, self._failed = client, sink, failed
+        self._client, self._sink, self._stale, self._failed, self._clock = client, sink, stale, failed, clock
+        self.last_contact = clock()
         self._loaded = False
-        self._thread = threading.Thread(target=self._run, name=f"watch {kind}", daemon=True)
+        self._version = ""
+        self._lock = threading.Lock()
+        self._part: Part | None = None
+        self._supervisor: Supervisor | None = None
 
-    def start(self) -> None:
-        self._thread.start()
+    def start(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._part = supervisor.thread(f"watch {self.kind}", self._run, silence=_SILENCE)
 
-    def _run(self) -> None:
-        wait = _FIRST_WAIT
-        while True:
-            began = time.monotonic()
+    def _run(self, life: Life) -> None:
+        backoff, report = Backoff(_FIRST_WAIT, _LONGEST_WAIT), _Reports(f"watch of {self.kind}")
+        while not life.is_set():
+            began = self._clock()
             try:
-                self._watch(self._list())
-                wait = _FIRST_WAIT
+                self._turn(life)
+                report.well()
             except NotFoundError:
                 # Removed since the server was asked what it serves; the next look says so.
-                self.ended = True
+                self._end()
                 return
             except ForbiddenError as error:
+                report.failed(error)
                 self._failed(self.kind)
+                self._version = ""
                 self._sink.incomplete(self.kind, f"forbidden: {error}")
-                time.sleep(_FORBIDDEN_RETRY)
-            except Exception as error:  # noqa: BLE001  an end of this thread would leave its kind stale for ever
-                _report(f"watch of {self.kind}", error)
+                life.wait(_FORBIDDEN_RETRY)
+                continue
+            except ExpiredError:
+                self._version = ""
+            except UnreachableError as error:
+                # Nothing is lost by it: what has happened meanwhile follows the version that we have.
+                report.failed(error)
                 self._failed(self.kind)
+                life.wait(backoff.next(_LONGEST_WAIT_AWAY))
+                continue
+            except Exception as error:  # noqa: BLE001  an end of this thread would leave its kind stale for longer
+                report.failed(error)
+                self._failed(self.kind)
+                self._version = ""
                 if not self._loaded and isinstance(error, ApiError):
                     # Answered, but not with a list: others must not wait for it. Later the last good list holds.
                     self._sink.incomplete(self.kind, str(error))
-                if time.monotonic() - began > _LONGEST_WAIT:
-                    wait = _FIRST_WAIT
-                time.sleep(wait * random.uniform(0.7, 1.3))
-                wait = min(wait * 2, _LONGEST_WAIT)
+            if self._clock() - began >= _NO_WATCH and self._version:
+                backoff.reset()
+            else:
+                life.wait(backoff.next())
 
-    def _list(self) -> str:
-        found, version = self._client.collect(self.kind, lambda raw: slim(raw, self.kind))
-        self.last_contact = time.monotonic()
-        self._sink.replace(self.kind, found)
-        self._loaded = True
-        return version
+    def _end(self) -> None:
+        self.ended = True
+        if self._supervisor is not None and self._part is not None:
+            self._supervisor.remove(self._part)
 
-    def _watch(self, version: str) -> None:
-        while True:
-            try:
-                for event, raw in self._client.watch(self.kind, version):
-                    self.last_contact = time.monotonic()
-                    version = text(mapping(raw.get("metadata")).get("resourceVersion")) or version
-                    if event == "DELETED":
-                        self._sink.remove(slim(raw, self.kind))
-                    elif event in ("ADDED", "MODIFIED"):
-                        self._sink.put(slim(raw, self.kind))
-            except ExpiredError:
+    def _turn(self, life: Life) -> None:
+        """Load where that is needed, then follow changes until the server ends the watch."""
+        if not self._version or self.kind in self._stale:
+            self._load(life)
+        began, heard = self._clock(), False
+        seconds = random.randint(_SHORTEST_WATCH, _LONGEST_WATCH)
+        for event, raw in self._client.watch(self.kind, self._version, seconds=seconds):
+            life.beat()
+            heard = True
+            resource = self._sink.keep(raw, self.kind) if event in _CHANGES else None
+            with self._lock:
+                if life.over:
+                    return
+                self._heard()
+                self._version = text(mapping(raw.get("metadata")).get("resourceVersion")) or self._version
+                if resource is not None:
+                    (self._sink.remove if event == "DELETED" else self._sink.put)(resource)
+            if self.kind in self._stale:
                 return
-            self.last_contact = time.monotonic()
+        if heard or self._clock() - began >= _NO_WATCH:
+            self._heard()
+
+    def _load(self, life: Life) -> None:
+        def keep(raw: Json) -> Resource:
+            life.beat()
+            if not life.over:
+                self._heard()
+            return self._sink.keep(raw, self.kind)
+
+        found: list[Resource] | None = None
+        if self._sink.begin is not None:
+            version = self._sink.begin(self.kind)
+        else:
+            found, version = self._client.collect(self.kind, keep)
+        with self._lock:
+            if life.over:
+                return
+            self._heard()
+            self._stale.discard(self.kind)
+            self._version = version
+            if found is not None:
+                self._sink.replace(self.kind, found)
+            self._loaded = True
+
+    def _heard(self) -> None:
+        self.last_contact = self._clock()
 
 
-def _report(what: str, error: Exception) -> None:
-    if isinstance(error, ClusterError):
-        _log.warning("%s: %s", what, error)
-    else:
-        _log.error("%s: unexpected; beginning again", what, exc_info=error)
+class _Reports:
+    """Logs the first of several failures in a row; while the API server is away, one line a kind is enough."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._failing = False
+
+    def failed(self, error: Exception) -> None:
+        if not isinstance(error, ClusterError):
+            _log.error("%s: unexpected; beginning again", self._what, exc_info=error)
+        else:
+            _log.log(logging.DEBUG if self._failing else logging.WARNING, "%s: %s", self._what, error)
+        self._failing = True
+
+    def well(self) -> None:
+        self._failing = False

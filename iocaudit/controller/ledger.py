@@ -29,6 +29,8 @@ from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING, finding_kin
 from iocaudit.records.lifecycle import Key
 from iocaudit.sinks.attempt_findings import Delta, copied, counted, empty
 from iocaudit.sources.attempt_post import Post
+from iocaudit.supervision.backoff import Backoff
+from iocaudit.supervision.part import Stop
 
 _log = logging.getLogger(__name__)
 
@@ -93,9 +95,9 @@ class Ledger:
 
     # -- the writing thread --------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Write until ``stop``. What fails because the API server is away is written later."""
-        retry, tidy_at = _FIRST_RETRY, 0.0
+        retry, tidy_at = Backoff(_FIRST_RETRY, _LONGEST_RETRY), 0.0
         while not stop.is_set():
             self._wake.clear()
             try:
@@ -106,11 +108,11 @@ class Ledger:
                 if time.monotonic() >= tidy_at:
                     tidy_at = time.monotonic() + _HOUSEKEEPING
                     self._tidy()
-                retry = _FIRST_RETRY
+                retry.reset()
             except ClusterError as error:
-                _log.warning("denied attempts not written, trying again in %.1f s: %s", retry, error)
-                stop.wait(retry)
-                retry = min(retry * 2, _LONGEST_RETRY)
+                wait = retry.next()
+                _log.warning("denied attempts not written, trying again in %.1f s: %s", wait, error)
+                stop.wait(wait)
                 continue
             self._wake.wait(1.0)
 
@@ -121,12 +123,12 @@ class Ledger:
                 self._evidence.remember(body)
         self._loaded = True
 
-    def turn(self, stop: threading.Event | None = None) -> None:
+    def turn(self, stop: Stop | None = None) -> None:
         """One round of writing, whatever is due."""
         self._keep_evidence()
         self._write_pending(stop or threading.Event())
 
-    def _write_pending(self, stop: threading.Event) -> None:
+    def _write_pending(self, stop: Stop) -> None:
         # What had no room comes last: where its count holds a post, all else of that post is stored, so that a
         # repeated post whose attempts have room by then is not counted a second time.
         for others in (False, True):

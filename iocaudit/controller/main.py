@@ -6,17 +6,15 @@ import asyncio
 import logging
 import tempfile
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.lease import Lease, LeaseLostError
 from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.certificates import Certificates
-from iocaudit.controller.events import Watches
+from iocaudit.controller.changes import Changes
 from iocaudit.controller.guard import untrusted
+from iocaudit.controller.kopf_part import KopfPart
 from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
@@ -37,20 +35,26 @@ from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
-from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics, metrics_app, new_registry
+from iocaudit.serving.metrics import (
+    CertificateMetrics,
+    ConnectionMetrics,
+    LimitMetrics,
+    PartCollector,
+    metrics_app,
+    new_registry,
+)
+from iocaudit.supervision.part import Life, Part
+from iocaudit.supervision.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_STUCK = 900.0
-"""Seconds without any progress of the worker after which the process counts as stuck."""
+_LONGEST_END = 30.0
+"""Seconds that the process may take to end once it was told to."""
 
 
 class Operator:
     """Everything one process holds; ``lead`` is its life as the leader."""
 
-    def __init__(self, options: OperatorOptions, catalogue: Catalogue) -> None:
+    def __init__(self, options: OperatorOptions, catalogue: Catalogue, supervisor: Supervisor) -> None:
         self.options = options
         self._stop = threading.Event()
         plain = Client.connect(options.kubeconfig, options.context)
@@ -71,7 +75,23 @@ class Operator:
             untrusted=untrusted,
         )
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
-        self.watches = Watches(self.client, self._watched, self._receive, self.worker.request_sweep)
+        self.supervisor = supervisor
+        self.registry.register(PartCollector(self.supervisor))
+        self.changes = Changes(
+            self.client,
+            self._watched(),
+            self.worker,
+            self.supervisor,
+            self._receive,
+            self.metrics.watching.failed,
+            self._installed,
+        )
+        self.kopf = KopfPart(self.client, (AUDIT_POLICY, IOC_WAIVER), self._receive)
+        self._kopf: Part | None = None
+        self._following = False
+        self._receiver = ReceiverMetrics(
+            LimitMetrics(self.registry), CertificateMetrics(self.registry), self.connections
+        )
         self.ledger = Ledger(
             self.client,
             {check.id: check.title for check in catalogue},
@@ -81,7 +101,6 @@ class Operator:
         self._temporary = tempfile.TemporaryDirectory(prefix="iocaudit-") if options.manage_webhook else None
         self.registration = self._registration() if options.manage_webhook else None
         self.readiness = Readiness(["started"])
-        self.leading = False
         self._told: float | None = None
 
     def _may_write(self) -> None:
@@ -118,124 +137,135 @@ class Operator:
         return Path(self._temporary.name)
 
     def _turned(self) -> None:
-        self.metrics.update(self.cluster, self.worker, self.watches, self.registration)
-        self.watches.refresh()
+        self.metrics.update(self.cluster, self.worker, self.registration)
         world, swept_at = self.cluster.world, self.cluster.swept_at
         if swept_at != self._told and world.incomplete(NAMESPACE) is None:
             self._told = swept_at
             self.ledger.namespaces({found.name: found.uid for found in world.all(NAMESPACE)})
 
-    def stuck(self) -> str | None:
-        """Why the process should be restarted, if it should."""
-        idle = time.monotonic() - self.worker.beat
-        if self.leading and idle > _STUCK:
-            return f"the worker made no progress for {idle:.0f} s"
-        return None
-
     async def lead(self) -> None:
-        """Wait for the Lease, then work; raises LeaseLostError, or whatever ended a part of it."""
-        lease = self.lease
+        """Wait for the Lease, then work; raises LeaseLostError, or whatever ended its holding."""
         self.readiness.set("started", True)
-        parts: list[asyncio.Future[None]] = []
-        receiver: asyncio.Future[None] | None = None
+        loop = asyncio.get_running_loop()
+        leading, released = asyncio.Event(), loop.create_future()
+
+        def hold(life: Life) -> None:
+            error: BaseException | None = None
+            try:
+                if self.lease.acquire(life):
+                    loop.call_soon_threadsafe(leading.set)
+                    self.lease.hold(life)
+            except BaseException as caught:  # noqa: BLE001  handed to the one that waits
+                error = caught
+            loop.call_soon_threadsafe(_finish, released, error)
+            life.wait()
+
+        self.supervisor.thread("lease", hold, restartable=False)
+        led = asyncio.ensure_future(leading.wait())
+        receiving: asyncio.Future[None] | None = None
         try:
-            if not await _in_thread("lease", lambda: lease.acquire(self._stop)):
-                return
-            self.leading = True
-            self.worker.beat = time.monotonic()
-            self.metrics.leader.set(1)
-            parts = [
-                asyncio.ensure_future(_in_thread("lease", lambda: lease.hold(self._stop))),
-                asyncio.ensure_future(_in_thread("worker", lambda: self.worker.run(self._stop))),
-                asyncio.ensure_future(_in_thread("watches", self._watch)),
-            ]
-            parts.append(asyncio.ensure_future(_in_thread("attempts", lambda: self.ledger.run(self._stop))))
-            if (folder := self.certificate_folder) is not None:
-                receiver = asyncio.ensure_future(self._receive_attempts(folder))
-                parts.append(receiver)
-            if (registration := self.registration) is not None:
-                parts.append(asyncio.ensure_future(_in_thread("webhook", lambda: registration.run(self._stop))))
-            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-            for part in done:
-                part.result()
+            await asyncio.wait({led, released}, return_when=asyncio.FIRST_COMPLETED)
+            if leading.is_set() and not released.done():
+                receiving = self._work()
+            await released
         finally:
             self._stop.set()
-            if receiver is not None:
-                receiver.cancel()
-            if parts:
+            self.supervisor.stop()
+            for waiting in (led, receiving):
+                if waiting is not None:
+                    waiting.cancel()
+            if leading.is_set():
                 # Long enough to hand the Lease back, so that the next leader need not wait for it to run out.
-                await asyncio.wait(parts, timeout=2.0)
+                await asyncio.wait({released}, timeout=2.0)
             self.metrics.leader.set(0)
 
-    async def _receive_attempts(self, folder: Path) -> None:
-        options = self.options
-        metrics = ReceiverMetrics(LimitMetrics(self.registry), CertificateMetrics(self.registry), self.connections)
-        await receive(self.ledger, folder, options.attempts_host, options.attempts_port, metrics)
+    def _work(self) -> asyncio.Future[None] | None:
+        """Begin what a leader does; the receiver of denied attempts, if there is one."""
+        supervisor, folder = self.supervisor, self.certificate_folder
+        self.metrics.leader.set(1)
+        # Two of one of these would write against each other, so that a process in which one hangs ends.
+        supervisor.thread("worker", self.worker.run, restartable=False)
+        supervisor.thread("attempts", self.ledger.run, restartable=False)
+        if self.registration is not None:
+            supervisor.thread("registration", self.registration.run, restartable=False)
+        supervisor.thread("kinds", self._watch)
+        if folder is None:
+            return None
+        return asyncio.ensure_future(supervisor.keep("receiver", lambda life: self._receive_attempts(folder, life)))
 
-    def _receive(self, change: Change, listed: bool) -> None:
+    async def _receive_attempts(self, folder: Path, life: Life) -> None:
+        options = self.options
+        await receive(
+            self.ledger, folder, options.attempts_host, options.attempts_port, self._receiver, self.supervisor, life
+        )
+
+    def _receive(self, change: Change) -> None:
         if change.kind is NAMESPACE and not change.deleted:
             metadata = mapping(change.raw.get("metadata"))
             dying = bool(metadata.get("deletionTimestamp"))
             self.ledger.namespace(text(metadata.get("name")), text(metadata.get("uid")), dying=dying)
-        self.worker.receive(change, listed)
+        self.worker.receive(change)
 
-    def _watch(self) -> None:
-        # The first sweep reads everything; watches that begin before it would only repeat it.
-        while not self.worker.swept.wait(0.2):
-            if self._stop.is_set():
+    def _watch(self, life: Life) -> None:
+        """Begin to follow changes once there was a sweep: it reads everything, and they go on from what it read."""
+        while not self.worker.swept.is_set():
+            if life.wait(0.2):
                 return
-        self.watches.run(self._stop)
+        if not self._following:
+            self._following = True
+            self._kopf = self.supervisor.thread("kopf", self.kopf.run)
+            watches = self.changes.watches
+            self.metrics.watching.follow(watches.kinds, watches.seconds_since_contact)
+            watches.start()
+        life.wait()
+
+    def _installed(self) -> None:
+        """Our own kinds have come: kopf looks only once what there is."""
+        if self._kopf is not None:
+            self.supervisor.restart(self._kopf, "our own kinds were installed")
 
     def _watched(self) -> tuple[Kind, ...]:
-        """What is watched: all that is audited or looked up and may be read, installed or not (CRDs come later)."""
+        """What is watched: all that is audited or looked up, installed or not (CRDs come later)."""
         catalogue = self.cluster.catalogue
-        kinds = dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER))
-        return tuple(kind for kind in kinds if kind not in self.cluster.forbidden)
+        return tuple(
+            dict.fromkeys((*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER))
+        )
 
 
-async def _in_thread(name: str, work: Callable[[], T]) -> T:
-    """Run in a daemon thread: a stuck one must not keep the process from exiting."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def finish(value: T | None, error: BaseException | None) -> None:
-        if result.done():
-            return
-        if error is not None:
-            result.set_exception(error)
-        else:
-            result.set_result(value)  # type: ignore[arg-type]
-
-    def target() -> None:
-        try:
-            value = work()
-        except BaseException as error:  # noqa: BLE001  handed to whoever waits
-            loop.call_soon_threadsafe(finish, None, error)
-        else:
-            loop.call_soon_threadsafe(finish, value, None)
-
-    threading.Thread(target=target, name=name, daemon=True).start()
-    return await result
+def _finish(result: asyncio.Future[None], error: BaseException | None) -> None:
+    if result.done():
+        return
+    if error is None:
+        result.set_result(None)
+    else:
+        result.set_exception(error)
 
 
-async def _serve(options: OperatorOptions) -> None:
-    operator = Operator(options, builtin_catalogue())
+async def _serve(options: OperatorOptions, supervisor: Supervisor) -> None:
+    operator = Operator(options, builtin_catalogue(), supervisor)
     drain = Drain(operator.readiness, grace=0.0, finish=2.0)
     drain.on_signals()
+    supervisor.pulse("drain", drain.progress_at, silence=_LONGEST_END, at_once=True)
+    supervisor.start()
     await serve(
         [
             Listen.plain(
-                "health", health_app(operator.readiness, operator.stuck), options.health_host, options.health_port
+                "health", health_app(operator.readiness, supervisor.reason), options.health_host, options.health_port
             ),
             Listen.plain("metrics", metrics_app(operator.registry), options.metrics_host, options.metrics_port),
         ],
         drain,
         metrics=operator.connections,
-        background=[operator.lead],
+        background=[operator.lead, supervisor.failed, supervisor.keep_loop],
+        supervisor=supervisor,
     )
 
 
 def main(options: OperatorOptions) -> None:
     """Run the operator until SIGTERM or SIGINT. Raises an IocauditError when it cannot go on."""
     configure_logging(options.log_level.upper())
-    run(_serve(options))
+    supervisor = Supervisor(exit_within=_LONGEST_END)
+    try:
+        run(_serve(options, supervisor))
+    finally:
+        supervisor.close()

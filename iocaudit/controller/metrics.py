@@ -8,11 +8,11 @@ from collections import Counter as Count
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
-from iocaudit.controller.events import Watches
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Cluster
 from iocaudit.controller.worker import Worker
 from iocaudit.engine.waivers import WaiverState
+from iocaudit.serving.metrics import WatchMetrics
 
 
 class OperatorMetrics:
@@ -42,12 +42,12 @@ class OperatorMetrics:
         self.write_errors = counter("write_errors", "Refused writes of findings and reports.", ("action",))
         self.failures = counter("failures", "Sweeps and turns that failed, to be made again.")
         self.missed = gauge("kinds_missed", "Kinds that could not be listed in the last sweep.")
-        self.restarts = counter("watch_restarts", "Times the watches had to be begun again.")
-        self._restarts = 0
+        self.unfollowed = gauge("kinds_unfollowed", "Kinds of which changes are not seen now.")
+        self.watching = WatchMetrics(registry)
         self._counted: dict[str, Count[str]] = {"written": Count(), "failed": Count()}
         self._failures = 0
 
-    def update(self, cluster: Cluster, worker: Worker, watches: Watches, registration: Registration | None) -> None:
+    def update(self, cluster: Cluster, worker: Worker, registration: Registration | None) -> None:
         if registration is not None:
             self.registered.set(registration.registered)
             self.expiry.set(registration.expires)
@@ -73,7 +73,6 @@ class OperatorMetrics:
                 metric.labels(action).inc(count - self._counted[name][action])
             self._counted[name] = Count(now)
         self.missed.set(len(cluster.missed))
-        self.restarts.inc(watches.restarts - self._restarts)
-        self._restarts = watches.restarts
+        self.unfollowed.set(len(cluster.unfollowed))
         self.failures.inc(worker.failures - self._failures)
         self._failures = worker.failures

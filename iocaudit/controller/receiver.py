@@ -29,6 +29,8 @@ from iocaudit.serving.limits import Bounds, Limits
 from iocaudit.serving.listener import FEW, Listen, Listeners
 from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics
 from iocaudit.sources.attempt_post import PostError, read_post
+from iocaudit.supervision.part import Life, beating
+from iocaudit.supervision.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ async def receive(
     host: str,
     port: int,
     metrics: ReceiverMetrics,
+    supervisor: Supervisor,
+    life: Life,
 ) -> None:
     """Listen until cancelled; begun again where there is no certificate yet, or the port is taken.
 
@@ -86,7 +90,9 @@ async def receive(
     drain = Drain(Readiness([]), grace=0.0, finish=1.0)
     app = Limits(attempts_app(ledger), BOUNDS, metrics.limits)
     while True:
-        listeners = Listeners([Listen("attempts", app, host, port, source, FEW)], drain, metrics=metrics.connections)
+        life.beat()
+        listen = Listen("attempts", app, host, port, source, FEW)
+        listeners = Listeners([listen], drain, metrics=metrics.connections, supervisor=supervisor)
         try:
             await listeners.start()
         except (CertificateError, ListenError) as error:
@@ -94,6 +100,6 @@ async def receive(
             await asyncio.sleep(_RETRY)
             continue
         try:
-            await listeners.failed()
+            await beating(listeners.failed(), life)
         finally:
             await listeners.stop(force=True)

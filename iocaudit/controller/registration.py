@@ -6,7 +6,6 @@ import base64
 import binascii
 import contextlib
 import logging
-import threading
 from collections.abc import Callable
 
 from iocaudit.cluster.client import Client
@@ -21,6 +20,7 @@ from iocaudit.engine.policy import PolicySet
 from iocaudit.install.webhook_configuration import Target, answers, configuration
 from iocaudit.records.kinds import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.serving.errors import CertificateError
+from iocaudit.supervision.part import Stop
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Registration:
         self.expires = 0.0
         """Unix time at which the serving certificate expires."""
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Look every second until registered, then every few, until ``stop``."""
         said = ""
         while not stop.is_set():

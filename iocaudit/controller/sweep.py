@@ -31,6 +31,7 @@ from iocaudit.live.summary import Summary
 from iocaudit.live.world import LiveWorld, older
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.records.lifecycle import Stored
+from iocaudit.supervision.part import beat
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Cluster:
         self._dependents = Dependents(catalogue)
         self._epochs: dict[Kind, bytes] = {}
         self._missed: dict[Kind, str] = {}
+        self._unfollowed: dict[Kind, str] = {}
         self._forbidden: frozenset[Kind] = frozenset()
         self._sweeping = False
         self._complete = False
@@ -88,9 +90,33 @@ class Cluster:
         return dict(self._missed)
 
     @property
-    def forbidden(self) -> frozenset[Kind]:
-        """The kinds that we may not list: whoever watches them is only turned away."""
-        return self._forbidden
+    def unfollowed(self) -> dict[Kind, str]:
+        """The kinds of which changes are not seen now, with the reason."""
+        return dict(self._unfollowed)
+
+    def note_unfollowed(self, kinds: Mapping[Kind, str | None]) -> None:
+        """Take note of kinds of which changes are not seen from now on, with the reason; None: they are again.
+
+        What a sweep found of them holds, and is as old as the sweep: what is looked up in them is not sure.
+        """
+        before = dict(self._unfollowed)
+        for kind, reason in kinds.items():
+            if reason is None:
+                self._unfollowed.pop(kind, None)
+            elif not self._live.served.absent(kind):
+                self._unfollowed[kind] = reason
+        self._doubt()
+        if self._complete and not self._sweeping and self._unfollowed != before:
+            self.publisher.publish_reports(self.reports())
+
+    def _doubt(self) -> None:
+        for kind, reason in self._unfollowed.items():
+            if kind in self._live.kinds and self.world.incomplete(kind) is None:
+                self.world.mark_incomplete(kind, reason)
+
+    def take_version(self, kind: Kind) -> str | None:
+        """The version that a watch of the kind may begin with: as of it the last sweep listed it; given out once."""
+        return self._live.versions.pop(kind, None)
 
     # -- the sweep -----------------------------------------------------------------------------------------
 
@@ -118,6 +144,7 @@ class Cluster:
             self.publisher.load()
         finally:
             self._sweeping = False
+        self._doubt()
         self._complete = True
         self._count_waivers(waiting)
         self._publish_everything()
@@ -220,6 +247,7 @@ class Cluster:
             for count, raw in enumerate(self._live.each(kind, namespace), start=1):
                 uid = text(mapping(raw.get("metadata")).get("uid"))
                 seen.add(uid)
+                beat()
                 if uid not in newer:
                     self._audit(raw, kind, fresh)
                 if count % 500 == 0:
@@ -301,6 +329,7 @@ class Cluster:
         """Audit the objects of a kind that a change in a namespace (None: in cluster scope) may concern."""
         if kind in self._live.kinds and not kind.pods:
             for resource in self._live.known(kind, home):
+                beat()
                 self._audit(resource.raw, kind, fresh=True)
                 yield resource.namespace
             return
@@ -316,6 +345,7 @@ class Cluster:
 
     def publish(self, scope: Scope) -> None:
         """Bring the stored findings of a scope in line with what is known now."""
+        beat()
         unsure = self.inventory.unsure(scope)
         missed = {kind.key for kind in self._missed}
         pods_missed = any(kind in PODS for kind in self._missed)
@@ -345,6 +375,9 @@ class Cluster:
                     homes.setdefault(finding.home, Summary()).count(finding)
         for reason in self._missed.values():
             whole.missed(reason)
+        for kind, reason in self._unfollowed.items():
+            if kind not in self._missed:
+                whole.missed(f"changes of {kind.plural} are not followed: {reason}")
         contents: dict[str | None, Json] = {}
         for home, summary in homes.items():
             found = self.world.get(NAMESPACE, None, home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import mapping, text
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.supervision.backoff import Backoff
+from iocaudit.supervision.part import Stop
 
 _log = logging.getLogger(__name__)
 
@@ -35,27 +38,21 @@ class Worker:
         self._pending: dict[tuple[Kind, str], Change] = {}
         self._sweep_at = 0.0
         self._applying = False
-        self._stop = threading.Event()
-        self._retry = _FIRST_RETRY
+        self._stop: Stop = threading.Event()
+        self._retry = Backoff(_FIRST_RETRY, _LONGEST_RETRY)
+        self._unfollowed: dict[Kind, str | None] = {}
         self.swept = threading.Event()
         """Set once the first sweep is complete."""
         self.failures = 0
-        self.beat = time.monotonic()
-        """When the thread last did anything: a stuck one does not move it."""
         cluster.between = self.apply_pending
 
     @property
     def pending(self) -> int:
         return len(self._pending)
 
-    def receive(self, change: Change, listed: bool) -> None:
-        """Take a change. One of a first listing counts only where it is news."""
-        metadata = mapping(change.raw.get("metadata"))
-        uid = text(metadata.get("uid"))
-        if listed:
-            known = self.cluster.inventory.get(uid)
-            if known is not None and known.resource_version == metadata.get("resourceVersion"):
-                return
+    def receive(self, change: Change) -> None:
+        """Take a change, from any thread."""
+        uid = text(mapping(change.raw.get("metadata")).get("uid"))
         with self._lock:
             if len(self._pending) < MOST_PENDING or (change.kind, uid) in self._pending:
                 self._pending[(change.kind, uid)] = change
@@ -63,37 +60,46 @@ class Worker:
                 return
         self.request_sweep()
 
-    def request_sweep(self) -> None:
-        """Sweep as soon as possible, whatever the period says."""
+    def unfollowed(self, kind: Kind, reason: str | None) -> None:
+        """Take note, from any thread, that changes of a kind are not seen; None: they are, from now on."""
         with self._lock:
-            self._sweep_at = 0.0
+            self._unfollowed[kind] = reason
         self._wake.set()
 
-    def run(self, stop: threading.Event) -> None:
+    def request_sweep(self, *, rest: bool = False) -> None:
+        """Sweep as soon as possible, whatever the period says; with ``rest`` no more than half of the time."""
+        swept_at = self.cluster.swept_at
+        with self._lock:
+            soonest = swept_at + self.cluster.duration if rest and swept_at is not None else 0.0
+            self._sweep_at = min(self._sweep_at, soonest)
+        self._wake.set()
+
+    def run(self, stop: Stop) -> None:
         """Work until ``stop``, also in mid-sweep. What fails as the API server is away is done again later."""
         self._stop = stop
+        self._sweep_at = 0.0
         while not stop.is_set():
             self._wake.clear()
-            self.beat = time.monotonic()
+            now = time.monotonic()
             try:
-                if self.beat >= self._sweep_at:
+                if now >= self._sweep_at:
                     with self._lock:
-                        self._sweep_at = self.beat + self._period
+                        self._sweep_at = now + self._period
                     self.cluster.sweep()
                     self.swept.set()
                 self.apply_pending()
                 self.cluster.catch_up()
                 if not self.cluster.waiver_ends_in:
                     self.cluster.follow_waivers()
-                self._retry = _FIRST_RETRY
+                self._retry.reset()
             except _Stopped:
                 return
             except ClusterError as error:
                 self.failures += 1
-                _log.warning("will sweep again in %.0f s: %s", self._retry, error)
+                wait = self._retry.next()
+                _log.warning("will sweep again in %.0f s: %s", math.ceil(wait), error)
                 with self._lock:
-                    self._sweep_at = time.monotonic() + self._retry
-                self._retry = min(self._retry * 2, _LONGEST_RETRY)
+                    self._sweep_at = time.monotonic() + wait
             self._turned()
             due = self.cluster.due_in
             wait = min(self._sweep_at - time.monotonic(), 5.0 if due is None else max(due, _SETTLE))
@@ -108,17 +114,19 @@ class Worker:
         Called between the pages of a list as well, and then from within itself: that does nothing, or
         changes that come fast enough would stack up lists that are half read.
         """
-        self.beat = time.monotonic()
         if self._stop.is_set():
             raise _Stopped
         if self._applying:
             return
         with self._lock:
             changes, self._pending = list(self._pending.values()), {}
-        if not changes:
+            unfollowed, self._unfollowed = self._unfollowed, {}
+        if not changes and not unfollowed:
             return
         self._applying = True
         try:
+            if unfollowed:
+                self.cluster.note_unfollowed(unfollowed)
             if any(change.kind is AUDIT_POLICY for change in changes) and self.cluster.load_policies():
                 self.request_sweep()
             if any(change.kind is IOC_WAIVER for change in changes) and self.cluster.load_waivers():

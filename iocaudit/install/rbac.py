@@ -56,12 +56,6 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
         *_rules(ours, _WRITE),
         {"apiGroups": [GROUP], "resources": [f"{AUDIT_POLICY.plural}/status"], "verbs": ["patch", "update"]},
         {"apiGroups": [GROUP], "resources": [f"{IOC_WAIVER.plural}/status"], "verbs": ["update"]},
-        # kopf watches the CRDs to learn of kinds that are installed later.
-        {
-            "apiGroups": ["apiextensions.k8s.io"],
-            "resources": ["customresourcedefinitions"],
-            "verbs": _READ,
-        },
         {
             "apiGroups": [VALIDATING_WEBHOOK_CONFIGURATION.group],
             "resources": [VALIDATING_WEBHOOK_CONFIGURATION.plural],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
@@ -24,10 +25,13 @@ class LiveWorld:
         self.world = World()
         self.kinds = tuple(dict.fromkeys((*catalogue.world_kinds, NAMESPACE)))
         self.served = Served({})
+        self.versions: dict[Kind, str] = {}
+        """Of each kind the version as of which a whole list of it began first since the last ``discover``."""
 
     def discover(self) -> None:
         """Ask the server what it serves."""
         self.served = discover(self._client)
+        self.versions.clear()
         self.world.install(self.served.groups)
 
     def load(self, forbidden: set[Kind], between: Callable[[], None]) -> dict[Kind, bytes]:
@@ -62,11 +66,15 @@ class LiveWorld:
         if self.served.absent(kind):
             return
         try:
-            yield from self._client.each(kind, namespace=namespace)
+            yield from self._client.each(kind, namespace=namespace, listed=partial(self._listed, kind, namespace))
         except NotFoundError:
             if versions := self.served.only_as(kind):
                 raise ApiError(f"GET {kind.plural}", 404, "NotFound", f"served only as {versions}") from None
             # It was removed since the server was asked what it serves.
+
+    def _listed(self, kind: Kind, namespace: str | None, version: str) -> None:
+        if namespace is None:
+            self.versions.setdefault(kind, version)
 
     @property
     def incomplete(self) -> list[Kind]:

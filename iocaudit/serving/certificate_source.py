@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from iocaudit.serving.authority import read_certificates, to_pem
 from iocaudit.serving.errors import CertificateError
 from iocaudit.serving.metrics import CertificateMetrics
+from iocaudit.supervision.part import Life
 
 _log = logging.getLogger(__name__)
 
@@ -141,10 +142,17 @@ class CertificateSource:
                 return
             await asyncio.sleep(interval)
 
-    async def watch(self, interval: float = 1.0) -> None:
+    @property
+    def name(self) -> str:
+        """What metrics and logs call it."""
+        return self._name
+
+    async def watch(self, interval: float = 1.0, life: Life | None = None) -> None:
         """Reload whenever the files change, until cancelled; broken ones are logged, counted and left."""
         said = ""
         while True:
+            if life is not None:
+                life.beat()
             await asyncio.sleep(interval)
             try:
                 await asyncio.to_thread(self.reload)

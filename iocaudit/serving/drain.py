@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import time
 
 from iocaudit.serving.asgi import AsgiApp, Message, Receive, Scope, Send
 from iocaudit.serving.health import Readiness
@@ -22,6 +23,8 @@ class Drain:
         self.readiness = readiness
         self.grace = grace
         self.finish = finish
+        self.begun_at: float | None = None
+        """When it began, by ``time.monotonic``."""
         self._begun = asyncio.Event()
         self._forced = asyncio.Event()
 
@@ -42,6 +45,7 @@ class Drain:
             return
         _log.info("draining: %s", reason, extra={"grace": self.grace, "finish": self.finish})
         self.readiness.drain()
+        self.begun_at = time.monotonic()
         self._begun.set()
 
     def on_signals(self) -> None:
@@ -49,6 +53,10 @@ class Drain:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.begin, number.name)
+
+    def progress_at(self) -> float:
+        """When it last went as it should, by ``time.monotonic``: it is to end soon after it began."""
+        return self.begun_at if self.begun_at is not None else time.monotonic()
 
     async def begun(self) -> None:
         """Wait until draining starts."""

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from iocaudit.serving.drain import Drain
 from iocaudit.serving.errors import ListenError
 from iocaudit.serving.metrics import ConnectionMetrics
 from iocaudit.serving.protocol import BoundedProtocol, ConnectionBounds
+from iocaudit.supervision.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +105,8 @@ class _Server(uvicorn.Server):
 class Listeners:
     """Several listeners, started and stopped together.
 
-    All addresses are bound before any is served. Certificates are loaded first and watched while serving.
+    All addresses are bound before any is served. Certificates are loaded first and watched while serving, which a
+    supervisor looks after if there is one.
     """
 
     def __init__(
@@ -114,12 +117,14 @@ class Listeners:
         metrics: ConnectionMetrics | None = None,
         certificate_timeout: float = 60.0,
         certificate_interval: float = 1.0,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._listens = tuple(listens)
         self._metrics = metrics
         self._drain = drain
         self._certificate_timeout = certificate_timeout
         self._certificate_interval = certificate_interval
+        self._supervisor = supervisor
         self._servers: list[_Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watches: list[asyncio.Task[None]] = []
@@ -145,13 +150,17 @@ class Listeners:
             self._tasks.append(asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}"))
             host, port = sock.getsockname()[:2]
             self._addresses[listen.name] = Address(host, port, listen.tls is not None)
-        self._watches = [
-            asyncio.create_task(source.watch(self._certificate_interval), name="certificates") for source in sources
-        ]
+        self._watches = [asyncio.create_task(self._watch(source), name="certificates") for source in sources]
         for server in self._servers:
             await server.ready.wait()
         for name, address in self._addresses.items():
             _log.info("listening", extra={"listener": name, "address": address.url})
+
+    async def _watch(self, source: CertificateSource) -> None:
+        if self._supervisor is None:
+            await source.watch(self._certificate_interval)
+        else:
+            await self._supervisor.keep(f"certificate {source.name}", partial(source.watch, self._certificate_interval))
 
     async def stop(self, *, force: bool = False) -> None:
         """Stop accepting and finish what is in flight within the drain's ``finish`` seconds; or at once."""
@@ -221,6 +230,7 @@ async def serve(
     started: Callable[[Mapping[str, Address]], None] | None = None,
     metrics: ConnectionMetrics | None = None,
     certificate_timeout: float = 60.0,
+    supervisor: Supervisor | None = None,
 ) -> None:
     """Serve until the drain has run its course.
 
@@ -228,7 +238,9 @@ async def serve(
     raises, the process has lost a part of itself: everything drains and the error is raised. ``started``
     is told the real addresses.
     """
-    listening = Listeners(listens, drain, metrics=metrics, certificate_timeout=certificate_timeout)
+    listening = Listeners(
+        listens, drain, metrics=metrics, certificate_timeout=certificate_timeout, supervisor=supervisor
+    )
     async with _listening(listening) as listeners:
         if started is not None:
             started(listeners.addresses)

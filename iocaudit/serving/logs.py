@@ -92,5 +92,7 @@ def configure_logging(level: int | str = logging.INFO, stream: TextIO | None = N
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # At INFO kopf writes a line for every event of every object.
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # It says that it leaves signals to us.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     # It complains, by name, of each kind that is not installed.
     logging.getLogger("kopf._core.reactor.observation").setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
 """Metrics with prometheus_client, in a registry of our own so that nothing is counted by accident."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from prometheus_client import (
@@ -13,10 +13,14 @@ from prometheus_client import (
     ProcessCollector,
     make_asgi_app,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 import iocaudit
+from iocaudit.core.kinds import Kind
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
 from iocaudit.serving.connections import Connections, Rank, Reason
+from iocaudit.supervision.supervisor import Supervisor
 
 LATENCY_BUCKETS = (
     0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,
@@ -47,6 +51,61 @@ def metrics_app(registry: CollectorRegistry) -> AsgiApp:
         await exposition(scope, receive, send)
 
     return app
+
+
+class WatchMetrics:
+    """How the watches fare, by kind."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.stale = Gauge(
+            "iocaudit_world_seconds_since_contact",
+            "Seconds since the API server last answered for a kind.",
+            ["kind"],
+            registry=registry,
+        )
+        self.errors = Counter(
+            "iocaudit_watch_errors_total",
+            "Failures to list or watch a kind, or to ask what is served.",
+            ["kind"],
+            registry=registry,
+        )
+
+    def failed(self, kind: object) -> None:
+        """Count a failure of a kind's watch; of the discovery where it is None."""
+        self.errors.labels(str(kind) if kind is not None else "discovery").inc()
+
+    def follow(self, kinds: Iterable[Kind], seconds: Callable[[Kind], float]) -> None:
+        """Say of each kind how long ago the API server last said something of it, whenever that is asked."""
+        for kind in kinds:
+            self.stale.labels(str(kind)).set_function(partial(seconds, kind))
+
+
+class PartCollector(Collector):
+    """What the supervisor knows of the parts of the process; ``part`` is bounded by their names."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        supervisor = self._supervisor
+        restarts = CounterMetricFamily("iocaudit_part_restarts", "Times a part had to be restarted.", labels=["part"])
+        silent = GaugeMetricFamily(
+            "iocaudit_part_seconds_since_progress", "Seconds since a part last made progress.", labels=["part"]
+        )
+        for part in supervisor.parts:
+            restarts.add_metric([part.name], part.restarts)
+            silent.add_metric([part.name], supervisor.seconds_since_progress(part))
+        yield restarts
+        yield silent
+        yield GaugeMetricFamily(
+            "iocaudit_threads_hanging", "Threads that were given up and have not ended.", value=supervisor.hanging
+        )
+        yield GaugeMetricFamily(
+            "iocaudit_threads_unsupervised", "Threads that nothing looks after.", value=len(supervisor.unsupervised())
+        )
 
 
 class CertificateMetrics:

@@ -93,15 +93,20 @@ def kept_running(start: str, log: Path, *arguments: object) -> Iterator[list[int
         thread.join(30)
 
 
-def metric(port: int, name: str) -> float | None:
-    """The value of a metric, written as it is exposed, labels included; None where it is not there (yet)."""
+def metrics_of(port: int) -> dict[str, float]:
+    """The metrics that a process exposes, each as it is written there, labels included; none while it does not."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
+            lines = answer.read().decode().splitlines()
     except OSError:
-        return None
-    found = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == name]
-    return float(found[0]) if found else None
+        return {}
+    split = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in split}
+
+
+def metric(port: int, name: str) -> float | None:
+    """The value of a metric, written as it is exposed, labels included; None where it is not there (yet)."""
+    return metrics_of(port).get(name)
 
 
 def operator(

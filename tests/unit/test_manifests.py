@@ -21,6 +21,7 @@ from iocaudit.cli.webhook_command import command as webhook_command
 from iocaudit.controller.attempt_metrics import AttemptMetrics as OperatorAttempts
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
+from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.own_names import SERVING_SECRET
 from iocaudit.core.quantity import Quantity
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -29,8 +30,9 @@ from iocaudit.install.rbac import cluster_roles
 from iocaudit.install.webhook_configuration import Target
 from iocaudit.install.webhook_configuration import configuration as configuration_of
 from iocaudit.serving.authority import Names
-from iocaudit.serving.metrics import CertificateMetrics, new_registry
+from iocaudit.serving.metrics import CertificateMetrics, PartCollector, WatchMetrics, new_registry
 from iocaudit.serving.rotation import first_state
+from iocaudit.supervision.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
@@ -274,6 +276,10 @@ def test_alerts_ask_for_figures_that_the_processes_give() -> None:
     CertificateMetrics(webhook).expiry.labels("serving").set(0)
     OperatorMetrics(operator)
     AdmissionAttempts(webhook)
+    supervisor = Supervisor()
+    supervisor.pulse("event loop", lambda: 0.0)
+    webhook.register(PartCollector(supervisor))
+    WatchMetrics(webhook).follow([NAMESPACE], lambda _kind: 0.0)
     OperatorAttempts(operator)
     names = {sample.name for registry in (webhook, operator) for f in registry.collect() for sample in f.samples}
     text = (MANIFESTS / "monitoring/prometheus-rule.yaml").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ from iocaudit.controller.receiver import ReceiverMetrics, receive
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics, new_registry
+from iocaudit.supervision.part import Life
+from iocaudit.supervision.supervisor import Supervisor
 from tests.unit.admission.test_attempts import pod, review, verdict
 from tests.unit.controller.memory_api import MemoryApi
 
@@ -167,7 +170,9 @@ def test_only_the_webhooks_certificate_opens_the_receiver(tmp_path: Path) -> Non
         # A standby: nobody listens. Nothing is lost by that.
         await until(lambda: (figure("post_failures_total") or 0) >= 2)
         thread.start()
-        listening = asyncio.ensure_future(receive(ledger, served, "127.0.0.1", port, metrics))
+        life = Life(time.monotonic, 60.0)
+        receiving = receive(ledger, served, "127.0.0.1", port, metrics, Supervisor(), life)
+        listening = asyncio.ensure_future(receiving)
         await until(lambda: figure("posted_total") == 1)
         stranger = Operator(url, CertificateSource.from_folder(certificates(tmp_path / "s", theirs, trust=ours)))
         with pytest.raises((ssl.SSLError, ConnectionError)):

@@ -223,7 +223,7 @@ def test_a_kind_that_cannot_be_listed_keeps_its_findings_and_is_said(api: FakeAp
     fresh.sweep()
     assert states(api, "host-pid") == {"Pod/spy": "Open"}
     assert [kind.name for kind in fresh.missed] == ["Pod"]
-    assert (POD in fresh.forbidden) == (error is ForbiddenError)
+    assert fresh.inventory.watched("", "Pod") == (error is not ForbiddenError)
     report = api.stored("clusterauditreports")[0]["report"]
     assert any("cannot list pods" in reason["reason"] for reason in report["coverage"]["reasons"])
 
@@ -398,13 +398,13 @@ def test_changes_that_come_between_pages_are_not_worked_off_inside_each_other(ap
         nonlocal depth, deepest
         depth += 1
         deepest = max(deepest, depth)
-        worker.receive(changed(POD, pod(api, "busy")), False)
+        worker.receive(changed(POD, pod(api, "busy")))
         cluster.between()
         real(changes)
         depth -= 1
 
     cluster.apply = apply  # type: ignore[method-assign]
-    worker.receive(changed(POD, pod(api, "busy")), False)
+    worker.receive(changed(POD, pod(api, "busy")))
     worker.apply_pending()
     assert deepest == 1
     assert worker.pending == 1
@@ -418,7 +418,7 @@ def test_more_changes_than_fit_end_in_a_sweep(api: FakeApi, monkeypatch: pytest.
     worker = Worker(cluster, period=600, turned=turned.set)
     cluster.sweep()
     for number in range(10):
-        worker.receive(changed(POD, pod(api, f"spy-{number}", hostPID=True)), False)
+        worker.receive(changed(POD, pod(api, f"spy-{number}", hostPID=True)))
     assert worker.pending == 3
     thread = threading.Thread(target=worker.run, args=(stop,))
     thread.start()
