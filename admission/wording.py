@@ -6,6 +6,7 @@ Source: apiserver's webhook dispatcher: only the first denial is shown, warnings
 from collections.abc import Sequence
 
 from iocaudit.core.report import Fault, Found, Skipped, by_reason
+from iocaudit.core.wording import clip
 from iocaudit.engine.posture import Verdict
 
 _MOST_DENIALS = 20
@@ -21,8 +22,7 @@ _Entry = Found | Fault | Skipped
 
 
 def _clip(text: str, limit: int) -> str:
-    cleaned = "".join(c if c.isprintable() else " " for c in text)
-    return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
+    return clip("".join(c if c.isprintable() else " " for c in text), limit)
 
 
 def denial(verdict: Verdict) -> str:

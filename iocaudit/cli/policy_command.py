@@ -10,6 +10,7 @@ import click
 
 from iocaudit.cli.select import known_check
 from iocaudit.core.severity import Severity
+from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.policy import Mode, Policy, PolicySet, Setting
 from iocaudit.engine.policy_trace import Claim, Decision, trace
@@ -146,9 +147,7 @@ def _row(decision: Decision) -> tuple[str, ...]:
     if decision.worst_mode is not decision.mode:
         mode += f" ({decision.check.worst.label} hits: {decision.worst_mode})"
     given = decision.by.params if decision.by is not None else {}
-    parameters = json.dumps(dict(given), ensure_ascii=False) if given else ""
-    if len(parameters) > _MOST_PARAMETERS:
-        parameters = parameters[: _MOST_PARAMETERS - 1] + "…"
+    parameters = clip(json.dumps(dict(given), ensure_ascii=False), _MOST_PARAMETERS) if given else ""
     return (
         decision.check.id,
         mode,

@@ -12,10 +12,10 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.shape import Json, mapping, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.live.policies import PolicyStore
-from iocaudit.records.finding import cut
 from iocaudit.records.kinds import AUDIT_POLICY
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Policies:
                     "type": condition.type,
                     "status": status,
                     "reason": condition.reason,
-                    "message": cut(condition.message, 2048),
+                    "message": clip(condition.message, 2048),
                     "observedGeneration": generation,
                     "lastTransitionTime": known.get("lastTransitionTime", moment) if same else moment,
                 }

@@ -14,7 +14,7 @@ from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.own_names import OPERATOR
 from iocaudit.core.shape import Json
-from iocaudit.records.finding import cut
+from iocaudit.core.wording import clip
 from iocaudit.sinks.attempt_findings import Delta
 from iocaudit.sinks.escape import visible
 
@@ -50,7 +50,7 @@ def event_body(attempt: Attempt, delta: Delta) -> Json:
         "involvedObject": {"apiVersion": API_VERSION, "kind": attempt.kind, "name": attempt.name},
         "type": "Warning",
         "reason": REASON,
-        "message": cut(visible(f"{attempt.user or 'somebody'}: {tally.message}"), 1024),
+        "message": clip(visible(f"{attempt.user or 'somebody'}: {tally.message}"), 1024),
         "source": {"component": OPERATOR},
         "firstTimestamp": first,
         "lastTimestamp": last,

@@ -20,12 +20,12 @@ from iocaudit.core.moments import is_past, rfc3339
 from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.waivers import LONGEST, MOST_COVERED, Context, Waiver, Waivers, WaiverState
 from iocaudit.live.in_force import InForce
 from iocaudit.live.kept import Kept
 from iocaudit.live.waivers import Clock, WaiverStore, utc_now
-from iocaudit.records.finding import cut
 from iocaudit.records.kinds import IOC_WAIVER
 
 _log = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ class StoredWaivers:
         if state is WaiverState.ACTIVE and is_past(text(status.get("lastMatch")), _A_DAY, now) is not False:
             status["lastMatch"] = rfc3339(now)
         generation = mapping(raw.get("metadata")).get("generation", 0)
-        return status | {"observedGeneration": generation, "state": str(state), "message": cut(message, _LONG)}
+        return status | {"observedGeneration": generation, "state": str(state), "message": clip(message, _LONG)}
 
     def verdict(self, name: str, now: datetime, tally: Tally | None, *, recorded: bool) -> tuple[WaiverState, str]:
         """State and reason. ``tally`` None: it cannot be read, so that nothing could be counted."""

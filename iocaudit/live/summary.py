@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from iocaudit.core.report import Finding
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json
+from iocaudit.core.wording import clip
 from iocaudit.live.kept import Kept
-from iocaudit.records.finding import cut, target
+from iocaudit.records.finding import target
 
 _WORST, _REASONS = 10, 20
 
@@ -74,7 +75,7 @@ class Summary:
                 "reasons": [
                     {
                         **({"check": check} if check else {}),
-                        "reason": cut(reason, 512),
+                        "reason": clip(reason, 512),
                         "count": count,
                         "fault": fault,
                     }

@@ -14,6 +14,7 @@ from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.stored_patch import MOST, StoredPatch
+from iocaudit.core.wording import clip
 from iocaudit.core.yaml_write import block
 
 CHECK_LABEL = "iocaudit.io/check"
@@ -42,7 +43,7 @@ def finding_content(finding: Finding, title: str) -> Json:
     worst = finding.hits[0]
     content: Json = {
         "check": finding.check,
-        "title": cut(title, _TITLE),
+        "title": clip(title, _TITLE),
         "severity": finding.severity.label,
         "rank": rank(finding.severity),
         "iocs": sorted(int(ioc) for ioc in finding.iocs),
@@ -51,8 +52,8 @@ def finding_content(finding: Finding, title: str) -> Json:
         "subject": subject(finding.subject),
         "state": WAIVED if finding.is_waived else OPEN,
         "type": POSTURE,
-        "message": cut(worst.message, _LONG),
-        "fix": cut(worst.fix, _LONG),
+        "message": clip(worst.message, _LONG),
+        "fix": clip(worst.fix, _LONG),
         "hitCount": len(finding.hits),
         "hits": [_hit(found, finding.waived.get(found.same_hit)) for found in finding.hits[:MOST_HITS]],
         "verified": finding.verified,
@@ -80,19 +81,19 @@ def _waivers(waived: Iterable[Waived]) -> list[Json]:
     """Each waiver once, by name: until when and why."""
     found = {one.waiver: one for one in waived}
     return [
-        {"name": cut(one.waiver, 253), "expires": one.expires, "reason": cut(one.reason, _HIT)}
+        {"name": clip(one.waiver, 253), "expires": one.expires, "reason": clip(one.reason, _HIT)}
         for _, one in sorted(found.items())[:MOST_WAIVERS]
     ]
 
 
 def _hit(found: Found, waived: Waived | None) -> Json:
     return {
-        "path": cut(found.hit.path, _HIT),
-        "message": cut(found.hit.message, _HIT),
-        "evidence": cut(found.hit.evidence, _HIT),
+        "path": clip(found.hit.path, _HIT),
+        "message": clip(found.hit.message, _HIT),
+        "evidence": clip(found.hit.evidence, _HIT),
         "fingerprint": found.fingerprint,
         "severity": found.severity.label,
-        **({"waiver": cut(waived.waiver, 253)} if waived is not None else {}),
+        **({"waiver": clip(waived.waiver, 253)} if waived is not None else {}),
     }
 
 
@@ -139,8 +140,3 @@ def subject(ref: Ref) -> Json:
     shown = ref.shown
     found = {"apiVersion": shown.api_version, "group": shown.group, "kind": shown.kind, "name": shown.name}
     return {**found, "namespace": shown.namespace} if shown.namespace is not None else found
-
-
-def cut(value: str, most: int) -> str:
-    """The value, shortened with an ellipsis where it is longer than ``most`` characters."""
-    return value if len(value) <= most else value[: most - 1] + "…"

@@ -16,7 +16,8 @@ from iocaudit.core.identity import name_suffix
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, integer, mapping, mappings, text
-from iocaudit.records.finding import DENIED, RECORDED, cut, finding_body, rank
+from iocaudit.core.wording import clip
+from iocaudit.records.finding import DENIED, RECORDED, finding_body, rank
 from iocaudit.sinks.escape import visible
 
 MOST_REPLICAS = 32
@@ -68,7 +69,7 @@ def empty(namespace: str | None, attempt: Attempt, title: str) -> Json:
         subject["namespace"] = attempt.namespace
     content = {
         "check": attempt.check,
-        "title": cut(title, 256),
+        "title": clip(title, 256),
         "severity": Severity.LOW.label,
         "target": _target(attempt, namespace),
         "subject": subject,
@@ -102,8 +103,8 @@ def counted(body: Mapping[str, Any], deltas: Iterable[Delta]) -> Json:
             "rank": rank(worst),
             "iocs": sorted(int(ioc) for ioc in said.iocs),
             "ioc": ",".join(str(int(ioc)) for ioc in sorted(said.iocs)),
-            "message": cut(visible(_message(attempt_of(body), count, said.message)), 2048),
-            "fix": cut(visible(said.fix), 2048),
+            "message": clip(visible(_message(attempt_of(body), count, said.message)), 2048),
+            "fix": clip(visible(said.fix), 2048),
             "count": count,
             "firstSeen": _earlier(text(finding.get("firstSeen")), said.first),
             "lastSeen": _later(text(finding.get("lastSeen")), said.last),
@@ -121,7 +122,7 @@ def copied(body: Mapping[str, Any]) -> Json:
     metadata, finding = mapping(body.get("metadata")), dict(mapping(body.get("finding")))
     subject = mapping(finding.get("subject"))
     namespace = text(subject.get("namespace")) or text(metadata.get("namespace"))
-    finding["target"] = cut(f"{text(subject.get('kind'))}/{namespace}/{text(subject.get('name'))}", 512)
+    finding["target"] = clip(f"{text(subject.get('kind'))}/{namespace}/{text(subject.get('name'))}", 512)
     which = name_suffix("buried-attempt", text(metadata.get("name")), namespace, text(metadata.get("uid")))
     return finding_body(
         None, f"{text(finding.get('check'))}-{EVIDENCE.get(attempt_of(body).type, 'denied')}-{which}", finding
@@ -139,7 +140,7 @@ def _rebuilt(body: Mapping[str, Any], finding: Json) -> Json:
 
 def _target(attempt: Attempt, namespace: str | None) -> str:
     where = f"{attempt.namespace}/" if attempt.namespace is not None and namespace is None else ""
-    return cut(f"{attempt.kind}/{where}{attempt.name}", 512)
+    return clip(f"{attempt.kind}/{where}{attempt.name}", 512)
 
 
 def _message(attempt: Attempt, count: int, said: str) -> str:

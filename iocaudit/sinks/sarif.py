@@ -17,7 +17,7 @@ from iocaudit.core.check_doc import doc_of
 from iocaudit.core.identity import SCHEME
 from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
-from iocaudit.records.finding import cut
+from iocaudit.core.wording import clip
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.summary import ReadingSummary
 
@@ -107,7 +107,7 @@ def _rule(check: Check) -> dict[str, Any]:
     return {
         "id": check.id,
         "shortDescription": {"text": doc.title},
-        "fullDescription": {"text": cut(" ".join(doc.why.split()) or doc.title, _MOST_TEXT)},
+        "fullDescription": {"text": clip(" ".join(doc.why.split()) or doc.title, _MOST_TEXT)},
         "help": {"text": doc.fix or doc.title},
         "defaultConfiguration": {"level": _LEVEL[check.severity]},
         "properties": {

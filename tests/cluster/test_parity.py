@@ -29,9 +29,9 @@ from iocaudit.core.kinds import Kind, kind_of
 from iocaudit.core.report import MOST_HITS, Found, Report
 from iocaudit.core.request import Operation
 from iocaudit.core.resource import CLUSTER, Resource
+from iocaudit.core.wording import clip
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.records.finding import cut
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
 from iocaudit.sources.scan import ScanOptions, scan_files
@@ -275,7 +275,7 @@ def test_the_operator_stores_the_same_hits(examples: Examples, eventually: Event
     for line in expected:
         counts[line[:2]] = counts.get(line[:2], 0) + 1
     shown = {
-        (check, subject, cut(path, 1024), cut(evidence, 1024), severity)
+        (check, subject, clip(path, 1024), clip(evidence, 1024), severity)
         for check, subject, path, evidence, severity in expected
         if counts[(check, subject)] <= MOST_HITS
     }

@@ -3,6 +3,8 @@
 import math
 import re
 
+from iocaudit.core.wording import clip
+
 _NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,9})?")
 _RATE = re.compile(r"([0-9]{1,18})r/([sm])")
 _DURATION = re.compile(r"(?:[0-9]{1,12}(?:\.[0-9]{1,9})?(?:ns|us|µs|ms|s|m|h))+")
@@ -63,7 +65,7 @@ def shown(value: object) -> str:
     if value is None:
         return "unset"
     if isinstance(value, str):
-        return value if len(value) <= 60 else f"{value[:59]}…"
+        return clip(value, 60)
     if isinstance(value, int | float):
         return format(value, "g") if not isinstance(value, bool) and abs(value) < 1e300 else str(value)[:60]
     return "no number"

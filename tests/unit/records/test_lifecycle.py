@@ -10,7 +10,8 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.report import MOST_HITS, Finding, Found, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.records.finding import content_digest, cut, finding_content
+from iocaudit.core.wording import clip
+from iocaudit.records.finding import content_digest, finding_content
 from iocaudit.records.lifecycle import Action, Stored, resolved, stored, unwanted, wanted
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -117,5 +118,5 @@ def test_content_fits_the_schema_and_is_stable(evidence: list[str]) -> None:
 
 @given(st.text(max_size=50), st.integers(1, 40))
 def test_cut_is_bounded(value: str, most: int) -> None:
-    assert len(cut(value, most)) <= most
-    assert cut(value, most) == value or len(value) > most
+    assert len(clip(value, most)) <= most
+    assert clip(value, most) == value or len(value) > most
