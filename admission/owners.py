@@ -29,14 +29,15 @@ Get = Callable[[Kind, str | None, str], Json]
 
 _DEEPEST = 3
 _COUNTED: Mapping[Kind, tuple[str, ...]] = {
-    DAEMON_SET: ("currentNumberScheduled", "numberMisscheduled"),
+    DAEMON_SET: ("desiredNumberScheduled", "currentNumberScheduled", "numberMisscheduled"),
     DEPLOYMENT: ("replicas", "terminatingReplicas"),
     JOB: ("active", "terminating", "succeeded", "failed"),
     REPLICATION_CONTROLLER: ("replicas",),
     REPLICA_SET: ("replicas", "terminatingReplicas"),
     STATEFUL_SET: ("replicas",),
 }
-"""What of a status counts pods; those of a Job also when they have ended, as it makes them one after another."""
+"""What of a status counts pods. Those of a Job also when they have ended, as it makes them one after another; of a
+DaemonSet the nodes that it is for, as a rollout on one node, or new nodes, would find it without pods."""
 _ROLLING = frozenset({"NewReplicaSetCreated", "ReplicaSetUpdated"})
 """Reasons of a Deployment's condition Progressing from the new ReplicaSet to the end of its rollout."""
 

@@ -269,7 +269,7 @@ def made_of(owner: Json, image: str = "hooli.com/web:1") -> Json:
         ("ReplicaSet", "replicaset", {"replicas": 0, "terminatingReplicas": 1}, {}),
         ("ReplicationController", "replication", {"replicas": 1}, {}),
         ("StatefulSet", "statefulset", {"replicas": 1, "currentReplicas": 0}, {"replicas": 0, "currentReplicas": 0}),
-        ("DaemonSet", "daemon-set", {"currentNumberScheduled": 1}, {"desiredNumberScheduled": 3}),
+        ("DaemonSet", "daemon-set", {"desiredNumberScheduled": 1}, {"desiredNumberScheduled": 0}),
         ("Job", "job", {"active": 1}, {"startTime": "2026-11-01T00:00:00Z"}),
         ("Job", "job", {"failed": 1}, {"active": 0, "succeeded": 0, "failed": 0}),
         ("Job", "job", {"succeeded": 2}, {"replicas": 1}),
