@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+_CLIENT_CA = "Require client certificates under this CA: without it the API server cannot be told from other callers."
 _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the operator the same."
 
 
@@ -19,7 +20,7 @@ _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the op
 @click.option("--port", default=8443, show_default=True)
 @click.option("--health-port", default=8081, show_default=True)
 @click.option("--metrics-port", default=9090, show_default=True)
-@click.option("--client-ca", type=click.Path(path_type=Path), help="Require client certificates under this CA.")
+@click.option("--client-ca", type=click.Path(path_type=Path), help=_CLIENT_CA)
 @click.option("--kubeconfig", type=click.Path(path_type=Path))
 @click.option("--context")
 @click.option("--drain-seconds", default=10.0, show_default=True)

@@ -36,6 +36,7 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ClusterError, ForbiddenError
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
 from tests.cluster.forwarder import Endpoint, Forwarder
+from tests.unit.serving.flood import flooding
 
 DENIED = 'admission webhook "deny.iocaudit.io" denied the request'
 
@@ -304,6 +305,43 @@ def test_files_of_the_users_own_serve_and_only_the_api_server_gets_in(
         assert (status, "not JSON" in said) == (400, True)
         assert sample(webhook, "iocaudit_admission_malformed_total") == 1
         assert load.once(True) == load.once(False) == "", "it goes on serving the API server"
+    finally:
+        webhook.unregister()
+        webhook.close()
+
+
+@pytest.mark.parametrize(
+    ("known", "sources", "kinds"),
+    [
+        (True, 0, {"silent": 6_000, "half": 3_500, "kept": 500}),
+        (False, 16, {"silent": 1_000, "half": 1_000, "kept": 2_500, "slow": 100}),
+    ],
+    ids=["with the API server's certificate", "without"],
+)
+def test_the_api_server_is_served_among_thousands_of_connections(
+    known: bool,
+    sources: int,
+    kinds: dict[str, int],
+    cluster: ControlPlane,
+    tmp_path: Path,
+    eventually: Callable[..., None],
+) -> None:
+    """With its certificate even where they come from its own address."""
+    client_ca = cluster.webhook_client_ca_file if known else None
+    webhook = LocalWebhook(cluster, tmp_path / "webhook", client_ca=client_ca)
+    load = Load(cluster)
+    try:
+        webhook.start()
+        with flooding(webhook.port, sources=sources, **kinds):
+            webhook.register()  # now, so that the API server's own connections are new
+            serves(load, eventually)
+            with load.running():
+                load.goes_on(eventually, calls=40)
+            assert webhook.ready
+            assert sample(webhook, 'iocaudit_connections{listener="admission"') <= 1024
+            assert sample(webhook, "process_resident_memory_bytes") < 0.7 * 512 * 1024**2
+        assert load.failures == []
+        assert sample(webhook, 'iocaudit_connections_closed_total{listener="admission"') > 1000
     finally:
         webhook.unregister()
         webhook.close()

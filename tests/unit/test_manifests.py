@@ -30,7 +30,7 @@ from iocaudit.install.rbac import cluster_roles
 from iocaudit.install.webhook_configuration import Target
 from iocaudit.install.webhook_configuration import configuration as configuration_of
 from iocaudit.serving.authority import Names
-from iocaudit.serving.metrics import CertificateMetrics, PartCollector, WatchMetrics, new_registry
+from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, PartCollector, WatchMetrics, new_registry
 from iocaudit.serving.rotation import first_state
 from iocaudit.supervision.supervisor import Supervisor
 
@@ -274,6 +274,7 @@ def test_figures_are_fetched_from_where_the_processes_give_them() -> None:
 def test_alerts_ask_for_figures_that_the_processes_give() -> None:
     webhook, operator = new_registry("webhook"), new_registry("operator")
     CertificateMetrics(webhook).expiry.labels("serving").set(0)
+    ConnectionMetrics(webhook).closed("admission")
     OperatorMetrics(operator)
     AdmissionAttempts(webhook)
     supervisor = Supervisor()
