@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from admission.attempts import Attempts
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.own_names import ATTEMPTS_PATH
 from iocaudit.engine.posture import Verdict
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.errors import CertificateError
@@ -87,7 +88,7 @@ class Operator:
             context = self._source.client_context()
             connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
         try:
-            connection.request("POST", "/attempts", body, {"Content-Type": "application/json"})
+            connection.request("POST", ATTEMPTS_PATH, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             answer.read(4096)
         except BaseException:

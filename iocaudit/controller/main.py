@@ -26,6 +26,7 @@ from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.own_names import OPERATOR
 from iocaudit.core.shape import mapping, text
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.install.webhook_configuration import Target
@@ -117,7 +118,7 @@ class Operator:
         certificates = Certificates(
             self.client,
             options.namespace,
-            Names.of(*names, f"iocaudit-operator.{options.namespace}.svc"),
+            Names.of(*names, f"{OPERATOR}.{options.namespace}.svc"),
             folder=self.certificate_folder,
         )
         return Registration(

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.posts import Answer
+from iocaudit.core.own_names import ATTEMPTS_PATH
 from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
@@ -34,7 +35,6 @@ from iocaudit.supervision.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
-PATH = "/attempts"
 BOUNDS = Bounds(max_body=8 * 1024 * 1024, max_buffered=24 * 1024 * 1024, max_concurrent=2, max_queued=64)
 _STATUS = {Answer.STORED: 200, Answer.WAITING: 202, Answer.BUSY: 503}
 _RETRY = 5.0
@@ -46,8 +46,8 @@ def attempts_app(ledger: Ledger) -> AsgiApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if scope["path"] != PATH or scope["method"] != "POST":
-            await answer(send, 404, f"not found: POST to {PATH}\n")
+        if scope["path"] != ATTEMPTS_PATH or scope["method"] != "POST":
+            await answer(send, 404, f"not found: POST to {ATTEMPTS_PATH}\n")
             return
         body = (await receive())["body"]
         try:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from iocaudit.engine.missing import Wanted
     from iocaudit.sources.suggestions import DocumentChanges
 
-__all__ = ["Scan", "ScanOptions", "Unread", "audit_documents", "load_policies", "scan_files"]
+__all__ = ["Scan", "ScanOptions", "Unread", "audit_documents", "scan_files"]
 
 WORTH_PROCESSES = 1_000_000
 """From how many characters of documents on a second process saves more time than it costs."""
@@ -194,11 +194,6 @@ def audit_documents(documents: Iterable[Document], name: str, catalogue: Catalog
         world.add(subject.resource)
     _audit(loaded, Auditor(catalogue, policies, world), scan, lambda _: True)
     return scan.report.sorted()
-
-
-def load_policies(options: ScanOptions, catalogue: Catalogue) -> PolicySet:
-    """The AuditPolicies of ``--policy``; raises PolicyError naming the file."""
-    return make_policies(read_policy_files(options.policy_files), catalogue, options.profile)
 
 
 def _audit(
