@@ -1,33 +1,34 @@
-"""Which kinds our webhook has to see, and which of them its rules leave out.
+"""What the checks of our own webhook share: which webhooks are ours, and which kinds the rules of one leave out.
 
 Source: the API reference of admissionregistration.k8s.io (rules): `*` takes in no subresource.
 """
 
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
-from iocaudit.core.kinds import CONNECTIONS, CUSTOM_WORKLOADS, Kind
+from iocaudit.core.check import string_list
+from iocaudit.core.guard import DENY
+from iocaudit.core.kinds import CUSTOM_WORKLOADS, Kind
+from iocaudit.core.resource import Resource
 from iocaudit.core.shape import mappings, strings, text
 
+GUARD_CONTROLS = {"cis-1.12": "5.2.1", "attack": "T1562", "owasp": "K04", "nsa": "Pod security enforcement"}
+EXCLUDED = string_list(
+    "excluded", "further namespaces that the webhook may leave out: the network plugin's", exempts=True
+)
 
-def uncovered(webhook: dict[str, Any]) -> list[str]:
-    """What of the guarded no rule of a webhook sends to it."""
-    return [part for kind in guarded() for part in _uncovered(webhook, kind)]
+
+def deny_webhooks(resource: Resource) -> list[tuple[int, dict[str, Any]]]:
+    """The webhooks of a configuration that are ours to deny by, with their positions."""
+    found = enumerate(mappings(resource.raw.get("webhooks")))
+    return [(index, webhook) for index, webhook in found if webhook.get("name") == DENY]
 
 
-@cache
-def guarded() -> tuple[Kind, ...]:
-    """The built-in kinds that a check looks at which denies by default."""
-    from checks import declared  # late: this module is one of those it reads
-
-    kinds = {
-        kind
-        for one in declared()
-        if one.may_reach_critical and not one.audit_only
-        for kind in one.looks_at
-        if kind not in CUSTOM_WORKLOADS and kind not in CONNECTIONS
-    }
-    return tuple(sorted((kind for kind in kinds if "." not in kind.group or kind.group.endswith(".k8s.io")), key=str))
+def uncovered(webhook: dict[str, Any], denied: Iterable[Kind]) -> list[str]:
+    """What of the kinds that are denied no rule of a webhook sends to it; of those that every cluster serves."""
+    built_in = (kind for kind in denied if "." not in kind.group or kind.group.endswith(".k8s.io"))
+    kinds = sorted((kind for kind in built_in if kind not in CUSTOM_WORKLOADS), key=str)
+    return [part for kind in kinds for part in _uncovered(webhook, kind)]
 
 
 def _parts(kind: Kind) -> list[str]:

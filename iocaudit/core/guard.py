@@ -18,6 +18,21 @@ if TYPE_CHECKING:
 
 DENY = "deny.iocaudit.io"
 """The webhook that denies; its name is its mark, whatever its configuration is called."""
+NOT_THE_API_SERVERS_OWN = (
+    'request.userInfo.username != "system:apiserver" || !('
+    'request.resource.group == "flowcontrol.apiserver.k8s.io" || has(request.name) && ('
+    'request.resource.group == "rbac.authorization.k8s.io" && (request.name.startsWith("system:")'
+    ' || request.name in ["cluster-admin", "admin", "edit", "view"])'
+    ' || request.resource.group == "" && request.resource.resource == "namespaces"'
+    ' && request.name in ["default", "kube-system", "kube-public", "kube-node-lease"]'
+    ' || request.resource.group == "" && request.resource.resource == "services"'
+    ' && has(request.namespace) && request.namespace == "default" && request.name == "kubernetes"))'
+)
+"""The condition of our webhooks: an API server that starts writes these by itself, and has to while we are away.
+
+Whoever impersonates it, or gets a certificate of that name, is left out of nothing else. Sources: Kubernetes,
+bootstrapping of RBAC, of priority and fairness, of the system's namespaces and of Service kubernetes.
+"""
 WEAKENS = "policy-weakens-guard"
 """The check of AuditPolicies, by which changes of them are recorded too."""
 TAMPERING = "guard-tampering"

@@ -181,11 +181,15 @@ class Policy(NamedTuple):
         """Whether it applies in a namespace with these labels (None: to cluster-scoped objects)."""
         if namespace is None:
             return self.cluster_scoped
-        if self.excluded and name_globs(self.excluded).match(namespace):
-            return False
-        if self.namespaces is not None and not name_globs(self.namespaces).match(namespace):
+        if not self.may_match(namespace):
             return False
         return self.selector is None or selects(self.selector, {**labels, NAME_LABEL: namespace})
+
+    def may_match(self, namespace: str) -> bool:
+        """Whether it applies in a namespace of that name, with some labels."""
+        if self.excluded and name_globs(self.excluded).match(namespace):
+            return False
+        return self.namespaces is None or name_globs(self.namespaces).match(namespace)
 
     def rule_for(self, check: Check) -> Rule | None:
         """The entry that names the check most closely; of equals the last.
@@ -284,17 +288,9 @@ class PolicySet:
         return Setting(check, None if runs else Mode.OFF, None, defaults)
 
     def may_deny(self, check: Check) -> bool:
-        """Whether any policy, or the default, can lead to a denial by this check."""
-        named = [rule for policy in self.policies if (rule := policy.rule_for(check))]
-        if any(rule.mode is Mode.DENY for rule in named):
-            return True
-        follows = [rule.severity for rule in named if rule.mode is None]
-        runs = check.profile == "default" or self.profile == "strict"
-        if runs:
-            follows.append(None)
-        return any((severity or check.severity) >= Severity.CRITICAL for severity in follows) or (
-            bool(follows) and check.may_reach_critical
-        )
+        """Whether a hit of a check can be denied anywhere: by a policy, or by the default where none decides."""
+        wide = self.setting(check, (policy for policy in self.policies if policy.cluster_scoped))
+        return wide.can_deny or self._may_deny_among(check, self.policies)
 
     def denying_namespaces(self) -> frozenset[str] | None:
         """The only namespaces in which anything of a namespace can be denied, by exact name; None where no list of
@@ -307,13 +303,19 @@ class PolicySet:
                 named.update(policy.namespaces)
             else:
                 wide.append(policy)
-        if any(self._may_deny_outside(check, wide) for check in self.catalogue if not check.audit_only):
+        checks = [check for check in self.catalogue if not check.audit_only]
+        if any(self._may_deny_among(check, wide) for check in checks):
             return None
-        return frozenset(named)
+        found = set[str]()
+        for name in named:
+            there = [policy for policy in self.policies if policy.may_match(name)]
+            if any(self._may_deny_among(check, there) for check in checks):
+                found.add(name)
+        return frozenset(found)
 
-    def _may_deny_outside(self, check: Check, wide: Iterable[Policy]) -> bool:
-        """Whether a check can deny in some namespace that no policy names; ``wide`` are those that may apply there."""
-        for policy in wide:
+    def _may_deny_among(self, check: Check, policies: Iterable[Policy]) -> bool:
+        """Whether a check can deny in some namespace; ``policies`` are those that may apply there, in order."""
+        for policy in policies:
             if policy.rule_for(check) is None:
                 continue
             if self.setting(check, (policy,)).can_deny:

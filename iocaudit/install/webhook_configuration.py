@@ -13,16 +13,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from iocaudit.core.kinds import Kind
+from iocaudit.core.guard import NOT_THE_API_SERVERS_OWN
+from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
-from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
+from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.own_names import LABELS, NEVER_DENIES_PATH, VALIDATE_PATH, WEBHOOK_CONFIGURATION
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
 
 Rules = Mapping[Kind, frozenset[Operation]]
+_WRITES = frozenset({Operation.CREATE, Operation.UPDATE})
+_NOT_THE_API_SERVER: Json = {"name": "not-the-api-servers-own", "expression": NOT_THE_API_SERVERS_OWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +88,36 @@ def configuration(
 ) -> Json:
     """The whole configuration: ``deny`` fails closed, ``observe`` and ``system`` fail open.
 
-    ``deny`` holds only the kinds and operations of checks that can deny under the policies in force.
-    The system's namespaces, our own and those of ``exclude`` (the network plugin's) are left to ``system``, which
-    never denies. ``owner`` is an
-    ownerReference, so that deleting our manifests removes it.
+    ``deny`` holds only the kinds and operations of checks that can deny under the policies in force. Where exact names
+    say in which namespaces those deny, it selects no others, so that its absence stops nobody else; cluster scope stays
+    covered. Namespace kube-system, our own and those of ``exclude`` (the network plugin's) are left to ``system``,
+    which never denies. ``owner`` is an ownerReference, so that deleting our manifests removes the configuration.
     """
     everything = catalogue.admission_rules()
     deny = catalogue.admission_rules(check.id for check in catalogue if policies.may_deny(check))
-    rest = {kind: left for kind, wanted in everything.items() if (left := wanted - deny.get(kind, frozenset()))}
-    # Fails open: the operator refuses the same policies and waivers, and neither may be shut out by our absence.
-    rest |= dict.fromkeys((AUDIT_POLICY, IOC_WAIVER), frozenset({Operation.CREATE, Operation.UPDATE}))
     # Ours is spared too, so that nothing stops whoever mends the auditor; what happens in it is still seen.
-    spared = sorted({*SYSTEM_NAMESPACES, *exclude, target.namespace})
-    outside = _by_name("NotIn", spared)
+    spared = sorted({ADMIN_NAMESPACE, *exclude, target.namespace})
+    names = policies.denying_namespaces()
+    outside, inside = _by_name("NotIn", spared), _by_name("NotIn", spared)
+    conditions = [_NOT_THE_API_SERVER]
+    if names is None:
+        rest = _without(everything, deny)
+    else:
+        named = sorted(names - {*spared})
+        if not named:  # nothing of a namespace is denied anywhere
+            deny = {kind: operations for kind, operations in deny.items() if _is_wide(kind)}
+        inside = _by_name("In", named) if named else outside
+        rest = {kind: left for kind, left in everything.items() if not _is_wide(kind)}
+        rest |= _without({kind: one for kind, one in everything.items() if _is_wide(kind)}, deny)
+        conditions += [_not_denied(named, deny)] if named else []
+    # Fails open: the operator refuses the same policies and waivers, and neither may be shut out by our absence.
+    rest |= {AUDIT_POLICY: _WRITES | {Operation.DELETE}, IOC_WAIVER: _WRITES}
     system = {kind: operations for kind, operations in everything.items() if kind.namespaced}
+    validate, never = (target.client_config(path, bundle) for path in (VALIDATE_PATH, NEVER_DENIES_PATH))
     webhooks = [
-        _webhook("deny", "Fail", 3, deny, outside, target.client_config(VALIDATE_PATH, bundle)),
-        _webhook("observe", "Ignore", 2, rest, outside, target.client_config(VALIDATE_PATH, bundle)),
-        _webhook(
-            "system",
-            "Ignore",
-            2,
-            system,
-            _by_name("In", spared),
-            target.client_config(NEVER_DENIES_PATH, bundle),
-        ),
+        _webhook("deny", "Fail", 3, deny, inside, validate, [_NOT_THE_API_SERVER]),
+        _webhook("observe", "Ignore", 2, rest, outside, validate, conditions),
+        _webhook("system", "Ignore", 2, system, _by_name("In", spared), never, [_NOT_THE_API_SERVER]),
     ]
     metadata: Json = {
         "name": WEBHOOK_CONFIGURATION,
@@ -124,7 +133,38 @@ def configuration(
     }
 
 
-def _webhook(name: str, failure: str, timeout: int, rules: Rules, selector: Json, client: Json) -> Json:
+def _without(rules: Rules, others: Rules) -> dict[Kind, frozenset[Operation]]:
+    return {kind: left for kind, wanted in rules.items() if (left := wanted - others.get(kind, frozenset()))}
+
+
+def _is_wide(kind: Kind) -> bool:
+    """Whether a webhook's namespaceSelector says nothing of the kind: it is applied to Namespaces themselves, too."""
+    return not kind.namespaced and kind is not NAMESPACE
+
+
+def _not_denied(names: list[str], deny: Rules) -> Json:
+    """What ``deny`` is asked about is not asked a second time. Source: a Namespace is selected by its own name."""
+    asked = sorted(
+        f"{operation} {kind.group}/{kind.plural}"
+        for kind, operations in deny.items()
+        if not _is_wide(kind)
+        for operation in operations
+    )
+    what = "request.operation + ' ' + request.resource.group + '/' + request.resource.resource"
+    where = (
+        "(request.resource.group == '' && request.resource.resource == 'namespaces' "
+        "? (has(request.name) ? request.name : '') : (has(request.namespace) ? request.namespace : ''))"
+    )
+    return {"name": "not-asked-already", "expression": f"!({where} in {_cel(names)} && ({what}) in {_cel(asked)})"}
+
+
+def _cel(values: list[str]) -> str:
+    return "[" + ", ".join(f"'{value}'" for value in values) + "]"
+
+
+def _webhook(
+    name: str, failure: str, timeout: int, rules: Rules, selector: Json, client: Json, conditions: list[Json]
+) -> Json:
     return {
         "name": f"{name}.iocaudit.io",
         "admissionReviewVersions": ["v1"],
@@ -135,10 +175,7 @@ def _webhook(name: str, failure: str, timeout: int, rules: Rules, selector: Json
         "timeoutSeconds": timeout,
         "namespaceSelector": selector,
         "objectSelector": {},
-        # The API server's own writes keep the cluster alive; nobody else can have that name.
-        "matchConditions": [
-            {"name": "not-the-api-server", "expression": 'request.userInfo.username != "system:apiserver"'}
-        ],
+        "matchConditions": conditions,
         "rules": _rules(rules),
     }
 

@@ -12,6 +12,7 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.install.webhook_configuration import Target, configuration
 from tests.unit.checks.auditing import Json, evidence, judge, places
 
@@ -50,6 +51,10 @@ def test_what_the_operator_writes_has_no_hole() -> None:
         ({"namespaceSelector": by_name("NotIn", "kube-system", "shop")}, "namespaceSelector"),
         ({"namespaceSelector": by_name("In", "shop")}, "namespaceSelector"),
         ({"matchConditions": [{"name": "x", "expression": "request.userInfo.username != 'eve'"}]}, "matchConditions"),
+        (
+            {"matchConditions": [{"name": "x", "expression": 'request.userInfo.username != "system:apiserver"'}]},
+            "matchConditions",
+        ),
         ({"matchPolicy": "Exact"}, "matchPolicy"),
         ({"clientConfig": {"url": "https://x", "caBundle": base64.b64encode(b"no").decode()}}, "clientConfig.caBundle"),
         ({"rules": [{"apiGroups": [""], "resources": ["pods"], "operations": ["CREATE"]}]}, "rules"),
@@ -104,10 +109,11 @@ def test_who_answers_it_must_be_who_answers_the_others(client: Json) -> None:
 
 
 def test_documented_namespaces_may_be_left_out() -> None:
-    selector = by_name("NotIn", "kube-system", "kube-public", "kube-node-lease", "iocaudit", "calico-system")
+    selector = by_name("NotIn", "kube-system", "iocaudit", "calico-system", "kube-public")
     body = written(namespaceSelector=selector)
-    assert evidence(judge("admission-bypass", body)) == ["calico-system"]
-    assert judge("admission-bypass", body, parameters={"excluded": ["calico-system"]}) == []
+    assert evidence(judge("admission-bypass", body)) == ["calico-system", "kube-public"]
+    excluded = ["calico-system", "kube-public"]
+    assert judge("admission-bypass", body, parameters={"excluded": excluded}) == []
 
 
 def test_the_configuration_may_be_missing_altogether() -> None:
@@ -172,3 +178,67 @@ def test_thousands_of_our_webhooks_in_one_configuration_are_judged_in_time() -> 
     begun = process_time()
     assert judge("admission-bypass", body)
     assert process_time() - begun < 5
+
+
+# -- as far as the policies in force deny anything --------------------------------------------------------------
+
+QUIET: Json = {
+    "metadata": {"name": "quiet"},
+    "spec": {"checks": [{"profiles": ["default"], "mode": "warn"}, {"groups": ["self"], "mode": "warn"}]},
+}
+SHOP: Json = {
+    "metadata": {"name": "shop"},
+    "spec": {
+        "priority": 1,
+        "match": {"namespaces": ["shop"]},
+        "checks": [{"ids": ["privileged-container"], "mode": "deny"}],
+    },
+}
+
+
+def under(check: str, subject: Json, *policies: Json, beside: Json | None = None) -> list[str]:
+    world = World()
+    resources = [Resource(raw, CLUSTER) for raw in (subject, *([beside] if beside else []))]
+    for resource in resources:
+        world.put(resource)
+    auditor = Auditor(CATALOGUE.select([check]), read_policies(policies, CATALOGUE), world)
+    return [f"{found.severity.label}: {found.hit.evidence}" for found in auditor.audit(resources[0]).found]
+
+
+def of_policies(*policies: Json) -> Json:
+    body: Json = configuration(CATALOGUE, read_policies(policies, CATALOGUE), Target("iocaudit", "x"), PEM)
+    return body
+
+
+@pytest.mark.parametrize("policies", [(), (QUIET,), (QUIET, SHOP), (SHOP,)])
+def test_what_the_operator_writes_for_any_policies_has_no_hole(policies: tuple[Json, ...]) -> None:
+    assert under("admission-bypass", of_policies(*policies), *policies) == []
+    for name in ("shop", "bar"):
+        assert under("namespace-unguarded", namespace(name), *policies, beside=of_policies(*policies)) == []
+
+
+def test_one_namespace_alone_is_a_hole_where_more_is_denied() -> None:
+    assert under("admission-bypass", of_policies(QUIET, SHOP)) != []
+    narrow = of_policies(QUIET, SHOP)
+    bar = {**SHOP, "metadata": {"name": "bar"}, "spec": {**SHOP["spec"], "match": {"namespaces": ["bar"]}}}
+    assert len(under("admission-bypass", narrow, QUIET, SHOP, bar)) == 1
+    assert len(under("namespace-unguarded", namespace("bar"), QUIET, SHOP, bar, beside=narrow)) == 1
+
+
+def test_where_nothing_is_denied_a_missing_webhook_is_not_critical() -> None:
+    deployment: Json = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": "iocaudit-admission",
+            "namespace": "iocaudit",
+            "labels": {"app.kubernetes.io/part-of": "iocaudit"},
+            "uid": "u",
+        },
+        "spec": {},
+    }
+    assert under("admission-bypass", deployment) == ["critical: missing"]
+    assert under("admission-bypass", deployment, QUIET) == ["medium: missing"]
+    assert under("admission-bypass", deployment, QUIET, beside=of_policies(QUIET)) == []
+    assert under("admission-bypass", deployment, beside=of_policies(QUIET)) == ["critical: missing"]
+    assert under("admission-bypass", written(failurePolicy="Ignore"), QUIET) == []

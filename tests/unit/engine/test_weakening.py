@@ -319,6 +319,8 @@ def test_names_alone_say_where_something_is_denied() -> None:
     assert policies(shop).denying_namespaces() is None
     glob = raw("glob", privileged(mode="deny"), priority=1, match={"namespaces": ["shop-*"]})
     assert policies(quiet, glob).denying_namespaces() is None
+    warns = raw("warns", privileged(mode="warn"), priority=2, match={"namespaces": ["bar", "legacy"]})
+    assert policies(quiet, shop, warns).denying_namespaces() == frozenset({"shop", "bar"})
     late = raw("late", privileged(mode="deny"), priority=-1)
     assert policies(quiet, late).denying_namespaces() == frozenset()
 

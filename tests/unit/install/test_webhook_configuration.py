@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from iocaudit.core.namespaces import SYSTEM_NAMESPACES
+from iocaudit.core.guard import NOT_THE_API_SERVERS_OWN
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policies
@@ -43,7 +43,7 @@ def test_three_webhooks_and_how_they_fail() -> None:
     for webhook in found.values():
         assert webhook["matchPolicy"] == "Equivalent"
         assert webhook["sideEffects"] == "NoneOnDryRun"
-        assert "system:apiserver" in webhook["matchConditions"][0]["expression"]
+        assert [one["expression"] for one in webhook["matchConditions"]] == [NOT_THE_API_SERVERS_OWN]
         assert webhook["clientConfig"]["service"]["name"] == "iocaudit-admission"
 
 
@@ -54,7 +54,7 @@ def test_no_request_is_asked_about_twice() -> None:
     assert ("", "pods/exec", "CONNECT") in pairs(found["observe"])
     inside = set(found["system"]["namespaceSelector"]["matchExpressions"][0]["values"])
     outside = set(found["deny"]["namespaceSelector"]["matchExpressions"][0]["values"])
-    assert inside == outside == {*SYSTEM_NAMESPACES, "iocaudit"}
+    assert inside == outside == {"kube-system", "iocaudit"}
     assert {rule["scope"] for rule in found["system"]["rules"]} == {"Namespaced"}
 
 
@@ -74,6 +74,58 @@ def test_what_a_policy_denies_moves_to_the_deny_webhook() -> None:
     found = webhooks(read_policies([policy], CATALOGUE))
     assert ("", "pods/exec", "CONNECT") in pairs(found["deny"])
     assert ("", "pods/exec", "CONNECT") not in pairs(found["observe"])
+
+
+def policy(name: str, check: Json, **spec: Any) -> Json:
+    return {"metadata": {"name": name}, "spec": {"checks": [check], **spec}}
+
+
+QUIET = policy("quiet", {"profiles": ["default", "strict"], "mode": "warn"})
+
+
+def named(*namespaces: str) -> PolicySet:
+    """Nothing is denied but privileged containers in some namespaces."""
+    check = {"ids": ["privileged-container", "cluster-admin-binding"], "mode": "deny"}
+    match = {"namespaces": [*namespaces], "clusterScoped": True}
+    return read_policies([QUIET, policy("named", check, priority=1, match=match)], CATALOGUE)
+
+
+def test_policies_are_seen_as_they_are_made_changed_and_removed() -> None:
+    for policies in (PolicySet(CATALOGUE), read_policies([QUIET], CATALOGUE), named("shop")):
+        observed = pairs(webhooks(policies)["observe"])
+        asked = {operation for _, resource, operation in observed if resource == "auditpolicies"}
+        assert asked == {"CREATE", "UPDATE", "DELETE"}
+        assert ("iocaudit.io", "iocwaivers", "CREATE") in observed
+
+
+def test_exact_names_of_the_namespaces_that_are_denied_in_are_all_that_is_selected() -> None:
+    found = webhooks(named("shop", "bar", "kube-system"))
+    deny, observe = found["deny"], found["observe"]
+    assert deny["namespaceSelector"] == {
+        "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["bar", "shop"]}]
+    }
+    # Of others the rest is told by the one that fails open, which leaves out what the first is asked about.
+    wide = {rule["scope"] for rule in deny["rules"]}
+    assert wide == {"Cluster", "Namespaced"}
+    assert ("", "pods", "CREATE") in pairs(observe) & pairs(deny)
+    assert ("rbac.authorization.k8s.io", "clusterrolebindings", "CREATE") in pairs(deny) - pairs(observe)
+    (_, condition) = observe["matchConditions"]
+    assert "'CREATE /pods'" in condition["expression"]
+    assert "['bar', 'shop']" in condition["expression"]
+    assert len(deny["matchConditions"]) == 1
+
+
+def test_globs_and_labels_select_all_but_the_exempt() -> None:
+    check = {"ids": ["privileged-container"], "mode": "deny"}
+    for match in ({"namespaces": ["shop-*"]}, {"namespaceSelector": {"matchLabels": {"a": "b"}}}):
+        found = webhooks(read_policies([QUIET, policy("p", check, priority=1, match=match)], CATALOGUE))
+        assert found["deny"]["namespaceSelector"]["matchExpressions"][0]["operator"] == "NotIn"
+
+
+def test_where_nothing_is_denied_nothing_fails_closed() -> None:
+    found = webhooks(read_policies([QUIET], CATALOGUE))
+    assert set(found) == {"observe", "system"}
+    assert ("", "pods", "CREATE") in pairs(found["observe"])
 
 
 def test_what_may_complete_a_denied_hit_is_asked_about_too() -> None:
