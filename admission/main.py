@@ -58,7 +58,12 @@ def main(options: WebhookOptions) -> None:
 
 async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
     catalogue = builtin_catalogue()
-    state = State(catalogue, profile=options.profile, longest_waiver=options.longest_waiver)
+    state = State(
+        catalogue,
+        profile=options.profile,
+        longest_waiver=options.longest_waiver,
+        own_namespace=options.namespace,
+    )
     client = Client.connect(options.kubeconfig, options.context)
     owners = Client.connect(options.kubeconfig, options.context, timeout=1.0)
     registry = new_registry("webhook")

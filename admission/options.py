@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from iocaudit.core import own_names
 from iocaudit.engine.waivers import LONGEST
 
 
@@ -24,3 +25,5 @@ class WebhookOptions:
     attempts_url: str | None = None
     """``https://host:port`` of the operator's receiver of denied attempts; without it none are posted."""
     longest_waiver: timedelta = LONGEST
+    namespace: str = own_names.NAMESPACE
+    """Where this auditor is installed: its own RBAC objects are known there."""

@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import partial
 
 from iocaudit.cluster.watch import Sink
+from iocaudit.core import own_names
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.resource import Resource
@@ -41,10 +42,11 @@ class State:
         profile: str = "default",
         longest_waiver: timedelta = LONGEST,
         clock: Clock = utc_now,
+        own_namespace: str = own_names.NAMESPACE,
     ) -> None:
         self.catalogue = catalogue
         self.profile = profile
-        self.world = World()
+        self.world = World(own_namespace=own_namespace)
         self._held = 0
         self._held_since = 0.0
         self._waiting: list[Callable[[], None]] = []

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from iocaudit.core.own_names import NAMESPACE
+
 _CLIENT_CA = "Require client certificates under this CA: without it the API server cannot be told from other callers."
 _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the operator the same."
 
@@ -26,6 +28,7 @@ _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the op
 @click.option("--drain-seconds", default=10.0, show_default=True)
 @click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
 @click.option("--waiver-max-days", type=click.IntRange(min=1), default=90, show_default=True, help=_LONGEST)
+@click.option("--namespace", envvar="POD_NAMESPACE", default=NAMESPACE, show_default=True, help="Our own.")
 @click.option("--attempts-url", metavar="URL", help="Post denied attempts to the operator there: https://HOST:PORT.")
 def command(
     certificates: Path,
@@ -39,6 +42,7 @@ def command(
     drain_seconds: float,
     profile: str,
     waiver_max_days: int,
+    namespace: str,
     attempts_url: str | None,
 ) -> int:
     """Run the validating admission webhook."""
@@ -59,6 +63,7 @@ def command(
             profile=profile,
             attempts_url=attempts_url,
             longest_waiver=timedelta(days=waiver_max_days),
+            namespace=namespace,
         )
     )
     return 0

@@ -74,6 +74,7 @@ class Operator:
             Policies(catalogue, options.profile),
             StoredWaivers(catalogue, options.longest_waiver),
             untrusted=untrusted,
+            own_namespace=options.namespace,
         )
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
         self.supervisor = supervisor

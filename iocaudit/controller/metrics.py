@@ -11,6 +11,7 @@ from prometheus_client import Counter as CounterMetric
 from iocaudit.controller.registration import Registration
 from iocaudit.controller.sweep import Cluster
 from iocaudit.controller.worker import Worker
+from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.waivers import WaiverState
 from iocaudit.serving.metrics import WatchMetrics
 
@@ -33,6 +34,7 @@ class OperatorMetrics:
         self.findings = gauge("findings", "Findings as stored.", ("severity", "state"))
         self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
         self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
+        self.denying = gauge("denying_checks", "Checks that can deny under the policies in force.")
         self.waivers = gauge("waivers", "IocWaivers by the state in their status.", ("state",))
         for word in WaiverState:
             self.waivers.labels(word.value).set(0)
@@ -46,6 +48,7 @@ class OperatorMetrics:
         self.watching = WatchMetrics(registry)
         self._counted: dict[str, Count[str]] = {"written": Count(), "failed": Count()}
         self._failures = 0
+        self._policies: PolicySet | None = None
 
     def update(self, cluster: Cluster, worker: Worker, registration: Registration | None) -> None:
         if registration is not None:
@@ -59,6 +62,9 @@ class OperatorMetrics:
         self.queue.set(worker.pending)
         self.faults.set(sum(len(kept.faults) for kept in cluster.inventory))
         self.policies_refused.set(len(cluster.policies.refused))
+        if (policies := cluster.policies.current) is not self._policies:
+            self._policies = policies
+            self.denying.set(sum(not check.audit_only and policies.may_deny(check) for check in cluster.catalogue))
         for word, count in cluster.waivers.states.items():
             self.waivers.labels(word.value).set(count)
         states = Count((one.severity, one.state) for one in publisher.stored)

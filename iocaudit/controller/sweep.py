@@ -17,6 +17,7 @@ from iocaudit.controller.dependents import Dependents
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.waivers import StoredWaivers
+from iocaudit.core import own_names
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import NAMESPACE, PODS, Kind
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
@@ -61,13 +62,14 @@ class Cluster:
         *,
         between: Callable[[], None] = lambda: None,
         untrusted: Callable[[World], Mapping[WebhookClient, str]] = lambda _: {},
+        own_namespace: str = own_names.NAMESPACE,
     ) -> None:
         """``untrusted`` tries how our own webhooks are called, of the configurations that a world holds."""
         self._untrusted = untrusted
         self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
         self.waivers = waivers if waivers is not None else StoredWaivers(catalogue)
         self.inventory = Inventory()
-        self._live = LiveWorld(client, catalogue)
+        self._live = LiveWorld(client, catalogue, own_namespace)
         self.world = self._live.world
         self.auditor = Auditor(catalogue, policies.current, self.world)
         self.between = between

@@ -9,6 +9,7 @@ from functools import partial
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
+from iocaudit.core import own_names
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.outline import slim
 from iocaudit.core.resource import Resource
@@ -20,9 +21,9 @@ from iocaudit.engine.catalogue import Catalogue
 class LiveWorld:
     """A World, and what the API server serves of it."""
 
-    def __init__(self, client: Client, catalogue: Catalogue) -> None:
+    def __init__(self, client: Client, catalogue: Catalogue, own_namespace: str = own_names.NAMESPACE) -> None:
         self._client = client
-        self.world = World()
+        self.world = World(own_namespace=own_namespace)
         self.kinds = tuple(dict.fromkeys((*catalogue.world_kinds, NAMESPACE)))
         self.served = Served({})
         self.versions: dict[Kind, str] = {}

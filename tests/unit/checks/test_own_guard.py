@@ -127,9 +127,11 @@ def test_the_configuration_may_be_missing_altogether() -> None:
             "uid": "u",
         },
         "spec": {},
+        "status": {"availableReplicas": 2},
     }
     assert evidence(judge("admission-bypass", deployment)) == ["missing"]
     assert judge("admission-bypass", deployment, written()) == []
+    assert judge("admission-bypass", {**deployment, "status": {}}) == []
     del deployment["metadata"]["uid"]
     assert judge("admission-bypass", deployment) == []
 
@@ -236,6 +238,7 @@ def test_where_nothing_is_denied_a_missing_webhook_is_not_critical() -> None:
             "uid": "u",
         },
         "spec": {},
+        "status": {"availableReplicas": 2},
     }
     assert under("admission-bypass", deployment) == ["critical: missing"]
     assert under("admission-bypass", deployment, QUIET) == ["medium: missing"]
