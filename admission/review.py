@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import timedelta
 from typing import Any
 
@@ -71,15 +71,17 @@ def _judge(
     if review.old is not None and (report.found or report.faults):
         old = auditor.audit(review.old, request=review.request, deadline=deadline)
     templates: list[Report] = []
+    idle: set[SameHit] = set()
     unspared: frozenset[SameHit] = frozenset()
     if owners:
         audited = [(owner, auditor.audit(owner, request=review.request, deadline=deadline)) for owner in owners]
         left = auditor.inherit(report, audited)
         running = in_use(resource, owners)
         templates = [one for owner, one in audited if owner in running]
+        idle = {found.in_template for owner, one in audited if owner not in running for found in one.found}
         there = frozenset(found.in_template for one in templates for found in one.found)
         unspared = left | (there - _by_itself(owners, auditor, review.request, deadline))
-    return judge(
+    verdict = judge(
         report,
         auditor.settings_for(resource),
         review.request,
@@ -87,6 +89,20 @@ def _judge(
         owners=templates,
         unspared=unspared,
         leaves=auditor.leaves(resource) if old is not None else None,
+    )
+    return _with_idle(verdict, idle) if idle else verdict
+
+
+def _with_idle(verdict: Verdict, idle: Set[SameHit]) -> Verdict:
+    """The same, saying of what was denied that its owner has it but runs nothing."""
+    why = ", and its owner, which has it too, runs no pods, so that it is not taken for existing"
+    return verdict._replace(
+        denials=tuple(
+            found._replace(hit=found.hit._replace(message=found.hit.message + why))
+            if found.in_template in idle
+            else found
+            for found in verdict.denials
+        )
     )
 
 

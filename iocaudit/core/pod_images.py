@@ -44,16 +44,17 @@ class ImagesBehind(NamedTuple):
 NO_IMAGES = ImagesBehind((), ())
 
 
-def gained(now: ImagesBehind, before: ImagesBehind, *, exact: bool = False) -> bool:
-    """Whether a program from another repository (``exact``: another image) has now what a hit is about.
+def gained(now: ImagesBehind, before: ImagesBehind, *, exact: bool = False) -> Images:
+    """The images of other repositories (``exact``: other images) that have now what a hit is about.
 
-    As long as nobody has it, it is everything near it that counts.
+    As long as no container has it, it is every one near it that counts.
     """
     ours, theirs = (now.holders, before.holders) if now.holders else (now.all, before.all)
     if ours == theirs:
-        return False
+        return ()
     name = version_of if exact else repository_of
-    return not {name(image) for image in ours} <= {name(image) for image in theirs}
+    known = {name(image) for image in theirs}
+    return tuple(image for image in ours if name(image) not in known)
 
 
 class ImageIndex:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 
+from iocaudit.core.credential import redacted
 from iocaudit.core.image import repository_of
 from iocaudit.core.pod_images import Images, gained
 from iocaudit.core.report import Found, Report, SameHit
 from iocaudit.core.severity import Severity
+from iocaudit.core.wording import clip, several
 from iocaudit.engine.policy import Existing, Setting
 
 _NO_HITS: Mapping[SameHit, Severity] = MappingProxyType({})
@@ -40,17 +42,20 @@ class IntroducedHits:
         if not report.images.holds_as(old.images, str):
             self._old, self._tags_alone = old, report.images.holds_as(old.images, repository_of)
 
-    def __call__(self, found: Found, setting: Setting) -> bool:
+    def __call__(self, found: Found, setting: Setting) -> Found | None:
+        """The hit, where it is introduced: with the images that make it so, where nothing else does."""
         had = self._before.get(found.same_hit) if self._before else None
         if had is None or found.severity > had:
-            return True
+            return found
         exact = setting.exact_images
         if self._old is None or (self._tags_alone and not exact and self._leaves is None):
-            return False
+            return None
         now, before = self._report.behind(found), self._old.behind(found)
-        if gained(now, before, exact=exact):
-            return True
-        return self._leaves is not None and self._leaves(found, before.images, now.images)
+        if images := gained(now, before, exact=exact):
+            return _by(found, "another image" if exact else "an image of another repository", images)
+        if self._leaves is not None and self._leaves(found, before.images, now.images):
+            return _by(found, "an image that its owner's waiver is not for", now.images)
+        return None
 
 
 class ExistingHits:
@@ -76,6 +81,12 @@ class ExistingHits:
             not gained(now, owner.behind(own), exact=setting.exact_images)
             for owner, own in self._templates[found.in_template]
         )
+
+
+def _by(found: Found, what: str, images: Images) -> Found:
+    """The hit, saying what is new about it."""
+    named = several([clip(redacted(image)) for image in images])
+    return found._replace(hit=found.hit._replace(message=f"{found.hit.message}, now with {what}: {named}"))
 
 
 def _by_hit(owners: Sequence[Report]) -> Mapping[SameHit, Sequence[tuple[Report, Found]]]:

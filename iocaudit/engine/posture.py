@@ -73,20 +73,19 @@ def judge(
     for found in report.found:
         setting = settings[found.check]
         mode = setting.mode_for(found.severity)
-        introduced = mode in (Mode.DENY, Mode.WARN) and is_introduced(found, setting)
-        if mode is Mode.DENY and introduced:
-            if setting.exempts(request):
-                exempt.append(found)
-                warnings.append(found)
-            elif is_existing(found, setting):
-                existing.append(found)
-                warnings.append(found)
-            else:
-                denials.append(found)
-        elif introduced:
-            warnings.append(found)
-        else:
+        new = is_introduced(found, setting) if mode in (Mode.DENY, Mode.WARN) else None
+        if new is None:
             observed.append(found)
+        elif mode is Mode.WARN:
+            warnings.append(new)
+        elif setting.exempts(request):
+            exempt.append(new)
+            warnings.append(new)
+        elif is_existing(found, setting):
+            existing.append(new)
+            warnings.append(new)
+        else:
+            denials.append(new)
     faults, fault_denials = _divided(report.faults, settings, request, lambda setting: setting.on_fault)
     skipped, incomplete = _divided(report.skipped, settings, request, lambda setting: setting.on_incomplete)
     spared = {name: tuple(hits) for name, hits in (("exempt", exempt), ("existing", existing)) if hits}

@@ -119,7 +119,7 @@ def _stands_alone(hit: KeptHit, owner: Kept, owners: KeptHit, waivers: Accepting
         reaches = waivers.reaches(_found(owners, owner.ref, owners.hit), owner, owners.images, hit.images)
         if reaches is not None:
             return not reaches
-    return hit.severity >= Severity.CRITICAL and gained(_behind(hit), _behind(owners))
+    return hit.severity >= Severity.CRITICAL and bool(gained(_behind(hit), _behind(owners)))
 
 
 def _behind(hit: KeptHit) -> ImagesBehind:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from admission import wording
 from iocaudit.core.report import Found
 from tests.unit.admission.reviews import (
     CRONJOB_CONTROLLER,
@@ -196,6 +197,18 @@ def test_what_only_warns_is_warned_about_again() -> None:
     assert "host-pid" in denied(other.warnings)
 
 
+def test_a_denial_says_which_image_is_new() -> None:
+    old = workload("Deployment", "web")
+    verdict = settle(state_with(), review(with_image(old, "evil.io/web:1"), old=old))
+    said = wording.denial(verdict)
+    assert 'container "app" runs privileged, now with an image of another repository: evil.io/web:1 (spec.' in said
+    exact = settle(state_with(policy=_denying(images="exact")), review(with_image(old, "hooli.com/web:2"), old=old))
+    assert "now with another image: hooli.com/web:2" in wording.denial(exact)
+    made = pod("web-1-a", made_by=("ReplicaSet", "web-1"))
+    left = settle(state_with(waiver(**LIMITED)), review(with_image(made, "hooli.com/web:3"), old=made))
+    assert "now with an image that its owner's waiver is not for: hooli.com/web:3" in wording.denial(left)
+
+
 def test_a_policy_may_hold_on_to_the_very_image() -> None:
     old = workload("Deployment", "web")
     exact = state_with(policy=_denying(images="exact"))
@@ -281,6 +294,7 @@ def test_a_template_without_pods_is_not_existing(kind: str, controller: str, run
         owner = owned(kind, **status)
         verdict = settle(state_with(), review(made_of(owner), user), Stored(owner))
         assert verdict.allowed is expected, status
+        assert expected or "runs no pods, so that it is not taken for existing" in wording.denial(verdict)
     owner = owned(kind, **running)
     verdict = settle(state_with(), review(made_of(owner, "evil.io/web:1"), user), Stored(owner))
     assert not verdict.allowed, "another image than its template's"

@@ -153,7 +153,7 @@ def behind(holders: str, everything: str = "") -> ImagesBehind:
     ],
 )
 def test_when_another_program_has_it(now: ImagesBehind, before: ImagesBehind, expected: bool) -> None:
-    assert gained(now, before) is expected
+    assert bool(gained(now, before)) is expected
 
 
 def test_exactly_the_same_image() -> None:
