@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from iocaudit.core import paths
 from iocaudit.core.errors import IocauditError
-from iocaudit.core.shape import integer, mapping
+from iocaudit.core.partial import lacks_of
+from iocaudit.core.shape import integer, mapping, text
 from iocaudit.core.wording import clip
 
 Known = Mapping[str, frozenset[str]]
@@ -64,8 +65,23 @@ class Problems:
 
     def _line(self, problem: Problem) -> str:
         place = f"{self._place(problem.path)}: " if self._place is not None else ""
-        line = f"{place}{self._subject}: {clip(problem.path)}: {problem.reason}"
+        path = f"{clip(problem.path)}: " if problem.path else ""
+        line = f"{place}{self._subject}: {path}{problem.reason}"
         return clip("".join(character if character.isprintable() else " " for character in line), _LONGEST)
+
+
+def begin(kind: str, raw: Mapping[str, Any], place: Place | None) -> tuple[str, Problems]:
+    """The name of a document and the mistakes in it so far. In a file, where it has a ``place``, a name is required.
+
+    A document of which a part could not be read is not read at all: the part may be what narrows it.
+    """
+    name = text(mapping(raw.get("metadata")).get("name"))
+    problems = Problems(f"{kind} {name or '(unnamed)'}", place)
+    if not name and place is not None:
+        problems.add("metadata.name", "is required")
+    if lacks := lacks_of(raw):
+        problems.add("", f"cannot be read whole: {lacks}")
+    return name or "(unnamed)", problems
 
 
 def nearest(given: object, known: Iterable[str], *, most: int = 1, otherwise: str = "") -> str:

@@ -11,10 +11,10 @@ from iocaudit.core.check import PROFILES
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.severity import Severity
-from iocaudit.core.shape import mapping, text
+from iocaudit.core.shape import mapping
 from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.fields import LIST, Fields, Known, Place, Problems, label_selector, nearest
+from iocaudit.engine.fields import LIST, Fields, Known, Place, begin, label_selector, nearest
 from iocaudit.engine.policy import (
     ExemptSubject,
     Existing,
@@ -54,8 +54,7 @@ def read_policy(raw: Mapping[str, Any], catalogue: Catalogue, place: Place | Non
     ``place`` says where in a file the fields stand. Without it the policy is one of a cluster, and may be older or
     newer than the auditor: a check that the catalogue does not know is told in ``unknown_ids``, not refused.
     """
-    name = text(mapping(raw.get("metadata")).get("name")) or "(unnamed)"
-    problems = Problems(f"AuditPolicy {name}", place)
+    name, problems = begin("AuditPolicy", raw, place)
     spec = Fields(raw, FIELDS, problems).map("spec", required=True)
     match = spec.map("match")
     selector, keys = match.selector("namespaceSelector")

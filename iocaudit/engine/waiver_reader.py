@@ -14,7 +14,7 @@ from iocaudit.core.image import ImagePatterns
 from iocaudit.core.shape import mapping, strings, text
 from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.fields import LIST, Fields, Known, Place, Problems, label_selector, nearest
+from iocaudit.engine.fields import LIST, Fields, Known, Place, Problems, begin, label_selector, nearest
 from iocaudit.engine.waivers import Waiver
 
 FIELDS: Known = {
@@ -44,9 +44,7 @@ def read_waiver(
     ``allowNew``). In a file without a status it covers all that it matches: the file itself is the record.
     ``place`` says where in a file the fields stand.
     """
-    metadata = mapping(raw.get("metadata"))
-    name = text(metadata.get("name")) or "(unnamed)"
-    problems = Problems(f"IocWaiver {name}", place)
+    name, problems = begin("IocWaiver", raw, place)
     spec = Fields(raw, FIELDS, problems).map("spec", required=True)
     checks = _checks(spec, catalogue)
     namespaces, cluster_scope = _globs(spec, "namespaces", _NAMESPACE), spec.flag("clusterScope")
@@ -58,7 +56,7 @@ def read_waiver(
     except ValueError as error:
         spec.wrong(str(error), "images")
     since = now
-    if created := text(metadata.get("creationTimestamp")):
+    if created := text(mapping(raw.get("metadata")).get("creationTimestamp")):
         since = _born(_time(created, problems, "metadata.creationTimestamp") or now, now)
     waiver = Waiver(
         name=name,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from iocaudit.core import paths
 from iocaudit.core.check import PROFILES
 from iocaudit.core.errors import IocauditError, PolicyError
+from iocaudit.core.partial import PartialObject
 from iocaudit.core.severity import Severity
 from iocaudit.engine import policy_reader, waiver_reader
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -109,10 +110,14 @@ WORDS_OF_THE_CATALOGUE: dict[str, dict[str, frozenset[str]]] = {
 
 def read(raw: Json) -> None:
     """As it is read from a file."""
+
+    def place(path: str) -> str:
+        return f"p.yaml:{len(path)}"
+
     if raw.get("kind") == "AuditPolicy":
-        read_policy(raw, CATALOGUE, lambda path: f"p.yaml:{len(path)}")
+        read_policy(raw, CATALOGUE, place)
     else:
-        read_waiver(raw, CATALOGUE, stored=False, now=NOW)
+        read_waiver(raw, CATALOGUE, stored=False, now=NOW, place=place)
 
 
 def slots(value: Any, at: Slot = ()) -> Iterator[Slot]:
@@ -288,6 +293,20 @@ def test_what_lists_the_mistakes_is_bounded_and_stays_on_its_lines() -> None:
     assert len(lines) == 21
     assert all(line.startswith("AuditPolicy full: ") and len(line) <= 400 for line in lines)
     assert lines[-1].endswith("and 3980 more")
+
+
+@KINDS
+def test_what_could_not_be_read_whole_is_refused(kind: str) -> None:
+    """The part that is missing may be the one that narrows it."""
+    with pytest.raises((PolicyError, WaiverError)) as refused:
+        read(PartialObject(SAMPLES[kind], "spec.match nests more than 200 levels deep"))
+    assert f"{kind} full: cannot be read whole: spec.match nests" in str(refused.value)
+
+
+@KINDS
+def test_in_a_file_it_needs_a_name(kind: str) -> None:
+    with pytest.raises((PolicyError, WaiverError), match=r"metadata\.name: is required"):
+        read(renamed(SAMPLES[kind], ("metadata", "name"), "nmae"))
 
 
 def test_an_unquoted_off_is_off_and_no_other_mode_is_a_boolean() -> None:
