@@ -25,7 +25,7 @@ from iocaudit.serving.errors import CertificateError
 from iocaudit.sources.admission_review import Review
 from iocaudit.sources.attempt_post import Post, to_bytes
 from iocaudit.supervision.backoff import Backoff
-from iocaudit.supervision.part import Life
+from iocaudit.supervision.part import Life, beating
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +106,10 @@ class Operator:
             self._connection = None
 
 
+async def _rest(seconds: float, life: Life | None) -> None:
+    await (asyncio.sleep(seconds) if life is None else beating(asyncio.sleep(seconds), life))
+
+
 class Reporter:
     """`denied` counts, `run` posts until cancelled, `finish` posts what is left."""
 
@@ -134,15 +138,11 @@ class Reporter:
         """Post every interval; what fails is sent again, at growing distances."""
         spoke = 0.0
         while True:
-            if life is not None:
-                life.beat()
-            await asyncio.sleep(self._interval)
+            await _rest(self._interval, life)
             if self._attempts.is_empty and not self._attempts.posting and time.monotonic() - spoke < self._heartbeat:
                 continue
             while not await self._post(self._attempts.next_post()):
-                if life is not None:
-                    life.beat()
-                await asyncio.sleep(self._backoff.next())
+                await _rest(self._backoff.next(), life)
             spoke = time.monotonic()
 
     async def finish(self, seconds: float = FAREWELL) -> None:

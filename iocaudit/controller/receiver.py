@@ -97,7 +97,7 @@ async def receive(
             await listeners.start()
         except (CertificateError, ListenError) as error:
             _log.error("denied attempts cannot be received yet: %s", error)
-            await asyncio.sleep(_RETRY)
+            await beating(asyncio.sleep(_RETRY), life)
             continue
         try:
             await beating(listeners.failed(), life)

@@ -14,7 +14,7 @@ from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import mapping, text
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.supervision.backoff import Backoff
-from iocaudit.supervision.part import Stop
+from iocaudit.supervision.part import Stop, beat
 
 _log = logging.getLogger(__name__)
 
@@ -104,9 +104,15 @@ class Worker:
             due = self.cluster.due_in
             wait = min(self._sweep_at - time.monotonic(), 5.0 if due is None else max(due, _SETTLE))
             wait = min(wait, self.cluster.waiver_ends_in)
-            self._wake.wait(max(0.0, wait))
+            self._sleep(wait)
             if self._pending:
                 stop.wait(_SETTLE)
+
+    def _sleep(self, seconds: float) -> None:
+        """Until something is to be done, and noting that this is no standstill."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self._wake.wait(min(left, 1.0)):
+            beat()
 
     def apply_pending(self) -> None:
         """Work off what has come in. After a failure a sweep makes up for it.

@@ -39,7 +39,10 @@ _POOL = "asyncio_"
 
 
 class Supervisor:
-    """Looks after named parts. ``exit_within``: seconds an end in order may take before the process is cut off."""
+    """Looks after named parts. ``exit_within``: seconds an end in order may take before the process is cut off.
+
+    ``pace``: what every bound on silence is multiplied by, for those who cannot wait.
+    """
 
     def __init__(
         self,
@@ -49,9 +52,11 @@ class Supervisor:
         most_hanging: int = MOST_HANGING,
         look_every: float = _LOOK_EVERY,
         exit_within: float = 30.0,
+        pace: float = 1.0,
         cut_off: Callable[[int], None] = os._exit,
     ) -> None:
-        self._clock, self._patience, self._most_hanging = clock, patience, most_hanging
+        self._clock, self._patience, self._most_hanging = clock, patience * pace, most_hanging
+        self._pace = pace
         self._look_every, self._exit_within, self._cut_off = look_every, exit_within, cut_off
         self._lock = threading.RLock()
         self._parts: dict[str, Part] = {}
@@ -81,8 +86,9 @@ class Supervisor:
             thread.start()
 
         part = Part(name, silence, begin, restartable=restartable)
-        self._add(part)
-        self._begin(part)
+        with self._lock:  # nobody looks at it before it has begun
+            self._add(part)
+            self._begin(part)
         return part
 
     async def keep(self, name: str, run: Callable[[Life], Awaitable[None]], *, silence: float = SILENCE) -> None:
@@ -95,8 +101,9 @@ class Supervisor:
             _tell(loop, due)
 
         part = Part(name, silence, begin)
-        self._add(part)
-        self._begin(part)
+        with self._lock:  # nobody looks at it before it has begun
+            self._add(part)
+            self._begin(part)
         try:
             while True:
                 await due.wait()
@@ -267,6 +274,7 @@ class Supervisor:
 
     def _add(self, part: Part) -> None:
         with self._lock:
+            part.silence *= self._pace
             if part.name in self._parts:
                 raise ValueError(f"{part.name!r} is looked after already")
             self._parts[part.name] = part
