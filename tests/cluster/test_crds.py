@@ -147,6 +147,7 @@ def policy(spec: dict[str, Any]) -> str:
         ({"checks": [{"ids": ["host-pid"]}], "onFault": "warn"}, 'Unsupported value: "warn"'),
         ({"checks": [{"ids": ["host-pid"]}], "onIncomplete": "allow"}, 'Unsupported value: "allow"'),
         ({"checks": [{"ids": ["host-pid"]}], "existing": "off"}, 'Unsupported value: "off"'),
+        ({"checks": [{"ids": ["host-pid"]}], "images": "tag"}, 'Unsupported value: "tag"'),
         (
             {
                 "checks": [{"ids": ["host-pid"]}],
@@ -183,6 +184,7 @@ def test_valid_policy_gets_defaults(crds: ControlPlane) -> None:
     answer = crds.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", input=policy(spec))
     stored = json.loads(answer.stdout)["spec"]
     assert (stored["onFault"], stored["onIncomplete"], stored["existing"]) == ("deny", "warn", "warn")
+    assert stored["images"] == "repository"
     assert stored["checks"][0]["parameters"] == {"trusted": ["hooli.com/"]}
 
 
