@@ -8,6 +8,7 @@ from iocaudit.cli.writing import write_file
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.identity import FINGERPRINT, FINGERPRINT_FORM
 from iocaudit.core.report import Report
+from iocaudit.sinks.escape import json_text
 from iocaudit.sources.documents import Unreadable
 from iocaudit.sources.files import read_bytes
 
@@ -78,7 +79,7 @@ def write_baseline(path: str, baseline: Baseline) -> None:
     """Write a baseline, whole at once and never through a link; raises BaselineError, and leaves what was there."""
     data = orjson.dumps({"version": _VERSION, "hits": list(baseline.entries)}, option=orjson.OPT_INDENT_2)
     try:
-        refused = write_file(path, data + b"\n")
+        refused = write_file(path, json_text(data.decode()).encode() + b"\n")
     except OSError as error:
         raise BaselineError(f"{path}: cannot write the baseline: {error.strerror}") from error
     if refused:

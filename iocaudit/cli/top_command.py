@@ -12,7 +12,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.records.finding import DENIED, OPEN, RECORDED, RESOLVED, WAIVED
 from iocaudit.sinks.columns import columns
-from iocaudit.sinks.escape import visible
+from iocaudit.sinks.escape import json_text, visible
 
 _STATES = (OPEN, DENIED, RECORDED, WAIVED, RESOLVED)
 _NOW = (OPEN, DENIED, RECORDED)
@@ -62,7 +62,8 @@ def command(
     )
     found = read_findings(wanted, None if everything else limit, context=context)
     if output == "json":
-        click.echo(json.dumps(_json(found.worst, found.total, found.not_read), indent=2, ensure_ascii=False))
+        shown = json.dumps(_json(found.worst, found.total, found.not_read), indent=2, ensure_ascii=False)
+        click.echo(json_text(shown))
     else:
         _print(found.worst, found.total, wide=output == "wide")
     for reason in found.not_read:

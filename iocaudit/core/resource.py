@@ -32,7 +32,9 @@ class Ref(NamedTuple):
 
         What a pod claims to be owned by, and objects of RBAC, may have names and kinds of any length.
         """
-        if all(value is None or len(value) < _SHORT for value in self):
+        group, version, kind, namespace, name = self
+        whole = group + version + kind + (namespace or "")
+        if len(whole) < _SHORT and len(name) < _SHORT:
             return self
         return Ref(**{part: value and bounded(value, BOUNDS[part]) for part, value in self._asdict().items()})
 

@@ -8,6 +8,7 @@ from iocaudit.core.repair import Suggestion
 from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.resource import Ref
 from iocaudit.core.yaml_write import block
+from iocaudit.sinks.escape import json_text
 from iocaudit.sinks.summary import ReadingSummary, summary_of
 
 
@@ -76,7 +77,7 @@ def render(report: Report, reading: ReadingSummary) -> str:
     except TypeError:
         # a file name that is no UTF-8: the only text here that may be none
         text = orjson.dumps(_encodable(data), option=orjson.OPT_INDENT_2)
-    return text.decode() + "\n"
+    return json_text(text.decode()) + "\n"
 
 
 def _encodable(value: Any) -> Any:

@@ -18,7 +18,7 @@ from iocaudit.core.identity import SCHEME
 from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
-from iocaudit.sinks.escape import visible
+from iocaudit.sinks.escape import json_text, visible
 from iocaudit.sinks.summary import ReadingSummary
 
 _LEVEL = {
@@ -207,4 +207,5 @@ def _waived(waived: Waived, index: dict[str, int]) -> dict[str, Any]:
 
 
 def render(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> str:
-    return orjson.dumps(as_sarif(report, reading, checks), option=orjson.OPT_INDENT_2).decode() + "\n"
+    text = orjson.dumps(as_sarif(report, reading, checks), option=orjson.OPT_INDENT_2)
+    return json_text(text.decode()) + "\n"
