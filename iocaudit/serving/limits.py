@@ -65,22 +65,17 @@ class Limits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        held = _Held(asyncio.current_task())
-        self._arriving.add(held)
+        held = _Held()
         try:
-            try:
-                whole = await self._read(scope, receive, send, held)
-            except asyncio.CancelledError:
-                if not held.given_up or held.task is None or held.task.uncancel():
-                    raise
-                await self._busy(send, "memory", close=True)
-                return
-            finally:
-                self._arriving.discard(held)
-            if whole:
+            if await self._read(scope, receive, send, held):
                 await self._run(scope, receive, send, held.body)
+        except asyncio.CancelledError:
+            if not held.given_up or held.task is None or held.task.uncancel():
+                raise
+            await self._busy(send, "memory", close=True)
         finally:
             self._buffered -= held.counted
+            self._arriving.discard(held)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send, held: "_Held") -> bool:
         """Whether the whole body is in ``held``; else the caller has been answered or is gone."""
@@ -107,28 +102,37 @@ class Limits:
             more = bool(message.get("more_body", False))
             if size > bounds.max_body:
                 break
-            if self._buffered > bounds.max_buffered and self._give_up_largest() is held:
+            if self._buffered > bounds.max_buffered and self._give_up_largest(held):
                 await self._busy(send, "memory", close=True)
                 return False
             chunks.append(chunk)
             if not more:
+                self._arriving.discard(held)
                 held.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
                 return True
+            if held.task is None:
+                held.task = asyncio.current_task()
+                self._arriving.add(held)
         if more:
             await _discard(receive)
         await self._too_large(send)
         return False
 
-    def _give_up_largest(self) -> "_Held":
-        """End the largest body that is not whole: a few that never end must not keep all the small ones out."""
-        largest = max(self._arriving, key=lambda held: held.counted)
+    def _give_up_largest(self, held: "_Held") -> bool:
+        """End the largest body that is not whole: a few that never end must not keep all the small ones out.
+
+        Whether it is the one that is being read.
+        """
+        largest = max(self._arriving, key=lambda one: one.counted, default=held)
+        if largest.counted <= held.counted:
+            return True
         self._arriving.discard(largest)
         self._buffered -= largest.counted
         largest.counted = 0
-        if largest.task is not None and largest.task is not asyncio.current_task():
-            largest.given_up = True
-            largest.task.cancel()
-        return largest
+        largest.given_up = True
+        assert largest.task is not None
+        largest.task.cancel()
+        return False
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         if self._slots.locked():
@@ -178,10 +182,11 @@ class Limits:
 class _Held:
     """The body of one request, and how much of it counts against ``max_buffered``."""
 
-    task: "asyncio.Task[object] | None"
-    given_up: bool = False
     body: bytes = b""
     counted: int = 0
+    task: "asyncio.Task[object] | None" = None
+    """Who reads it, once it is known to come in more than one piece."""
+    given_up: bool = False
 
 
 async def _discard(receive: Receive) -> None:

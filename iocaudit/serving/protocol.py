@@ -24,6 +24,8 @@ megabyte. So of those without a proven certificate only a few may send a large r
 after it.
 """
 _PIPELINED = 8
+# Told twice for each request; to look up a member of an enumeration takes as long as to move a connection.
+_IDLE, _LARGE_BODY, _RECEIVING, _BUSY = Rank.IDLE, Rank.LARGE, Rank.RECEIVING, Rank.BUSY
 _HEADERS = 100
 """Of one request; each takes more memory than it has bytes."""
 
@@ -95,7 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if tls is not None and tls.getpeercert(True) is not None:
             self._connections.prove(place)
         self._sparing = tls is not None and not place.proven
-        self._connections.move(place, Rank.IDLE)
+        self._connections.move(place, _IDLE)
         # A client may connect ahead of its first request and keep the connection, as Go's does.
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
@@ -124,6 +126,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._received = len(data)
         self._request_bytes += self._received
         super().data_received(data)
+        cycle = self.cycle
+        if cycle is not None and not (cycle.response_complete or self._in_headers or self._in_body):
+            self._connections.move(self._place, _BUSY)  # as nearly always: a whole request has come
+            return
         if self.transport.is_closing():
             return
         # Armed here, not where the request begins: headers that arrive whole, as nearly all do, need no timer.
@@ -139,7 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(Reason.HEADERS, b"431 Request Header Fields Too Large")
             return
         self._tell()
-        if self._place.rank is Rank.LARGE and not self._connections.fits(Rank.LARGE, self._bounds.large):
+        if self._place.rank is _LARGE_BODY and not self._connections.fits(_LARGE_BODY, self._bounds.large):
             self._refuse(Reason.LARGE, b"503 Service Unavailable\r\nretry-after: 1")
 
     def on_message_begin(self) -> None:
@@ -175,7 +181,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self.transport.is_closing():
+        if self.timeout_keep_alive_task is not None and self._header_timer is None and not self._in_body:
+            self._connections.move(self._place, _IDLE)
+        elif not self.transport.is_closing():
             self._tell()
 
     def send_400_response(self, msg: str) -> None:
@@ -202,11 +210,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _tell(self) -> None:
         """Say what the connection does now."""
         if self._in_body:
-            rank = Rank.LARGE if self._sparing and self._request_bytes > _LARGE else Rank.RECEIVING
+            rank = _LARGE_BODY if self._sparing and self._request_bytes > _LARGE else _RECEIVING
         elif not self._answered:
-            rank = Rank.BUSY
+            rank = _BUSY
         else:
-            rank = Rank.RECEIVING if self._header_timer is not None else Rank.IDLE
+            rank = _RECEIVING if self._header_timer is not None else _IDLE
         self._connections.move(self._place, rank)
 
     def _headers_size(self) -> int:
