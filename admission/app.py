@@ -37,6 +37,8 @@ LARGE = 64 * 1024
 Denied = Callable[[Review, Verdict], None]
 """Told of each request that was really denied, or of which something is recorded: no dry run, and by the webhook that
 denies."""
+Answered = Callable[[Review, Verdict], None]
+"""Told of each request that was answered by a verdict."""
 Hold = Callable[[], AbstractContextManager[None]]
 
 
@@ -50,6 +52,7 @@ class ValidateApp:
         *,
         get: Get | None = None,
         denied: Denied | None = None,
+        answered: Answered | None = None,
         hold: Hold = nullcontext,
         longest_waiver: timedelta = LONGEST,
     ) -> None:
@@ -58,7 +61,7 @@ class ValidateApp:
         self._auditor = auditor
         self._metrics = metrics
         self._get = get
-        self._denied = denied
+        self._denied, self._answered = denied, answered
         self._hold = hold
         self._large = asyncio.Lock()
 
@@ -106,6 +109,8 @@ class ValidateApp:
         self._metrics.count(review, verdict, time.perf_counter() - started)
         await _send(send, review.uid, verdict)
         # Once the answer is on its way, so that nothing of this can be in its way.
+        if self._answered is not None:
+            self._answered(review, verdict)
         is_evidence = not verdict.allowed or bool(verdict.recorded)
         if self._denied is not None and is_evidence and not review.request.dry_run:
             self._denied(review, verdict)

@@ -12,6 +12,7 @@ from functools import partial
 
 from admission.app import ValidateApp, admission_app
 from admission.attempts import Attempts
+from admission.lag import Lag
 from admission.metrics import AdmissionMetrics
 from admission.options import WebhookOptions
 from admission.reporter import AttemptMetrics, Operator, Reporter
@@ -76,13 +77,15 @@ async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
     drain = Drain(readiness, grace=options.drain_seconds)
     drain.on_signals()
 
+    lag = Lag(state.kinds, metrics.saw)
+
     def loaded(kind: Kind, lacking: str | None) -> None:
         was_ready = readiness.ready
         readiness.set(str(kind), lacking is None, lacking or "")
         if readiness.ready and not was_ready:
             settle()
 
-    sink = loop_sink(state, asyncio.get_running_loop(), loaded)
+    sink = loop_sink(state, asyncio.get_running_loop(), loaded, lag.seen)
     registry.register(PartCollector(supervisor))
     watches = Watches(client, state.kinds, sink, supervisor, metrics.watching.failed)
     metrics.watching.follow(watches.kinds, watches.seconds_since_contact)
@@ -99,6 +102,7 @@ async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
         metrics,
         get=owners.get,
         denied=reporter.denied if reporter is not None else None,
+        answered=lag.answered,
         hold=state.hold,
         longest_waiver=options.longest_waiver,
     )

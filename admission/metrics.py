@@ -4,9 +4,12 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from iocaudit.core.kinds import Kind
 from iocaudit.engine.posture import Verdict
 from iocaudit.serving.metrics import LATENCY_BUCKETS, WatchMetrics
 from iocaudit.sources.admission_review import Review
+
+_LAG_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class AdmissionMetrics:
@@ -37,9 +40,20 @@ class AdmissionMetrics:
             "iocaudit_admission_malformed_total", "Bodies that were no AdmissionReview.", registry=registry
         )
         self.watching = WatchMetrics(registry)
+        self.lag = Histogram(
+            "iocaudit_world_lag_seconds",
+            "Seconds from answering a request that creates an object until the webhook knows of the object.",
+            ["kind"],
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
         self.policies = Gauge("iocaudit_policies", "AuditPolicies by state.", ["state"], registry=registry)
         # Looking a child up by its labels costs as much as a check; they are bounded, so each is looked up once.
         self._verdict = cache(self.verdicts.labels)
+
+    def saw(self, kind: Kind, seconds: float) -> None:
+        """Take down how long the webhook did not know of an object."""
+        self.lag.labels(str(kind)).observe(seconds)
 
     def count(self, review: Review, verdict: Verdict, seconds: float) -> None:
         kind = review.resource.kind.name if review.resource is not None and review.resource.kind else "other"

@@ -155,10 +155,13 @@ class State:
 Loaded = Callable[[Kind, str | None], None]
 
 
-def loop_sink(state: State, loop: asyncio.AbstractEventLoop, loaded: Loaded) -> Sink:
+def loop_sink(
+    state: State, loop: asyncio.AbstractEventLoop, loaded: Loaded, seen: Callable[[Resource], None] = lambda _: None
+) -> Sink:
     """A sink that hands every change to the event loop.
 
-    ``loaded`` is told of each kind whether the webhook may answer as to it: None, or the reason why not.
+    ``loaded`` is told of each kind whether the webhook may answer as to it: None, or the reason why not. ``seen`` is
+    told of each object that is new or changed.
     """
 
     def hand_over(apply: Callable[[], None]) -> None:
@@ -178,7 +181,11 @@ def loop_sink(state: State, loop: asyncio.AbstractEventLoop, loaded: Loaded) -> 
         hand_over(apply)
 
     def put(resource: Resource) -> None:
-        hand_over(partial(state.put, resource))
+        def apply() -> None:
+            state.put(resource)
+            seen(resource)
+
+        hand_over(apply)
 
     def remove(resource: Resource) -> None:
         hand_over(partial(state.remove, resource))

@@ -49,8 +49,10 @@ class Play:
             self.state.replace(AUDIT_POLICY, [Resource(raw, CLUSTER) for raw in raws])
         self.stored: dict[Identity, Json] = {}
 
-    def ask(self, raw: Json, username: str = "alice", *, old: Json | None = None) -> Verdict:
-        """The verdict on writing an object over what is stored, or over ``old``."""
+    def ask(
+        self, raw: Json, username: str = "alice", *, old: Json | None = None, owners: Iterable[Json] = ()
+    ) -> Verdict:
+        """The verdict on writing an object over what is stored, or over ``old``; ``owners`` are its verified ones."""
         before = old or self.stored.get(identity(raw))
         group, _, version = raw["apiVersion"].rpartition("/")
         request = {
@@ -63,8 +65,9 @@ class Play:
             "object": raw,
             "oldObject": before,
         }
+        made_by = [Resource(owner, CLUSTER) for owner in owners]
         body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-        verdict = decide(read_review(orjson.dumps(body)), self.state.auditor, Deadline.within(60))
+        verdict = decide(read_review(orjson.dumps(body)), self.state.auditor, Deadline.within(60), made_by)
         in_system = raw["metadata"].get("namespace") in SYSTEM_NAMESPACES
         return spare(verdict, "system") if in_system else verdict
 

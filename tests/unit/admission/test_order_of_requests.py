@@ -1,78 +1,25 @@
 """The order in which objects come decides nothing: whatever completes a grant or a mount is judged as the whole."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.admission.playing import Json, Play, Step, denied_by, identity, orders
-
-_RBAC = "rbac.authorization.k8s.io"
-
-
-def rule(verbs: str, resources: str, groups: str = "", **more: Any) -> Json:
-    return {"apiGroups": groups.split(","), "resources": resources.split(","), "verbs": verbs.split(","), **more}
-
-
-SECRETS = rule("get,list", "secrets")
-PODS = rule("create", "pods")
-READ = rule("get,list", "pods")
-EVERYTHING = rule("*", "*", "*")
-NAMED_WEBHOOK = rule("update", "validatingwebhookconfigurations", "admissionregistration.k8s.io", resourceNames=["x"])
-
-
-def role(name: str, *rules: Json, namespace: str = "", labels: Json | None = None, **more: Any) -> Json:
-    kind = "Role" if namespace else "ClusterRole"
-    metadata = {"name": name} | ({"namespace": namespace} if namespace else {}) | ({"labels": labels} if labels else {})
-    return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": metadata, "rules": list(rules), **more}
-
-
-def aggregate(name: str, label: str, **more: Any) -> Json:
-    selectors = {"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]}
-    return role(name, aggregationRule=selectors, **more)
-
-
-def binding(name: str, to: str, *subjects: str, namespace: str = "", role_kind: str = "ClusterRole") -> Json:
-    named = []
-    for words in subjects:
-        kind, _, who = words.partition(":")
-        space, _, account = who.rpartition("/")
-        named.append({"kind": kind, "name": account} | ({"namespace": space} if space else {"apiGroup": _RBAC}))
-    return {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
-        "metadata": {"name": name} | ({"namespace": namespace} if namespace else {}),
-        "roleRef": {"apiGroup": _RBAC, "kind": role_kind, "name": to},
-        "subjects": named,
-    }
-
-
-def volume(name: str, claim: str = "", *, path: str = "/etc", kind: str = "hostPath", **spec: Any) -> Json:
-    namespace, _, called = claim.partition("/")
-    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], kind: {"path": path}, **spec}
-    if claim:
-        spec["claimRef"] = {"namespace": namespace, "name": called}
-    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
-
-
-def claim(name: str, namespace: str = "shop", **spec: Any) -> Json:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
-
-
-def pod(name: str, claimed: str, namespace: str = "shop") -> Json:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {
-            "containers": [{"name": "app", "image": "hooli.com/shop/web:1.4"}],
-            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claimed}}],
-        },
-    }
-
+from iocaudit.install.rbac import bindings, cluster_roles
+from tests.unit.admission.ordered import (
+    EVERYTHING,
+    NAMED_WEBHOOK,
+    PODS,
+    READ,
+    SECRETS,
+    aggregate,
+    binding,
+    claim,
+    pod,
+    role,
+    rule,
+    volume,
+)
+from tests.unit.admission.playing import CATALOGUE, Json, Play, Step, denied_by, identity, orders
 
 # -- roles -----------------------------------------------------------------------------------------------------
 
@@ -249,7 +196,9 @@ CONTROLLERS = ("system:serviceaccount:kube-system:clusterrole-aggregation-contro
 @pytest.mark.parametrize("username", CONTROLLERS)
 def test_the_aggregation_controller_is_never_denied(username: str) -> None:
     play = aggregated()
-    filled = aggregate("a", "into-a") | {"rules": [SECRETS, rule("escalate", "clusterroles", _RBAC)]}
+    filled = aggregate("a", "into-a") | {
+        "rules": [SECRETS, rule("escalate", "clusterroles", "rbac.authorization.k8s.io")]
+    }
     assert not play.ask(filled).allowed, "whoever else writes the rules is judged for them"
     verdict = play.ask(filled, username)
     assert verdict.allowed
@@ -264,6 +213,20 @@ def test_in_its_name_nothing_else_is_changed(username: str) -> None:
     play.put(role("part", SECRETS, labels={"into-c": "true"}))
     assert not play.ask(aggregate("a", "into-c") | {"rules": [SECRETS]}, username).allowed
     assert not play.ask(role("new", EVERYTHING), username).allowed
+
+
+def test_our_own_install_completes_itself_and_nothing_else() -> None:
+    ours = [
+        raw for raw in cluster_roles(CATALOGUE) + bindings("iocaudit") if raw["metadata"]["name"] == "iocaudit-operator"
+    ]
+    roles = [raw for raw in ours if raw["kind"] == "ClusterRole"]
+    bound = [raw for raw in ours if raw["kind"] == "ClusterRoleBinding"]
+    play = Play()
+    assert all(play.write(raw).allowed for raw in (*bound, *roles))
+    play.put({**roles[0], "rules": roles[0]["rules"][:1]})
+    assert play.ask(roles[0]).allowed, "an upgrade"
+    play.put(binding("b", "iocaudit-operator", "User:mallory"))
+    assert "completes ClusterRoleBinding b" in play.ask(roles[0]).denials[0].message
 
 
 # -- ways to a powerful ServiceAccount -----------------------------------------------------------------------------
@@ -343,6 +306,35 @@ def test_a_claim_that_is_allowed_its_path() -> None:
     play.put(volume("v", path="/etc/kubernetes/pki"))
     assert play.write(claim("c", volumeName="v")).allowed
     assert not play.write(claim("c", "other", volumeName="v")).allowed
+
+
+# -- what is there before by a template --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("looked_up", [False, True])
+def test_what_other_objects_make_of_a_template_is_not_spared(looked_up: bool) -> None:
+    play = Play()
+    spec = pod("p", "c")["spec"]
+    if not looked_up:
+        spec["volumes"] = [{"name": "v", "hostPath": {"path": "/etc"}}]
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": "web", "namespace": "shop", "uid": "u"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": spec},
+        },
+        "status": {"replicas": 2, "readyReplicas": 1},
+    }
+    reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "u", "controller": True}
+    metadata = {"name": "web-1", "namespace": "shop", "labels": {"app": "web"}, "ownerReferences": [reference]}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    play.put(volume("v", "shop/c"))
+    verdict = play.ask(made, "system:serviceaccount:kube-system:replicaset-controller", owners=[owner])
+    assert verdict.allowed is not looked_up
+    named = verdict.denials if looked_up else verdict.spared["existing"]
+    assert {found.check for found in named} >= {"sensitive-host-path"}
 
 
 # -- any set, any order ---------------------------------------------------------------------------------------------
