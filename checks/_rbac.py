@@ -128,8 +128,25 @@ def _judge_each(resource: Resource, world: World) -> Iterator[Judged]:
             bound = resolve(binding, world)
             left = without_clusters_own(binding, bound)
             if left.named and not is_own_grant(resource, bound.source, world):
-                powers = ((rule, powers_of(rule, clusterwide=binding.is_clusterwide)) for rule in bound.rules)
-                yield Judged(left, bound, is_everything(bound.rules), tuple(one for one in powers if one[1]))
+                powerful = _powerful_of(bound, binding.is_clusterwide, world)
+                yield Judged(left, bound, is_everything(bound.rules), powerful)
+
+
+_Given = tuple[tuple[Rule, dict[Power, tuple[str, ...]]], ...]
+
+
+def _powerful_of(bound: Bound, clusterwide: bool, world: World) -> _Given:
+    """Those of the rules that give any power, with what: asked once of the many bindings of one role."""
+    known: dict[tuple[int, bool], tuple[tuple[Rule, ...], _Given]] = world.memo("rbac-powerful", LOOKED_UP, dict)
+    found = known.get((id(bound.rules), clusterwide))
+    if found is None:
+        if len(known) >= _MOST_KEPT:
+            known.clear()
+        powers = ((rule, powers_of(rule, clusterwide=clusterwide)) for rule in bound.rules)
+        # The rules are kept beside it, so that no others get their id.
+        found = (bound.rules, tuple(one for one in powers if one[1]))
+        known[id(bound.rules), clusterwide] = found
+    return found[1]
 
 
 def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]]:

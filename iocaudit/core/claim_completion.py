@@ -44,4 +44,4 @@ def _mounted(namespace: str, claim: str, before: World, after: World) -> Complet
         "spec": {"containers": [], "volumes": [{"name": claim, "persistentVolumeClaim": {"claimName": claim}}]},
     }
     title = f"PersistentVolumeClaim {namespace}/{claim}"
-    return Completed(Resource(raw, CLUSTER), before, after, stands_for=title)
+    return Completed(Resource(raw, CLUSTER), before, after, title)

@@ -11,13 +11,12 @@ from iocaudit.core.world import World
 class Completed(NamedTuple):
     """An object that means more by a request for another one: a binding, by its role; a claim, by its volume.
 
-    Audited in ``after`` and in ``before``, the hits that are new or worse are the request's. ``alone``, where it is
-    set, holds nothing but what the request adds: every hit there is the request's. ``stands_for`` is set where the
-    object is made up, as a pod that mounts a claim is: the one that it stands for.
+    Its hits in ``after`` that are new or worse than in ``before`` are the request's; without ``before`` all are, as
+    ``after`` then holds nothing for it but what the request adds. ``stands_for`` is set where the object is made up,
+    as a pod that mounts a claim is: the one that it stands for.
     """
 
     dependent: Resource
-    before: World
+    before: World | None
     after: World
-    alone: World | None = None
     stands_for: str = ""

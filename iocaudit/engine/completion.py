@@ -13,7 +13,8 @@ from iocaudit.core.completed import Completed
 from iocaudit.core.errors import IncompleteError
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.overlay import overlaid
-from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.rbac.own import is_own
+from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import Severity
@@ -28,6 +29,7 @@ from iocaudit.engine.posture import Verdict, join, judge, spare
 MOST_DENIALS = 50
 """After so many denials no more of what the request completes is looked at."""
 _LATE = "the audit of what it completes ran out of time"
+_NOTHING_BEFORE = 0
 _PLACES = ("rules", "aggregationRule", "metadata.labels", "subjects", "rbacBindings", "spec")
 
 
@@ -49,10 +51,12 @@ def judge_completed(
     if resource.lacks:
         return judging.fault(f"the object was not read whole: {resource.lacks}")
     verdicts: list[Verdict] = []
+    denials = 0
     try:
         for verdict in judging.verdicts():
             verdicts.append(verdict)
-            if sum(len(one.denials) for one in verdicts) >= MOST_DENIALS:
+            denials += len(verdict.denials)
+            if denials >= MOST_DENIALS:
                 break
     except IncompleteError as error:
         verdicts.append(judging.skip(str(error)))
@@ -76,6 +80,7 @@ class _Judging:
         self._resource, self._old = resource, old
         self._auditor, self._checks = auditor, checks
         self._request, self._deadline = request, deadline
+        self._said: dict[SameHit, int] = {}
         self._auditors: dict[tuple[World, bool], Auditor] = {}
 
     def verdicts(self) -> Iterator[Verdict]:
@@ -83,12 +88,15 @@ class _Judging:
         world = self._auditor.world
         before = overlaid(world, self._resource, self._old)
         after = overlaid(world, self._resource, self._resource)
+        install = is_own(self._resource, world)
         for one in completed(self._resource, before, after):
+            if install and is_own(one.dependent, world):
+                continue
             if self._deadline is not None and self._deadline.clock() >= self._deadline.at:
                 yield self.fault(_LATE)
                 return
             found = self._added(one)
-            if not (found.found or found.faults or found.skipped or found.waived):
+            if not _says_anything(found):
                 continue
             dependent = one.dependent
             verdict = judge(found, self._auditor.settings_for(dependent), self._request)
@@ -109,19 +117,14 @@ class _Judging:
 
     def _added(self, one: Completed) -> Report:
         """What the request adds to a completed object, said of the request's own."""
-        after, before = self._audit(one, one.after), self._audit(one, one.before)
-        alone = {found.same_hit: found for found in self._audit(one, one.alone).found} if one.alone else {}
+        after = self._audit(one, one.after)
+        before = self._audit(one, one.before) if one.before is not None and _says_anything(after) else Report()
         had, waived = worst_of(before), {entry.found.same_hit for entry in before.waived}
-        added: dict[object, Found] = {}
-        for found in after.found:
-            known = had.get(found.same_hit)
-            new = found if known is None or found.severity > known else alone.get(found.same_hit)
-            if new is not None:
-                added[new.same_hit] = new
+        new = (found for found in after.found if found.severity > had.get(found.same_hit, _NOTHING_BEFORE))
         said = {(skipped.check, skipped.reason) for skipped in before.skipped}
         ref, origin = self._resource.ref, self._resource.origin
         return Report(
-            found=[self._moved(found, one) for found in added.values()],
+            found=[moved for found in new if self._is_new(moved := self._moved(found, one))],
             faults=[fault._replace(subject=ref, origin=origin) for fault in after.faults],
             skipped=[
                 skipped._replace(subject=ref, origin=origin)
@@ -134,6 +137,13 @@ class _Judging:
                 if entry.found.same_hit not in waived
             ],
         )
+
+    def _is_new(self, found: Found) -> bool:
+        """Whether it was not said yet, or not as bad."""
+        if found.severity <= self._said.get(found.same_hit, _NOTHING_BEFORE):
+            return False
+        self._said[found.same_hit] = found.severity
+        return True
 
     def _audit(self, one: Completed, world: World) -> Report:
         waivers = not one.stands_for  # none is made for what is made up
@@ -166,6 +176,10 @@ class _Judging:
             if now and (self._old is None or now != lookup(self._old.raw, *keys)):
                 return place
         return "metadata.name"
+
+
+def _says_anything(report: Report) -> bool:
+    return bool(report.found or report.faults or report.skipped or report.waived)
 
 
 def without_repeats(verdict: Verdict, report: Report) -> Verdict:

@@ -221,6 +221,7 @@ class PolicySet:
     selects_by_label: bool = field(init=False)
     """Whether any policy looks at a namespace's labels, so that they matter."""
     _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
+    _by_policies: dict[tuple[int, ...], dict[str, Setting]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
@@ -250,11 +251,21 @@ class PolicySet:
         place = (namespace, relevant)
         kept = self._kept.get(place)
         if kept is None:
-            matching = self.matching(namespace, labels)
-            kept = {c.id: s for c in self.catalogue if (s := self.setting(c, matching)).mode is not Mode.OFF}
+            kept = self._settings_of(self.matching(namespace, labels))
             if len(self._kept) > 10_000:
                 self._kept.clear()
             self._kept[place] = kept
+        return kept
+
+    def _settings_of(self, matching: Sequence[Policy]) -> dict[str, Setting]:
+        """The same for every place with the same policies, so that what follows from it is worked out once."""
+        which = tuple(map(id, matching))
+        kept = self._by_policies.get(which)
+        if kept is None:
+            kept = {c.id: s for c in self.catalogue if (s := self.setting(c, matching)).mode is not Mode.OFF}
+            if len(self._by_policies) > 10_000:
+                self._by_policies.clear()
+            self._by_policies[which] = kept
         return kept
 
     def matching(self, namespace: str | None, labels: Mapping[str, Any]) -> list[Policy]:

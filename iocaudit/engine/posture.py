@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
     a line, ``notes`` what whoever writes one should know, ``recorded`` what is kept of it as evidence though it is
     allowed.
     ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
-    (``exempt``, ``existing``, ``own``, ``system``) to the hits it spared.
+    (``aggregation``, ``exempt``, ``existing``, ``own``, ``system``) to the hits it spared.
     """
 
     allowed: bool
@@ -124,6 +124,7 @@ def join(every: Sequence[Verdict]) -> Verdict:
         waived=tuple(waived for one in every for waived in one.waived),
         refusal=next((one.refusal for one in every if one.refusal), ""),
         notes=tuple(note for one in every for note in one.notes),
+        recorded=tuple(found for one in every for found in one.recorded),
     )
 
 

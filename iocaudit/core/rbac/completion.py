@@ -14,34 +14,41 @@ from iocaudit.core.completed import Completed
 from iocaudit.core.kinds import ROLE
 from iocaudit.core.overlay import overlaid
 from iocaudit.core.rbac.accounts import critical_grants, privileged_account
-from iocaudit.core.rbac.bindings import Binding, bindings_in, resolve
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, Binding, bindings_in, resolve
 from iocaudit.core.rbac.defaults import covered, default_role
 from iocaudit.core.rbac.graph import Held, graph_of, identity
 from iocaudit.core.rbac.powers import WORKLOADS_CREATED, critical_powers, powers_of
 from iocaudit.core.rbac.roles import containing, effective_rules
-from iocaudit.core.rbac.rules import RBAC_GROUP, Rule, rules_of
+from iocaudit.core.rbac.rules import RBAC_GROUP, Rule, is_everything, rules_of
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, EVERYBODY
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 
 
 def completed_by_role(role: Resource, before: World, after: World) -> Iterator[Completed]:
-    """The bindings that give more by a role which is created or changed, be it through what aggregates it."""
+    """The bindings that give more by a role which is created or changed, be it through what aggregates it.
+
+    What is added to a role that had rules is looked at alone: thousands may be bound to one of hundreds of rules.
+    """
     given: list[Binding] = []
     seen: set[Resource] = set()
     for whole in containing(role, after):
         gained = _gained(whole, before, after)
-        if not gained.rules:
+        bindings = graph_of(after).bound_to(whole, after) if gained.rules else []
+        if not bindings:
             continue
-        bindings = graph_of(after).bound_to(whole, after)
         if any(rule.verbs_on_everything or critical_powers(rule, None) for rule in gained.rules):
             given += bindings
-        alone = overlaid(after, whole, _holding(whole, gained.rules)) if gained.had_rules and bindings else None
+        alone = overlaid(after, whole, _holding(whole, gained.rules)) if gained.had else None
+        together = alone is None or gained.makes_everything or _pays_in(gained, bindings, after)
         for binding in bindings:
             if binding.resource in seen or not (gained.is_power or _names_everyone(binding)):
                 continue
             seen.add(binding.resource)
-            yield Completed(binding.resource, before, after, alone)
+            if alone is not None:
+                yield Completed(binding.resource, None, alone)
+            if together:
+                yield Completed(binding.resource, before, after)
     yield from _led_to(given, before, after, role, seen)
 
 
@@ -51,22 +58,37 @@ def completed_by_binding(resource: Resource, before: World, after: World) -> Ite
 
 
 class _Gained(NamedTuple):
-    """The rules that a role has and had not, nor others that allow as much.
+    """The ``rules`` that a role has and had not, nor others that allow as much.
 
     ``is_power``: some of them matter whoever is bound. Without, they matter only where everybody is.
+    ``makes_everything``: with those that it had it gives every right, and without them it did not.
     """
 
     rules: tuple[Rule, ...]
+    had: tuple[Rule, ...]
     is_power: bool
-    had_rules: bool
+    makes_everything: bool
 
 
 def _gained(role: Resource, before: World, after: World) -> _Gained:
-    had = _rules_in(role, before)
+    had, now = _rules_in(role, before), _rules_in(role, after)
     known = frozenset(had)
-    new = [rule for rule in _rules_in(role, after) if rule not in known]
-    rules = tuple(rule for rule in new if rule.is_huge or not covered(rule, had))
-    return _Gained(rules, any(powers_of(rule, clusterwide=True) for rule in rules), bool(had))
+    new = tuple(rule for rule in now if rule not in known and (rule.is_huge or not covered(rule, had)))
+    is_power = any(powers_of(rule, clusterwide=True) for rule in new)
+    return _Gained(new, had, is_power, is_everything(now) and not is_everything(had))
+
+
+def _pays_in(gained: _Gained, bindings: Iterable[Binding], world: World) -> bool:
+    """Whether a new right to run pods may lead to a ServiceAccount that holds the cluster by what the role had."""
+    return (
+        _creates(gained.rules)
+        and any(critical_powers(rule, None) for rule in gained.had)
+        and any(
+            (binding.is_clusterwide or binding.holds_in(ADMIN_NAMESPACE, world))
+            and any(named.subject.kind != "User" for named in binding.named)
+            for binding in bindings
+        )
+    )
 
 
 def _rules_in(role: Resource, world: World) -> tuple[Rule, ...]:
