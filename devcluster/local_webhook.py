@@ -71,8 +71,8 @@ class LocalWebhook:
         for name, data in (("tls.crt", leaf.certificate_pem), ("tls.key", leaf.key_pem), ("ca.crt", self.ca_bundle)):
             (self.certificates / name).write_bytes(data)
 
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
+    def start(self) -> int:
+        """Start it and wait until it is ready; its process id."""
         command = [
             sys.executable,
             "-m",
@@ -88,12 +88,13 @@ class LocalWebhook:
             *([f"--attempts-url={self.attempts_url}"] if self.attempts_url else []),
         ]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-        self._supervisor.start("webhook", command, self.log, environment)
-        deadline = time.monotonic() + 30
+        pid = self._supervisor.start("webhook", command, self.log, environment)
+        deadline = time.monotonic() + 60
         while not self.ready:
             if time.monotonic() > deadline:
                 raise ControlPlaneError(f"the webhook is not ready: {self.log.read_text()[-2000:]}")
             time.sleep(0.1)
+        return pid
 
     @property
     def url(self) -> str:

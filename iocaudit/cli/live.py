@@ -10,8 +10,8 @@ from iocaudit.cli.live_policies import Judgement, read_judgement
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
+from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.outline import slim
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.report import Found, Skipped
 from iocaudit.core.resource import CLUSTER, Ref, Resource
@@ -132,9 +132,9 @@ def read_world(kinds: Iterable[Kind], *, context: str | None = None, kubeconfig:
 
 def _load(client: Client, kind: Kind, world: World, served: Served) -> None:
     try:
-        items, _ = client.list_all(kind)
+        found, _ = client.collect(kind, Keeper(kind).keep)
     except ApiError as error:
         if not isinstance(error, NotFoundError) or served.only_as(kind):
             world.mark_incomplete(kind, str(error))
         return
-    world.replace(kind, (slim(raw, kind) for raw in items))
+    world.replace(kind, found)

@@ -81,20 +81,19 @@ LARGE_TEXTS: Final = LargeTexts()
 """Those of this process."""
 
 
-def read_whole(response: urllib3.BaseHTTPResponse, holder: Holder, most: int) -> bytes | None:
+def read_whole(response: urllib3.BaseHTTPResponse, holder: Holder, most: int) -> bytes | bytearray | None:
     """The whole answer; None, and the connection closed, where it has more than ``most`` bytes."""
-    chunks: list[bytes] = []
-    size = 0
+    whole = bytearray()  # it grows in place: pieces that are joined take twice the room
     for chunk in response.stream(SMALL, decode_content=True):
-        size += len(chunk)
+        size = len(whole) + len(chunk)
         if size > most:
             response.close()
             response.release_conn()
             return None
         holder.hold(size)
-        chunks.append(chunk)
+        whole += chunk
     response.release_conn()
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return whole
 
 
 def read_ends(response: urllib3.BaseHTTPResponse, most: int) -> tuple[bytes, bytes]:
@@ -113,27 +112,22 @@ def read_ends(response: urllib3.BaseHTTPResponse, most: int) -> tuple[bytes, byt
     return head, tail
 
 
-def read_lines(response: urllib3.BaseHTTPResponse, holder: Holder) -> Iterator[tuple[bytes, bool]]:
+def read_lines(response: urllib3.BaseHTTPResponse, holder: Holder) -> Iterator[tuple[bytearray, bool]]:
     """Each line, and whether that is all of it: of one longer than ``LARGEST`` only the beginning is kept.
 
     ``holder`` is freed once the next line is asked for.
     """
-    held: list[bytes] = []
-    size = 0
+    line, whole = bytearray(), True
     for chunk in response.stream(SMALL, decode_content=True):
         for number, part in enumerate(chunk.split(b"\n")):
             if number:
-                line = b"".join(held)
-                held.clear()
                 if line.strip():
-                    yield line, size <= LARGEST
-                del line
+                    yield line, whole
                 holder.free()
-                size = 0
-            if size <= LARGEST:
-                size += len(part)
-                holder.hold(size)
-                held.append(part)
-                if size > LARGEST:
-                    held[:] = [b"".join(held)[:HEAD]]
+                line, whole = bytearray(), True
+            if whole:
+                holder.hold(len(line) + len(part))
+                line += part
+                if len(line) > LARGEST:
+                    line, whole = line[:HEAD], False
                     holder.free()

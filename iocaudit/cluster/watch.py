@@ -26,8 +26,8 @@ from iocaudit.cluster.errors import (
     NotFoundError,
     UnreachableError,
 )
+from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import Kind
-from iocaudit.core.outline import slim
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.supervision.backoff import Backoff
@@ -67,7 +67,8 @@ class Sink:
 
     Without it all objects are listed and given to ``replace``. It raises as requests do.
     """
-    keep: Callable[[Json, Kind], Resource] = slim
+    keep: Callable[[Json, Kind], Resource] | None = None
+    """What is handed over of an object. Without it what checks look up, bounded by bytes."""
 
 
 class Watches:
@@ -176,6 +177,7 @@ class _KindWatch:
         self._client, self._sink, self._stale, self._failed, self._clock = client, sink, stale, failed, clock
         self.last_contact = clock()
         self._loaded = False
+        self._keeper = Keeper(kind)
         self._version = ""
         self._lock = threading.Lock()
         self._part: Part | None = None
@@ -237,25 +239,30 @@ class _KindWatch:
         for event, raw in self._client.watch(self.kind, self._version, seconds=seconds):
             life.beat()
             heard = True
-            resource = self._sink.keep(raw, self.kind) if event in _CHANGES else None
+            keep = self._sink.keep
+            resource = keep(raw, self.kind) if keep is not None and event in _CHANGES else None
             with self._lock:
                 if life.over:
                     return
                 self._heard()
                 self._version = text(mapping(raw.get("metadata")).get("resourceVersion")) or self._version
-                if resource is not None:
-                    (self._sink.remove if event == "DELETED" else self._sink.put)(resource)
+                if event == "DELETED":
+                    self._sink.remove(resource or self._keeper.forget(raw))
+                elif event in _CHANGES:
+                    self._sink.put(resource or self._keeper.keep(raw))
             if self.kind in self._stale:
                 return
         if heard or self._clock() - began >= _NO_WATCH:
             self._heard()
 
     def _load(self, life: Life) -> None:
+        keeper = Keeper(self.kind)
+
         def keep(raw: Json) -> Resource:
             life.beat()
             if not life.over:
                 self._heard()
-            return self._sink.keep(raw, self.kind)
+            return keeper.keep(raw) if self._sink.keep is None else self._sink.keep(raw, self.kind)
 
         found: list[Resource] | None = None
         if self._sink.begin is not None:
@@ -268,6 +275,7 @@ class _KindWatch:
             self._heard()
             self._stale.discard(self.kind)
             self._version = version
+            self._keeper = keeper
             if found is not None:
                 self._sink.replace(self.kind, found)
             self._loaded = True

@@ -19,6 +19,9 @@ from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
 from iocaudit.core.world import World
 
+STORAGE_CLASS = "volume.beta.kubernetes.io/storage-class"
+"""The annotation that was the field ``storageClassName`` once."""
+
 
 class Claim(NamedTuple):
     """A claim of a pod, at ``path`` in its object: by its ``name`` where that is known, and by what it asks for.
@@ -119,7 +122,7 @@ def node_path(volume: Resource) -> tuple[str, str]:
 
 def storage_class(resource: Resource) -> str | None:
     """The class that a volume or claim names; None where it names none."""
-    beta = resource.annotations.get("volume.beta.kubernetes.io/storage-class")
+    beta = resource.annotations.get(STORAGE_CLASS)
     named = beta if isinstance(beta, str) else lookup(resource.raw, "spec", "storageClassName")
     return named if isinstance(named, str) else None
 

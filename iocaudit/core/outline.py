@@ -1,4 +1,4 @@
-"""What checks may look up of other objects' pods: little, so that a world of ten thousand pods stays small."""
+"""What checks may look up of other objects: little, so that a world of ten thousand pods stays small."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from functools import lru_cache
 from typing import Any
 
 from iocaudit.core.admin_images import title_of
-from iocaudit.core.kinds import Kind
+from iocaudit.core.claims import STORAGE_CLASS
+from iocaudit.core.kinds import PERSISTENT_VOLUME_CLAIM, SERVICE_ACCOUNT, Kind
+from iocaudit.core.kinds.ours import GROUP
 from iocaudit.core.partial import lacks_of
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.core.shape import Json, mapping, mappings, text
+from iocaudit.core.shape import Json, lookup, mapping, mappings, text
 
 _METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "deletionTimestamp")
 _LONGEST_SHARED = 4096
@@ -36,12 +38,59 @@ _KEPT = _MARKS.union(
 """Of the parts that a controller makes pods of, those that say which pods there are, and what is looked up of them."""
 
 
+_LOOKED_UP = (*_METADATA, "creationTimestamp", "labels", "ownerReferences")
+"""Of an object's metadata; of its annotations those of ``_DOMAINS``."""
+_DOMAINS = frozenset(
+    (
+        *("alb.ingress.kubernetes.io", "appgw.ingress.kubernetes.io", "beta.cloud.google.com", "cloud.google.com"),
+        *("config.linkerd.io", "haproxy-ingress.github.io", "haproxy.com", "haproxy.org", "ingress.gcp.kubernetes.io"),
+        *("ingress.kubernetes.io", "ingressclass.kubernetes.io", "istio.io", "k8s.apisix.apache.org", "konghq.com"),
+        *("kubernetes.io", "linkerd.io", "load-balancer.hetzner.cloud", "networking.gke.io", "nginx.com", "nginx.org"),
+        *("nginx.ingress.kubernetes.io", "oci-network-load-balancer.oraclecloud.com", "service.beta.kubernetes.io"),
+        *("service.k8s.aws", "service.kubernetes.io", "sidecar.istio.io", "traefik.ingress.kubernetes.io"),
+        *("volume.beta.kubernetes.io", "yandex.cloud"),
+    )
+)
+"""Whose annotations checks look up on objects other than their subject: ahead of the slash in an annotation's key."""
+_CLAIM = ("accessModes", "storageClassName", "volumeMode", "volumeName")
+_LONGEST_SELECTOR = 16 * 1024
+_LONGEST_NAME = 254  # one more than a name may have, so that what is cut names nothing
+
+
 def slim(raw: Json, kind: Kind) -> Resource:
     """An object of a live cluster's world, without what no check looks up and what takes most of its room."""
-    metadata = {key: value for key, value in mapping(raw.get("metadata")).items() if key != "managedFields"}
-    whole = Resource({**raw, "metadata": metadata}, CLUSTER, kind=kind)
-    whole.lacks = lacks_of(raw)
+    metadata = mapping(raw.get("metadata"))
+    if kind.group == GROUP:  # read whole, by what reads policies and waivers
+        kept: dict[str, Any] = {key: value for key, value in metadata.items() if key != "managedFields"}
+    else:
+        kept = _picked(metadata, _LOOKED_UP)
+        annotations = mapping(metadata.get("annotations"))
+        if annotations and (named := {k: v for k, v in annotations.items() if k.partition("/")[0] in _DOMAINS}):
+            kept["annotations"] = named
+    found, lacks = {**raw, "metadata": kept}, lacks_of(raw)
+    if kind is PERSISTENT_VOLUME_CLAIM:
+        found, lacks = _claim(found, lacks)
+    elif kind is SERVICE_ACCOUNT:
+        found = _picked(found, ("apiVersion", "kind", "metadata", "automountServiceAccountToken"))
+    whole = Resource(found, CLUSTER, kind=kind)
+    whole.lacks = lacks
     return outline(whole) if kind.pods else whole
+
+
+def _claim(raw: Json, lacks: str) -> tuple[Json, str]:
+    """What says which volume a claim has or may take. Its labels do not, and could fill all the room there is."""
+    spec = mapping(raw.get("spec"))
+    kept = _picked(spec, _CLAIM)
+    kept["resources"] = {"requests": {"storage": lookup(spec, "resources", "requests", "storage")}}
+    selector = spec.get("selector")
+    if selector is not None and len(marshal.dumps(selector, 1)) > _LONGEST_SELECTOR:
+        lacks = lacks or "its selector is too long to be kept"
+    elif selector is not None:
+        kept["selector"] = selector
+    metadata = _picked(raw["metadata"], _METADATA)
+    if isinstance(beta := mapping(raw["metadata"].get("annotations")).get(STORAGE_CLASS), str):
+        metadata["annotations"] = {STORAGE_CLASS: beta[:_LONGEST_NAME]}
+    return {"apiVersion": raw.get("apiVersion"), "kind": raw.get("kind"), "metadata": metadata, "spec": kept}, lacks
 
 
 def outline(resource: Resource) -> Resource:
@@ -89,7 +138,8 @@ def _outlined(value: Any, rest: tuple[str, ...], is_template: bool, before: Any)
         return value
     if rest[0] == "*":
         return {name: _item(item, rest[1:], is_template) for name, item in value.items()}
-    inner: dict[str, Any] = before if isinstance(before, dict) else {}
+    # What was found before may be shared with other objects.
+    inner: dict[str, Any] = {**before} if isinstance(before, dict) else {}
     _copy(value, inner, rest, is_template)
     return inner
 

@@ -17,7 +17,7 @@ from iocaudit.decoding.objects import (
     object_at,
     unreadable,
 )
-from iocaudit.decoding.spans import BrokenTextError, elements, end_of_value, opened_members, start_of_value
+from iocaudit.decoding.spans import BrokenTextError, Text, elements, end_of_value, opened_members, start_of_value
 
 _BYTES_A_VALUE = 80
 """What a decoded value takes at most beside its text: an empty dict and its place in a list."""
@@ -34,7 +34,7 @@ class ListAnswer(NamedTuple):
     """The token that asks for the next page; empty at the end."""
 
 
-def decode_list(data: bytes) -> ListAnswer:
+def decode_list(data: Text) -> ListAnswer:
     """Raises NotJsonError where not even the list around the items can be read."""
     if len(data) + _BYTES_A_VALUE * data.count(b",") <= _MOST_AT_ONCE:
         try:
@@ -53,7 +53,7 @@ def decode_list(data: bytes) -> ListAnswer:
     return _answer(_one_by_one(data, spans), _metadata(data, parts))
 
 
-def decode_cut_list(head: bytes, tail: bytes) -> ListAnswer:
+def decode_cut_list(head: Text, tail: Text) -> ListAnswer:
     """A list of one object that is too large to be read whole, of whose text the middle is missing."""
     begins = dict(opened_members(head))
     items: list[Json] = []
@@ -70,7 +70,7 @@ def decode_cut_list(head: bytes, tail: bytes) -> ListAnswer:
     return _answer(_handed_over(items), metadata)
 
 
-def decode_event(line: bytes) -> tuple[str, Json] | None:
+def decode_event(line: Text) -> tuple[str, Json] | None:
     """The type of a watch's event and its object; None where it has none. Raises NotJsonError."""
     try:
         event = orjson.loads(line)
@@ -87,7 +87,7 @@ def decode_event(line: bytes) -> tuple[str, Json] | None:
     return text(decode(line[name:last])) if last else "", object_at(line, start, end)
 
 
-def decode_cut_event(head: bytes) -> tuple[str, Json] | None:
+def decode_cut_event(head: Text) -> tuple[str, Json] | None:
     """An event that is too large to be read whole, of whose text only the beginning is there. Raises NotJsonError."""
     begins = dict(opened_members(head))
     if b"object" not in begins or b"type" not in begins:
@@ -105,7 +105,7 @@ def _answer(items: Iterator[Json], metadata: object) -> ListAnswer:
     return ListAnswer(items, text(found.get("resourceVersion")), text(found.get("continue")))
 
 
-def _metadata(data: bytes, parts: dict[bytes, tuple[int, int]]) -> Json:
+def _metadata(data: Text, parts: dict[bytes, tuple[int, int]]) -> Json:
     start, end = parts.get(b"metadata", (0, 0))
     return decode_object(data[start:end]) if end else {}
 
@@ -117,7 +117,7 @@ def _handed_over(items: list[Json]) -> Iterator[Json]:
         yield items.pop()
 
 
-def _one_by_one(data: bytes, spans: list[tuple[int, int]]) -> Iterator[Json]:
+def _one_by_one(data: Text, spans: list[tuple[int, int]]) -> Iterator[Json]:
     for start, end in spans:
         if data[start : start + 1] == b"{":
             yield object_at(data, start, end)

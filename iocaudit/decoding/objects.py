@@ -15,7 +15,7 @@ import orjson
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.partial import PartialObject
 from iocaudit.core.shape import Json
-from iocaudit.decoding.spans import BrokenTextError, end_of_value, members, opened_members, start_of_value
+from iocaudit.decoding.spans import BrokenTextError, Text, end_of_value, members, opened_members, start_of_value
 
 MOST_LEVELS: Final = 200
 """Levels of an object that are read: real ones have some 50 at most, and what walks them recurses."""
@@ -36,7 +36,7 @@ class NotJsonError(IocauditError):
     """The bytes are not JSON, or not the JSON value that was expected."""
 
 
-def decode_object(data: bytes) -> Json:
+def decode_object(data: Text) -> Json:
     """An object, as a PartialObject where something in it could not be read. Raises NotJsonError."""
     found = decode(data)
     if not isinstance(found, dict):
@@ -44,7 +44,7 @@ def decode_object(data: bytes) -> Json:
     return found
 
 
-def decode(data: bytes) -> Any:
+def decode(data: Text) -> Any:
     """A value of any shape, at most ``MOST_LEVELS`` deep; an object that is not whole is a PartialObject.
 
     ``managedFields`` may be missing where the text had to be cut: nothing here looks at them.
@@ -61,7 +61,7 @@ def decode(data: bytes) -> Any:
     return PartialObject(found, "; ".join(lacks)) if lacks and isinstance(found, dict) else found
 
 
-def is_shallow(data: bytes, found: Any, *, wrappers: int = 0) -> bool:
+def is_shallow(data: Text, found: Any, *, wrappers: int = 0) -> bool:
     """Whether a decoded value has at most ``MOST_LEVELS`` levels, and ``wrappers`` around them.
 
     orjson writes 254 levels and no more, and writing is the cheapest walk there is.
@@ -77,7 +77,7 @@ def is_shallow(data: bytes, found: Any, *, wrappers: int = 0) -> bool:
     return True
 
 
-def identity(data: bytes, start: int = 0) -> Json:
+def identity(data: Text, start: int = 0) -> Json:
     """What of an object's identity can be cut out of a text that need be neither whole nor in order."""
     found: Json = {}
     for name, begin in opened_members(data, start):
@@ -92,14 +92,14 @@ def identity(data: bytes, start: int = 0) -> Json:
     return found
 
 
-def _take(target: Json, name: bytes, data: bytes, begin: int) -> None:
+def _take(target: Json, name: bytes, data: Text, begin: int) -> None:
     try:
         target[name.decode()] = decode(data[begin : end_of_value(data, begin)])
     except (BrokenTextError, NotJsonError):
         return
 
 
-def opened_value(data: bytes, start: int, wanted: bytes) -> Any:
+def opened_value(data: Text, start: int, wanted: bytes) -> Any:
     """The value of a member of the object that begins at ``start``, whose text may be cut off; None without it."""
     for name, begin in opened_members(data, start):
         if name == wanted:
@@ -110,7 +110,7 @@ def opened_value(data: bytes, start: int, wanted: bytes) -> Any:
     return None
 
 
-def object_at(data: bytes, start: int, end: int) -> Json:
+def object_at(data: Text, start: int, end: int) -> Json:
     """The object whose text stands there; nothing but its identity where it is not JSON."""
     try:
         return decode_object(data[start:end])
@@ -118,12 +118,12 @@ def object_at(data: bytes, start: int, end: int) -> Json:
         return unreadable(data, start, error)
 
 
-def unreadable(data: bytes, start: int, why: object) -> PartialObject:
+def unreadable(data: Text, start: int, why: object) -> PartialObject:
     """The object whose text begins at ``start``, with nothing but its identity."""
     return PartialObject(identity(data, start), f"it cannot be read: {why}")
 
 
-def member_values(data: bytes, start: int = 0) -> dict[bytes, tuple[int, int]]:
+def member_values(data: Text, start: int = 0) -> dict[bytes, tuple[int, int]]:
     """Where the values of an object's members stand; of equal names the last, as Go has it. Raises NotJsonError."""
     try:
         return {name: (begin, end) for name, begin, end in members(data, start_of_value(data, start))}
@@ -131,7 +131,7 @@ def member_values(data: bytes, start: int = 0) -> dict[bytes, tuple[int, int]]:
         raise NotJsonError(str(error)) from error
 
 
-def _lenient(data: bytes) -> Any:
+def _lenient(data: Text) -> Any:
     """Decode what is shallow enough. What is not text reads as U+FFFD, as in Go."""
     try:
         return orjson.loads(data)
@@ -169,9 +169,9 @@ class _Level:
         return f".{written}" if _PLAIN_NAME.fullmatch(written) else f'["{written}"]'
 
 
-def _pruned(data: bytes) -> tuple[bytes, list[str]]:
+def _pruned(data: Text) -> tuple[Text, list[str]]:
     """The text without ``managedFields`` and with null in place of what cannot be read; what that was, and why."""
-    pieces: list[bytes] = []
+    pieces: list[Text] = []
     lacks: list[str] = []
     stack: list[_Level] = []
     copied = position = omitted = 0

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+Text = bytes | bytearray
+"""What is read; a bytearray where it grew while it came in."""
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 _SCALAR = re.compile(rb'[^\s",:{}\[\]]++')
@@ -20,14 +22,14 @@ class BrokenTextError(ValueError):
     """The text ends too early, or its brackets, strings and separators are not in order."""
 
 
-def start_of_value(data: bytes, position: int = 0) -> int:
+def start_of_value(data: Text, position: int = 0) -> int:
     """The position of the first byte that is not white space."""
     found = _SPACE.match(data, position)
     assert found is not None
     return found.end()
 
 
-def end_of_value(data: bytes, start: int) -> int:
+def end_of_value(data: Text, start: int) -> int:
     """The position after the value that begins at ``start``. Raises BrokenTextError."""
     first = data[start : start + 1]
     if first in (b"{", b"["):
@@ -45,14 +47,14 @@ def end_of_value(data: bytes, start: int) -> int:
     return found.end()
 
 
-def members(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
+def members(data: Text, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """The members of the object that begins at ``start``: each name as it is written, without its quotes, and where
     its value begins and ends. Raises BrokenTextError once it comes to something that is not in order."""
     for name, begin in _beginnings(data, start):
         yield name, begin, end_of_value(data, begin)
 
 
-def _beginnings(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
+def _beginnings(data: Text, start: int) -> Iterator[tuple[bytes, int]]:
     position = start_of_value(data, _after(data, start, b"{"))
     if data[position : position + 1] == b"}":
         return
@@ -68,7 +70,7 @@ def _beginnings(data: bytes, start: int) -> Iterator[tuple[bytes, int]]:
         position = start_of_value(data, _after(data, position, b","))
 
 
-def opened_members(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
+def opened_members(data: Text, start: int = 0) -> Iterator[tuple[bytes, int]]:
     """Like ``members``, of a text that may be cut off: where each value begins, up to where the text ends."""
     try:
         yield from _beginnings(data, start)
@@ -76,7 +78,7 @@ def opened_members(data: bytes, start: int = 0) -> Iterator[tuple[bytes, int]]:
         return
 
 
-def elements(data: bytes, start: int) -> Iterator[tuple[int, int]]:
+def elements(data: Text, start: int) -> Iterator[tuple[int, int]]:
     """Where each element of the list that begins at ``start`` begins and ends. Raises BrokenTextError."""
     position = start_of_value(data, _after(data, start, b"["))
     if data[position : position + 1] == b"]":
@@ -90,7 +92,7 @@ def elements(data: bytes, start: int) -> Iterator[tuple[int, int]]:
         position = start_of_value(data, _after(data, position, b","))
 
 
-def _after(data: bytes, position: int, expected: bytes) -> int:
+def _after(data: Text, position: int, expected: bytes) -> int:
     if data[position : position + 1] != expected:
         raise BrokenTextError(f"{expected.decode()} is missing")
     return position + 1

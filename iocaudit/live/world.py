@@ -10,8 +10,8 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.core import own_names
+from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.outline import slim
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, text
 from iocaudit.core.world import World
@@ -28,6 +28,7 @@ class LiveWorld:
         self.served = Served({})
         self.versions: dict[Kind, str] = {}
         """Of each kind the version as of which a whole list of it began first since the last ``discover``."""
+        self._keepers: dict[Kind, Keeper] = {}
 
     def discover(self) -> None:
         """Ask the server what it serves."""
@@ -45,9 +46,11 @@ class LiveWorld:
             digest = hashlib.sha256(b"" if self.served.absent(kind) else b"served\n")
             found: dict[str, Resource] = {}
             try:
+                keeper = Keeper(kind)
                 for raw in self.each(kind):
-                    resource = slim(raw, kind)
-                    found[resource.uid] = resource
+                    resource = keeper.keep(raw)
+                    found[resource.uid or str(resource.ref)] = resource
+                self._keepers[kind] = keeper
             except ApiError as error:
                 if isinstance(error, ForbiddenError):
                     forbidden.add(kind)
@@ -85,13 +88,15 @@ class LiveWorld:
         """Take a changed object over; whether that says anything new to checks and policies."""
         kind = resource.kind
         assert kind is not None
-        now = slim(resource.raw, kind)
-        before = self.world.get(kind, now.namespace, now.name)
-        if before is not None and older(_version(now), _version(before)):
+        before = self.world.get(kind, resource.namespace, resource.name)
+        if before is not None and older(_version(resource), _version(before)):
             return False
+        keeper = self._keepers.setdefault(kind, Keeper(kind))
         if deleted:
-            self.world.remove(kind, now.namespace, now.name)
+            gone = keeper.forget(resource.raw)
+            self.world.remove(kind, gone.namespace, gone.name)
             return before is not None
+        now = keeper.keep(resource.raw)
         self.world.put(now)
         return before is None or _said(before) != _said(now)
 
@@ -118,4 +123,4 @@ def _said(resource: Resource) -> tuple[object, ...]:
     """What of an object checks and policies can see; status and versions change without any meaning."""
     raw = {k: v for k, v in resource.raw.items() if k not in ("metadata", "status")}
     gone = resource.metadata.get("deletionTimestamp")
-    return (raw, resource.labels, resource.annotations, gone)
+    return (raw, resource.labels, resource.annotations, gone, resource.lacks)

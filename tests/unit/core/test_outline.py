@@ -134,3 +134,12 @@ def test_what_is_shared_is_equal_to_what_was_given(labels: object) -> None:
     raw = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": labels}, "spec": {}}
     found = outline(Resource(raw, CLUSTER)).metadata["labels"]
     assert repr(found) == repr(labels)
+
+
+def test_what_objects_share_is_not_written_to() -> None:
+    """Two places for pods in one object, the outer of which says nothing: the empty part is shared by all objects."""
+    worker = {"workerSpec": {"containers": [{"name": "a"}], "hostNetwork": True}}
+    raw = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "ClusterServingRuntime", "metadata": {}, "spec": worker}
+    assert outline(Resource(raw, CLUSTER)).raw["spec"] == {"workerSpec": {"hostNetwork": True}}
+    pod = Resource({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": []}}, CLUSTER)
+    assert outline(pod).raw["spec"] == {}
