@@ -38,9 +38,10 @@ from iocaudit.controller.main import main
 from iocaudit.controller.options import OperatorOptions
 main(OperatorOptions(kubeconfig=Path(sys.argv[1]), namespace="iocaudit", lease_duration=3.0,
      health_host="127.0.0.1", health_port=0, metrics_host="127.0.0.1", metrics_port=int((sys.argv + ["0"])[4]),
-     attempts_host="127.0.0.1", attempts_port=0, webhook_url=sys.argv[2], certificate_folder=Path(sys.argv[3])))
+     attempts_host="127.0.0.1", attempts_port=int((sys.argv[5:] + ["0"])[0]), webhook_url=sys.argv[2],
+     certificate_folder=Path(sys.argv[3])))
 """
-"""Kubeconfig, URL, folder for the certificates, and the port of the metrics (any free one without it)."""
+"""Kubeconfig, URL, folder for the certificates, and the ports of the metrics and of the receiver (any free ones)."""
 
 WEBHOOK = """
 import sys
@@ -49,7 +50,7 @@ from admission.main import main
 from admission.options import WebhookOptions
 main(WebhookOptions(certificates=Path(sys.argv[3]), kubeconfig=Path(sys.argv[1]), host="127.0.0.1",
      port=int(sys.argv[2].rpartition(":")[2]), health_port=0, metrics_port=int((sys.argv + ["0"])[4]),
-     drain_seconds=0.0))
+     drain_seconds=0.0, attempts_url=f"https://127.0.0.1:{sys.argv[5]}" if sys.argv[5:] else None))
 """
 """The same arguments."""
 

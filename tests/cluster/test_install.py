@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +10,10 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from devcluster.ports import free_port
+from tests.cluster.installing import configurations, install, registered, remove, tried
 from tests.cluster.processes import (
-    CRDS,
-    MANIFESTS,
     START_WITH_WEBHOOK,
-    WEBHOOK,
     Eventually,
-    Json,
     apply,
     binding,
     deployment,
@@ -50,15 +45,6 @@ def installed(cluster: ControlPlane) -> Iterator[ControlPlane]:
     cluster.kubectl("delete", "pods,deployments", "--all", "-nshop", "--grace-period=0", "--force")
 
 
-def install(cluster: ControlPlane) -> None:
-    cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
-
-
-def remove(cluster: ControlPlane) -> None:
-    cluster.kubectl("delete", "-k", str(MANIFESTS), "--ignore-not-found", "--timeout=90s", timeout=120)
-
-
 def ours(cluster: ControlPlane) -> list[str]:
     """Everything of ours that is cluster-scoped or a namespace, by kind and name."""
     kinds = (
@@ -73,43 +59,6 @@ def ours(cluster: ControlPlane) -> list[str]:
     )
     names = cluster.kubectl("get", ",".join(kinds), "-o", "name").stdout.split()
     return [name for name in names if "iocaudit" in name]
-
-
-def configurations(cluster: ControlPlane) -> list[Json]:
-    return items(cluster, "validatingwebhookconfigurations")
-
-
-@contextlib.contextmanager
-def registered(
-    cluster: ControlPlane, folder: Path, eventually: Eventually, *, account: str | None = "iocaudit-operator"
-) -> Iterator[None]:
-    """Operator and webhook, up to a webhook that is called; both end with the block.
-
-    ``account`` None runs the operator as the cluster's administrator, whose rights nobody takes away.
-    """
-    kubeconfig = cluster.serviceaccount_kubeconfig("iocaudit", account) if account else cluster.kubeconfig
-    webhook = cluster.serviceaccount_kubeconfig("iocaudit", "iocaudit-admission")
-    certificates, url = folder / "certificates", f"https://127.0.0.1:{free_port()}"
-    with (
-        program(START_WITH_WEBHOOK, folder / "operator.log", kubeconfig, url, certificates),
-        program(WEBHOOK, folder / "webhook.log", webhook, url, certificates),
-    ):
-        eventually(lambda: len(configurations(cluster)) == 1, "the webhook configuration", seconds=60)
-        eventually(lambda: denies(cluster), "the API server to call the webhook", seconds=30)
-        yield
-
-
-def denies(cluster: ControlPlane) -> bool:
-    bad = pod("shop", "bad")
-    bad["spec"]["containers"][0]["securityContext"] = {"privileged": True}
-    answer = cluster.kubectl("create", "--dry-run=server", "-f", "-", input=json.dumps(bad), check=False)
-    return answer.returncode != 0 and "runs privileged" in answer.stderr
-
-
-def tried(cluster: ControlPlane, body: Json) -> str:
-    """What the API server says to an apply; empty where it was done."""
-    answer = cluster.kubectl("apply", "-f", "-", input=json.dumps(body), check=False)
-    return answer.stderr if answer.returncode != 0 else ""
 
 
 def test_an_image_that_never_becomes_ready_stands_in_nobodys_way(
