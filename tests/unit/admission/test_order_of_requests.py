@@ -394,12 +394,20 @@ def binding_steps(draw: st.DrawFn, name: str) -> list[Step]:
     return [Step({**whole, "subjects": []}), Step(whole, 1)]
 
 
+_ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "agent", "namespace": "shop"}}
+
+
 @st.composite
 def grants(draw: st.DrawFn) -> list[Step]:
     """Roles, an aggregate, bindings and a ServiceAccount, in at most five writes."""
     steps = draw(role_steps("r"))
     steps += draw(binding_steps("b"))
-    for more in (role_steps("s"), binding_steps("c"), st.just([Step(aggregate("a", "into-a"))])):
+    for more in (
+        role_steps("s"),
+        binding_steps("c"),
+        st.just([Step(aggregate("a", "into-a"))]),
+        st.just([Step(_ACCOUNT)]),
+    ):
         added = draw(st.one_of(st.just(list[Step]()), more))
         if len(steps) + len(added) <= 5:
             steps += added
@@ -414,7 +422,7 @@ def test_a_grant_that_is_denied_in_one_order_is_denied_in_all(steps: list[Step],
 
 @st.composite
 def mounts(draw: st.DrawFn) -> list[Step]:
-    """A volume, a claim that may get it, and a pod that mounts the claim."""
+    """A volume, a claim that may get it, and a pod or Deployment that mounts the claim."""
     space = draw(st.sampled_from(["shop", "shop", "kube-system"]))
     path = draw(st.sampled_from(["/etc", "/", "/srv/data", "/var/lib/kubelet/pods"]))
     kind = draw(st.sampled_from(["hostPath", "local"]))
@@ -427,8 +435,10 @@ def mounts(draw: st.DrawFn) -> list[Step]:
         steps = [Step(first), Step(whole, 1)]
     asked = draw(st.sampled_from([{}, {"storageClassName": "slow"}, {"storageClassName": ""}, {"volumeName": "v"}]))
     steps.append(Step(claim("c", space, **asked)))
-    if draw(st.booleans()):
-        steps.append(Step(pod("p", "c", space)))
+    mounted = pod("p", "c", space)
+    template = {"metadata": {"labels": {"app": "p"}}, "spec": mounted["spec"]}
+    deployment = {**mounted, "apiVersion": "apps/v1", "kind": "Deployment", "spec": {"template": template}}
+    steps += draw(st.sampled_from([[], [Step(mounted)], [Step(deployment)]]))
     return steps
 
 
