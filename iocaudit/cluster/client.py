@@ -16,7 +16,7 @@ import orjson
 import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from iocaudit.cluster.errors import (
     ApiError,
@@ -167,6 +167,9 @@ class Client:
                 redirect=False,
             )
         except (HTTPError, OSError) as error:
+            if isinstance(error, ReadTimeoutError):
+                # What keeps this connection silent keeps the others so that wait for use: none of them is tried.
+                self._pool.clear()
             raise UnreachableError(f"{what}: {self._host} does not answer: {error}") from error
         if response.status >= 400:
             raise api_error(what, response.status, _reading(what, response.read))

@@ -107,12 +107,13 @@ class Watches:
 
     def check(self) -> None:
         """Say of each kind of which nothing was heard for too long that it is incomplete."""
-        for kind in self.kinds:
-            silent = self.seconds_since_contact(kind)
-            if silent > STALE and kind not in self._stale:
-                self._stale.add(kind)
-                _log.error("a kind is incomplete: nothing is heard of it", extra={"kind": str(kind)})
-                self._sink.incomplete(kind, f"the API server has said nothing about it for {silent:.0f} s")
+        silent = {kind: self.seconds_since_contact(kind) for kind in self.kinds if kind not in self._stale}
+        stale = {kind: seconds for kind, seconds in silent.items() if seconds > STALE}
+        if stale:
+            _log.error("kinds are incomplete, as nothing is heard of them: %s", ", ".join(map(str, stale)))
+        for kind, seconds in stale.items():
+            self._stale.add(kind)
+            self._sink.incomplete(kind, f"the API server has said nothing about it for {seconds:.0f} s")
 
     def _run(self, life: Life) -> None:
         backoff, report = Backoff(_FIRST_WAIT, _LONGEST_WAIT), _Reports("discovery")

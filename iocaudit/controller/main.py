@@ -59,11 +59,12 @@ class Operator:
     def __init__(self, options: OperatorOptions, catalogue: Catalogue, supervisor: Supervisor) -> None:
         self.options = options
         self._stop = threading.Event()
-        plain = Client.connect(options.kubeconfig, options.context)
+        # A connection that says nothing must not cost the Lease: there is time for another attempt.
+        prompt = Client.connect(options.kubeconfig, options.context, timeout=max(1.0, options.lease_duration / 3))
         self.lease = Lease(
-            plain, options.namespace, options.lease_name, options.identity, duration=options.lease_duration
+            prompt, options.namespace, options.lease_name, options.identity, duration=options.lease_duration
         )
-        self.client = plain.guarded(self._may_write)
+        self.client = Client.connect(options.kubeconfig, options.context).guarded(self._may_write)
         self.registry = new_registry("operator")
         self.metrics = OperatorMetrics(self.registry)
         self.connections = ConnectionMetrics(self.registry)
@@ -170,7 +171,9 @@ class Operator:
             await asyncio.wait({led, released}, return_when=asyncio.FIRST_COMPLETED)
             if leading.is_set() and not released.done():
                 receiving = self._work()
-            await released
+            # Waited for so that a cancellation does not reach it: the thread still has the Lease to hand back.
+            await asyncio.wait({released})
+            released.result()
         finally:
             self._stop.set()
             self.supervisor.stop()

@@ -34,8 +34,8 @@ _PAUSE = 10.0
 _SLACK = 15.0
 """Seconds after which whoever asks `reason` is told of what the supervising thread should have dealt with."""
 _EXIT_CODE = 2
-_POOL = "asyncio_"
-"""Threads of asyncio's own pool: each call there is waited for by a part, or by a request with a deadline."""
+_POOLS = ("asyncio_", "uvloop_")
+"""Threads of an event loop's own pool: each call there is waited for by a part, or by a request with a deadline."""
 
 
 class Supervisor:
@@ -214,7 +214,7 @@ class Supervisor:
         ours |= {life.thread for life in self._given_up}
         ours |= {self._thread, threading.main_thread()}
         return sorted(
-            thread.name for thread in threading.enumerate() if thread not in ours and not thread.name.startswith(_POOL)
+            thread.name for thread in threading.enumerate() if thread not in ours and not thread.name.startswith(_POOLS)
         )
 
     def _progress_at(self, part: Part) -> float:

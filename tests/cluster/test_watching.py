@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,10 @@ from devcluster.controlplane import ControlPlane
 from devcluster.ports import free_port
 from iocaudit.core.kinds import CONFIG_MAP, TRAEFIK_MIDDLEWARE, Kind
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.serving.authority import Names, issue_ca, issue_leaf
 from tests.cluster.custom_kinds import crd_of
 from tests.cluster.processes import CRDS, Eventually, Json, apply, items, metrics_of, pod, program, states
+from tests.cluster.swallower import Swallower
 
 OPERATOR = """
 import sys
@@ -42,6 +47,11 @@ def cluster() -> Iterator[ControlPlane]:
         for name in ("iocaudit", "shop"):
             found.kubectl("create", "namespace", name)
         yield found
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def probe(port: int, path: str) -> tuple[int, str]:
@@ -192,3 +202,127 @@ def test_deep_objects_of_any_kind_cost_nobody_else_anything(
         running.is_well()
         assert process.poll() is None
     cluster.kubectl("delete", "pods", "--all", "-nshop", "--grace-period=0", "--force")
+
+
+IMPATIENT = """
+import sys
+from iocaudit.cluster import watch
+from iocaudit.cli.main import main
+watch.STALE = 6.0
+watch._SHORTEST_WATCH = watch._LONGEST_WATCH = 2
+main()
+"""
+"""The program with short bounds: watches of two seconds, of which the client waits for 17."""
+
+
+def operator_arguments(kubeconfig: Path, health: int, metrics: int) -> tuple[str, ...]:
+    """What the command line is given for an operator on loopback that sweeps once."""
+    where = ("--health-host=127.0.0.1", f"--health-port={health}", "--metrics-host=127.0.0.1")
+    ours = ("--namespace=iocaudit", "--period=3600", "--no-manage-webhook")
+    return ("operator", f"--kubeconfig={kubeconfig}", *ours, *where, f"--metrics-port={metrics}")
+
+
+def test_connections_that_are_alive_and_say_nothing_are_noticed(
+    cluster: ControlPlane, eventually: Eventually, tmp_path: Path
+) -> None:
+    running = Running(cluster, tmp_path / "operator.log", eventually)
+
+    def unfollowed() -> float:
+        return metrics_of(running.metrics).get("iocaudit_operator_kinds_unfollowed", -1)
+
+    with Swallower(cluster, tmp_path) as way:
+        arguments = operator_arguments(way.kubeconfig, running.health, running.metrics)
+        with program(IMPATIENT, running.log, *arguments) as process:
+            running.begun()
+            running.finds_pods("stall-1")
+            way.swallow(new=False)
+            eventually(lambda: "as nothing is heard of them" in running.log.read_text(), "it to be noticed")
+            apply(cluster, pod("shop", "stall-2", hostPID=True))
+            eventually(
+                lambda: states(cluster, "shop", "host-pid").get("Pod/stall-2") == "Open",
+                "the pod, on a new connection",
+                seconds=90,
+            )
+            eventually(lambda: unfollowed() == 0, "the kinds to be complete again", seconds=40)
+            running.finds_pods("stall-3")
+            assert process.poll() is None
+            assert probe(running.health, "/livez") == (200, "ok\n")
+            figures = metrics_of(running.metrics)
+            assert {name: value for name, value in figures.items() if "part_restarts_total" in name and value} == {}
+    cluster.kubectl("delete", "pods", "--all", "-nshop", "--grace-period=0", "--force")
+
+
+def test_a_webhook_that_hears_nothing_says_so_and_is_whole_again_once_it_does(
+    cluster: ControlPlane, eventually: Eventually, tmp_path: Path
+) -> None:
+    """It stays ready, on what it knew; checks that look something up are not evaluated meanwhile."""
+    now = datetime.now(UTC)
+    ca = issue_ca(now, timedelta(days=1))
+    leaf = issue_leaf(ca, Names.of("127.0.0.1"), now, timedelta(hours=1))
+    for name, data in (("tls.crt", leaf.certificate_pem), ("tls.key", leaf.key_pem), ("ca.crt", ca.certificate_pem)):
+        (tmp_path / name).write_bytes(data)
+    port, health, figures = free_port(), free_port(), free_port()
+    mounting = pod("shop", "mounting", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "later"}}])
+
+    def warnings() -> str:
+        request = {
+            "uid": "u",
+            "operation": "CREATE",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "name": "mounting",
+            "namespace": "shop",
+            "object": mounting,
+            "userInfo": {"username": "alice", "groups": ["system:authenticated"]},
+        }
+        body = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
+        asked = urllib.request.Request(f"https://127.0.0.1:{port}/validate", body, {"Content-Type": "application/json"})
+        trust = ssl.create_default_context(cadata=ca.certificate_pem.decode())
+        with urllib.request.urlopen(asked, timeout=10, context=trust) as answer:
+            response = json.load(answer)["response"]
+        return " ".join([*response.get("warnings", ()), str(response.get("auditAnnotations", ""))])
+
+    def missing() -> set[str]:
+        return set(json.loads(probe(health, "/readyz")[1])["missing"])
+
+    arguments = (f"--certificates={tmp_path}", "--host=127.0.0.1", f"--port={port}", "--drain-seconds=0")
+    ports = (f"--health-port={health}", f"--metrics-port={figures}")
+    with Swallower(cluster, tmp_path) as way:
+        command = ("webhook", f"--kubeconfig={way.kubeconfig}", *arguments, *ports)
+        with program(IMPATIENT, tmp_path / "webhook.log", *command) as process:
+            eventually(lambda: listening(health) and probe(health, "/readyz")[0] == 200, "it to be ready", seconds=60)
+            assert "not evaluated" not in warnings()
+            way.swallow(new=True)
+            eventually(lambda: "AuditPolicy.iocaudit.io" in missing(), "it to say that it hears nothing")
+            eventually(lambda: "not evaluated" in warnings(), "what needs a look-up to be said not to be evaluated")
+            assert (probe(health, "/readyz")[0], probe(health, "/livez")[0]) == (200, 200)
+            way.release()
+            eventually(lambda: missing() == set(), "it to be whole again", seconds=60)
+            eventually(lambda: "not evaluated" not in warnings(), "look-ups to be evaluated again", seconds=20)
+            assert process.poll() is None
+            said = metrics_of(figures)
+            assert said["iocaudit_threads_unsupervised"] == 0
+            assert {name: value for name, value in said.items() if "part_restarts_total" in name and value} == {}
+
+
+HANGING = """
+import functools, time
+from iocaudit.cli.main import main
+from iocaudit.controller import ledger, main as operator
+from iocaudit.supervision.supervisor import Supervisor
+operator.Supervisor = functools.partial(Supervisor, pace=0.1)
+ledger.Ledger.run = lambda self, stop: time.sleep(3600)
+main()
+"""
+"""The program with six seconds for a minute, and a part that hangs."""
+
+
+def test_a_process_that_cannot_be_mended_ends_with_a_reason(cluster: ControlPlane, tmp_path: Path) -> None:
+    log = tmp_path / "operator.log"
+    with program(HANGING, log, *operator_arguments(cluster.kubeconfig, free_port(), free_port())) as process:
+        assert process.wait(60) == 2
+    lines = log.read_text().splitlines()
+    assert [line for line in lines if "the process ends: attempts made no progress for" in line]
+    assert lines[-1].startswith("iocaudit: attempts made no progress for")
+    assert "Traceback" not in log.read_text()
+    lease = json.loads(cluster.kubectl("get", "lease", "iocaudit-operator", "-niocaudit", "-o", "json").stdout)
+    assert lease["spec"].get("holderIdentity", "") == "", "another one can take over at once"
