@@ -17,7 +17,7 @@ from iocaudit.core.own_names import ADMISSION, NEVER_DENIES_PATH
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import integer, lookup, mapping, mappings, strings, text
+from iocaudit.core.shape import lookup, mapping, mappings, strings, text
 from iocaudit.core.wording import clip, several
 from iocaudit.core.world import World
 
@@ -102,8 +102,7 @@ def _missing(resource: Resource, world: World, guard: Denials) -> Iterator[Hit]:
     """Our Deployment as it is stored, and no configuration of ours in the cluster."""
     labels = resource.labels
     ours = labels.get("app.kubernetes.io/part-of") == "iocaudit" and resource.name == ADMISSION
-    # Until one of its pods is ready the operator has nothing to register.
-    if not ours or not resource.uid or not integer(lookup(resource.raw, "status", "availableReplicas")):
+    if not ours or not resource.uid or world.registering:
         return
     found = world.all(VALIDATING_WEBHOOK_CONFIGURATION)
     if guard.kinds:

@@ -39,6 +39,7 @@ def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | S
         metadata: {name: quiet}
         spec:
           priority: 1000
+          match: {namespaces: [legacy]}
           checks:
           - {profiles: [default, strict], mode: "off"}
 
@@ -46,7 +47,7 @@ def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | S
 
         apiVersion: iocaudit.io/v1alpha1
         kind: AuditPolicy
-        metadata: {name: shop}
+        metadata: {name: stricter}
         spec:
           priority: 1000
           match: {namespaces: [shop]}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from iocaudit.cluster.client import Client
@@ -51,6 +52,8 @@ from iocaudit.supervision.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 _LONGEST_END = 30.0
 """Seconds that the process may take to end once it was told to."""
+_REGISTERED_WITHIN = 600.0
+"""Seconds after the start until which a webhook that was never registered does not count as missing."""
 
 
 class Operator:
@@ -76,6 +79,7 @@ class Operator:
             Policies(catalogue, options.profile),
             StoredWaivers(catalogue, options.longest_waiver),
             untrusted=untrusted,
+            registering=self._registering,
             own_namespace=options.namespace,
         )
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
@@ -102,10 +106,18 @@ class Operator:
             AttemptMetrics(self.registry),
             retention=options.retention,
         )
+        self._begun = time.monotonic()
         self._temporary = tempfile.TemporaryDirectory(prefix="iocaudit-") if options.manage_webhook else None
         self.registration = self._registration() if options.manage_webhook else None
         self.readiness = Readiness(["started"])
         self._told: float | None = None
+
+    def _registering(self) -> bool:
+        """Whether the webhook is about to be registered: at first nothing answers, and nothing is wrong with that."""
+        registration = self.registration
+        if registration is None or registration.was_registered:
+            return False
+        return time.monotonic() - self._begun < _REGISTERED_WITHIN
 
     def _may_write(self) -> None:
         """Asked before every write: nothing is written once the Lease is lost or handed back."""

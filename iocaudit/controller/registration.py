@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Registration:
-    """``registered`` says whether the configuration stands as it should."""
+    """``registered`` says whether the configuration stands as it should, ``was_registered`` whether it ever did."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Registration:
         self._client, self._catalogue, self._policies = client, catalogue, policies
         self._certificates, self._target, self._exclude = certificates, target, exclude
         self._owned = target.url is None
-        self.registered = False
+        self.registered = self.was_registered = False
         self.expires = 0.0
         """Unix time at which the serving certificate expires."""
 
@@ -55,6 +55,7 @@ class Registration:
                 # OSError: the folder that the certificates are also written to.
                 reason = str(error)
             self.registered = reason is None
+            self.was_registered |= self.registered
             if reason is not None and reason != said:
                 _log.warning("webhook not registered as it should be: %s", reason)
             said = reason or ""

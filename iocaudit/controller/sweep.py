@@ -62,9 +62,13 @@ class Cluster:
         *,
         between: Callable[[], None] = lambda: None,
         untrusted: Callable[[World], Mapping[WebhookClient, str]] = lambda _: {},
+        registering: Callable[[], bool] = lambda: False,
         own_namespace: str = own_names.NAMESPACE,
     ) -> None:
-        """``untrusted`` tries how our own webhooks are called, of the configurations that a world holds."""
+        """``untrusted`` tries how our own webhooks are called, of the configurations that a world holds;
+        ``registering`` says whether they are about to be registered for the first time.
+        """
+        self._registering = registering
         self._untrusted = untrusted
         self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
         self.waivers = waivers if waivers is not None else StoredWaivers(catalogue)
@@ -218,8 +222,10 @@ class Cluster:
     def _try_own_webhooks(self, epochs: dict[Kind, bytes]) -> None:
         """Their configuration may stay as it is while what it verifies changes."""
         if (ours := epochs.get(VALIDATING_WEBHOOK_CONFIGURATION)) is not None:
+            self.world.registering = self._registering()
             self.world.untrusted = self._untrusted(self.world)
-            epochs[VALIDATING_WEBHOOK_CONFIGURATION] = ours + repr(self.world.untrusted).encode()
+            tried = (self.world.registering, self.world.untrusted)
+            epochs[VALIDATING_WEBHOOK_CONFIGURATION] = ours + repr(tried).encode()
 
     def _audit_all(self, fresh: frozenset[Kind], forbidden: set[Kind]) -> None:
         for kind in self.catalogue.audited_kinds:
@@ -283,6 +289,7 @@ class Cluster:
         audited = set(self.catalogue.audited_kinds)
         world = set(self._live.kinds)
         dirty: dict[Scope, None] = {}
+        self.world.registering = self._registering()
         for change in changes:
             resource = Resource(change.raw, CLUSTER, kind=change.kind)
             if not change.deleted and self._live.served.absent(change.kind):
@@ -321,6 +328,7 @@ class Cluster:
             return
         begun = time.monotonic()
         dirty: dict[Scope, None] = {}
+        self.world.registering = self._registering()
         for kind, homes in self._dependents.take().items():
             for home in homes:
                 dirty |= dict.fromkeys(self._audit_again(kind, home))

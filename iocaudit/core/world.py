@@ -66,6 +66,8 @@ class World:
         self.own_namespace = own_namespace
         self.untrusted: Mapping[WebhookClient, str] = {}
         """How our webhooks are called where that was tried in vain, and why: their certificate is not verified."""
+        self.registering = False
+        """Whether our webhooks are about to be registered for the first time: until then none is missing."""
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
         self._incomplete: dict[Kind, str] = {}
         self._lacking: dict[str | None, dict[Kind, dict[str, str]]] = {}
