@@ -55,11 +55,11 @@ class Changes:
         version = self._worker.cluster.take_version(kind)
         if version is None:
             version = self._client.latest(kind)
-            if kind in _OURS:
-                # As if one had changed: all of them are read.
-                self._worker.receive(Change(kind, False, {}))
-            else:
+            if kind is not IOC_WAIVER:
                 self._worker.request_sweep(rest=True)
+        if kind in _OURS:
+            # They are read apart from the sweep's list of them, and before it.
+            self._worker.reload(kind)
         self._followed.add(kind)
         self._worker.unfollowed(kind, None)
         return version

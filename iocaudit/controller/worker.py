@@ -41,6 +41,7 @@ class Worker:
         self._stop: Stop = threading.Event()
         self._retry = Backoff(_FIRST_RETRY, _LONGEST_RETRY)
         self._unfollowed: dict[Kind, str | None] = {}
+        self._reload: set[Kind] = set()
         self.swept = threading.Event()
         """Set once the first sweep is complete."""
         self.failures = 0
@@ -64,6 +65,12 @@ class Worker:
         """Take note, from any thread, that changes of a kind are not seen; None: they are, from now on."""
         with self._lock:
             self._unfollowed[kind] = reason
+        self._wake.set()
+
+    def reload(self, kind: Kind) -> None:
+        """Have our own policies or waivers read again, as if one had changed."""
+        with self._lock:
+            self._reload.add(kind)
         self._wake.set()
 
     def request_sweep(self, *, rest: bool = False) -> None:
@@ -127,15 +134,17 @@ class Worker:
         with self._lock:
             changes, self._pending = list(self._pending.values()), {}
             unfollowed, self._unfollowed = self._unfollowed, {}
-        if not changes and not unfollowed:
+            reload, self._reload = self._reload, set()
+        kinds = reload | {change.kind for change in changes}
+        if not kinds and not unfollowed:
             return
         self._applying = True
         try:
             if unfollowed:
                 self.cluster.note_unfollowed(unfollowed)
-            if any(change.kind is AUDIT_POLICY for change in changes) and self.cluster.load_policies():
+            if AUDIT_POLICY in kinds and self.cluster.load_policies():
                 self.request_sweep()
-            if any(change.kind is IOC_WAIVER for change in changes) and self.cluster.load_waivers():
+            if IOC_WAIVER in kinds and self.cluster.load_waivers():
                 if self.cluster.waivers.unrecorded:
                     self.request_sweep()
                 else:

@@ -597,3 +597,50 @@ def test_a_definition_that_comes_later_has_what_it_outdates_audited_again(api: F
     api.absent.add((TRAEFIK_MIDDLEWARE.group, TRAEFIK_MIDDLEWARE.plural))
     cluster.sweep()
     assert states(api, "ineffective-rate-limit") == {"Middleware/calm": "Resolved"}
+
+
+def test_a_kind_that_is_not_followed_is_said_and_not_looked_up_until_it_is_again(api: FakeApi) -> None:
+    api.put(NAMESPACE, "shop")
+    pod(api, "spy", "shop", hostPID=True)
+    cluster = cluster_of(api)
+    cluster.sweep()
+
+    def reasons() -> str:
+        (report,) = api.stored("clusterauditreports")
+        return str(report["report"]["coverage"].get("reasons"))
+
+    cluster.note_unfollowed({NAMESPACE: "silence", TRAEFIK_MIDDLEWARE: "silence"})
+    assert "changes of namespaces are not followed: silence" in reasons()
+    assert "middlewares" not in reasons(), "there are none, as the kind is not served"
+    assert cluster.world.incomplete(NAMESPACE) == "silence"
+    cluster.sweep()
+    assert cluster.world.incomplete(NAMESPACE) == "silence", "from the end of the sweep on it is not sure again"
+    assert states(api, "host-pid") == {"Pod/spy": "Open"}
+    cluster.note_unfollowed({NAMESPACE: None})
+    cluster.sweep()
+    assert cluster.world.incomplete(NAMESPACE) is None
+    assert "not followed" not in reasons()
+
+
+def test_a_watch_begins_where_the_list_of_the_sweep_began_once(api: FakeApi) -> None:
+    pod(api, "spy", hostPID=True)
+    cluster = cluster_of(api)
+    cluster.sweep()
+    version = cluster.take_version(POD)
+    assert version is not None
+    assert int(version) >= 101
+    assert cluster.take_version(POD) is None, "later it may be too old"
+    assert cluster.take_version(TRAEFIK_MIDDLEWARE) is None, "it is not served"
+
+
+def test_sweeps_that_watches_ask_for_leave_room_for_other_work(api: FakeApi) -> None:
+    cluster = cluster_of(api)
+    worker = Worker(cluster, period=600)
+    worker.request_sweep(rest=True)
+    assert worker._sweep_at == 0.0, "there was none yet"
+    cluster.swept_at, cluster.duration = 1000.0, 30.0
+    worker._sweep_at = 5000.0
+    worker.request_sweep(rest=True)
+    assert worker._sweep_at == 1030.0
+    worker.request_sweep()
+    assert worker._sweep_at == 0.0
