@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
-from tests.cluster.processes import CRDS, Eventually, Json, items, operator, states
+from tests.cluster.processes import CRDS, Eventually, Json, items, operator
 from tests.unit.admission.ordered import PODS, READ, SECRETS, aggregate, binding, claim, pod, role, rule, volume
 
 TRUSTED = ("--as=trusted", "--as-group=system:masters")
@@ -207,19 +208,31 @@ def test_pods_of_a_template_from_before_the_volume(cluster: ControlPlane, eventu
 def test_what_passes_while_the_webhook_has_not_seen_it_is_open_soon(
     cluster: ControlPlane, tmp_path: Path, eventually: Eventually
 ) -> None:
-    names = [f"race-{number}" for number in range(8)]
-    with operator(cluster, tmp_path / "operator.log"), ThreadPoolExecutor(16) as pool:
+    names = [f"race-{number}" for number in range(4)]
+    with operator(cluster, tmp_path / "operator.log"), ThreadPoolExecutor(8) as pool:
         eventually(lambda: bool(items(cluster, "clusterauditreports")), "the operator to be at work", 60)
         for name in names:
             write(cluster, role(name))
         pairs = [(role(name, SECRETS), binding(name, name, "User:mallory")) for name in names]
         written = [pool.submit(ask, cluster, raw) for pair in pairs for raw in pair]
         accepted = [future.result()[0] for future in written]
-        passed = {f"ClusterRoleBinding/{name}" for n, name in enumerate(names) if all(accepted[2 * n : 2 * n + 2])}
+        passed = {name for n, name in enumerate(names) if all(accepted[2 * n : 2 * n + 2])}
+        eventually(lambda: found_at(cluster).keys() >= passed, f"findings on {sorted(passed)}", 30)
+        # Whoever has a role without rules or without a binding is let be, so that of each pair one may pass at least.
+        assert all(any(accepted[2 * n : 2 * n + 2]) for n in range(len(names)))
+        made = {item["metadata"]["name"]: seconds_of(item) for item in items(cluster, "clusterrolebindings")}
+        assert all(found_at(cluster)[name] - made[name] <= 5 for name in passed)
 
-        def found() -> bool:
-            known = states(cluster, None, "secret-access")
-            return all(known.get(target) == "Open" for target in passed)
 
-        eventually(found, f"{sorted(passed)} to be Open", 5)
-        assert len(accepted) == 16
+def found_at(cluster: ControlPlane) -> dict[str, float]:
+    """When the finding on each ClusterRoleBinding that gives Secrets was stored, where it is Open."""
+    return {
+        item["finding"]["subject"]["name"]: seconds_of(item)
+        for item in items(cluster, "clusteriocfindings")
+        if (item["finding"]["check"], item["finding"]["state"]) == ("secret-access", "Open")
+        and item["finding"]["subject"]["kind"] == "ClusterRoleBinding"
+    }
+
+
+def seconds_of(item: Json) -> float:
+    return datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()
