@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from iocaudit.core.hit import Hit, Skip
@@ -163,6 +163,16 @@ def once(*several: Iterator[Hit | Skip]) -> Iterator[Hit | Skip]:
             if key not in seen:
                 seen.add(key)
                 yield hit
+
+
+def may_hold(resource: Resource, world: World, powers: Set[Power]) -> bool:
+    """Whether any rule of a role, or that a binding resolves to, gives one of the powers, or is not known."""
+    if resource.kind in ROLES:
+        return any(not powers.isdisjoint(one.named) for one in resource.derive(_powerful_rules))
+    return any(
+        one.bound.problem is not None or any(not powers.isdisjoint(given) for _, given in one.powerful)
+        for one in _judged(resource, world)
+    )
 
 
 def names_resources(rule: Rule, _namespace: str | None) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, bound_in, grants, names_resources, once
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, bound_in, grants, may_hold, names_resources, once
 from iocaudit.core import own_names
 from iocaudit.core.check import check
 from iocaudit.core.guard import TAMPERING
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.kinds import RBAC_DEFINITION
 from iocaudit.core.kinds.ours import GROUP
 from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.own import is_own
@@ -66,6 +67,10 @@ def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     def by_name(_rule: Rule, namespace: str | None) -> bool:
         return namespace in (None, ours)
 
+    # Most roles and bindings are about something else: told once, not in four rounds.
+    elsewhere = world.namespace_of(resource) != ours and resource.kind is not RBAC_DEFINITION
+    if elsewhere and not may_hold(resource, world, _OVER_US):
+        return
     editors = _waiver_editors(resource, world)
     for hit in once(
         grants(resource, world, (GUARD,), lambda _: Severity.CRITICAL, only=_names_the_guard),
@@ -79,6 +84,7 @@ def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
             yield hit
 
 
+_OVER_US = frozenset({GUARD, OWN_OBJECTS, FINDINGS})
 _KEYS = (SECRETS, TOKENS, IMPERSONATE, WORKLOADS_CREATED, EXEC)
 """What leads to the webhook's key or to the token of the operator, where those are kept."""
 
