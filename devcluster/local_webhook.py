@@ -57,6 +57,8 @@ class LocalWebhook:
         processes.mkdir(parents=True)
         self._supervisor = Supervisor(processes)
         self.ca_bundle = b""
+        self.pid = 0
+        """Of the process that was started last."""
         self.attempts_url = attempts_url
         self.certificates = certificates or folder / "certificates"
         if certificates is None:
@@ -71,8 +73,8 @@ class LocalWebhook:
         for name, data in (("tls.crt", leaf.certificate_pem), ("tls.key", leaf.key_pem), ("ca.crt", self.ca_bundle)):
             (self.certificates / name).write_bytes(data)
 
-    def start(self) -> int:
-        """Start it and wait until it is ready; its process id."""
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
         command = [
             sys.executable,
             "-m",
@@ -88,13 +90,12 @@ class LocalWebhook:
             *([f"--attempts-url={self.attempts_url}"] if self.attempts_url else []),
         ]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-        pid = self._supervisor.start("webhook", command, self.log, environment)
+        self.pid = self._supervisor.start("webhook", command, self.log, environment)
         deadline = time.monotonic() + 60
         while not self.ready:
             if time.monotonic() > deadline:
                 raise ControlPlaneError(f"the webhook is not ready: {self.log.read_text()[-2000:]}")
             time.sleep(0.1)
-        return pid
 
     @property
     def url(self) -> str:

@@ -9,17 +9,15 @@ import time
 from collections.abc import Callable
 
 from iocaudit.cluster.errors import ClusterError
+from iocaudit.controller.pending import PendingChanges
 from iocaudit.controller.sweep import Change, Cluster
 from iocaudit.core.kinds import Kind
-from iocaudit.core.shape import mapping, text
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.supervision.backoff import Backoff
 from iocaudit.supervision.part import Stop, beat
 
 _log = logging.getLogger(__name__)
 
-MOST_PENDING = 2000
-"""Changes held at a time; beyond, a sweep takes their place, so that memory stays bounded."""
 _SETTLE = 0.2
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 
@@ -35,7 +33,7 @@ class Worker:
         self.cluster, self._period, self._turned = cluster, period, turned
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._pending: dict[tuple[Kind, str], Change] = {}
+        self._pending = PendingChanges()
         self._sweep_at = 0.0
         self._applying = False
         self._stop: Stop = threading.Event()
@@ -52,11 +50,9 @@ class Worker:
         return len(self._pending)
 
     def receive(self, change: Change) -> None:
-        """Take a change, from any thread."""
-        uid = text(mapping(change.raw.get("metadata")).get("uid"))
+        """Take a change, from any thread. Beyond what is held of them a sweep takes their place."""
         with self._lock:
-            if len(self._pending) < MOST_PENDING or (change.kind, uid) in self._pending:
-                self._pending[(change.kind, uid)] = change
+            if self._pending.put(change):
                 self._wake.set()
                 return
         self.request_sweep()
@@ -132,7 +128,7 @@ class Worker:
         if self._applying:
             return
         with self._lock:
-            changes, self._pending = list(self._pending.values()), {}
+            changes = self._pending.take()
             unfollowed, self._unfollowed = self._unfollowed, {}
             reload, self._reload = self._reload, set()
         kinds = reload | {change.kind for change in changes}

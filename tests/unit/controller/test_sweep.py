@@ -15,6 +15,7 @@ import yaml
 from iocaudit.cluster.errors import ApiError, ForbiddenError, UnreachableError
 from iocaudit.controller import dependents, sweep
 from iocaudit.controller.dependents import MOST_HOMES
+from iocaudit.controller.pending import PendingChanges
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.sweep import Change, Cluster
@@ -411,7 +412,7 @@ def test_changes_that_come_between_pages_are_not_worked_off_inside_each_other(ap
 
 
 def test_more_changes_than_fit_end_in_a_sweep(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iocaudit.controller.worker.MOST_PENDING", 3)
+    monkeypatch.setattr("iocaudit.controller.worker.PendingChanges", partial(PendingChanges, most=3))
     cluster = cluster_of(api)
     turned = threading.Event()
     stop = threading.Event()

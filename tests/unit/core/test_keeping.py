@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import marshal
+import tracemalloc
 from typing import Any
 
+import orjson
 import pytest
 
 from iocaudit.core.check import Check
@@ -24,6 +26,7 @@ from iocaudit.core.kinds import (
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
+from iocaudit.decoding.objects import decode_object
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy_reader import read_policies
@@ -170,3 +173,21 @@ def test_of_a_service_account_what_fills_it_is_left_out() -> None:
     )
     assert not found.lacks
     assert found.raw["automountServiceAccountToken"] is False
+
+
+def test_what_is_kept_of_a_small_object_takes_at_most_two_kilobytes() -> None:
+    def text(number: int) -> bytes:
+        metadata = {"annotations": {"a": "<" * 250_000}, "resourceVersion": f"1{number}", "generation": 1}
+        spec = {"podSelector": {"matchLabels": {"app": f"a-{number}"}}, "policyTypes": ["Ingress"]}
+        return orjson.dumps(made(NETWORK_POLICY, f"a-{number}", metadata=metadata, spec=spec))
+
+    world, keeper, count = World(), Keeper(NETWORK_POLICY), 500
+    world.put(keeper.keep(decode_object(text(count))))
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            world.put(keeper.keep(decode_object(text(number))))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken / count < 2048
