@@ -21,7 +21,6 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.watch import Watches
 from iocaudit.core.kinds import Kind
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.serving.allocation import bound_allocator
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.garbage import settle
@@ -48,7 +47,6 @@ _LONGEST_END = 30.0
 def main(options: WebhookOptions) -> None:
     """Serve until told to stop. Raises our own errors for what cannot be used at start."""
     configure_logging()
-    bound_allocator()
     # A large review is judged in a thread: the event loop gets its turn this much later at most (5 ms by default).
     sys.setswitchinterval(_SWITCH_SECONDS)
     keep_large_blocks_apart()

@@ -32,10 +32,10 @@ from iocaudit.core.shape import mapping, text
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.install.webhook_configuration import Target
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
-from iocaudit.serving.allocation import bound_allocator
 from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app
+from iocaudit.serving.heap import keep_large_blocks_apart
 from iocaudit.serving.listener import Listen, run, serve
 from iocaudit.serving.logs import configure_logging
 from iocaudit.serving.metrics import (
@@ -282,7 +282,7 @@ async def _serve(options: OperatorOptions, supervisor: Supervisor) -> None:
 def main(options: OperatorOptions) -> None:
     """Run the operator until SIGTERM or SIGINT. Raises an IocauditError when it cannot go on."""
     configure_logging(options.log_level.upper())
-    bound_allocator()
+    keep_large_blocks_apart()
     supervisor = Supervisor(exit_within=_LONGEST_END)
     try:
         run(_serve(options, supervisor))

@@ -10,17 +10,16 @@ cluster scope for all: whoever may write in one namespace must not take what is 
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from iocaudit.core import own_names
 from iocaudit.core.errors import IncompleteError
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
-from iocaudit.core.resource import Origin, Resource
+from iocaudit.core.nearest import folders_of, pick
+from iocaudit.core.resource import Resource
 
 T = TypeVar("T")
 _MOST_KEPT = 50_000
@@ -48,7 +47,7 @@ class _Places:
         if file is None or file in self.files:
             return
         self.files.add(file)
-        folders = _folders(file)
+        folders = folders_of(file)
         self.folders.update(folders[:length] for length in range(len(folders) + 1))
 
 
@@ -303,7 +302,7 @@ class World:
             if file is None or any(file in place.files for place in places):
                 found = file
             else:
-                folders = _folders(file)
+                folders = folders_of(file)
                 while not any(folders in place.folders for place in places):
                     folders = folders[:-1]
                 found = folders
@@ -322,44 +321,8 @@ class World:
         return last
 
 
-def pick(variants: list[Resource], near: Resource | None) -> Resource:
-    """Of the variants of one identity, the one nearest to ``near``; the first where nothing is near."""
-    if len(variants) == 1 or near is None:
-        return variants[0]
-    return min(variants, key=lambda resource: _distance(resource.origin, near.origin))
-
-
 def _length(key: Hashable) -> int:
     """How many characters a key holds."""
     if isinstance(key, tuple | frozenset):
         return sum(map(_length, key))
     return len(key) if isinstance(key, str) else 1
-
-
-def _distance(origin: Origin, near: Origin) -> tuple[int, int]:
-    """Smaller is nearer: same file, same folder, nearest parent, then anywhere, by steps between folders."""
-    if origin.file == near.file:
-        return (0, abs(origin.document - near.document))
-    if origin.file is None or near.file is None:
-        return (3, 0)
-    return _apart(_folders(origin.file), _folders(near.file))
-
-
-@lru_cache(maxsize=65536)  # a scan of a thousand files asks a hundred thousand times
-def _apart(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[int, int]:
-    if ours == theirs:
-        return (1, 0)
-    common = 0
-    for one, other in zip(ours, theirs, strict=False):
-        if one != other:
-            break
-        common += 1
-    if common == len(ours):
-        return (2, len(theirs) - common)
-    return (3, len(theirs) + len(ours) - 2 * common)
-
-
-@lru_cache(maxsize=4096)
-def _folders(file: str) -> tuple[str, ...]:
-    names = [name for name in posixpath.dirname(file).split("/") if name not in ("", ".")]
-    return ("/", *names) if file.startswith("/") else tuple(names)
