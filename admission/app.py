@@ -14,7 +14,16 @@ from fastapi import FastAPI
 
 from admission.metrics import AdmissionMetrics
 from admission.owners import Get
-from admission.review import decide, fetch_owners, may_be_spared, respond, unread
+from admission.review import (
+    decide,
+    fetch_adopter,
+    fetch_owners,
+    is_adopted,
+    may_be_spared,
+    respond,
+    unread,
+    with_adopter,
+)
 from iocaudit.core.own_names import NEVER_DENIES_PATH, VALIDATE_PATH
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, spare
@@ -103,6 +112,15 @@ class ValidateApp:
                     return decide(review, self._auditor(), deadline, owners)
 
                 verdict = await self._aside(judge_again) if aside else judge_again()
+        elif verdict.allowed and self._get is not None and is_adopted(review):
+            adopter = await asyncio.to_thread(fetch_adopter, review, self._get)
+            if adopter is not None:
+                allowed, found = verdict, adopter
+
+                def judge_adoption() -> Verdict:
+                    return with_adopter(review, allowed, found, self._auditor(), deadline)
+
+                verdict = await self._aside(judge_adoption) if aside else judge_adoption()
         review.forget_pods()
         if spares:
             verdict = spare(verdict, _SYSTEM)

@@ -38,6 +38,8 @@ _COUNTED: Mapping[Kind, tuple[str, ...]] = {
 }
 """What of a status counts pods. Those of a Job also when they have ended, as it makes them one after another; of a
 DaemonSet the nodes that it is for, as a rollout on one node, or new nodes, would find it without pods."""
+_PLACING = ("nodeSelector", "affinity", "tolerations", "nodeName")
+"""What of a pod says which nodes a DaemonSet is for."""
 _ROLLING = frozenset({"NewReplicaSetCreated", "ReplicaSetUpdated"})
 """Reasons of a Deployment's condition Progressing from the new ReplicaSet to the end of its rollout."""
 
@@ -68,24 +70,54 @@ def stored_owners(resource: Resource, username: str, get: Get) -> Iterator[Resou
         current = found
 
 
-def _stored_owner(resource: Resource, username: str | None, get: Get) -> Resource | None:
-    reference = resource.controller
-    if reference is None or resource.kind is None:
-        return None
-    claimed = (reference.get("apiVersion"), reference.get("kind"))
-    made = CONTROLLERS.get(resource.kind, {})
-    kind = next((kind for kind in made if (kind.api_version, kind.name) == claimed), None)
-    if kind is None or (username is not None and not is_controller(username, made[kind])):
+def may_be_adopted(resource: Resource, old: Resource | None, request: Request) -> bool:
+    """Whether a request makes an object count as what an owner has, though that owner's controller did not make it.
+
+    Controllers adopt what their selector fits, and believe an ownerReference that somebody wrote.
+    """
+    if request.operation not in (Operation.CREATE, Operation.UPDATE) or request.subresource:
+        return False
+    if resource.controller is None or _claimed_kind(resource) is None or is_made_by_controller(resource, request):
+        return False
+    return old is None or old.controller is None or old.controller.get("uid") != resource.controller.get("uid")
+
+
+def claimed_owner(resource: Resource, get: Get) -> Resource | None:
+    """The owner that an object names as its controller, whatever its selector; None where there is none of that uid.
+
+    Raises what ``get`` raises.
+    """
+    reference, kind = resource.controller, _claimed_kind(resource)
+    if reference is None or kind is None:
         return None
     raw = {**get(kind, resource.namespace, text(reference.get("name")))}
     raw.setdefault("apiVersion", kind.api_version)
     raw.setdefault("kind", kind.name)
     owner = Resource(raw, CLUSTER)
-    if not owner.uid or owner.uid != text(reference.get("uid")):
+    return owner if owner.uid and owner.uid == text(reference.get("uid")) else None
+
+
+def _claimed_kind(resource: Resource) -> Kind | None:
+    """The kind of the owner that an object names, where its controller is one of the cluster's own."""
+    if resource.controller is None or resource.kind is None:
+        return None
+    claimed = (resource.controller.get("apiVersion"), resource.controller.get("kind"))
+    made = CONTROLLERS.get(resource.kind, {})
+    return next((kind for kind in made if (kind.api_version, kind.name) == claimed), None)
+
+
+def _stored_owner(resource: Resource, username: str | None, get: Get) -> Resource | None:
+    kind = _claimed_kind(resource)
+    if kind is None or resource.kind is None:
+        return None
+    if username is not None and not is_controller(username, CONTROLLERS[resource.kind][kind]):
+        return None
+    owner = claimed_owner(resource, get)
+    if owner is None:
         return None
     if kind is CRON_JOB:  # it has none: a Job is told from others by its reference alone
         return owner
-    selector = mapping(lookup(raw, "spec", "selector"))
+    selector = mapping(lookup(owner.raw, "spec", "selector"))
     wanted = {"matchLabels": selector} if kind is REPLICATION_CONTROLLER else selector
     return owner if selector and selects(wanted, resource.labels) else None
 
@@ -98,6 +130,19 @@ def in_use(made: Resource, owners: Sequence[Resource]) -> list[Resource]:
     Jobs: it is in use once it has made one.
     """
     return [owner for owner in owners if _has_pods(owner) or _is_rolled_out(owner, made, owners[0])]
+
+
+def runs_nothing(owner: Resource) -> bool:
+    """Whether what is made of an owner's template now would come anew."""
+    return not _has_pods(owner)
+
+
+def is_placed_anew(resource: Resource, old: Resource | None) -> bool:
+    """Whether a DaemonSet that no node is for may get nodes by an update: its way of being scaled up from zero."""
+    if old is None or resource.kind is not DAEMON_SET or _has_pods(old):
+        return False
+    now, before = (mapping(lookup(one.raw, "spec", "template", "spec")) for one in (resource, old))
+    return any(now.get(name) != before.get(name) for name in _PLACING)
 
 
 def _has_pods(owner: Resource) -> bool:

@@ -8,10 +8,20 @@ from datetime import timedelta
 from typing import Any
 
 from admission import wording
+from admission.adoption import judge_adopted, judge_unknown_owner
 from admission.aggregation import is_aggregated_anew
 from admission.own_install import judge_own_install
 from admission.own_kinds import judge_own
-from admission.owners import Get, in_use, is_made_by_controller, stored_owners
+from admission.owners import (
+    Get,
+    claimed_owner,
+    in_use,
+    is_made_by_controller,
+    is_placed_anew,
+    may_be_adopted,
+    stored_owners,
+)
+from iocaudit.cluster.errors import NotFoundError
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.report import Report, SameHit
 from iocaudit.core.request import Request
@@ -68,7 +78,7 @@ def _judge(
 ) -> Verdict:
     """The verdict on the object itself, by its audit."""
     old: Report | None = None
-    if review.old is not None and (report.found or report.faults):
+    if review.old is not None and (report.found or report.faults) and not is_placed_anew(resource, review.old):
         old = auditor.audit(review.old, request=review.request, deadline=deadline)
     templates: list[Report] = []
     idle: set[SameHit] = set()
@@ -131,6 +141,34 @@ def fetch_owners(review: Review, get: Get) -> list[Resource]:
     except IocauditError as error:
         _log.warning("an owner could not be looked up: %s", error, extra={"object": str(review.resource.ref)})
     return found
+
+
+def is_adopted(review: Review) -> bool:
+    """Whether the object comes to count as what an owner has that did not make it."""
+    return review.resource is not None and may_be_adopted(review.resource, review.old, review.request)
+
+
+def fetch_adopter(review: Review, get: Get) -> Resource | IocauditError | None:
+    """The owner that the object names; the error where nobody can tell whether it is there."""
+    assert review.resource is not None
+    try:
+        return claimed_owner(review.resource, get)
+    except NotFoundError:
+        return None
+    except IocauditError as error:
+        _log.warning("an owner could not be looked up: %s", error, extra={"object": str(review.resource.ref)})
+        return error
+
+
+def with_adopter(
+    review: Review, verdict: Verdict, adopter: Resource | IocauditError, auditor: Auditor, deadline: Deadline
+) -> Verdict:
+    """The verdict on a request together with that on the adoption it brings."""
+    assert review.resource is not None
+    if isinstance(adopter, IocauditError):
+        return join((verdict, judge_unknown_owner(review.resource, str(adopter), auditor, review.request)))
+    adopted = judge_adopted(review.resource, adopter, auditor, review.request, deadline)
+    return verdict if adopted is None else join((verdict, adopted))
 
 
 def unread(error: ReviewError) -> Verdict:

@@ -5,7 +5,9 @@ There is no kubelet: pods stay Pending, which the controllers count like others.
 
 from __future__ import annotations
 
+import copy
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -230,6 +232,30 @@ def test_an_old_replicaset_is_no_way_to_a_privileged_pod(cluster: ControlPlane) 
         builtin_catalogue().select(["privileged-container"]), ScanOptions(), kubeconfig=cluster.kubeconfig
     )
     assert f"ReplicaSet {NAMESPACE}/{name}" in {str(found.subject) for found in scan.report.found}
+
+
+def test_what_runs_nothing_adopts_no_harmless_pods(cluster: ControlPlane) -> None:
+    old = old_replica_set(cluster)
+    bob(cluster, "delete", "deployment", "legacy", "--cascade=orphan")
+    assert bob(cluster, "scale", f"rs/{old['metadata']['name']}", "--replicas=1")[0]
+    lent = pod(NAMESPACE, "lent", containers=[{"name": "app", "image": GOOD}])
+    lent["metadata"]["labels"] = old["spec"]["selector"]["matchLabels"]
+    reference = {key: old[key] for key in ("apiVersion", "kind")} | {"controller": True}
+    named = copy.deepcopy(lent)
+    named["metadata"] |= {
+        "name": "named",
+        "ownerReferences": [reference | {k: old["metadata"][k] for k in ("name", "uid")}],
+    }
+    result = cluster.kubectl("--as=bob", "create", "-f", "-", input=json.dumps(named), check=False)
+    assert "which runs nothing" in result.stderr
+    apply(cluster, lent)
+    time.sleep(3)  # nothing says that a controller was refused
+    assert bob(cluster, "scale", f"rs/{old['metadata']['name']}", "--replicas=3")[0]
+    time.sleep(2)
+    found = items(cluster, "pods", f"-n{NAMESPACE}", "-lapp=legacy")
+    assert "lent" in {one["metadata"]["name"] for one in found}
+    assert not [one for one in found if "securityContext" in one["spec"]["containers"][0]]
+    assert old_replica_set(cluster)["status"]["replicas"] == 0
 
 
 @pytest.mark.parametrize("name", ["deployment/idle", "statefulset/idle-set"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from admission.review import decide, fetch_owners, may_be_spared
+from admission.review import decide, fetch_adopter, fetch_owners, is_adopted, may_be_spared, with_adopter
 from admission.state import State
 from iocaudit.cluster.errors import NotFoundError, UnreachableError
 from iocaudit.core.kinds import Kind
@@ -131,11 +131,15 @@ class Stored:
 
 
 def settle(state: State, asked: Review, stored: Stored | None = None) -> Verdict:
-    """As the edge does: owners are fetched only once a denial is about to happen."""
+    """As the edge does: owners are fetched only once a denial is about to happen, or where one adopts."""
     deadline = Deadline.within(60)
     verdict = decide(asked, state.auditor, deadline)
     if not verdict.allowed and stored is not None and may_be_spared(asked):
         owners = fetch_owners(asked, stored.get)
         if owners:
             verdict = decide(asked, state.auditor, deadline, owners)
+    elif verdict.allowed and stored is not None and is_adopted(asked):
+        adopter = fetch_adopter(asked, stored.get)
+        if adopter is not None:
+            verdict = with_adopter(asked, verdict, adopter, state.auditor, deadline)
     return verdict
