@@ -119,6 +119,24 @@ def test_what_is_aggregated_into_a_bound_role(cluster: ControlPlane) -> None:
     assert "completes" in refused(cluster, role("other", READ, SECRETS, labels={"into-middle": "true"}))
 
 
+def test_what_is_aggregated_as_it_lacks_a_label(cluster: ControlPlane) -> None:
+    apart = [{"key": key, "operator": "DoesNotExist"} for key in ("kubernetes.io/bootstrapping", "apart")]
+    whole = role("bare", aggregationRule={"clusterRoleSelectors": [{"matchExpressions": apart}]})
+    for name in ("secrets", "tokens", "pods", "all", "late", "again", "part", "other"):
+        cluster.kubectl("delete", "clusterrole", name, "--ignore-not-found")
+    write(cluster, whole)
+    write(cluster, binding("bare", "bare", "User:mallory"))
+    write(cluster, role("apart", SECRETS, labels={"apart": "true"}))
+    assert "completes ClusterRoleBinding bare" in refused(cluster, role("new", SECRETS))
+    assert "completes ClusterRoleBinding bare" in refused(cluster, role("apart", SECRETS))
+    cluster.kubectl("delete", "clusterrolebinding/bare", "clusterrole/bare")
+
+
+def test_the_empty_name_is_no_limit(cluster: ControlPlane) -> None:
+    write(cluster, role("unnamed", rule("list", "secrets", resourceNames=[""])))
+    assert "] secret-access: " in refused(cluster, binding("unnamed", "unnamed", "User:mallory"))
+
+
 def test_what_is_aggregated_into_the_role_of_viewers(cluster: ControlPlane) -> None:
     write(cluster, binding("viewers", "view", "Group:shop-developers"))
     label = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}

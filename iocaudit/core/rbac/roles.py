@@ -51,7 +51,7 @@ def containing(role: Resource, world: World) -> list[Resource]:
     waiting = [role]
     while waiting:
         labels = waiting.pop().labels
-        for one in _aggregating(world) if labels else ():
+        for one in _aggregating(world):  # a selector may ask for the absence of a label, too
             if one.name not in found and any(selects(selector, labels) for selector in selectors_of(one)):
                 found[one.name] = one
                 waiting.append(one)

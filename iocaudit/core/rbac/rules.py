@@ -16,6 +16,8 @@ from iocaudit.core.shape import items, mappings, strings
 RBAC_GROUP = "rbac.authorization.k8s.io"
 READS = frozenset({"get", "list", "watch"})
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
+_WITHOUT_NAME = frozenset({"create", "list", "watch", "deletecollection", "*"})
+"""The verbs of requests that name no object."""
 _MOST_LETTERS = 8_000
 _MOST_LISTED = 6
 _EVERY_VERB = READS | {"create", "update", "patch", "delete"}
@@ -39,12 +41,16 @@ class Rule:
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> "Rule":
+        verbs = frozenset(strings(raw.get("verbs")))
+        names = _texts(raw.get("resourceNames"))
+        # A request for no single object has the empty name: whoever is given that one is given them all.
+        if "" in names and not verbs.isdisjoint(_WITHOUT_NAME):
+            names = frozenset()
         return Rule(
-            frozenset(strings(raw.get("verbs"))),
-            # A null in a list decodes to "", which here is a group: the core one.
-            frozenset("" if group is None else group for group in items(raw.get("apiGroups")) if _is_text(group)),
+            verbs,
+            _texts(raw.get("apiGroups")),
             frozenset(strings(raw.get("resources"))),
-            frozenset(strings(raw.get("resourceNames"))),
+            names,
             frozenset(strings(raw.get("nonResourceURLs"))),
         )
 
@@ -106,8 +112,9 @@ class Rule:
         return self.verbs | _EVERY_VERB if "*" in self.verbs else self.verbs
 
 
-def _is_text(group: object) -> bool:
-    return group is None or isinstance(group, str)
+def _texts(raw: object) -> frozenset[str]:
+    """The texts of a list in which an empty one means something: a null in it decodes to that."""
+    return frozenset("" if one is None else one for one in items(raw) if one is None or isinstance(one, str))
 
 
 def is_everything(rules: Iterable[Rule]) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from iocaudit.core.rbac.defaults import default_cluster_roles
 from iocaudit.install.rbac import bindings, cluster_roles
 from tests.unit.admission.ordered import (
     EVERYTHING,
@@ -177,6 +178,21 @@ def test_a_selector_completes_it_too() -> None:
 def test_aggregates_of_aggregates() -> None:
     play = aggregated(own=aggregate("middle", "into-middle", labels={"into-a": "true"}))
     assert not play.write(role("part", SECRETS, labels={"into-middle": "true"})).allowed
+
+
+@pytest.mark.parametrize("operator", [{"operator": "DoesNotExist"}, {"operator": "NotIn", "values": ["true"]}])
+@pytest.mark.parametrize("labels", [None, {"other": "true"}])
+def test_a_role_without_a_label_completes_what_aggregates_by_its_absence(operator: Json, labels: Json | None) -> None:
+    play = Play()
+    born_with = "kubernetes.io/bootstrapping"
+    for one in default_cluster_roles():
+        play.put(role(one.name, *one.raw.get("rules", []), labels={born_with: "rbac-defaults"}))
+    selectors = [{"matchExpressions": [{"key": born_with, "operator": "DoesNotExist"}, {"key": "apart", **operator}]}]
+    play.put(role("a", aggregationRule={"clusterRoleSelectors": selectors}))
+    play.put(binding("b", "a", "User:mallory"))
+    assert play.write(role("part", SECRETS, labels={"apart": "true"})).allowed
+    assert not play.write(role("part", SECRETS, labels=labels)).allowed, "it loses the label that kept it apart"
+    assert not play.write(role("new", SECRETS, labels=labels)).allowed
 
 
 def test_what_widens_a_role_that_is_made_for_people() -> None:

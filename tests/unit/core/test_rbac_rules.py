@@ -70,3 +70,20 @@ def test_the_canonical_spelling_names_the_rule(held: Rule) -> None:
 @given(st.lists(RULES, max_size=4), RULES)
 def test_more_rules_never_give_less(held: list[Rule], more: Rule) -> None:
     assert is_everything([*held, more]) or not is_everything(held)
+
+
+@pytest.mark.parametrize("names", [[""], [None], ["", "one"]])
+@pytest.mark.parametrize("verb", ["list", "watch", "create", "deletecollection", "*"])
+def test_the_empty_name_is_that_of_requests_for_all_objects(verb: str, names: list[str | None]) -> None:
+    """Source: Kubernetes, ResourceNameMatches: it compares with the name of the request, which these leave empty."""
+    raw = {"apiGroups": [""], "resources": ["secrets"], "verbs": [verb], "resourceNames": names}
+    held = Rule.of(raw)
+    assert not held.names
+    assert held.allows("list" if verb == "*" else verb, "", "secrets")
+
+
+def test_the_empty_name_is_of_no_object() -> None:
+    raw = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "delete"]}
+    assert Rule.of({**raw, "resourceNames": ["", "one"]}).allows("get", "", "secrets", "one")
+    assert not Rule.of({**raw, "resourceNames": ["", "one"]}).allows("get", "", "secrets", "two")
+    assert Rule.of({**raw, "resourceNames": [""]}).names, "it is not for every object either"
