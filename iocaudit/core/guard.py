@@ -23,15 +23,25 @@ NOT_THE_API_SERVERS_OWN = (
     'request.resource.group == "flowcontrol.apiserver.k8s.io" || has(request.name) && ('
     'request.resource.group == "rbac.authorization.k8s.io" && (request.name.startsWith("system:")'
     ' || request.name in ["cluster-admin", "admin", "edit", "view"])'
+    ' && (!has(request.namespace) || request.namespace in ["", "kube-system", "kube-public"])'
+    " && (!has(object.roleRef) || object.roleRef.name == request.name"
+    " && (!has(object.subjects) || object.subjects.all(subject,"
+    ' has(subject.namespace) ? subject.namespace == "kube-system"'
+    ' : subject.name.startsWith("system:") && !subject.name.startsWith("system:serviceaccount:")'
+    " || oldObject != null && has(oldObject.subjects) && subject in oldObject.subjects)))"
     ' || request.resource.group == "" && request.resource.resource == "namespaces"'
-    ' && request.name in ["default", "kube-system", "kube-public", "kube-node-lease"]'
+    ' && request.operation == "CREATE" && request.name in ["default", "kube-system", "kube-public", "kube-node-lease"]'
     ' || request.resource.group == "" && request.resource.resource == "services"'
     ' && has(request.namespace) && request.namespace == "default" && request.name == "kubernetes"))'
 )
 """The condition of our webhooks: an API server that starts writes these by itself, and has to while we are away.
 
-Whoever impersonates it, or gets a certificate of that name, is left out of nothing else. Sources: Kubernetes,
-bootstrapping of RBAC, of priority and fairness, of the system's namespaces and of Service kubernetes.
+Of bindings only those that give a role of the system to the system under the role's own name, as all of its own are,
+and those that already had who else is in them, which it leaves there; which roles there are, and what they hold, every
+release decides anew. Whoever impersonates it, or gets a certificate of that name, is left out of nothing else.
+Sources: Kubernetes, bootstrapping of RBAC (bootstrappolicy, where NewClusterBinding takes the name of the role, and
+reconciliation, which never takes anything away), of priority and fairness, of the system's namespaces and of Service
+kubernetes.
 """
 WEAKENS = "policy-weakens-guard"
 """The check of AuditPolicies, by which changes of them are recorded too."""

@@ -179,15 +179,34 @@ def test_whoever_passes_as_the_api_server_is_judged(guarded: Guarded) -> None:
     ok, said = guarded.asked("create", bad, *as_it)
     assert not ok
     assert "runs privileged" in said
-    ok, said = guarded.asked("create", binding("as-apiserver"), *as_it)
+    for name in ("as-apiserver", "system:as-apiserver"):
+        ok, said = guarded.asked("create", binding(name), *as_it)
+        assert not ok
+        assert "cluster-admin" in said
+    more = guarded.get("clusterrolebinding", "cluster-admin")
+    more["subjects"].append({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "mallory"})
+    ok, said = guarded.asked("replace", more, *as_it)
     assert not ok
-    assert "cluster-admin" in said
+    assert "User mallory" in said
 
 
 def test_kube_public_is_guarded_too(guarded: Guarded) -> None:
     bad = pod("kube-public", "miner")
     bad["spec"]["containers"][0]["securityContext"] = {"privileged": True}
     assert not guarded.asked("create", bad)[0]
+
+
+def written_at_start(cluster: ControlPlane) -> set[str]:
+    """The RBAC objects that the API server writes when it starts."""
+    kinds = "clusterroles,clusterrolebindings,roles,rolebindings"
+    found = cluster.kubectl(
+        "get",
+        kinds,
+        "-A",
+        "-l=kubernetes.io/bootstrapping",
+        "-o=custom-columns=:.kind,:.metadata.namespace,:.metadata.name",
+    )
+    return set(found.stdout.splitlines())
 
 
 def test_where_names_say_what_is_denied_the_rest_is_only_told(guarded: Guarded, eventually: Eventually) -> None:
@@ -220,6 +239,10 @@ def test_where_names_say_what_is_denied_the_rest_is_only_told(guarded: Guarded, 
     assert said.count("privileged-container") == 1, "asked about once"
     assert "runs privileged" in created("shop")[1]
 
+    # Somebody else in a binding of the system's, where one of its own subjects is missing.
+    basic = guarded.get("clusterrolebinding", "system:basic-user")
+    basic["subjects"] = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]
+    assert guarded.asked("replace", basic)[0]
     guarded.end()
     assert created("bar")[0]
     ok, said = created("shop")
@@ -228,15 +251,17 @@ def test_where_names_say_what_is_denied_the_rest_is_only_told(guarded: Guarded, 
     assert not guarded.asked("create", binding("late"), "--dry-run=server")[0]
 
     # What the API server writes when it starts gets past a webhook that is away.
-    cluster.kubectl("delete", "clusterrole", "system:node-problem-detector")
+    born_with = written_at_start(cluster)
+    assert len(born_with) > 100
+    kinds = "clusterroles,clusterrolebindings,roles,rolebindings"
+    spared = "metadata.name!=system:basic-user"
+    cluster.kubectl("delete", kinds, "-A", "-l=kubernetes.io/bootstrapping", f"--field-selector={spared}")
     cluster.kubectl("delete", "service", "kubernetes", "-ndefault")
     cluster.stop_apiserver()
     cluster.start_apiserver()
-    eventually(
-        lambda: cluster.kubectl("get", "clusterrole", "system:node-problem-detector", check=False).returncode == 0,
-        "the API server to write its roles",
-        seconds=30,
-    )
+    eventually(lambda: written_at_start(cluster) == born_with, "the API server to write its roles", seconds=30)
+    who = guarded.get("clusterrolebinding", "system:basic-user")["subjects"]
+    assert sorted(one["name"] for one in who) == ["jane", "system:authenticated"]
     eventually(
         lambda: cluster.kubectl("get", "service", "kubernetes", check=False).returncode == 0, "its Service", seconds=30
     )
