@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from iocaudit.core.attempt import EVIDENCE, Attempt, Tally
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.sources.attempt_post import LONGEST, MOST_ENTRIES, Post, PostError, read_post, to_bytes
+from tests.unit.decoding.texts import odd_texts
 
 
 def words(field: str, least: int = 0) -> st.SearchStrategy[str]:
@@ -133,3 +134,13 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     except PostError:
         return
     assert to_bytes(read_post(to_bytes(post))) == to_bytes(post)
+
+
+@given(odd_texts(), st.sampled_from(["message", "check", "iocs", "count", "first", "user", "odd"]))
+def test_whatever_stands_in_a_post_it_is_read_or_refused(odd: bytes, field: str) -> None:
+    data = body([entry(**{field: "ODD"})]).replace(b'"ODD"', odd)
+    try:
+        found = read_post(data)
+    except PostError:
+        return
+    assert read_post(to_bytes(found)) == found
