@@ -73,13 +73,14 @@ def stored_owners(resource: Resource, username: str, get: Get) -> Iterator[Resou
 def may_be_adopted(resource: Resource, old: Resource | None, request: Request) -> bool:
     """Whether a request makes an object count as what an owner has, though that owner's controller did not make it.
 
-    Controllers adopt what their selector fits, and believe an ownerReference that somebody wrote.
+    Controllers adopt what their selector fits, and believe an ownerReference that somebody wrote, of whatever
+    apiVersion. Source: kubernetes, pkg/controller/controller_utils.go, PodControllerIndexKey, and ClaimObject.
     """
     if request.operation not in (Operation.CREATE, Operation.UPDATE) or request.subresource:
         return False
-    if resource.controller is None or _claimed_kind(resource) is None or is_made_by_controller(resource, request):
+    if _claimed_kind(resource) is None or is_made_by_controller(resource, request):
         return False
-    return old is None or old.controller is None or old.controller.get("uid") != resource.controller.get("uid")
+    return old is None or _claim(old) != _claim(resource)
 
 
 def claimed_owner(resource: Resource, get: Get) -> Resource | None:
@@ -97,18 +98,23 @@ def claimed_owner(resource: Resource, get: Get) -> Resource | None:
     return owner if owner.uid and owner.uid == text(reference.get("uid")) else None
 
 
+def _claim(resource: Resource) -> tuple[str, str, str]:
+    """Kind, name and uid of the controller that an object names."""
+    reference = resource.controller or {}
+    return (text(reference.get("kind")), text(reference.get("name")), text(reference.get("uid")))
+
+
 def _claimed_kind(resource: Resource) -> Kind | None:
     """The kind of the owner that an object names, where its controller is one of the cluster's own."""
     if resource.controller is None or resource.kind is None:
         return None
-    claimed = (resource.controller.get("apiVersion"), resource.controller.get("kind"))
-    made = CONTROLLERS.get(resource.kind, {})
-    return next((kind for kind in made if (kind.api_version, kind.name) == claimed), None)
+    name = resource.controller.get("kind")
+    return next((kind for kind in CONTROLLERS.get(resource.kind, {}) if kind.name == name), None)
 
 
 def _stored_owner(resource: Resource, username: str | None, get: Get) -> Resource | None:
-    kind = _claimed_kind(resource)
-    if kind is None or resource.kind is None:
+    reference, kind = resource.controller, _claimed_kind(resource)
+    if reference is None or kind is None or resource.kind is None or reference.get("apiVersion") != kind.api_version:
         return None
     if username is not None and not is_controller(username, CONTROLLERS[resource.kind][kind]):
         return None

@@ -240,7 +240,7 @@ def test_what_runs_nothing_adopts_no_harmless_pods(cluster: ControlPlane) -> Non
     assert bob(cluster, "scale", f"rs/{old['metadata']['name']}", "--replicas=1")[0]
     lent = pod(NAMESPACE, "lent", containers=[{"name": "app", "image": GOOD}])
     lent["metadata"]["labels"] = old["spec"]["selector"]["matchLabels"]
-    reference = {key: old[key] for key in ("apiVersion", "kind")} | {"controller": True}
+    reference = {"apiVersion": "example.io/v1", "kind": old["kind"], "controller": True}
     named = copy.deepcopy(lent)
     named["metadata"] |= {
         "name": "named",

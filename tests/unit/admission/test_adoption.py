@@ -60,9 +60,22 @@ def test_nor_is_one_created_under_it(labels: Json) -> None:
     assert not settle(state_with(), review(made), stored).allowed
 
 
-def test_nor_taken_over_from_another() -> None:
+def named(**reference: str) -> Json:
+    """A harmless pod whose reference to the set is spelled otherwise."""
+    found = harmless(pod(made_by=BY_SET))
+    found["metadata"]["ownerReferences"][0].update(reference)
+    return found
+
+
+def test_however_the_reference_spells_its_version() -> None:
     stored = Stored(idle(workload("ReplicaSet", "old")))
-    asked = review(harmless(pod(made_by=BY_SET)), "alice", harmless(pod(made_by=("ReplicaSet", "mine"))))
+    assert not settle(state_with(), review(named(apiVersion="example.io/v1")), stored).allowed
+
+
+@pytest.mark.parametrize("before", [{"uid": "another"}, {"name": "another"}, {"kind": "Another"}])
+def test_nor_taken_over_from_another(before: Json) -> None:
+    stored = Stored(idle(workload("ReplicaSet", "old")))
+    asked = review(harmless(pod(made_by=BY_SET)), "alice", named(**before))
     assert not settle(state_with(), asked, stored).allowed
 
 
