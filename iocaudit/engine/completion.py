@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from iocaudit.core.completed import Completed
 from iocaudit.core.errors import IncompleteError
-from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.overlay import overlaid
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.rbac.own import is_own
 from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped
 from iocaudit.core.request import Operation, Request
@@ -100,8 +100,8 @@ class _Judging:
                 continue
             dependent = one.dependent
             verdict = judge(found, self._auditor.settings_for(dependent), self._request)
-            # What is made there directly is never denied either.
-            yield spare(verdict, "system") if dependent.home in (*SYSTEM_NAMESPACES, world.own_namespace) else verdict
+            # What is made there directly is never denied either: no webhook that denies is asked about it.
+            yield spare(verdict, "system") if dependent.home in (ADMIN_NAMESPACE, world.own_namespace) else verdict
 
     def fault(self, error: str) -> Verdict:
         """What could not be judged, as a fault of each of the checks."""

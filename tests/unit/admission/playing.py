@@ -11,8 +11,8 @@ import orjson
 from admission.review import decide
 from admission.state import State
 from iocaudit.core.kinds.ours import AUDIT_POLICY
-from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.outline import slim
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.audit import Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -68,7 +68,7 @@ class Play:
         made_by = [Resource(owner, CLUSTER) for owner in owners]
         body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
         verdict = decide(read_review(orjson.dumps(body)), self.state.auditor, Deadline.within(60), made_by)
-        in_system = raw["metadata"].get("namespace") in SYSTEM_NAMESPACES
+        in_system = raw["metadata"].get("namespace") == ADMIN_NAMESPACE
         return spare(verdict, "system") if in_system else verdict
 
     def write(self, raw: Json, username: str = "alice") -> Verdict:

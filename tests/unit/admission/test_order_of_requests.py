@@ -60,6 +60,16 @@ def test_a_binding_in_a_system_namespace_denies_nothing_as_it_would_not_itself()
     assert [found.check for found in verdict.spared["system"]] == ["secret-access"]
 
 
+@pytest.mark.parametrize("namespace", ["kube-public", "kube-node-lease"])
+def test_elsewhere_in_the_system_it_is_denied_as_the_binding_would_be(namespace: str) -> None:
+    play, anonymous = Play(), "Group:system:unauthenticated"
+    play.put(binding("b", "r", anonymous, namespace=namespace, role_kind="Role"))
+    filled = role("r", rule("create", "configmaps"), namespace=namespace)
+    assert not play.ask(filled).allowed
+    play.put(filled)
+    assert not play.ask(binding("c", "r", anonymous, namespace=namespace, role_kind="Role")).allowed
+
+
 def test_a_role_in_a_namespace_concerns_the_bindings_there() -> None:
     play = Play({"checks": [{"ids": ["secret-access"], "mode": "deny"}], "match": {"namespaces": ["shop"]}})
     play.put(binding("b", "r", "User:mallory", namespace="other", role_kind="Role"))
