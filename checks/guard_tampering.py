@@ -2,18 +2,31 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, bound_in, grants, may_hold, names_resources, once
+from checks._rbac import (
+    CONTROLS,
+    GRANTS,
+    LOOKED_UP,
+    Reach,
+    bound_in,
+    grants,
+    may_hold,
+    names_resources,
+    once,
+    own_rules,
+    rule_hit,
+    subject_hit,
+)
 from iocaudit.core import own_names
 from iocaudit.core.check import check
 from iocaudit.core.guard import TAMPERING
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.kinds import RBAC_DEFINITION
+from iocaudit.core.kinds import RBAC_DEFINITION, ROLE
 from iocaudit.core.kinds.ours import GROUP
 from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.own import is_own
-from iocaudit.core.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS
+from iocaudit.core.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS, given_where_we_run
 from iocaudit.core.rbac.powers import EXEC, IMPERSONATE, SECRETS, TOKENS, WORKLOADS_CREATED
-from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.rbac.rules import Rule, listed
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
@@ -34,7 +47,8 @@ def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     Whoever writes AuditPolicies turns every check off; an IocWaiver, or its status, accepts a risk in another's name;
     findings and reports that are deleted or changed hide what was found. The webhook configuration, the operator's
     ClusterRole (which the configuration goes with), its Lease and the Secrets of its keys count where a rule names
-    them, and so does every right in the namespace of the auditor that leads to its keys or tokens. Rights on all
+    them, and so does every right in the namespace of the auditor that changes such objects or leads to its keys or
+    tokens. Rights on all
     webhooks are webhook-tampering. Reading is free. Findings in a single namespace weigh less: high. The objects of
     this auditor's own install are known by name, namespace and content. Its ClusterRole iocaudit-waiver-editor may be
     bound to the people who accept risks, and to no group of everybody.
@@ -78,6 +92,7 @@ def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
         grants(
             resource, world, _KEYS, lambda _: Severity.CRITICAL, only=here, everything=True, because=_where_keys_are
         ),
+        _where_we_run(resource, world),
         grants(resource, world, (FINDINGS,), _of_findings, only=_names_the_guard),
     ):
         if isinstance(hit, Skip) or hit.evidence not in editors:
@@ -92,6 +107,21 @@ _KEYS = (SECRETS, TOKENS, IMPERSONATE, WORKLOADS_CREATED, EXEC)
 def _names_the_guard(rule: Rule, namespace: str | None) -> bool:
     """Whether a rule speaks of us: what ``*`` takes in of every group besides is wildcard-rule's business."""
     return GROUP in rule.groups or names_resources(rule, namespace)
+
+
+def _where_we_run(resource: Resource, world: World) -> Iterator[Hit]:
+    """The hits of rules that give what the guard runs on with all else of its kind, in our own namespace."""
+    ours = world.own_namespace
+    if resource.kind is ROLE and world.namespace_of(resource) == ours and not is_own(resource, world):
+        for index, rule in own_rules(resource):
+            if texts := given_where_we_run(rule):
+                yield rule_hit(index, rule, f"may {listed(texts)}, this auditor's own among them", Severity.CRITICAL)
+    for binding, bound in bound_in(resource, world):
+        texts = [text for rule in bound.rules for text in given_where_we_run(rule)] if binding.namespace == ours else []
+        if texts:
+            what = f"{OWN_OBJECTS.title}{binding.where} through {bound.role}: {listed(texts)}"
+            for named in binding.named:
+                yield subject_hit(named, f"lets {named.subject.title} {what}", bound, Severity.CRITICAL)
 
 
 def _where_keys_are(_: Reach) -> str:

@@ -97,6 +97,19 @@ def test_who_may_change_the_guard_is_found(guarded: Guarded) -> None:
     assert "guard-tampering" in said
 
 
+def test_who_may_change_what_the_guard_runs_on_is_found(guarded: Guarded, eventually: Eventually) -> None:
+    rules = [rule("coordination.k8s.io", ["leases"], "update"), rule("apps", ["deployments/scale"], "patch")]
+    for one in grant("switch", "eve", *rules):
+        one["kind"] = one["kind"].removeprefix("Cluster")
+        one["metadata"]["namespace"] = "iocaudit"
+        if "roleRef" in one:
+            one["roleRef"]["kind"] = "Role"
+        apply(guarded.cluster, one)
+    expected = {"Role/switch": "Open", "RoleBinding/switch": "Open"}
+    eventually(lambda: states_of(guarded.cluster, "iocaudit", "guard-tampering") == expected, "the findings")
+    guarded.cluster.kubectl("delete", "role/switch", "rolebinding/switch", "--namespace=iocaudit")
+
+
 @pytest.mark.parametrize(("user", "done"), [(None, True), ("bob", False)])
 @pytest.mark.parametrize("kind", ["clusterrole", "clusterrolebinding"])
 def test_our_own_objects_with_one_thing_more(guarded: Guarded, kind: str, user: str | None, done: bool) -> None:

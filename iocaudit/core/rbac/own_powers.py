@@ -1,7 +1,7 @@
 """The powers over our own objects: whoever holds one switches the guard off, takes its place or wipes what it found.
 
-Names count where a rule gives them (``resourceNames``). Rights on all webhooks, roles, Secrets and the like are powers
-of their own (``powers``).
+Names count where a rule gives them (``resourceNames``); in our own namespace a rule without names gives ours too.
+Rights on all webhooks, roles, Secrets and the like are powers of their own (``powers``).
 """
 
 from __future__ import annotations
@@ -41,11 +41,14 @@ class _Named(NamedTuple):
     names: frozenset[str]
 
     def granted(self, rule: Rule) -> Iterator[str]:
-        group, resource = self.resource
-        if rule.names.isdisjoint(self.names) or not rule.covers(group, resource):
-            return
-        if verbs := [verb for verb in self.verbs if rule.allows(verb, group, resource)]:
-            yield f"{'/'.join(verbs)} {resource}"
+        if not rule.names.isdisjoint(self.names):
+            yield from Target(self.verbs, (self.resource,)).granted(rule, clusterwide=True)
+
+    def granted_among_all(self, rule: Rule) -> Iterator[str]:
+        """What a rule gives of those that are there, as it names none and holds where they are."""
+        if not rule.names:
+            verbs = tuple(verb for verb in self.verbs if verb != "create")
+            yield from Target(verbs, (self.resource,)).granted(rule, clusterwide=True)
 
 
 _OUTSIDE_NAMESPACES = (
@@ -68,6 +71,7 @@ _IN_OUR_NAMESPACE = (
     _Named(WRITES, ("coordination.k8s.io", "leases"), frozenset({OPERATOR})),
     _Named((*sorted(READS), *WRITES), ("", "secrets"), frozenset({AUTHORITY_SECRET, SERVING_SECRET})),
     _Named(WRITES, ("apps", "deployments"), _PROCESSES),
+    _Named(("update", "patch"), ("apps", "deployments/scale"), _PROCESSES),
     _Named(("impersonate",), ("", "serviceaccounts"), _PROCESSES),
     _Named(("create",), ("", "serviceaccounts/token"), _PROCESSES),
     _Named(WRITES, ("", "services"), _PROCESSES),
@@ -87,6 +91,11 @@ def _in_our_namespace(rule: Rule, _clusterwide: bool) -> Iterable[str]:
     if rule.names:
         for named in _IN_OUR_NAMESPACE:
             yield from named.granted(rule)
+
+
+def given_where_we_run(rule: Rule) -> list[str]:
+    """What a rule that holds in our namespace gives of what the guard runs on, without naming it."""
+    return [text for named in _IN_OUR_NAMESPACE for text in named.granted_among_all(rule)]
 
 
 GUARD = Power(

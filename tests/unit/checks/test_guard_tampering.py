@@ -46,6 +46,7 @@ CHECK = "guard-tampering"
         rule("get", "secrets", names="iocaudit-serving"),
         rule("create", "serviceaccounts/token", names="iocaudit-operator"),
         rule("patch", "deployments", "apps", names="iocaudit-admission"),
+        rule("update", "deployments/scale", "apps", names="iocaudit-operator"),
     ],
     ids=lambda given: f"{'/'.join(given['verbs'])} {','.join(given['resources'])}",
 )
@@ -92,6 +93,33 @@ def test_a_name_counts_in_our_namespace_and_not_in_another(namespace: str) -> No
     ):
         found = severities(run(CHECK, role("r", given, namespace=namespace)))
         assert found == (["critical"] if namespace == "iocaudit" else [])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        rule("update", "leases", "coordination.k8s.io"),
+        rule("delete", "deployments", "apps"),
+        rule("patch", "deployments/scale", "apps"),
+        rule("deletecollection", "services"),
+        rule("delete", "secrets"),
+        rule("update", "rolebindings", "rbac.authorization.k8s.io"),
+    ],
+    ids=lambda given: f"{'/'.join(given['verbs'])} {','.join(given['resources'])}",
+)
+def test_in_our_namespace_all_of_a_kind_are_ours_too(given: Json) -> None:
+    for namespace, expected in (("iocaudit", ["critical"]), ("shop", [])):
+        assert severities(run(CHECK, role("r", given, namespace=namespace))) == expected
+        bound = binding("b", "r", "User:eve", namespace=namespace)
+        assert severities(run(CHECK, bound, role("r", given))) == expected
+    assert severities(run(CHECK, binding("b", "r", "User:eve"), role("r", given))) == [], "rights on all of them"
+    named = {**given, "resourceNames": ["another"]}
+    assert severities(run(CHECK, role("r", named, namespace="iocaudit"))) == []
+
+
+def test_to_make_new_objects_beside_ours_changes_none() -> None:
+    given = rule("create,get", "leases,services", "coordination.k8s.io,")
+    assert severities(run(CHECK, role("r", given, namespace="iocaudit"))) == []
 
 
 @pytest.mark.parametrize("to", ["edit", "admin", "cluster-admin"])
