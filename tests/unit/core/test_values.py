@@ -147,6 +147,7 @@ def test_how_dangerous_a_path_is(path: str, severity: Severity | None) -> None:
     "path",
     [f"/etc/cron.{when}" for when in ("d", "hourly", "daily", "weekly", "monthly")]
     + ["/etc/init.d", "/etc/profile.d", "/etc/pam.d", "/etc/ld.so.conf.d", "/etc/udev/rules.d", "/etc/rc.local"]
+    + ["/var/spool/cron", "/var/spool/cron/crontabs/root", "/var/spool/anacron", "/var/spool/at"]
     + ["/sysroot", "/ostree", "/var/roothome", "/run/crio", "/run/k3s", "/var/lib/rancher", "/run/user/0"]
     + ["/etc/NetworkManager/dispatcher.d", "/etc/update-motd.d", "/etc/environment", "/etc/default/kubelet"],
 )
