@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from checks._webhook_rules import GUARD_CONTROLS
 from iocaudit.core.check import check
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.guard import WEAKENS, Denials
@@ -20,7 +21,7 @@ from iocaudit.core.severity import IoC, Severity
     looks_at=(AUDIT_POLICY,),
     uses=(NAMESPACE,),
     audit_only=True,
-    controls={"attack": "T1562", "owasp": "K04"},
+    controls=GUARD_CONTROLS,
 )
 def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | Skip]:
     """An AuditPolicy turns off, lowers or exempts what would be denied without it.
