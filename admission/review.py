@@ -57,13 +57,13 @@ def decide(
     resource = review.resource
     if resource is None:
         return _NOTHING
-    verdict, report = _NOTHING, Report()
+    verdict, report = _NOTHING, None
     if auditor.catalogue.for_kind(resource.kind):
         report = auditor.audit(resource, request=review.request, deadline=deadline)
         verdict = _judge(review, resource, report, auditor, deadline, owners)
     completed = judge_completed(resource, review.old, auditor, review.request, deadline)
     if completed is not None:
-        verdict = join((verdict, without_repeats(completed, report)))
+        verdict = join((verdict, without_repeats(completed, report or Report())))
     verdict = judge_own_install(review, verdict, auditor)
     return spare(verdict, "aggregation") if is_aggregated_anew(review) else verdict
 

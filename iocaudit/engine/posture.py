@@ -40,6 +40,7 @@ class Verdict(NamedTuple):
 
 
 _NOTHING = Verdict(allowed=True)
+_NONE: tuple[tuple[()], tuple[()]] = ((), ())
 
 
 def judge(
@@ -86,8 +87,12 @@ def judge(
             warnings.append(new)
         else:
             denials.append(new)
-    faults, fault_denials = _divided(report.faults, settings, request, lambda setting: setting.on_fault)
-    skipped, incomplete = _divided(report.skipped, settings, request, lambda setting: setting.on_incomplete)
+    faults, fault_denials = (
+        _divided(report.faults, settings, request, lambda setting: setting.on_fault) if report.faults else _NONE
+    )
+    skipped, incomplete = (
+        _divided(report.skipped, settings, request, lambda setting: setting.on_incomplete) if report.skipped else _NONE
+    )
     spared = {name: tuple(hits) for name, hits in (("exempt", exempt), ("existing", existing)) if hits}
     return Verdict(
         allowed=not (denials or fault_denials or incomplete),
