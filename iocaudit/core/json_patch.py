@@ -32,21 +32,63 @@ def tokens_of(text: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
-def patch_of(raw: Any, path: str, repair: Repair, item: str = "") -> list[Operation]:
+class ItemNames:
+    """Where the items of a name are in the lists of one object, for making many patches of it.
+
+    A list that is asked of again is read once for all its names. Lists are told apart by identity, so that one of
+    which this was asked may not change.
+    """
+
+    __slots__ = ("_lists",)
+
+    def __init__(self) -> None:
+        self._lists: dict[int, tuple[list[Any], dict[str, list[int]] | None]] = {}
+
+    def of(self, items: list[Any], name: str) -> Sequence[int]:
+        """The positions of the items of that name."""
+        known = self._lists.get(id(items))
+        if known is None:
+            if len(items) > _FEW:
+                self._lists[id(items)] = (items, None)  # kept, so that no other list gets its identity
+            return [i for i, item in enumerate(items) if isinstance(item, dict) and item.get("name") == name]
+        _, places = known
+        if places is None:
+            places = {}
+            for index, item in enumerate(items):
+                if isinstance(item, dict) and isinstance(item.get("name"), str):
+                    places.setdefault(item["name"], []).append(index)
+            self._lists[id(items)] = (items, places)
+        return places.get(name, ())
+
+
+_FEW = 16
+
+
+def patch_of(raw: Any, path: str, repair: Repair, item: str = "", names: ItemNames | None = None) -> list[Operation]:
     """The operations that carry out the repair of a hit at ``path`` on ``raw``.
 
     ``item`` is where the hit's object stands in ``raw`` where that is a List. Operations are empty where all is done
-    already; raises Unfixable where the object is not of the shape that the repair expects.
+    already; raises Unfixable where the object is not of the shape that the repair expects. With ``names`` of that
+    very ``raw`` it takes no longer for the last item of a long list than for the first.
     """
+    names = names if names is not None else ItemNames()
+    ways = [paths.parse(_whole(item, edit.path or path)) for edit in repair.edits]
+    base, depth = _Place(raw), 0
+    if len(ways) > 1:
+        base, depth = _shared_item(raw, ways, names)
     operations: list[Operation] = []
-    for edit in repair.edits:
-        where = edit.path or path
-        full = item + (where if not item or not where or where.startswith("[") else f".{where}")
-        done = _edit(edit, _located(raw, paths.parse(full)))
-        for operation in done:
-            raw = apply_one(raw, operation)
+    for edit, way in zip(repair.edits, ways, strict=True):
+        done = _edit(edit, _located(base.again(), way[depth:], names))
+        if len(ways) > 1:
+            for operation in done:
+                if operation["op"] != "test":
+                    base.change(operation)
         operations += [one for one in done if one["op"] != "test" or one not in operations]
     return operations if any(one["op"] != "test" for one in operations) else []
+
+
+def _whole(item: str, where: str) -> str:
+    return item + (where if not item or not where or where.startswith("[") else f".{where}")
 
 
 class _Place:
@@ -61,14 +103,39 @@ class _Place:
         self.rest: list[str] = []
         self.tests: list[Operation] = []
 
+    def again(self) -> _Place:
+        """The same, to go on from."""
+        other = _Place(self.value)
+        other.tokens, other.held = list(self.tokens), [*self.held[:-1], self.value]
+        other.tests = list(self.tests)
+        return other
 
-def _located(raw: Any, segments: Sequence[paths.Segment]) -> _Place:
-    place = _Place(raw)
+    def change(self, operation: Operation) -> None:
+        """Carry out an operation on something below it; nothing above is copied, however large that is."""
+        self.value = _applied(self.value, tokens_of(operation["path"])[len(self.tokens) :], operation)
+
+
+def _shared_item(raw: Any, ways: Sequence[Sequence[paths.Segment]], names: ItemNames) -> tuple[_Place, int]:
+    """The innermost item of a list in which all edits are made, and how many segments lead there; else the whole."""
+    shared = 0
+    for segments in zip(*ways, strict=False):
+        if any(segment != segments[0] for segment in segments):
+            break
+        shared += 1
+    shared = min(shared, min(map(len, ways)) - 1)
+    place = _located(_Place(raw), ways[0][:shared], names)
+    for depth in range(len(place.tokens), 0, -1):
+        if isinstance(place.held[depth - 1], list):
+            return _located(_Place(raw), ways[0][:depth], names), depth
+    return _Place(raw), 0
+
+
+def _located(place: _Place, segments: Sequence[paths.Segment], names: ItemNames) -> _Place:
     for number, segment in enumerate(segments):
         value = place.value
         token: Token
         if isinstance(value, list):
-            token = _index(value, segment)
+            token = _index(value, segment, names)
             if isinstance(segment, paths.Key):
                 name = pointer([*place.tokens, token, "name"])
                 place.tests.append({"op": "test", "path": name, "value": segment.text})
@@ -87,14 +154,14 @@ def _located(raw: Any, segments: Sequence[paths.Segment]) -> _Place:
     return place
 
 
-def _index(items: list[Any], segment: paths.Segment) -> int:
+def _index(items: list[Any], segment: paths.Segment, names: ItemNames) -> int:
     if isinstance(segment, paths.Field):
         raise Unfixable(f"a list has no field {segment.name}")
     if isinstance(segment, int):
         if segment >= len(items):
             raise Unfixable(f"the list has no item {segment}")
         return segment
-    found = [i for i, item in enumerate(items) if isinstance(item, dict) and item.get("name") == segment.text]
+    found = names.of(items, segment.text)
     if len(found) != 1:
         raise Unfixable(f"{len(found) or 'no'} items are named {segment.text}")
     return found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from iocaudit.core import paths
@@ -55,6 +55,24 @@ def gained(now: ImagesBehind, before: ImagesBehind, *, exact: bool = False) -> I
     name = version_of if exact else repository_of
     known = {name(image) for image in theirs}
     return tuple(image for image in ours if name(image) not in known)
+
+
+class Gains:
+    """`gained`, for many hits of two objects: images that hits have in common are compared once."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int, bool], tuple[ImagesBehind, ImagesBehind, Images]] = {}
+
+    def __call__(self, now: ImagesBehind, before: ImagesBehind, *, exact: bool = False) -> Images:
+        if len(now.all) <= 1 and len(before.all) <= 1:
+            return gained(now, before, exact=exact)
+        key = (id(now), id(before), exact)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = (now, before, gained(now, before, exact=exact))  # kept, so that ids stay theirs
+        return known[2]
 
 
 class ImageIndex:
@@ -131,12 +149,14 @@ class _PodIndex:
         self.pod = pod
         self.all = tuple(dict.fromkeys(container.image_text for container in pod.containers))
         self._everyone = ImagesBehind(self.all, self.all)
-        self.containers: dict[str, ImagesBehind] = {}
+        by_path: dict[str, dict[str, None]] = {}  # kinds that are not validated may repeat a name
         for container in pod.containers:
-            own = ImagesBehind((container.image_text,), (container.image_text,))
-            known = self.containers.get(container.path)  # kinds that are not validated may repeat a name
-            self.containers[container.path] = own if known is None else _union((known, own))
+            by_path.setdefault(container.path, {})[container.image_text] = None
+        self.containers = {path: ImagesBehind(own := tuple(images), own) for path, images in by_path.items()}
         self._mounts: dict[str, dict[str, None]] | None = None
+        self._named: dict[str, list[Container]] | None = None
+        self._kept: dict[tuple[str, ...], ImagesBehind] = {}
+        """What many hits ask for, made once: it is as long as the pod has images."""
 
     def at(self, path: str) -> ImagesBehind:
         """Behind a hit of the pod as it is put together."""
@@ -157,18 +177,35 @@ class _PodIndex:
             place = ()
         match place:
             case (paths.Field("annotations"), paths.Key(key), *_) if metadata and (of := _OF_ONE_CONTAINER.match(key)):
-                return self._held(container for container in self.pod.containers if container.name == of["name"])
+                return self._held(self._called(of["name"]))
             case (paths.Field("volumes"), paths.Key(name), *_) if not metadata:
                 return self.volume(name)
             case (paths.Field("securityContext"), paths.Field(field), *below) if (
                 not metadata and field in DEFAULTS_OF_CONTAINERS
             ):
                 inner = below[0].name if below and isinstance(below[0], paths.Field) else ""
-                return self._held(c for c in self.pod.containers if not _overrules(c, field, inner))
+                known = self._kept.get((field, inner))
+                if known is None:
+                    held = self._held(c for c in self.pod.containers if not _overrules(c, field, inner))
+                    known = self._kept[field, inner] = held
+                return known
         return self._everyone
+
+    def _called(self, name: str) -> Sequence[Container]:
+        if self._named is None:
+            self._named = {}
+            for container in self.pod.containers:
+                self._named.setdefault(container.name, []).append(container)
+        return self._named.get(name, ())
 
     def volume(self, name: str) -> ImagesBehind:
         """Behind a hit of the volume of that name: the containers that mount it, as files or as a device."""
+        known = self._kept.get((name,))
+        if known is None:
+            known = self._kept[(name,)] = self._mounting(name)
+        return known
+
+    def _mounting(self, name: str) -> ImagesBehind:
         if self._mounts is None:
             self._mounts = {}
             for container in self.pod.containers:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from iocaudit.core.errors import PathSyntaxError
 from iocaudit.core.hit import Hit
-from iocaudit.core.json_patch import Operation, apply_one, patch_of, pointer, tokens_of
+from iocaudit.core.json_patch import ItemNames, Operation, apply_one, patch_of, pointer, tokens_of
 from iocaudit.core.repair import Unfixable
 
 MOST = 8192
 """How long the text of a patch may be; what goes beyond is left for when this much is repaired."""
+
+_MOST_TRIED = 1000
+"""How many hits are tried: more than fit into the text, but not so many that an object of thousands takes minutes."""
 
 _DEEPEST = 8
 """How deep a value in a patch may be nested."""
@@ -38,11 +42,11 @@ def stored_patch(raw: Any, hits: Iterable[Hit]) -> StoredPatch | None:
     """The patch that undoes hits on an object one after the other, as far as they can be; None where none can."""
     operations: list[Operation] = []
     text, undone, safe = "", 0, True
-    for hit in hits:
-        if hit.repair is None:
-            continue
+    names = ItemNames()
+    for hit in islice((hit for hit in hits if hit.repair is not None), _MOST_TRIED):
+        assert hit.repair is not None
         try:
-            patch = patch_of(raw, hit.path, hit.repair)
+            patch = patch_of(raw, hit.path, hit.repair, names=names)
             found = _guarded(raw, patch)
             if any(_is_deeper(one.get("value"), _DEEPEST) for one in found):
                 continue

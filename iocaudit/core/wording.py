@@ -1,6 +1,6 @@
 """How values from objects appear in messages. Escaping is the sinks' business; length and credentials are ours."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from iocaudit.core.credential import redacted
 
@@ -17,7 +17,7 @@ def clip(text: str, limit: int = LONGEST) -> str:
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
 
 
-def several(values: Sequence[str], most: int = 6) -> str:
-    """A few of the values in their order, and how many more there are."""
+def several(values: Sequence[str], most: int = 6, shown: Callable[[str], str] = str) -> str:
+    """A few of the values in their order, each as ``shown`` has it, and how many more there are."""
     more = f" and {len(values) - most} more" if len(values) > most else ""
-    return ", ".join(values[:most]) + more
+    return ", ".join(map(shown, values[:most])) + more

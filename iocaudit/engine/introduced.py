@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from iocaudit.core.credential import redacted
 from iocaudit.core.image import repository_of
-from iocaudit.core.pod_images import Images, gained
+from iocaudit.core.pod_images import Gains, Images
 from iocaudit.core.report import Found, Report, SameHit
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip, several
@@ -30,10 +30,10 @@ class IntroducedHits:
     for one.
     """
 
-    __slots__ = ("_before", "_leaves", "_old", "_report", "_tags_alone")
+    __slots__ = ("_before", "_gained", "_leaves", "_old", "_report", "_tags_alone")
 
     def __init__(self, report: Report, old: Report | None, leaves: Leaves | None) -> None:
-        self._report, self._leaves = report, leaves
+        self._report, self._leaves, self._gained = report, leaves, Gains()
         self._old: Report | None = None
         self._tags_alone = False
         self._before = worst_of(old) if old is not None else _NO_HITS
@@ -51,7 +51,7 @@ class IntroducedHits:
         if self._old is None or (self._tags_alone and not exact and self._leaves is None):
             return None
         now, before = self._report.behind(found), self._old.behind(found)
-        if images := gained(now, before, exact=exact):
+        if images := self._gained(now, before, exact=exact):
             return _by(found, "another image" if exact else "an image of another repository", images)
         if self._leaves is not None and self._leaves(found, before.images, now.images):
             return _by(found, "an image that its owner's waiver is not for", now.images)
@@ -65,10 +65,10 @@ class ExistingHits:
     existing, as ``in_template``.
     """
 
-    __slots__ = ("_report", "_templates", "_unspared")
+    __slots__ = ("_gained", "_report", "_templates", "_unspared")
 
     def __init__(self, report: Report, owners: Sequence[Report], unspared: Set[SameHit]) -> None:
-        self._report, self._unspared = report, unspared
+        self._report, self._unspared, self._gained = report, unspared, Gains()
         templates = _by_hit(owners) if owners else {}
         whole = bool(templates) and all(found.in_template in templates for found in report.found)
         self._templates = templates if whole else {}
@@ -78,14 +78,14 @@ class ExistingHits:
             return False
         now = self._report.behind(found)
         return any(
-            not gained(now, owner.behind(own), exact=setting.exact_images)
+            not self._gained(now, owner.behind(own), exact=setting.exact_images)
             for owner, own in self._templates[found.in_template]
         )
 
 
 def _by(found: Found, what: str, images: Images) -> Found:
     """The hit, saying what is new about it."""
-    named = several([clip(redacted(image)) for image in images])
+    named = several(images, shown=lambda image: clip(redacted(image)))
     return found._replace(hit=found.hit._replace(message=f"{found.hit.message}, now with {what}: {named}"))
 
 

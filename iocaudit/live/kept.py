@@ -103,23 +103,7 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
         kind=kind,
         ref=resource.ref,
         resource_version=text(resource.metadata.get("resourceVersion")),
-        hits=intern(
-            tuple(
-                intern(
-                    KeptHit(
-                        found.check,
-                        found.severity,
-                        found.iocs,
-                        # Its values may be of a kind that can't be shared; what it amounts to is a text.
-                        found.hit._replace(repair=None),
-                        found.default_fix,
-                        _template_path(resource, found.hit.path),
-                        intern(report.behind(found).images),
-                    )
-                )
-                for found in report.found
-            )
-        ),
+        hits=_hits(resource, report, intern),
         controller=intern(controller) if controller else None,
         labels=intern(_labels(resource.labels, intern)) if controller or report.found else (),
         selector=_selector(resource) if kind.pods else None,
@@ -129,6 +113,31 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
         not_configured=intern(tuple(sorted(report.not_configured))),
         patches=_patches(resource, report.found, intern) if controller is None else (),
     )
+
+
+_MOST_SHARED_IMAGES = 16
+
+
+def _hits(resource: Resource, report: Report, intern: Interner) -> tuple[KeptHit, ...]:
+    """What is kept of the hits. One with many images behind it is not shared, as comparing those takes long."""
+    kept: list[KeptHit] = []
+    all_shared = True
+    for found in report.found:
+        images = report.behind(found).images
+        shared = len(images) <= _MOST_SHARED_IMAGES
+        all_shared = all_shared and shared
+        hit = KeptHit(
+            found.check,
+            found.severity,
+            found.iocs,
+            # Its values may be of a kind that can't be shared; what it amounts to is a text.
+            found.hit._replace(repair=None),
+            found.default_fix,
+            _template_path(resource, found.hit.path),
+            intern(images) if shared else images,
+        )
+        kept.append(intern(hit) if shared else hit)
+    return intern(tuple(kept)) if all_shared else tuple(kept)
 
 
 def _patches(resource: Resource, found: Iterable[Found], intern: Interner) -> tuple[tuple[str, StoredPatch], ...]:

@@ -12,6 +12,7 @@ from iocaudit.core.repair import Unfixable
 from iocaudit.core.report import Found
 from iocaudit.core.shape import lookup, text
 from iocaudit.sources.documents import Document, Outcome, read_documents
+from iocaudit.sources.text_lines import TextLines
 from iocaudit.sources.yaml_builder import YamlError
 from iocaudit.sources.yaml_patch import TextPatch
 
@@ -60,7 +61,7 @@ _Outcome = tuple[str, list[Found], list[Refused]]
 def _together(text: str, name: str, before: list[Outcome], wanted: Sequence[Found]) -> _Outcome:
     """All repairs at once; raises Unfixable where what comes out is not what was meant."""
     documents = {one.number: (place, one) for place, one in enumerate(before) if isinstance(one, Document)}
-    starts = _line_starts(text)
+    starts = TextLines(text).starts
     by_document: dict[int, list[Found]] = {}
     done, refused = [], []
     for found in wanted:
@@ -176,14 +177,6 @@ def _decoded(data: bytes) -> str:
     if "\n\ufeff" in text or text.startswith("\ufeff"):
         raise Unfixable("a byte order mark inside: take it out")
     return text
-
-
-def _line_starts(text: str) -> list[int]:
-    """Where each line starts."""
-    starts = [0]
-    while (found := text.find("\n", starts[-1])) >= 0:
-        starts.append(found + 1)
-    return starts
 
 
 def _all(_version: str, _kind: str) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from iocaudit.core.errors import PathSyntaxError
-from iocaudit.core.json_patch import patch_of
+from iocaudit.core.json_patch import ItemNames, patch_of
 from iocaudit.core.repair import Change, Suggestion, Unfixable
 from iocaudit.core.report import Found
 from iocaudit.core.resource import Resource
 from iocaudit.sources.documents import Document
+from iocaudit.sources.text_lines import TextLines
 from iocaudit.sources.yaml_builder import YamlError
 from iocaudit.sources.yaml_patch import Replacement, TextPatch
 
@@ -20,10 +19,14 @@ def suggested(found: Found, resource: Resource) -> Found:
     if repair is None:
         return found
     try:
-        patch = patch_of(resource.raw, found.hit.path, repair)
+        patch = patch_of(resource.raw, found.hit.path, repair, names=resource.derive(_names_of))
     except (Unfixable, PathSyntaxError, RecursionError):  # the last: a live object may be nested as deep as it likes
         return found
     return found._replace(suggestion=Suggestion(tuple(patch), repair.safe)) if patch else found
+
+
+def _names_of(_: Resource) -> ItemNames:
+    return ItemNames()
 
 
 class DocumentChanges:
@@ -32,13 +35,11 @@ class DocumentChanges:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._text: TextPatch | None = None
-        self._starts = [0]
+        self._names = ItemNames()
         try:
             self._text = TextPatch(document.text, document.line - document.text_line)
         except (Unfixable, YamlError):
             return  # the patch is still good for the object, if not for the text
-        while (found := document.text.find("\n", self._starts[-1])) >= 0:
-            self._starts.append(found + 1)
 
     def add_to(self, found: Found) -> Found:
         """The same hit with the regions that its suggestion changes."""
@@ -47,15 +48,14 @@ class DocumentChanges:
             return found
         try:
             text = self._text.branch()
-            text.apply(patch_of(self._document.value, found.hit.path, repair, found.origin.item))
-            changes = tuple(self._change(one) for one in text.replacements())
+            text.apply(patch_of(self._document.value, found.hit.path, repair, found.origin.item, self._names))
+            changes = tuple(self._change(text.lines, one) for one in text.replacements())
         except Unfixable:
             return found
         return found._replace(suggestion=suggestion._replace(changes=changes))
 
-    def _change(self, one: Replacement) -> Change:
-        return Change(*self._at(one.start), *self._at(one.end), one.text)
+    def _change(self, lines: TextLines, one: Replacement) -> Change:
+        return Change(*self._at(lines, one.start), *self._at(lines, one.end), one.text)
 
-    def _at(self, position: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, position)
-        return line + self._document.text_line - 1, position - self._starts[line - 1] + 1
+    def _at(self, lines: TextLines, position: int) -> tuple[int, int]:
+        return lines.number(position) + self._document.text_line, position - lines.start(position) + 1

@@ -11,16 +11,17 @@ outcome again with the reader of scans and compares it to the patched object.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from iocaudit.core.json_patch import Operation, apply_one, pointer, tokens_of
 from iocaudit.core.repair import Unfixable
-from iocaudit.core.yaml_write import Style, entry_lines, inline, scalar
-from iocaudit.sources.yaml_tree import Entry, Node, line_end, line_start, read_tree
+from iocaudit.core.yaml_write import entry_lines, inline, scalar
+from iocaudit.sources.text_lines import TextLines
+from iocaudit.sources.yaml_style import is_quoted, style_of
+from iocaudit.sources.yaml_tree import Entry, Node, read_tree
 
 _SHARED = "an anchor that is used in more than one place: write it out, or change it by hand"
 _MERGED = "a merge (<<): write it out, or change it by hand"
@@ -58,9 +59,13 @@ class TextPatch:
         if text.count("\r") != text.count("\r\n") or any(odd in text for odd in "\x85\u2028\u2029"):
             raise Unfixable("its lines end in an unusual way: save the file with line feeds")
         self._text = text
+        self.lines = TextLines(text)
         self._root = root
-        self._style = _style_of(text, root)
+        self._style = style_of(text, root, self.lines)
+        self._by_key: dict[int, dict[str | None, list[Entry]]] = {}
         self._dead: frozenset[int] = frozenset()
+        self._gone: dict[int, tuple[Entry, ...]] = {}
+        """The dead entries by their node."""
         self._fresh: dict[int, tuple[_Fresh, ...]] = {}
         self._new: dict[int, Any] = {}
         self._touched: dict[int, tuple[int, Node]] = {}
@@ -69,6 +74,7 @@ class TextPatch:
         """Another that goes on from here on its own."""
         other = copy(self)
         other._fresh, other._new, other._touched = dict(self._fresh), dict(self._new), dict(self._touched)
+        other._gone = dict(self._gone)
         return other
 
     def apply(self, patch: Iterable[Operation]) -> None:
@@ -109,15 +115,26 @@ class TextPatch:
     def _find(self, node: Node, token: str) -> Entry | _Fresh | None:
         """The live entry of a key, or the item at a position."""
         if node.is_list:
-            items: list[Entry | _Fresh] = [entry for entry in node.entries if id(entry) not in self._dead]
-            items += self._fresh.get(id(node), ())
+            items: Sequence[Entry | _Fresh] = node.entries
+            if self._dead or id(node) in self._fresh:
+                live = [entry for entry in node.entries if id(entry) not in self._dead]
+                items = [*live, *self._fresh.get(id(node), ())]
             return items[int(token)] if token.isdigit() and int(token) < len(items) else None
-        live = [entry for entry in node.entries if entry.key == token and id(entry) not in self._dead]
+        live = [entry for entry in self._named(node, token) if id(entry) not in self._dead]
         if len(live) > 1:
             raise Unfixable(f"the key {token} is there more than once")
         if live:
             return live[0]
         return next((one for one in self._fresh.get(id(node), ()) if one.key == token), None)
+
+    def _named(self, node: Node, key: str) -> Sequence[Entry]:
+        """The entries of a key; many are asked for of one map."""
+        known = self._by_key.get(id(node))
+        if known is None:
+            known = self._by_key[id(node)] = {}
+            for entry in node.entries:
+                known.setdefault(entry.key, []).append(entry)
+        return known.get(key, ())
 
     def _change(self, node: Node, found: Entry | None, token: str, operation: Operation, depth: int) -> None:
         op = operation["op"]
@@ -133,6 +150,7 @@ class TextPatch:
             if op == "remove":
                 self._forget(below)
                 self._dead |= {id(found)}
+                self._gone[id(node)] = (*self._gone.get(id(node), ()), found)
             elif node.is_list and op == "add":
                 raise Unfixable("an item can be added at the end of a list only")
             else:
@@ -158,7 +176,7 @@ class TextPatch:
             if id(node) in self._new:
                 changes = [self._replaced(node, self._new[id(node)])]
             elif node.flow:
-                changes = _FlowChanges(self._text, node, self._dead, self._fresh.get(id(node), ()), self._style).made()
+                changes = _FlowChanges(self, node).made()
             else:
                 changes = self._block(node)
             # At one place the insertions of inner nodes come first: they belong to what stands above.
@@ -193,35 +211,42 @@ class TextPatch:
         """The changes of a map or list in block style."""
         text, newline = self._text, self._style.newline
         fresh = self._fresh.get(id(node), ())
-        live = [entry for entry in node.entries if id(entry) not in self._dead]
+        last = self._last_live(node)
         lines = [line for one in fresh for line in entry_lines(one.key, one.value, self._style, node.column)]
-        if not live:
+        if last is None:
             start = node.entries[0].start
             empty = "{}" if node.is_map else "  []"  # deeper than the key above, where the list is not
             shown = newline.join(lines)[node.column :] if lines else empty
             return [Replacement(start, max(self._tail(start, node.end), start), shown)]
-        changes = []
-        for index, entry in enumerate(node.entries):
-            if id(entry) in self._dead:
-                changes.append(self._deleted(node, index))
+        changes = [self._deleted(node, entry) for entry in self._gone.get(id(node), ())]
         if lines:
-            last = live[-1]
             # Behind the line of the last entry; a block scalar ends at the start of a line itself.
-            at = last.node.end if last.node.block_text else line_end(text, max(last.node.end, last.key_end, last.start))
+            at = last.node.end if last.node.block_text else self.lines.end(max(last.node.end, last.key_end, last.start))
             shown = "".join(line + newline for line in lines)
             if not (at == 0 or text[at - 1] == "\n"):
                 shown = newline + shown[: -len(newline)]
             changes.append(Replacement(at, at, shown))
         return changes
 
-    def _deleted(self, node: Node, index: int) -> Replacement:
+    def _last_live(self, node: Node, before: int | None = None) -> Entry | None:
+        """The last entry that stays (that starts before a position); most often the very last."""
+        return next(
+            (
+                entry
+                for entry in reversed(node.entries)
+                if id(entry) not in self._dead and (before is None or entry.start < before)
+            ),
+            None,
+        )
+
+    def _deleted(self, node: Node, entry: Entry) -> Replacement:
         """The deletion of the lines of a block entry; one that shares its line leaves it to what follows."""
-        text, entry = self._text, node.entries[index]
-        first = line_start(text, entry.start)
-        end = line_end(text, self._tail(entry.start, max(entry.node.end, entry.key_end, entry.start + 1)) - 1)
-        if not text[first : entry.start].strip():
-            return Replacement(first, end, "")
-        if index + 1 < len(node.entries) and id(node.entries[index + 1]) in self._dead:
+        text = self._text
+        end = self.lines.end(self._tail(entry.start, max(entry.node.end, entry.key_end, entry.start + 1)) - 1)
+        if self.lines.is_first(entry.start):
+            return Replacement(self.lines.start(entry.start), end, "")
+        following = node.entries.index(entry) + 1  # few share their line
+        if following < len(node.entries) and id(node.entries[following]) in self._dead:
             raise Unfixable("several of the first entries would go: remove them by hand")
         while end < len(text) and text[end] in " \t\r\n":
             end += 1
@@ -245,31 +270,31 @@ def replaced(text: str, replacements: Iterable[Replacement]) -> str:
 class _FlowChanges:
     """The changes of one map or list in flow style: entries and their commas go, and come behind the last."""
 
-    def __init__(self, text: str, node: Node, dead: frozenset[int], fresh: tuple[_Fresh, ...], style: Style) -> None:
-        self._text = text
+    def __init__(self, patch: TextPatch, node: Node) -> None:
+        self._text = patch._text
+        self._lines = patch.lines
         self._node = node
-        self._fresh = fresh
-        self._dead = [entry for entry in node.entries if id(entry) in dead]
-        self._live = [entry for entry in node.entries if id(entry) not in dead]
-        quoted = [entry.quoted for entry in node.entries if entry.key is not None]
-        self._style = style._replace(json=style.json or (bool(quoted) and all(quoted)))
+        self._fresh = patch._fresh.get(id(node), ())
+        self._patch = patch
+        style = patch._style
+        self._style = style if style.json else style._replace(json=is_quoted(node))
 
     def made(self) -> list[Replacement]:
         changes = [self._added()] if self._fresh else []
-        for entry in self._dead:
+        for entry in self._patch._gone.get(id(self._node), ()):
             changes += self._deleted(entry)
         return changes
 
     def _added(self) -> Replacement:
-        node, live = self._node, self._live
-        if not live:
+        node = self._node
+        last = self._patch._last_live(node)
+        if last is None:
             return Replacement(node.open, node.open, ", ".join(self._shown(one, "") for one in self._fresh))
-        last = live[-1]
-        first = line_start(self._text, last.start)
-        pad = self._text[first : last.start]
+        first = self._lines.start(last.start)
         at = max(last.node.end, last.key_end)
-        if pad.strip() or first <= node.open:
+        if first <= node.open or not self._lines.is_first(last.start):
             return Replacement(at, at, "".join(f", {self._shown(one, '')}" for one in self._fresh))
+        pad = self._text[first : last.start]
         comma = f",{self._style.newline}{pad}"
         return Replacement(at, at, "".join(comma + self._shown(one, pad) for one in self._fresh))
 
@@ -284,14 +309,13 @@ class _FlowChanges:
     def _deleted(self, entry: Entry) -> list[Replacement]:
         text, start = self._text, entry.start
         end = max(entry.node.end, entry.key_end, start)
-        first = line_start(text, start)
+        first = self._lines.start(start)
         comma = self._comma(end)
-        before = [one for one in self._live if one.start < start]
         changes = []
         if comma is not None:
             end = comma + 1
-        elif before:
-            comma = self._comma(max(before[-1].node.end, before[-1].key_end))
+        elif (before := self._patch._last_live(self._node, start)) is not None:
+            comma = self._comma(max(before.node.end, before.key_end))
             if comma is not None:
                 changes.append(Replacement(comma, comma + 1, ""))
                 if not text[comma + 1 : start].strip(" \t"):
@@ -300,8 +324,8 @@ class _FlowChanges:
         while text[after : after + 1] in (" ", "\t"):
             after += 1
         rest = text[after : after + 2]
-        if not text[first : entry.start].strip() and rest.startswith(("\n", "\r")) and first > self._node.open:
-            return [*changes, Replacement(first, line_end(text, after), "")]
+        if first > self._node.open and rest.startswith(("\n", "\r")) and self._lines.is_first(entry.start):
+            return [*changes, Replacement(first, self._lines.end(after), "")]
         if comma is not None and comma < end and rest[:1] not in ("", "\n", "\r", "#"):
             end = after
         return [*changes, Replacement(start, end, "")]
@@ -314,44 +338,9 @@ class _FlowChanges:
             if character == ",":
                 return position
             if character == "#":
-                position = line_end(text, position)
+                position = self._lines.end(position)
             elif character in " \t\r\n":
                 position += 1
             else:
                 return None
         return None
-
-
-def _style_of(text: str, root: Node) -> Style:
-    """What the document itself does most often; where it does not say, what kubectl prints."""
-    steps: Counter[int] = Counter()
-    lists: Counter[bool] = Counter()
-    for node in root.walk():
-        if not node.is_map or node.alias:
-            continue
-        for entry in node.entries:
-            child = entry.node
-            if not child.entries:
-                continue
-            if not node.flow and not child.flow and child.is_map:
-                steps[child.column - node.column] += 1
-            elif not node.flow and not child.flow:
-                lists[child.column > node.column] += 1
-            elif node.flow and child.flow:
-                here, there = _indent(text, entry.start), _indent(text, child.entries[0].start)
-                if there > here:
-                    steps[there - here] += 1
-    step = max((count, -size) for size, count in steps.items())[1] * -1 if steps else 2
-    return Style(
-        "\r\n" if "\r\n" in text else "\n",
-        step if step > 0 else 2,
-        lists[True] > lists[False],
-        text.lstrip()[:1] in ("{", "[") and bool(root.entries) and root.entries[0].quoted,
-    )
-
-
-def _indent(text: str, position: int) -> int:
-    """How far the line of a position is indented."""
-    first = line_start(text, position)
-    line = text[first:position]
-    return len(line) - len(line.lstrip())

@@ -133,29 +133,23 @@ def _node(event: Any, get: Get, text: str, anchors: dict[str, Node]) -> Node:
         node.block_text = last.node.block_text
         if node.is_map:
             first = node.entries[0].start
-            node.column = first - line_start(text, first)
+            node.column = first - _line_start(text, first)
     return node
 
 
 def _dash(text: str, item: int, column: int) -> int:
     """Where the ``-`` of a block item stands: at ``column`` of its line or of one above."""
-    start = line_start(text, item)
+    start = _line_start(text, item)
     while start >= 0:
         at = start + column
         if text[at : at + 1] == "-" and not text[start:at].strip(" -?:"):
             return at
         if start == 0:
             break
-        start = line_start(text, start - 1)
+        start = _line_start(text, start - 1)
     return item
 
 
-def line_start(text: str, position: int) -> int:
+def _line_start(text: str, position: int) -> int:
     """Where the line of a position starts."""
     return text.rfind("\n", 0, position) + 1
-
-
-def line_end(text: str, position: int) -> int:
-    """Just behind the line break that follows a position, or the end of the text."""
-    found = text.find("\n", position)
-    return len(text) if found < 0 else found + 1
