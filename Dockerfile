@@ -1,5 +1,8 @@
 # The auditor's image: scan, webhook and operator are one program.
-FROM python:3.13-slim-bookworm AS build
+# A tag can be moved. For a release pin the base by the digest that your registry shows for it:
+# --build-arg BASE=python:3.13-slim-bookworm@sha256:...
+ARG BASE=python:3.13-slim-bookworm
+FROM ${BASE} AS build
 # This stage is thrown away: a cache in it helps nobody.
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # Without pip: what is installed is all that there is.
@@ -16,7 +19,7 @@ COPY iocaudit ./iocaudit
 # Of the lock's packages only what the program needs.
 RUN ["pip", "--python", "/venv/bin/python", "install", "--no-index", "--find-links", "/wheels", "."]
 
-FROM python:3.13-slim-bookworm
+FROM ${BASE}
 COPY --from=build /venv /venv
 # No name: kubelet checks runAsNonRoot by number. Nothing is written but below /tmp, if at all.
 USER 65532:65532

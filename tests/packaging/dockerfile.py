@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 
 from tests.packaging.root import Root
 
@@ -52,7 +53,14 @@ def instructions() -> list[Instruction]:
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     lines = (line.strip() for line in text.splitlines())
     parts = (line.partition(" ") for line in lines if line and not line.startswith("#"))
-    return [Instruction(word.upper(), rest.strip()) for word, _, rest in parts]
+    found = [Instruction(word.upper(), rest.strip()) for word, _, rest in parts]
+    # What stands before the first FROM holds in every FROM, and nowhere else.
+    defaults = dict(step.rest.split("=", 1) for step in found if step.word == "ARG")
+    return [
+        Instruction(step.word, Template(step.rest).substitute(defaults)) if step.word == "FROM" else step
+        for step in found
+        if step.word != "ARG"
+    ]
 
 
 def context() -> set[str]:

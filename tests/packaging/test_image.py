@@ -151,6 +151,13 @@ def test_is_built_in_stages_from_named_versions() -> None:
     assert "ADD" not in {step.word for step in instructions()}
 
 
+def test_every_base_can_be_pinned_at_once() -> None:
+    """By its digest, with one argument: a stage that names its own image would stay on a tag."""
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert bases == ["${BASE}"] * len(bases)
+    assert bases
+
+
 def test_last_stage_runs_nothing_and_no_step_needs_a_shell() -> None:
     words = [step.word for step in instructions()]
     assert "RUN" not in words[len(words) - words[::-1].index("FROM") :]
