@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from iocaudit.cluster.client import Client
@@ -22,7 +22,16 @@ from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.waivers import LONGEST, MOST_COVERED, Context, Waiver, Waivers, WaiverState
+from iocaudit.engine.waivers import (
+    LONGEST,
+    MOST_COVERED,
+    MOST_REPOSITORIES,
+    Context,
+    Waiver,
+    Waivers,
+    WaiverState,
+    recorded_repositories,
+)
 from iocaudit.live.in_force import InForce
 from iocaudit.live.kept import Kept
 from iocaudit.live.waivers import Clock, WaiverStore, utc_now
@@ -36,11 +45,13 @@ _LONG = 2048
 
 @dataclass(slots=True)
 class Tally:
-    """What a waiver speaks of now: hits, those it covers, and the fingerprints of all if it is to record them."""
+    """What a waiver speaks of now: hits, those it covers, and if it is to record them the fingerprints of all and the
+    repositories of the images behind them."""
 
     matching: int = 0
     covered: int = 0
     fingerprints: set[str] | None = None
+    repositories: set[str] = field(default_factory=set)
 
 
 class Count:
@@ -64,9 +75,10 @@ class Count:
             tally = self.tallies[waiver.name]
             tally.matching += 1
             fingerprint = found.fingerprint
-            tally.covered += waiver.covers(fingerprint)
+            tally.covered += waiver.covers(fingerprint, images)
             if tally.fingerprints is not None:
                 tally.fingerprints.add(fingerprint)
+                tally.repositories |= recorded_repositories(images)
 
     def reaches(self, found: Found, kept: Kept, images: Images, _other: Images) -> bool | None:
         """Whether the hit was counted on its owner already."""
@@ -203,6 +215,8 @@ class StoredWaivers:
                     "recordedAt": rfc3339(now),
                     "fingerprints": kept,
                 }
+                if tally.repositories:
+                    status["covered"]["repositories"] = sorted(tally.repositories)[:MOST_REPOSITORIES]
                 tally.covered = tally.matching - (len(tally.fingerprints) - len(kept))
                 tally.fingerprints = None
             status["matching"] = tally.matching

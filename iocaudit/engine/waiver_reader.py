@@ -73,6 +73,7 @@ def read_waiver(
         expires=_time(spec.text("expires", required=True), problems, "spec.expires") or now,
         since=since,
         covered=_covered(raw, problems, everything=spec.flag("allowNew"), stored=stored),
+        repositories=frozenset() if images else frozenset(strings(_recorded(raw).get("repositories"))),
     )
     problems.conclude(WaiverError)
     return waiver
@@ -107,7 +108,7 @@ def _globs(spec: Fields, field: str, grammar: re.Pattern[str]) -> tuple[str, ...
 
 def _covered(raw: Mapping[str, Any], problems: Problems, *, everything: bool, stored: bool) -> frozenset[str] | None:
     """The fingerprints that its status records; None where it covers whatever it matches."""
-    known = mapping(mapping(raw.get("status")).get("covered")).get("fingerprints")
+    known = _recorded(raw).get("fingerprints")
     fingerprints = strings(known)
     for index, given in enumerate(fingerprints):
         if not FINGERPRINT.fullmatch(given):
@@ -115,6 +116,11 @@ def _covered(raw: Mapping[str, Any], problems: Problems, *, everything: bool, st
             problems.add(f"status.covered.fingerprints[{index}]", f"{reason}; make a new waiver")
             break
     return None if everything or (not stored and known is None) else frozenset(fingerprints)
+
+
+def _recorded(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What its status records of what it was made for."""
+    return mapping(mapping(raw.get("status")).get("covered"))
 
 
 def _time(value: str, problems: Problems, path: str) -> datetime | None:

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from iocaudit.core.image import ImagePatterns, ImageReference
+from iocaudit.core.identity import bounded
+from iocaudit.core.image import ImagePatterns, ImageReference, repository_of
 from iocaudit.core.label_selector import selects
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.pod_images import Images
@@ -26,6 +27,11 @@ LONGEST = timedelta(days=90)
 """How long a waiver may hold where the operator and the webhook are not told otherwise."""
 MOST_COVERED = 1000
 """How many fingerprints a waiver's status lists; beyond, hits are not covered."""
+
+
+MOST_REPOSITORIES = 200
+"""How many repositories of images it lists; beyond, hits are not covered."""
+_LONGEST_REPOSITORY = 512
 
 
 class WaiverState(StrEnum):
@@ -44,7 +50,10 @@ class Context(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """An IocWaiver that has been read. ``covered`` None: whatever it matches, new hits included."""
+    """An IocWaiver that has been read. ``covered`` None: whatever it matches, new hits included.
+
+    ``repositories`` are those of the images behind what it was made for, where it names no images of its own.
+    """
 
     name: str
     checks: frozenset[str]
@@ -60,6 +69,12 @@ class Waiver:
     expires: datetime
     since: datetime
     covered: frozenset[str] | None
+    repositories: frozenset[str] = frozenset()
+
+    @property
+    def asks_for_images(self) -> bool:
+        """Whether the images behind a hit decide."""
+        return bool(self.images or self.repositories)
 
     def refusal(self, longest: timedelta | None) -> str | None:
         """Why it holds nowhere, however it reads; None where it may hold."""
@@ -100,11 +115,21 @@ class Waiver:
 
     def parts(self, home: str | None, before: Sequence[str], images: Sequence[str]) -> bool:
         """Whether it is for the images before in that place, and not for these."""
-        return self._in_place(home) and self._of_images(before) and not self._of_images(images)
+        is_for = self._of_images if self.images else self._of_repositories
+        return self._in_place(home) and is_for(before) and not is_for(images)
 
-    def covers(self, fingerprint: str) -> bool:
-        """Whether a hit that it matches is one it was made for."""
-        return self.covered is None or fingerprint in self.covered
+    def _of_repositories(self, images: Sequence[str]) -> bool:
+        """Every image behind the hit is of a repository that was there when it was made: tags go on."""
+        return not self.repositories or recorded_repositories(images) <= self.repositories
+
+    def covers(self, fingerprint: str, images: Sequence[str]) -> bool:
+        """Whether a hit that it matches is one it was made for, with images of the same repositories behind it."""
+        return self.covered is None or (fingerprint in self.covered and self._of_repositories(images))
+
+
+def recorded_repositories(images: Iterable[str]) -> frozenset[str]:
+    """The repositories of images as a waiver's status has them."""
+    return frozenset(bounded(repository_of(image), _LONGEST_REPOSITORY) for image in images)
 
 
 class Waivers:
@@ -135,7 +160,7 @@ class Waivers:
             if (
                 waiver.holds(now, self.longest)
                 and waiver.matches(found.check, found.subject, home, context)
-                and waiver.covers(found.fingerprint)
+                and waiver.covers(found.fingerprint, context.images)
             ):
                 return waiver
         return None
@@ -149,7 +174,7 @@ class Waivers:
     def left(self, check: str, home: str | None, before: Sequence[str], images: Sequence[str], now: datetime) -> bool:
         """Whether a waiver for the check in that place is for the images before, and not for these."""
         return any(
-            waiver.images and waiver.holds(now, self.longest) and waiver.parts(home, before, images)
+            waiver.asks_for_images and waiver.holds(now, self.longest) and waiver.parts(home, before, images)
             for waiver in self.naming(check)
         )
 
@@ -180,7 +205,7 @@ class _Acceptor:
         waivers = self._waivers
         if not waivers.speaks_of(found.check) or _is_nameless(resource):
             return None
-        asked = any(waiver.images for waiver in waivers.naming(found.check))
+        asked = any(waiver.asks_for_images for waiver in waivers.naming(found.check))
         return waivers.accept(found, home, Context(resource.labels, images() if asked else ()), self._clock())
 
     def left(self, check: str, home: str | None, before: Images, now: Images) -> bool:

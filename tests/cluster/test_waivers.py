@@ -145,6 +145,14 @@ def test_from_the_waiver_to_waived_to_open_again(operated: ControlPlane, shop: s
         lambda: [r["report"]["waived"] for r in items(cluster, "auditreports", f"-n{shop}")] == [1],
         "the report to count it apart",
     )
+    # Nor is another program in its place, whose repository was not there when the waiver was made.
+    assert said["covered"]["repositories"] == ["hooli.com/shop/web"]
+    other = deployment(shop, privileged=True, replicas=2)
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "evil.io/miner:1"
+    apply(cluster, other)
+    eventually(lambda: finding(cluster, shop, "Deployment/web").get("state") == "Open", "it to be open", seconds=30)
+    apply(cluster, deployment(shop, privileged=True, replicas=2))
+    eventually(lambda: finding(cluster, shop, "Deployment/web").get("state") == "Waived", "it to be waived", seconds=30)
     # What comes later is not covered, and what was recorded is never recorded anew.
     later = {**deployment(shop, privileged=True, replicas=0)}
     later["metadata"] = {**later["metadata"], "name": "later"}

@@ -29,7 +29,9 @@ CRONJOB_CONTROLLER = "system:serviceaccount:kube-system:cronjob-controller"
 JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
 
 
-def waiver(name: str = "legacy", *, covered: list[str] | None = None, **spec: Any) -> Resource:
+def waiver(
+    name: str = "legacy", *, covered: list[str] | None = None, repositories: list[str] | None = None, **spec: Any
+) -> Resource:
     base = {
         "checks": ["privileged-container"],
         "namespaces": ["shop"],
@@ -46,6 +48,8 @@ def waiver(name: str = "legacy", *, covered: list[str] | None = None, **spec: An
     }
     if covered is not None:
         raw["status"] = {"covered": {"count": len(covered), "fingerprints": covered}}
+        if repositories is not None:
+            raw["status"]["covered"]["repositories"] = repositories
     return Resource(raw, CLUSTER, kind=IOC_WAIVER)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from admission import wording
@@ -64,6 +65,30 @@ def test_only_what_was_recorded_is_covered() -> None:
     assert settle(state, review(pod())).allowed
     assert not settle(state, review(pod("another"))).allowed
     assert not settle(state_with(waiver(covered=[])), review(pod())).allowed
+
+
+@pytest.mark.parametrize(
+    ("made", "updated"),
+    [(pod(), "spec"), (workload("Deployment", "web"), "template"), (workload("ReplicaSet", "web"), "template")],
+    ids=["Pod", "Deployment", "ReplicaSet"],
+)
+def test_a_waiver_that_names_no_images_is_for_the_repositories_it_was_made_for(made: Json, updated: str) -> None:
+    """Tags go on; another program is not what was accepted, whether the object is changed or made anew."""
+
+    def with_image(image: str) -> Json:
+        found: Json = orjson.loads(orjson.dumps(made))
+        spec = found["spec"] if updated == "spec" else found["spec"]["template"]["spec"]
+        spec["containers"][0]["image"] = image
+        return found
+
+    (hit,) = [one for one in settle(state_with(), review(made)).denials if one.check == "privileged-container"]
+    state = state_with(waiver(covered=[hit.fingerprint], repositories=["hooli.com/web"]))
+    assert settle(state, review(made)).allowed
+    assert settle(state, review(with_image("hooli.com/web:2"), old=made)).allowed
+    assert not settle(state, review(with_image("evil.io/web:1"), old=made)).allowed
+    assert not settle(state, review(with_image("evil.io/web:1"))).allowed
+    wider = waiver(covered=[hit.fingerprint], repositories=["hooli.com/web"], images=["hooli.com/", "evil.io/web"])
+    assert settle(state_with(wider), review(with_image("evil.io/web:1"), old=made)).allowed, "as it says itself"
 
 
 def test_a_name_that_is_still_to_be_made_is_nobodys_accepted_risk() -> None:

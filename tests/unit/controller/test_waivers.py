@@ -124,6 +124,7 @@ def test_recorded_at_the_first_complete_sweep_then_waived_and_never_extended(set
         "count": 1,
         "recordedAt": "2026-11-24T12:00:00Z",
         "fingerprints": [found["hits"][0]["fingerprint"]],
+        "repositories": ["hooli.com/web"],
     }
     assert (status["state"], status["matching"], status["uncovered"]) == ("Active", 1, 0)
     assert status["lastMatch"] == "2026-11-24T12:00:00Z"
