@@ -317,11 +317,11 @@ def test_an_update_denies_what_it_introduces_alone(guarded: Guarded) -> None:
         return {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": name}]}}}}
 
     answer = until(
-        lambda: guarded.alice.ask("PATCH", path, image("evil.io/w:2"), query={"dryRun": "All"}, content_type=patch),
+        lambda: guarded.alice.ask("PATCH", path, image("evil.io/other:1"), query={"dryRun": "All"}, content_type=patch),
         lambda a: a.denial is not None,
     )
     assert answer.denial is not None, answer
-    assert "evil.io/w:2" in answer.denial
+    assert "evil.io/other:1" in answer.denial
     kept = guarded.alice.ask("PATCH", path, {"spec": {"replicas": 3}}, content_type=patch)
     assert kept.status == 200, kept
 
