@@ -180,14 +180,6 @@ def loop_sink(
 
         hand_over(apply)
 
-    def stale(kind: Kind, reason: str) -> None:
-        """What was loaded is the last known state: an API server that is away takes no replica out of service."""
-
-        def apply() -> None:
-            state.incomplete(kind, reason)
-
-        hand_over(apply)
-
     def put(resource: Resource) -> None:
         def apply() -> None:
             state.put(resource)
@@ -201,4 +193,4 @@ def loop_sink(
     def install(groups: frozenset[str]) -> None:
         hand_over(partial(state.world.install, groups))
 
-    return Sink(replace, put, remove, incomplete, install, stale=stale)
+    return Sink(replace, put, remove, incomplete, install)

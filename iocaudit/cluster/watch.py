@@ -69,11 +69,6 @@ class Sink:
     """
     keep: Callable[[Json, Kind], Resource] | None = None
     """What is handed over of an object. Without it what checks look up, bounded by bytes."""
-    stale: Callable[[Kind, str], None] | None = None
-    """Told once nothing was heard of a kind for ``STALE`` seconds; without it ``incomplete`` is.
-
-    Unlike a kind that may not be read, one that had been loaded is as it was when it was last heard of.
-    """
 
 
 class Watches:
@@ -116,10 +111,9 @@ class Watches:
         stale = {kind: seconds for kind, seconds in silent.items() if seconds > STALE}
         if stale:
             _log.error("kinds are incomplete, as nothing is heard of them: %s", ", ".join(map(str, stale)))
-        tell = self._sink.stale or self._sink.incomplete
         for kind, seconds in stale.items():
             self._stale.add(kind)
-            tell(kind, f"the API server has said nothing about it for {seconds:.0f} s")
+            self._sink.incomplete(kind, f"the API server has said nothing about it for {seconds:.0f} s")
 
     def _run(self, life: Life) -> None:
         backoff, report = Backoff(_FIRST_WAIT, _LONGEST_WAIT), _Reports("discovery")

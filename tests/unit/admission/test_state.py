@@ -44,25 +44,6 @@ def test_without_the_policies_or_their_namespaces_it_may_not_answer_without_othe
     assert state.world.incomplete(LIMIT_RANGE) == "forbidden", "checks that need it say Skipped"
 
 
-def test_an_api_server_that_is_away_takes_no_replica_out_of_service() -> None:
-    """Of the policies and their namespaces the last known state holds; what was never loaded is still waited for."""
-    found: dict[Kind, str | None] = {}
-    state = State(CATALOGUE)
-
-    async def run() -> None:
-        sink = loop_sink(state, asyncio.get_running_loop(), found.__setitem__)
-        assert sink.stale is not None
-        for kind in (AUDIT_POLICY, NAMESPACE):
-            await asyncio.to_thread(sink.replace, kind, [])
-        for kind in (AUDIT_POLICY, NAMESPACE, LIMIT_RANGE):
-            await asyncio.to_thread(sink.stale, kind, "nothing heard for 61 s")
-        await asyncio.sleep(0)
-
-    asyncio.run(run())
-    assert found == {AUDIT_POLICY: None, NAMESPACE: None}
-    assert state.world.incomplete(LIMIT_RANGE) == state.world.incomplete(NAMESPACE) == "nothing heard for 61 s"
-
-
 def test_policies_that_can_no_longer_be_read_stay_in_force() -> None:
     state = State(CATALOGUE)
     state.replace(AUDIT_POLICY, [policy("strict", checks=[{"ids": ["host-pid"], "mode": "deny"}])])
