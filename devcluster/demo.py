@@ -17,7 +17,8 @@ import orjson
 
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
-from devcluster.local_webhook import LocalWebhook, free_port
+from devcluster.local_webhook import LocalWebhook
+from devcluster.ports import free_port
 from devcluster.supervisor import Supervisor
 
 _ROOT = Path(__file__).parent.parent

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 import urllib.error
@@ -16,18 +15,12 @@ import orjson
 
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
+from devcluster.ports import free_port
 from devcluster.supervisor import Supervisor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.install.webhook_configuration import Target, configuration
 from iocaudit.serving.authority import Names, issue_ca, issue_leaf
-
-
-def free_port() -> int:
-    """A port of the loopback address that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class LocalWebhook:

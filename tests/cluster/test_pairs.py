@@ -52,13 +52,14 @@ ADMITTED = [check for check in CATALOGUE if not check.audit_only and not check.a
 AUDITED = [check for check in CATALOGUE if check.audit_only]
 
 
-def scanned(check: Check, examples: list[Example], folder: Path) -> list[tuple[Example, list[Found]]]:
-    """What scan says of each example's subject; fails where it is not what the example is for."""
+def scanned(check: Check, examples: list[Example], folder: Path, *policies: Json) -> list[tuple[Example, list[Found]]]:
+    """What scan says of each example's subject, by further policies; fails where it is not what the example is for."""
     folder.mkdir()
-    policy = folder / "policy.json"
-    policy.write_text(json.dumps(alone(check, "audit")))
+    named = {folder / f"policy{number}.json": one for number, one in enumerate((alone(check, "audit"), *policies))}
+    for file, policy in named.items():
+        named_file.write_text(json.dumps(policy))
     files = written_to(folder, examples)
-    options = ScanOptions(policy_files=(str(policy),), each_file_alone=True, jobs=1)
+    options = ScanOptions(policy_files=tuple(map(str, named)), each_file_alone=True, jobs=1)
     scan = scan_files(list(files), CATALOGUE, options)
     assert not scan.errors
     assert not scan.report.faults
@@ -477,12 +478,17 @@ def _replacing(subject: Json) -> Json:
 
 
 def test_holes_in_our_own_guard_are_found_and_resolved(
-    guarded: Guarded, tmp_path: Path, eventually: Eventually
+    guarded: Guarded, tmp_path: Path, eventually: Eventually, request: pytest.FixtureRequest
 ) -> None:
     """admission-bypass: the very configuration in force, opened, closed, removed and written again."""
     check = check_of("admission-bypass")
     guarded.only(check, "audit")
     cluster = guarded.cluster
+    # A guard has holes only where something is denied.
+    denying: Json = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": "denying"}}
+    denying["spec"] = {"priority": 1_000_000, "checks": [{"ids": ["privileged-container"], "mode": "deny"}]}
+    ensure(guarded, denying)
+    request.addfinalizer(lambda: guarded.keeper.delete(AUDIT_POLICY, None, "denying"))
     examples = {example.kind: example for example in examples_of(check) if example.bad}
     (deployment,) = (kind for kind in examples if kind is not VALIDATING_WEBHOOK_CONFIGURATION)
     ensure(guarded, examples[deployment].subject)
@@ -498,7 +504,7 @@ def test_holes_in_our_own_guard_are_found_and_resolved(
         cluster.kubectl("apply", "-f", "-", input=json.dumps(opened))
         eventually(lambda: state(VALIDATING_WEBHOOK_CONFIGURATION) == "Open", "the open guard", seconds=60)
         example = Example(check.id, VALIDATING_WEBHOOK_CONFIGURATION, True, opened)
-        ((_, expected),) = scanned(check, [example], tmp_path / "files")
+        ((_, expected),) = scanned(check, [example], tmp_path / "files", denying)
         assert stored_hits(findings(cluster)[key_of(example)]) == hits_of(expected)
         assert state(deployment) is None
         guarded.webhook.register(all_denying())
