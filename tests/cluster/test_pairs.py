@@ -56,7 +56,7 @@ def scanned(check: Check, examples: list[Example], folder: Path, *policies: Json
     """What scan says of each example's subject, by further policies; fails where it is not what the example is for."""
     folder.mkdir()
     named = {folder / f"policy{number}.json": one for number, one in enumerate((alone(check, "audit"), *policies))}
-    for file, policy in named.items():
+    for named_file, policy in named.items():
         named_file.write_text(json.dumps(policy))
     files = written_to(folder, examples)
     options = ScanOptions(policy_files=tuple(map(str, named)), each_file_alone=True, jobs=1)
