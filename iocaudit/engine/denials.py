@@ -8,10 +8,7 @@ from iocaudit.core.kinds import CONNECTIONS, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
-from iocaudit.engine.places import namespaces_in
 from iocaudit.engine.policy import Policy, PolicySet
-from iocaudit.engine.policy_reader import read_policy
-from iocaudit.engine.weakening import taken, without
 
 
 class PolicyDenials:
@@ -34,6 +31,11 @@ class PolicyDenials:
         return self._policies.denying_namespaces()
 
     def taken_by(self, policy: Resource) -> list[Weakening]:
+        # Late: most scans hold no policy, and start sooner without what reads and compares them.
+        from iocaudit.engine.places import namespaces_in
+        from iocaudit.engine.policy_reader import read_policy
+        from iocaudit.engine.weakening import taken, without
+
         catalogue = self._policies.catalogue
         judged = read_policy(policy.raw, catalogue)
         policies = self._policies
@@ -43,6 +45,8 @@ class PolicyDenials:
         return taken(judged, without(policies, judged.name, judged), namespaces_in(self._world))
 
     def _readable(self, other: Resource) -> Policy | None:
+        from iocaudit.engine.policy_reader import read_policy
+
         try:
             return read_policy(other.raw, self._policies.catalogue)
         except PolicyError:
