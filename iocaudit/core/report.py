@@ -8,7 +8,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.identity import fingerprint, name_suffix
 from iocaudit.core.pod_images import NO_IMAGES, ImageIndex, ImagesBehind
 from iocaudit.core.repair import Suggestion
-from iocaudit.core.resource import Origin, Ref, Resource
+from iocaudit.core.resource import Origin, Ref
 from iocaudit.core.severity import IoC, Severity
 
 if TYPE_CHECKING:
@@ -260,8 +260,3 @@ def _group(grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, 
 
 def _is_namespace(ref: Ref) -> bool:
     return ref.group == "" and ref.kind == "Namespace"
-
-
-def subject_of(resource: Resource) -> Ref:
-    """The subject a hit on this resource is reported on."""
-    return resource.ref

@@ -116,18 +116,15 @@ def test_documented_namespaces_may_be_left_out() -> None:
     assert judge("admission-bypass", body, parameters={"excluded": excluded}) == []
 
 
+def our_deployment() -> Json:
+    """The webhook's own Deployment as it is stored."""
+    metadata = {"name": "iocaudit-admission", "namespace": "iocaudit", "uid": "u"}
+    labels = {"app.kubernetes.io/part-of": "iocaudit"}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {**metadata, "labels": labels}, "spec": {}}
+
+
 def test_the_configuration_may_be_missing_altogether() -> None:
-    deployment: Json = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": "iocaudit-admission",
-            "namespace": "iocaudit",
-            "labels": {"app.kubernetes.io/part-of": "iocaudit"},
-            "uid": "u",
-        },
-        "spec": {},
-    }
+    deployment = our_deployment()
     assert evidence(judge("admission-bypass", deployment)) == ["missing"]
     assert judge("admission-bypass", deployment, written()) == []
     del deployment["metadata"]["uid"]
@@ -226,17 +223,7 @@ def test_one_namespace_alone_is_a_hole_where_more_is_denied() -> None:
 
 
 def test_where_nothing_is_denied_a_missing_webhook_is_not_critical() -> None:
-    deployment: Json = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {
-            "name": "iocaudit-admission",
-            "namespace": "iocaudit",
-            "labels": {"app.kubernetes.io/part-of": "iocaudit"},
-            "uid": "u",
-        },
-        "spec": {},
-    }
+    deployment = our_deployment()
     assert under("admission-bypass", deployment) == ["critical: missing"]
     assert under("admission-bypass", deployment, QUIET) == ["medium: missing"]
     assert under("admission-bypass", deployment, QUIET, beside=of_policies(QUIET)) == []
