@@ -98,7 +98,7 @@ def _waiver(resource: Resource, catalogue: Catalogue, longest: timedelta) -> Ver
         notes.append(f"{resource.kind_name} {resource.name} covers nothing: it ended at {rfc3339(waiver.expires)}")
     elif waiver.covered is None and (waiver.names or waiver.labels is not None):
         notes.append(
-            f"{resource.kind_name} {resource.name}: with allowNew, names and labels hold nobody off: whoever makes an "
+            f"{resource.kind_name} {resource.name}: with allowNew, names and labels restrict nobody: whoever makes an "
             "object in its namespaces chooses them"
         )
     return Verdict(allowed=True, notes=tuple(notes))

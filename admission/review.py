@@ -21,6 +21,7 @@ from admission.owners import (
     may_be_adopted,
     stored_owners,
 )
+from admission.warning_lines import warnings
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.report import Report, SameHit
@@ -181,8 +182,7 @@ def respond(uid: str, verdict: Verdict) -> dict[str, Any]:
     response: dict[str, Any] = {"uid": uid, "allowed": verdict.allowed}
     if not verdict.allowed:
         response["status"] = {"code": 403, "reason": "Forbidden", "message": wording.denial(verdict)}
-    said = wording.warnings(verdict)
-    if said:
+    if said := warnings(verdict):
         response["warnings"] = said
     annotations = wording.annotations(verdict)
     if annotations:

@@ -1,18 +1,16 @@
-"""What the user is told: one message with every denial, warnings within the API server's limits.
+"""What the user is told of a denial: one message with every reason, as the API server shows only the first denial.
 
-Source: apiserver's webhook dispatcher: only the first denial is shown, warnings share 4096 characters.
+Source: k8s.io/apiserver, pkg/admission/plugin/webhook/validating/dispatcher.go.
 """
 
 from collections.abc import Sequence
 
-from iocaudit.core.report import Fault, Found, Skipped, by_reason
+from iocaudit.core.report import Fault, Found, Skipped
 from iocaudit.core.wording import clip
 from iocaudit.engine.posture import Verdict
 
 _MOST_DENIALS = 20
 _LONGEST_LINE = 600
-LONGEST_WARNING = 120
-MOST_WARNINGS = 30
 OBJECT = "object"
 """Stands in an annotation where a part of the object could not be read, so that no check could judge it."""
 
@@ -42,21 +40,6 @@ def denial(verdict: Verdict) -> str:
 def _line(found: Found) -> str:
     line = f"[{found.severity.label}] {found.check}: {found.message}"
     return _clip(f"{line}. Fix: {found.fix}" if found.fix else line, _LONGEST_LINE)
-
-
-def warnings(verdict: Verdict) -> list[str]:
-    """At most MOST_WARNINGS lines of at most LONGEST_WARNING characters, none twice."""
-    said = [f"{found.check}: {found.message}" for found in verdict.warnings]
-    said += verdict.notes
-    said += _faults(verdict.faults)
-    for checks, entry in by_reason(verdict.skipped):
-        said.append(f"not evaluated: {checks + ': ' if checks else ''}{entry.reason}")
-    if not said:
-        return said
-    lines = list(dict.fromkeys(_clip(text, LONGEST_WARNING) for text in said))
-    if len(lines) > MOST_WARNINGS:
-        lines = [*lines[: MOST_WARNINGS - 1], f"iocaudit: {len(lines) - MOST_WARNINGS + 1} more warnings"]
-    return lines
 
 
 def _faults(faults: Sequence[Fault]) -> list[str]:

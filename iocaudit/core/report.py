@@ -233,14 +233,13 @@ def findings_of(
     for hits in grouped.values():
         ordered = sorted(hits.values(), key=lambda f: (id(f) in accepted, -f.severity, f.hit.path, f.hit.evidence))
         first = ordered[0]
-        home = first.subject.name if _is_namespace(first.subject) else first.subject.namespace
         covered = {one.same_hit: accepted[id(one)] for one in ordered if id(one) in accepted} if accepted else {}
         patch = patches.get((first.check, first.subject)) if patches else None
         findings.append(
             Finding(
                 first.check,
                 first.subject,
-                home,
+                home_of(first.subject),
                 first.severity,
                 first.iocs,
                 tuple(ordered),
@@ -258,5 +257,6 @@ def _group(grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, 
     return hits.setdefault(one.same_hit, one) is one
 
 
-def _is_namespace(ref: Ref) -> bool:
-    return ref.group == "" and ref.kind == "Namespace"
+def home_of(ref: Ref) -> str | None:
+    """The namespace in which findings on an object are stored; None for cluster scope."""
+    return ref.name if (ref.group, ref.kind) == ("", "Namespace") else ref.namespace

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar, cast
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
 from iocaudit.core.pod_images import Images
-from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.report import Fault, Found, Report, Skipped, home_of
 from iocaudit.core.resource import Ref, Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import Json, integer, lookup, text
@@ -77,7 +77,7 @@ class Kept:
     @property
     def home(self) -> str | None:
         """The namespace its report belongs to."""
-        return self.ref.name if (self.ref.group, self.ref.kind) == ("", "Namespace") else self.ref.namespace
+        return home_of(self.ref)
 
     def in_template(self) -> dict[tuple[str, str, str], KeptHit]:
         return {hit.in_template: hit for hit in self.hits}

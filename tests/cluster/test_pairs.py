@@ -7,6 +7,7 @@ request for those that only admit. One check at a time denies, so that an answer
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from admission import wording
+from admission.warning_lines import warnings
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.cluster.client import Client, path_of
@@ -172,7 +174,8 @@ def until(ask: Callable[[], Answer], fits: Callable[[Answer], bool]) -> Answer:
 
 def ours(answer: Answer, check: str) -> list[str]:
     """The warnings of our webhook."""
-    return [line for line in answer.warnings if line.startswith((f"{check}: ", f"{check} ", "not evaluated: "))]
+    said = re.compile(rf"; see iocaudit explain {check}( \(|\Z)|: and \d+ more")
+    return [line for line in answer.warnings if said.search(line)]
 
 
 def outcome(guarded: Guarded, example: Example, found: list[Found]) -> str | None:
@@ -180,7 +183,7 @@ def outcome(guarded: Guarded, example: Example, found: list[Found]) -> str | Non
     hits = tuple(sorted(found, key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence)))
     denial, warned = None, list[str]()
     if hits and example.subject["metadata"].get("namespace") in SYSTEM_NAMESPACES:
-        warned = wording.warnings(Verdict(True, warnings=hits))  # what answers there never denies
+        warned = warnings(Verdict(True, warnings=hits))  # what answers there never denies
     elif hits:
         denial = wording.denial(Verdict(False, denials=hits))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from admission import wording
+from admission import warning_lines
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.engine.catalogue import builtin_catalogue
@@ -97,7 +97,7 @@ def test_a_cluster_admin_binding_is_denied(cluster: ControlPlane) -> None:
 def test_a_good_pod_is_admitted_and_a_doubtful_one_warned(cluster: ControlPlane) -> None:
     accepted, said = apply(cluster, pod("fine", hostPID=True))
     assert accepted
-    assert "Warning: host-pid" in said
+    assert "see iocaudit explain host-pid" in said
 
 
 def test_an_ephemeral_container_is_judged(cluster: ControlPlane) -> None:
@@ -241,10 +241,11 @@ def test_many_warnings_are_shown_whole_and_said_to_be_more(cluster: ControlPlane
     ]
     accepted, said = apply(cluster, json.dumps(body), "--dry-run=server")
     assert accepted
-    shown = [line.removeprefix("Warning: ") for line in said.splitlines() if line.startswith("Warning: ")]
-    assert len(shown) == wording.MOST_WARNINGS
-    assert "more warnings" in shown[-1]
-    assert all(len(line) <= wording.LONGEST_WARNING for line in shown)
+    *told, more = [line.removeprefix("Warning: ") for line in said.splitlines() if line.startswith("Warning: ")]
+    assert len(told) == warning_lines.MOST_OF_AN_OBJECT
+    assert all(re.match(r"\[\w+\] Pod shop/warned: .+; see iocaudit explain [a-z-]+\Z", line) for line in told)
+    assert re.fullmatch(r"Pod shop/warned: and \d+ more: kubectl get iocfindings -n shop", more)
+    assert all(len(line) <= warning_lines.LONGEST for line in told)
 
 
 def test_what_was_found_stands_in_the_audit_log(cluster: ControlPlane, eventually: Callable[..., None]) -> None:

@@ -374,7 +374,7 @@ def test_names_and_labels_with_allow_new_are_warned_about() -> None:
         asked = review(new_waiver(allowNew=True, **spec))
         response = respond(asked.uid, settle(state_with(), asked))["response"]
         assert response["allowed"] is True
-        assert "names and labels hold nobody off" in response["warnings"][0]
+        assert "names and labels restrict nobody" in response["warnings"][0]
         assert settle(state_with(), review(new_waiver(**spec))) == Verdict(allowed=True)
 
 

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admission.wording import annotations, denial, warnings
+from admission.warning_lines import warnings
+from admission.wording import annotations, denial
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.report import Report, findings_of

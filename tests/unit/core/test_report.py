@@ -1,9 +1,7 @@
 """How a report is told to people."""
 
-from admission.wording import warnings
 from iocaudit.core.report import Skipped, by_reason
 from iocaudit.core.resource import Ref
-from iocaudit.engine.posture import Verdict
 
 BINDING = Ref("rbac.authorization.k8s.io", "v1", "RoleBinding", "shop", "ci")
 SKIPPED = (
@@ -22,9 +20,3 @@ def test_one_reason_is_said_once_for_each_object() -> None:
         ("", "Role ci is nowhere"),
     ]
     assert by_reason([]) == []
-
-
-def test_a_binding_before_its_role_is_one_warning() -> None:
-    assert warnings(Verdict(True, skipped=SKIPPED[:3])) == [
-        "not evaluated: exec-permission and 2 more: Role ci is nowhere"
-    ]
