@@ -18,10 +18,10 @@ from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.in_force import InForce
+from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.waivers import Waivers
-from iocaudit.live.in_force import InForce
 from iocaudit.live.inventory import Inventory
-from iocaudit.live.kept import Interner, keep
 from iocaudit.sources.policy_files import make_policies, make_waivers, read_policy_files
 from iocaudit.sources.scan import Scan, ScanOptions
 from iocaudit.sources.suggestions import suggested

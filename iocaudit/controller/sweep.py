@@ -26,8 +26,8 @@ from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.kept import Interner, keep
 from iocaudit.live.inventory import Inventory, Scope
-from iocaudit.live.kept import Interner, keep
 from iocaudit.live.summary import Summary
 from iocaudit.live.world import LiveWorld, older
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER

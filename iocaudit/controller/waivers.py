@@ -22,6 +22,8 @@ from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.in_force import InForce
+from iocaudit.engine.kept import Kept
 from iocaudit.engine.waivers import (
     LONGEST,
     MOST_COVERED,
@@ -32,8 +34,6 @@ from iocaudit.engine.waivers import (
     WaiverState,
     recorded_repositories,
 )
-from iocaudit.live.in_force import InForce
-from iocaudit.live.kept import Kept
 from iocaudit.live.waivers import Clock, WaiverStore, utc_now
 from iocaudit.records.kinds import IOC_WAIVER
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.report import Finding
-from iocaudit.live.kept import Kept
-from iocaudit.live.owners import Accepting, fold
+from iocaudit.engine.kept import Kept
+from iocaudit.engine.owners import Accepting, fold
 
 Scope = str | None
 """A namespace, or None for the cluster-scoped objects: what is folded together."""

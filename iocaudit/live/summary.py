@@ -10,7 +10,7 @@ from iocaudit.core.report import Finding
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json
 from iocaudit.core.wording import clip
-from iocaudit.live.kept import Kept
+from iocaudit.engine.kept import Kept
 from iocaudit.records.finding import target
 
 _WORST, _REASONS = 10, 20

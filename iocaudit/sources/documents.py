@@ -57,9 +57,10 @@ class OtherKind(NamedTuple):
 
 
 class NotKubernetes(NamedTuple):
-    """A document without apiVersion and kind."""
+    """A document without apiVersion and kind. ``left_out`` says what it holds that somebody may have meant to apply."""
 
     line: int
+    left_out: str = ""
 
 
 class Template(NamedTuple):
@@ -248,15 +249,29 @@ def _classify(
     if value is None:
         return None
     if not isinstance(value, dict):
-        return NotKubernetes(line)
+        return NotKubernetes(line, _left_out(value))
     version, kind = value.get("apiVersion"), value.get("kind")
-    if isinstance(version, str) and isinstance(kind, str) and not version.startswith(_KUSTOMIZE):
+    if is_object(value) and not value["apiVersion"].startswith(_KUSTOMIZE):
         return Document(value, line, text, text_line, index, built.places)
     folder, file = posixpath.split(name)
     unnamed = version is None and (kind == "Kustomization" or (kind is None and file in _KUSTOMIZATIONS))
     if unnamed or (isinstance(version, str) and version.startswith(_KUSTOMIZE)):
         return _template(line, "a kustomization", "kustomize", folder or ".")
     return NotKubernetes(line)
+
+
+def _left_out(value: Any) -> str:
+    """What is said of a bare list that holds objects: kubectl refuses it, so that nobody applies it as it is."""
+    objects = sum(map(is_object, value)) if isinstance(value, list) else 0
+    if not objects:
+        return ""
+    held = "1 object" if objects == 1 else f"{objects} objects"
+    return f"a list of {held} was left out: kubectl refuses it too; write it as a List (kind: List, apiVersion: v1)"
+
+
+def is_object(value: Any) -> bool:
+    """Whether a value says apiVersion and kind, as every Kubernetes object does."""
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("apiVersion", "kind"))
 
 
 def _template(line: int, what: str, tool: str, folder: str) -> Template:

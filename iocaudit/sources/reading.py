@@ -40,6 +40,7 @@ from iocaudit.sources.yaml_text import DEFINITION
 
 if TYPE_CHECKING:
     from iocaudit.engine.missing import Wanted
+    from iocaudit.sources.dumps import DumpedObject
 
 MOST_WAITING = 64 * 1024 * 1024
 """How many characters of text wait in memory for their audit."""
@@ -70,6 +71,8 @@ class Scan:
     """What is to be said beside the report, of waivers that waived nothing."""
     missing: list[Wanted] = field(default_factory=list)
     """What hits miss, where that was asked for."""
+    dumped: list[DumpedObject] = field(default_factory=list)
+    """The objects that come from a cluster, until it is settled which of their hits an owner among them reports."""
 
     def extend(self, other: Scan) -> None:
         self.report.extend(other.report)
@@ -80,6 +83,7 @@ class Scan:
         self.errors += other.errors
         self.templates += other.templates
         self.missing += other.missing
+        self.dumped += other.dumped
 
     def sorted(self) -> Scan:
         """The same, in an order that does not depend on who read what when."""
@@ -103,9 +107,15 @@ class Waiting:
     weight: int = 0
     lines: bool = True
 
-    def subjects(self, document: Document) -> Iterator[Subject]:
-        """The objects of one of its documents."""
-        return subjects(document, self.file, lines=self.lines)
+    def subjects(self, document: Document, scan: Scan | None = None) -> Iterator[Subject]:
+        """The objects of one of its documents; what of a List is not an object is said in the scan."""
+        lost: list[str] = []
+        yield from subjects(document, self.file, lines=self.lines, lost=lost)
+        if lost and scan is not None:
+            what = f"{lost[0]} is" if len(lost) == 1 else f"{lost[0]} and {len(lost) - 1} more are"
+            reason = f"{what} left out: not an object with apiVersion and kind"
+            origin = Origin("file", self.file, document.line if self.lines else None, document.number)
+            scan.report.skipped.append(Skipped(None, None, reason, origin))
 
     def note(self, outcome: Read | OtherKind, scan: Scan) -> None:
         """Count a document that holds nothing to audit, and say so where it should have."""
@@ -187,7 +197,7 @@ class Reader:
             elif isinstance(outcome, Document):
                 scan.documents += 1
                 waiting.weight += len(outcome.text) // 2
-                for subject in waiting.subjects(outcome):
+                for subject in waiting.subjects(outcome, scan):
                     waiting.entries.append(subject)
                     if self.keeps(subject.resource):
                         self.world.add(subject.resource)
@@ -227,7 +237,7 @@ class Reader:
             for outcome in read_later(entry, waiting.file, budget, self.cache):
                 if isinstance(outcome, Document):
                     scan.documents += 1
-                    yield from waiting.subjects(outcome)
+                    yield from waiting.subjects(outcome, scan)
                     continue
                 waiting.note(outcome, scan)
                 if isinstance(outcome, Unreadable):
@@ -275,6 +285,8 @@ def note(outcome: Read | OtherKind, name: str, scan: Scan) -> None:
         scan.other_kinds += 1
     elif isinstance(outcome, NotKubernetes):
         scan.not_kubernetes += 1
+        if outcome.left_out:
+            scan.report.skipped.append(Skipped(None, None, outcome.left_out, Origin("file", name, outcome.line)))
     elif isinstance(outcome, Template):
         scan.templates.append((name, outcome))
 

@@ -81,8 +81,19 @@ class Task:
     def _auditor(self, world: World) -> Auditor:
         return Auditor(self._catalogue, self._policies, world, acceptor(self.waivers, self._now))
 
-    def note(self, scan: Scan) -> Scan:
-        """Say of the waivers that waived nothing why."""
+    def fold(self, scan: Scan) -> Scan:
+        """Leave out what owners of the input report already."""
+        if scan.dumped:
+            from iocaudit.engine.in_force import InForce  # late: few inputs come from a cluster
+            from iocaudit.sources.dumps import fold_repeated
+
+            in_force = InForce(self.waivers, self._now) if self.waivers is not None and self._now is not None else None
+            fold_repeated(scan, in_force)
+        return scan
+
+    def conclude(self, scan: Scan) -> Scan:
+        """Put everything in order, and say of the waivers that waived nothing why."""
+        self.fold(scan).sorted()
         if self.waivers is not None and self._now is not None:
             scan.notes = self.waivers.notes((one.waiver for one in scan.report.waived), self._now)
         return scan
@@ -109,9 +120,11 @@ class Task:
                 named=self._reader.named,
             )
             auditor = self._auditor(reader.world)
-            found = reader.subjects_of(reader.read(file, scan), scan)
-            _audit(found, auditor, scan, reader.keeps, self._options.suggest)
-            skipped_templates(scan)
+            one = Scan()
+            found = reader.subjects_of(reader.read(file, one), one)
+            _audit(found, auditor, one, reader.keeps, self._options.suggest)
+            skipped_templates(one)
+            scan.extend(self.fold(one))
         return scan
 
 
@@ -146,7 +159,7 @@ def scan_files(
     if options.each_file_alone:
         progress.stage("auditing", len(files))
         _in_parts(task.audit_alone, files, [size_of(file) for file in files], scan, options, progress)
-        return task.note(scan.sorted())
+        return task.conclude(scan)
     waiting: list[Waiting] = []
     progress.stage("reading", len(files))
     for file in files:
@@ -161,7 +174,7 @@ def scan_files(
     progress.stage("auditing", len(waiting))
     _in_parts(task.audit, waiting, [one.weight for one in waiting], scan, options, progress)
     skipped_templates(scan)  # those of documents that were parsed only now
-    return task.note(scan.sorted())
+    return task.conclude(scan)
 
 
 def _in_parts(
@@ -208,6 +221,10 @@ def _audit(
     document: Document | None = None
     for subject in found:
         report = auditor.audit(subject.resource)
+        if subject.resource.uid:
+            from iocaudit.sources.dumps import dumped  # late: few inputs come from a cluster
+
+            scan.dumped.append(dumped(subject.resource, report))
         if suggest == "missing":
             scan.missing += _missing(report, subject.resource, auditor)
         elif suggest and report.found:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from iocaudit.core.kinds import SECRET
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import items, mapping
-from iocaudit.sources.documents import Document
+from iocaudit.sources.documents import Document, is_object
 
 
 class Subject(NamedTuple):
@@ -42,14 +42,17 @@ def _without_values(secret: dict[str, Any]) -> dict[str, Any]:
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def subjects(document: Document, name: str, *, lines: bool = True) -> Iterator[Subject]:
-    """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``."""
+def subjects(document: Document, name: str, *, lines: bool = True, lost: list[str] | None = None) -> Iterator[Subject]:
+    """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``.
+
+    ``lost`` takes the paths of those items of Lists that are not objects.
+    """
     origin = Origin("file", name, document.line if lines else None, document.number)
-    for raw, item in _exploded(document.value, ""):
+    for raw, item in _exploded(document.value, "", lost if lost is not None else []):
         yield _subject(raw, origin._replace(item=item) if item else origin, document)
 
 
-def _exploded(value: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any], str]]:
+def _exploded(value: dict[str, Any], path: str, lost: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
     """The objects inside a List; a typed list (PodList) gives its items their kind, as the API does.
 
     Lists in Lists are taken apart as kubectl does, to whatever depth: what is read bounds it.
@@ -59,10 +62,11 @@ def _exploded(value: dict[str, Any], path: str) -> Iterator[tuple[dict[str, Any]
         yield value, path
         return
     for index, item in enumerate(items(value["items"])):
-        if not isinstance(item, dict):
-            continue
-        if kind != "List":
+        place = f"{path}{'.' if path else ''}items[{index}]"
+        if isinstance(item, dict) and kind != "List":
             given = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")}
             item = given | item | {name: word for name, word in given.items() if not item.get(name)}
-        if isinstance(item.get("kind"), str) and isinstance(item.get("apiVersion"), str):
-            yield from _exploded(item, f"{path}{'.' if path else ''}items[{index}]")
+        if is_object(item):
+            yield from _exploded(item, place, lost)
+        else:
+            lost.append(place)

@@ -17,9 +17,9 @@ from iocaudit.core.resource import CLUSTER, Origin, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.live.inventory import Inventory
-from iocaudit.live.kept import Interner, keep
 from iocaudit.sources.admission_review import read_review
 from iocaudit.sources.documents import Document, read_documents
 from iocaudit.sources.suggestions import DocumentChanges, suggested

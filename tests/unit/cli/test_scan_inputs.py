@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.unit.cli.running import run
 
@@ -106,3 +107,26 @@ def test_a_file_name_that_is_no_utf8_breaks_no_output(tmp_path: Path) -> None:
         code, said, errors = run("scan", "-o", output, str(tmp_path))
         assert (code, errors) == (2, "")
         assert "e9" in said.lower()
+
+
+@pytest.mark.parametrize("output", ["table", "json", "sarif", "junit", "github"])
+@pytest.mark.parametrize("written", ["json", "yaml"])
+def test_a_bare_list_of_objects_is_left_out_and_said(tmp_path: Path, written: str, output: str) -> None:
+    pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"p{n}"}, "spec": {}} for n in range(2)]
+    file = tmp_path / f"a.{written}"
+    file.write_text(json.dumps(pods) if written == "json" else yaml.safe_dump(pods))
+    code, said, _ = run("scan", "-o", output, "--require-complete", str(file))
+    assert code == 3
+    assert "a list of 2 objects was left out" in said
+    file.write_text(json.dumps([{"op": "remove", "path": "/spec"}, "text", 1]))
+    code, said, _ = run("scan", "-o", output, "--require-complete", str(file))
+    assert (code, "was left out" in said) == (0, False)
+
+
+def test_what_of_a_list_is_not_an_object_is_said(tmp_path: Path) -> None:
+    items = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}, {"metadata": {"name": "b"}}, None, "c"]
+    (tmp_path / "a.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    code, said, _ = run("scan", "-o", "json", "--require-complete", str(tmp_path))
+    assert code == 3
+    (entry,) = json.loads(said)["skipped"]
+    assert entry["reason"] == "items[1] and 2 more are left out: not an object with apiVersion and kind"

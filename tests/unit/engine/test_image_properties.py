@@ -17,11 +17,11 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import Verdict, judge
 from iocaudit.live.inventory import Inventory
-from iocaudit.live.kept import Interner, keep
 
 Json = dict[str, Any]
 CATALOGUE = builtin_catalogue()

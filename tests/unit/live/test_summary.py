@@ -5,7 +5,7 @@ from iocaudit.core.kinds import POD
 from iocaudit.core.report import Fault, Finding, Found, Skipped, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.live.kept import Kept
+from iocaudit.engine.kept import Kept
 from iocaudit.live.summary import Summary
 
 

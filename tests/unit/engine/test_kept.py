@@ -9,8 +9,8 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.policy_reader import read_policies
-from iocaudit.live.kept import Interner, keep
 
 CATALOGUE = builtin_catalogue()
 

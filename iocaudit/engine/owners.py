@@ -8,7 +8,7 @@ create or change pods could hide under its waivers. What pods only claim is cove
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,8 +18,9 @@ from iocaudit.core.pod_images import Images, ImagesBehind, gained
 from iocaudit.core.report import Finding, Found, Waived, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import Severity
+from iocaudit.core.shape import mapping
 from iocaudit.core.stored_patch import StoredPatch
-from iocaudit.live.kept import Kept, KeptHit
+from iocaudit.engine.kept import Kept, KeptHit
 
 _DEEPEST = 8
 
@@ -58,47 +59,74 @@ def lineage(kept: Kept, find: Find) -> list[Kept]:
             break
         if owner.ref.namespace is not None and owner.ref.namespace != current.ref.namespace:
             break
-        if owner.selector is not None and not selects(owner.selector, dict(current.labels)):
+        if owner.selector is not None and not selects(owner.selector, _labels(current)):
             break
         owners.append(owner)
         current = owner
     return owners
 
 
+def _labels(kept: Kept) -> dict[str, object]:
+    """The labels of an object; of one that was written without any, those that it asks of its own pods."""
+    return dict(kept.labels) or dict(mapping(mapping(kept.selector).get("matchLabels")))
+
+
+class Templates:
+    """What owners' stored templates hit, worked out once for each owner."""
+
+    def __init__(self, waivers: Accepting | None = None) -> None:
+        self._waivers = waivers
+        self._known: dict[str, dict[tuple[str, str, str], tuple[Kept, KeptHit]]] = {}
+
+    def own(self, kept: Kept, owners: Sequence[Kept]) -> list[KeptHit]:
+        """The hits of an object that none of its verified owners has too: those that are to be told of itself.
+
+        A ReplicaSet of zero under a verified owner is history: it runs nothing, and a rollback goes through the
+        owner's own template.
+        """
+        if not owners:
+            return list(kept.hits)
+        if kept.idle:
+            return []
+        known: dict[tuple[str, str, str], tuple[Kept, KeptHit]] = {}
+        for owner in owners:
+            if owner.uid not in self._known:
+                self._known[owner.uid] = {key: (owner, hit) for key, hit in owner.in_template().items()}
+            known |= self._known[owner.uid]
+        return [
+            hit
+            for hit in kept.hits
+            if (place := known.get(hit.in_template)) is None or _stands_alone(hit, *place, self.asked(hit))
+        ]
+
+    def asked(self, hit: KeptHit) -> Accepting | None:
+        """The waivers, where they may have something to say of a hit."""
+        return self._waivers if self._waivers is not None and self._waivers.speaks_of(hit.check) else None
+
+
 def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepting | None = None) -> list[Finding]:
     """The findings of these objects (those of one namespace, or the cluster-scoped ones), sorted.
 
-    ``watched`` says whether a group and kind is one whose objects we list. A ReplicaSet of zero under a
-    verified owner is history: it runs nothing, and a rollback goes through the owner's own template.
+    ``watched`` says whether a group and kind is one whose objects we list.
     """
     own: list[Found] = []
     waived: list[Waived] = []
     claimed: list[Found] = []
     patches: dict[tuple[str, Ref], StoredPatch] = {}
-    templates: dict[str, dict[tuple[str, str, str], tuple[Kept, KeptHit]]] = {}
+    templates = Templates(waivers)
     for kept in members:
         if not kept.hits:
             continue
         patches.update(((check, kept.ref), patch) for check, patch in kept.patches)
         owners = lineage(kept, find)
-        if owners and kept.idle:
-            continue
-        known: dict[tuple[str, str, str], tuple[Kept, KeptHit]] = {}
-        for owner in owners:
-            if owner.uid not in templates:
-                templates[owner.uid] = {key: (owner, hit) for key, hit in owner.in_template().items()}
-            known |= templates[owner.uid]
         claim = None if owners else _claim(kept, watched)
-        for hit in kept.hits:
-            asked = waivers if waivers is not None and waivers.speaks_of(hit.check) else None
-            if (place := known.get(hit.in_template)) is not None and not _stands_alone(hit, *place, asked):
-                continue
+        for hit in templates.own(kept, owners):
             if claim is not None:
                 moved = hit.hit._replace(path=hit.template_path, at=None)
                 claimed.append(_found(hit, claim, moved))
             else:
                 found = _found(hit, kept.ref, hit.hit)
-                accepted = asked.accept(found, kept, hit.images) if asked else None
+                accepted = asked.accept(found, kept, hit.images) if (asked := templates.asked(hit)) else None
                 if accepted is None:
                     own.append(found)
                 else:

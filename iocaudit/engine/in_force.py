@@ -6,8 +6,8 @@ from datetime import datetime
 
 from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Found, Waived
+from iocaudit.engine.kept import Kept
 from iocaudit.engine.waivers import Context, Waivers
-from iocaudit.live.kept import Kept
 
 
 class InForce:

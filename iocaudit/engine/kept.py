@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar, cast
 
 from iocaudit.core.hit import Hit
@@ -82,6 +82,10 @@ class Kept:
     def in_template(self) -> dict[tuple[str, str, str], KeptHit]:
         return {hit.in_template: hit for hit in self.hits}
 
+    def claiming(self, controller: Controller) -> Kept:
+        """The same object under another controller."""
+        return replace(self, controller=controller)
+
 
 @dataclass(slots=True)
 class Interner:
@@ -93,8 +97,8 @@ class Interner:
         return cast(T, self._kept.setdefault(value, value))
 
 
-def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
-    """Take from an audited object and its report what is kept."""
+def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool = True) -> Kept:
+    """Take from an audited object and its report what is kept, the patches of its repairs only where asked."""
     kind = resource.kind
     assert kind is not None, "only known kinds are audited"
     controller = _controller(resource)
@@ -111,7 +115,7 @@ def keep(resource: Resource, report: Report, intern: Interner) -> Kept:
         skipped=tuple(report.skipped),
         faults=tuple(report.faults),
         not_configured=intern(tuple(sorted(report.not_configured))),
-        patches=_patches(resource, report.found, intern) if controller is None else (),
+        patches=_patches(resource, report.found, intern) if patches and controller is None else (),
     )
 
 

@@ -13,9 +13,9 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.policy import PolicySet
 from iocaudit.live.inventory import Inventory
-from iocaudit.live.kept import Interner, keep
 
 Json = dict[str, Any]
 
