@@ -194,6 +194,7 @@ class Cluster:
         counted = self.waivers.count(waiting, lacking)
         if counted is not None:
             for scope in self.inventory.scopes:
+                counted.scope = scope
                 self.inventory.findings(scope, counted)
         self.waivers.record(self.client, counted)
 
@@ -312,8 +313,15 @@ class Cluster:
 
     def _publish_all(self, scopes: Iterable[Scope]) -> None:
         if self._complete and not self._sweeping:
+            counted = False
             for scope in scopes:
                 self.publish(scope)
+                if (count := self.waivers.count_again(scope)) is not None:
+                    self.inventory.findings(scope, count)
+                    self.waivers.take(count)
+                    counted = True
+            if counted:
+                self.waivers.write_status(self.client)
 
     # -- what depends on changes ---------------------------------------------------------------------------
 

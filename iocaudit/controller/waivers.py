@@ -10,30 +10,26 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, NotFoundError
+from iocaudit.controller.waiver_tally import Count, Numbers, Tally
 from iocaudit.core.kinds import Kind
 from iocaudit.core.moments import is_past, rfc3339
-from iocaudit.core.pod_images import Images
-from iocaudit.core.report import Found
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.in_force import InForce
-from iocaudit.engine.kept import Kept
 from iocaudit.engine.waivers import (
     LONGEST,
     MOST_COVERED,
     MOST_REPOSITORIES,
-    Context,
     Waiver,
     Waivers,
     WaiverState,
-    recorded_repositories,
 )
+from iocaudit.live.inventory import Scope
 from iocaudit.live.waivers import Clock, WaiverStore, utc_now
 from iocaudit.records.kinds import IOC_WAIVER
 
@@ -41,50 +37,6 @@ _log = logging.getLogger(__name__)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _A_DAY = timedelta(days=1)
 _LONG = 2048
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a waiver speaks of now: hits, those it covers, and if it is to record them the fingerprints of all and the
-    repositories of the images behind them."""
-
-    matching: int = 0
-    covered: int = 0
-    fingerprints: set[str] | None = None
-    repositories: set[str] = field(default_factory=set)
-
-
-class Count:
-    """Counts what each waiver speaks of, whether it holds or not. Nothing is accepted meanwhile."""
-
-    def __init__(self, waivers: Waivers, to_record: Iterable[str]) -> None:
-        self._waivers = waivers
-        wanted = set(to_record)
-        self.tallies = {
-            waiver.name: Tally(fingerprints=set() if waiver.name in wanted else None) for waiver in waivers.all
-        }
-
-    def speaks_of(self, check: str) -> bool:
-        return self._waivers.speaks_of(check)
-
-    def accept(self, found: Found, kept: Kept, images: tuple[str, ...]) -> None:
-        context = Context(dict(kept.labels), images)
-        for waiver in self._waivers.naming(found.check):
-            if not waiver.matches(found.check, found.subject, kept.home, context):
-                continue
-            tally = self.tallies[waiver.name]
-            tally.matching += 1
-            fingerprint = found.fingerprint
-            tally.covered += waiver.covers(fingerprint, images)
-            if tally.fingerprints is not None:
-                tally.fingerprints.add(fingerprint)
-                tally.repositories |= recorded_repositories(images)
-
-    def reaches(self, found: Found, kept: Kept, images: Images, _other: Images) -> bool | None:
-        """Whether the hit was counted on its owner already."""
-        context = Context(dict(kept.labels), images)
-        naming = self._waivers.naming(found.check)
-        return True if any(one.matches(found.check, found.subject, kept.home, context) for one in naming) else None
 
 
 class StoredWaivers:
@@ -163,7 +115,24 @@ class StoredWaivers:
         waiting = [waiver for waiver in self.current.all if self._waits(waiver)]
         self._blind = {waiver.name: found for waiver in waiting if (found := self._concerns(waiver) & blind)}
         to_record = [w.name for w in waiting if self._uid(w.name) in since and w.name not in self._blind]
-        return Count(self.current, to_record)
+        return self._counting(to_record)
+
+    def _counting(self, to_record: Iterable[str]) -> Count:
+        return Count(self.current, to_record, InForce(self.current, self.clock()))
+
+    def count_again(self, scope: Scope) -> Count | None:
+        """What to ask of every hit in one place that was published again; None where no waiver speaks of it."""
+        if not any(waiver.may_speak_of(scope) for waiver in self.current.all):
+            return None
+        counted = self._counting(())
+        counted.scope = scope
+        return counted
+
+    def take(self, counted: Count) -> None:
+        """Take what was counted in one place. ``write_status`` says it."""
+        for name, tally in counted.tallies.items():
+            known = self._tallies.setdefault(name, Tally())
+            known.places[counted.scope] = tally.places.get(counted.scope, Numbers())
 
     def _concerns(self, waiver: Waiver) -> set[Kind]:
         """The kinds without which its hits cannot be known whole."""
@@ -209,16 +178,13 @@ class StoredWaivers:
         tally = self._tallies.get(name)
         if tally is not None:
             if tally.fingerprints is not None and "covered" not in status:
-                kept = sorted(tally.fingerprints)[:MOST_COVERED]
                 status["covered"] = {
                     "count": len(tally.fingerprints),
                     "recordedAt": rfc3339(now),
-                    "fingerprints": kept,
+                    "fingerprints": tally.recorded(MOST_COVERED),
                 }
                 if tally.repositories:
                     status["covered"]["repositories"] = sorted(tally.repositories)[:MOST_REPOSITORIES]
-                tally.covered = tally.matching - (len(tally.fingerprints) - len(kept))
-                tally.fingerprints = None
             status["matching"] = tally.matching
             status["uncovered"] = tally.matching - tally.covered
         state, message = self.verdict(name, now, tally, recorded="covered" in status)

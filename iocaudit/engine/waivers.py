@@ -99,6 +99,10 @@ class Waiver:
             and (not self.images or self._of_images(context.images))
         )
 
+    def may_speak_of(self, scope: str | None) -> bool:
+        """Whether it may speak of objects of a namespace (None: of the cluster, where the Namespaces are)."""
+        return scope is None or self._in_place(scope)
+
     def names_kind(self, group: str, kind: str) -> bool:
         return not self.kinds or kind in self.kinds or f"{kind}.{group}" in self.kinds
 
