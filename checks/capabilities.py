@@ -1,6 +1,6 @@
 """Linux capabilities that a container adds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from iocaudit.core.check import Params, check, string_list
@@ -257,7 +257,9 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     A runtime grants about a dozen by default, among them NET_RAW, with which a pod forges the packets of its
     neighbours. Few programs need any: drop ALL, and add back NET_BIND_SERVICE where a port below 1024 is
-    opened. Dropping each of those by name does as well. Windows pods are left out.
+    opened. Pod Security Admission takes nothing but `ALL` for that: runtimes take `all` and each of those by name too,
+    which is told apart in the message. With `CAP_` in front a name drops
+    nothing under containerd. Windows pods are left out.
 
     Bad:
 
@@ -278,27 +280,50 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
             image: hooli.com/shop/web:1.4
             securityContext: {capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}}
 
-    Fix: Set `securityContext.capabilities.drop: [ALL]` on each container.
+    Fix: Set `securityContext.capabilities.drop: [ALL]` on the container.
 
-    Sources: Kubernetes Pod Security Standards, restricted, Capabilities; CIS Kubernetes Benchmark 1.12, 5.2.9.
+    Sources: Kubernetes Pod Security Standards, restricted, Capabilities; CIS Kubernetes Benchmark 1.12, 5.2.9;
+    containerd and CRI-O, which put CAP_ in front of each name and look for ALL in any case.
     """
     if pod.is_windows or minor_version(params) < _DROP_SINCE:
         return
     required = [capability(name) for name in params["requiredDrop"]]
     allowed = _spellings(tuple(params["allowedAdd"]))
     for container in pod.containers:
-        dropped = {capability(name) for name in strings(lookup(container.security_context, "capabilities", "drop"))}
-        if dropped >= _GRANTED:
-            dropped.add("ALL")
-        missing = [] if "ALL" in dropped else [name for name in required if name not in dropped]
+        drop = strings(lookup(container.security_context, "capabilities", "drop"))
+        missing = _undropped(drop, required)
         if missing:
-            raw = ", not even NET_RAW" if "ALL" in missing and _NET_RAW not in dropped else ""
-            yield container.hit(
-                "securityContext.capabilities.drop",
-                f"does not drop {', '.join(missing)}{raw}",
-                ",".join(missing),
-                repair=include("ALL"),
-            )
+            message = f"does not drop {', '.join(missing)}{_kept(drop, missing)}"
+            evidence = ",".join(missing)
+            yield container.hit("securityContext.capabilities.drop", message, evidence, repair=include("ALL"))
         for name, written, undo in _refused(container, allowed) if allowed is not None else ():
             message = f"adds capability {clip(written)}"
             yield container.hit("securityContext.capabilities.add", message, name, repair=undo)
+
+
+def _undropped(written: Sequence[str], required: Sequence[str]) -> list[str]:
+    """What has to be dropped and is not. ALL counts as Pod Security Admission reads it, a name as runtimes do."""
+    if "ALL" in written:
+        return []
+    dropped = _at_runtime(written)
+    return [name for name in required if name == "ALL" or dropped.isdisjoint((name, "ALL"))]
+
+
+def _at_runtime(written: Iterable[str]) -> frozenset[str]:
+    """The names that a runtime drops: in any case, and never with ``CAP_``, which it puts in front itself."""
+    return frozenset(name.upper() for name in written)
+
+
+def _kept(written: Sequence[str], missing: Sequence[str]) -> str:
+    """What a container keeps of ALL, or why dropping it in another way is not the same."""
+    dropped = _at_runtime(written)
+    if "ALL" not in missing:
+        return ""
+    if "ALL" in dropped:
+        spelling = next(name for name in written if name.upper() == "ALL")
+        return f" but {clip(spelling)}: a runtime takes that for ALL, Pod Security Admission refuses it"
+    if dropped >= _GRANTED:
+        return ", only each that a runtime grants: Pod Security Admission refuses that"
+    raw = "" if _NET_RAW in dropped else ", not even NET_RAW"
+    prefixed = next((name for name in written if name.upper().startswith("CAP_")), "")
+    return raw + (f" (containerd drops nothing for {clip(prefixed)}: names stand without CAP_)" if prefixed else "")

@@ -1,15 +1,16 @@
 """Directories and sockets of the node mounted into pods."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from checks._allowed_paths import ALLOWED, AllowedPaths
 from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.claims import claims_of, node_path, volumes_of
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.host_path import control_socket, danger, is_runtime, normalise
+from iocaudit.core.host_path import Danger, control_socket, danger, is_public, is_runtime, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
-from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
@@ -40,18 +41,27 @@ class _Mounts:
 
     def __init__(self, pod: PodSpec) -> None:
         self._pod = pod
-        self._places: dict[str, list[str]] | None = None
+        self._mounts: dict[str, list[tuple[Container, Mapping[str, Any]]]] | None = None
+
+    def _of(self, volume: str) -> list[tuple[Container, Mapping[str, Any]]]:
+        if self._mounts is None:
+            self._mounts = {}
+            for container in self._pod.containers:
+                for mount in container.volume_mounts:
+                    self._mounts.setdefault(text(mount.get("name")), []).append((container, mount))
+        return self._mounts.get(volume, [])
 
     def of(self, volume: str) -> str:
         """The places of one volume, for the message."""
-        if self._places is None:
-            self._places = {}
-            for container in self._pod.containers:
-                for mount in container.volume_mounts:
-                    place = f"at {clip(text(mount.get('mountPath')))} in {container.title}"
-                    self._places.setdefault(text(mount.get("name")), []).append(place)
-        places = self._places.get(volume)
-        return ", ".join(places[:3]) + (", …" if len(places) > 3 else "") if places else "without mounting it"
+        found = self._of(volume)
+        places = [f"at {clip(text(mount.get('mountPath')))} in {container.title}" for container, mount in found[:3]]
+        return ", ".join(places) + (", …" if len(found) > 3 else "") if places else "without mounting it"
+
+    def danger(self, volume: str, path: str) -> Danger | None:
+        """What makes a path sensitive as it is mounted: of a public file only that somebody may write to it."""
+        if is_public(path) and all(mount.get("readOnly") is True for _, mount in self._of(volume)):
+            return None
+        return danger(path)
 
 
 @check(
@@ -71,7 +81,9 @@ def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[
 
     The node's configuration, credentials, devices, processes and program files lead to the node, and often to
     the cluster. Judged is the source: `/etc` at `/mnt/etc` is still `/etc`, and so are `//etc/.` and
-    `/proc/1/root/etc`. A path that contains a sensitive one counts as that one. A hostPath or local
+    `/proc/1/root/etc`. A path that contains a sensitive one counts as that one. A single file that tells no more than
+    any image does (`/etc/localtime`, `/etc/machine-id`) is left to host-path-mount where no container may write to
+    it. A hostPath or local
     PersistentVolume behind the pod's claim counts as well: bound, kept for it by its claimRef, or the smallest free
     one of its class that it fits; claims of generic ephemeral volumes and of a StatefulSet's templates too.
 
@@ -105,7 +117,7 @@ def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[
     """
     mounts, allowed = _Mounts(pod), AllowedPaths(pod, params)
     for name, place, path in _host_paths(pod):
-        where, found = normalise(path), danger(path)
+        where, found = normalise(path), mounts.danger(name, path)
         if found is not None and not allowed.let(name, where):
             yield Hit(
                 place,
@@ -114,10 +126,10 @@ def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[
                 where,
                 found.severity,
             )
-    yield from _claimed(pod, world, allowed)
+    yield from _claimed(pod, world, allowed, mounts)
 
 
-def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths) -> Iterator[Hit | Skip]:
+def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths, mounts: _Mounts) -> Iterator[Hit | Skip]:
     for claim in claims_of(pod):
         for kind in (PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME):
             if reason := world.incomplete(kind):
@@ -125,7 +137,7 @@ def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths) -> Iterator[Hit 
                 return
         for persistent in volumes_of(claim, pod, world):
             _, path = node_path(persistent)
-            found = danger(path) if path else None
+            found = mounts.danger(claim.volume, path) if path else None
             if found is not None and not allowed.let(claim.volume, normalise(path)):
                 yield Hit(
                     claim.path,
@@ -188,7 +200,7 @@ def host_path_mount(pod: PodSpec, params: Params) -> Iterator[Hit]:
         if allowed.cover(where):
             if not allowed.let(name, where):
                 yield Hit(place, f'volume "{name}" mounts host path {clip(path)} writable', where)
-        elif danger(path) is None:
+        elif mounts.danger(name, path) is None:
             yield Hit(place, f'volume "{name}" exposes host path {clip(path)} {mounts.of(name)}', where)
 
 
@@ -289,6 +301,8 @@ def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
     for name, place, path in _host_paths(pod):
         socket = control_socket(path)
         if socket is not None:
-            what = "runtime" if is_runtime(socket) else "control"
-            which = "" if normalise(path) == socket else f", which holds {socket}"
-            yield Hit(place, f'volume "{name}" exposes the {what} socket path {clip(path)}{which}', normalise(path))
+            what = "container runtime's socket" if is_runtime(socket) else "control socket"
+            where = f"the {what} {clip(path)}"
+            if normalise(path) != socket:
+                where = f"host path {clip(path)}, which holds the {what} {socket}"
+            yield Hit(place, f'volume "{name}" exposes {where}', normalise(path))

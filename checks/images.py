@@ -131,9 +131,9 @@ def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
         written = clip(use.text)
         if use.image is None:
             if trusted:
-                yield use.hit(f"has an image that is no valid reference: {written}")
+                yield use.hit(f"has an image that is not a valid reference: {written}")
             else:
-                yield Skip(f"{use.path}: {written} is no image reference, so no registry could be judged")
+                yield Skip(f"{use.path}: {written} is not an image reference, so no registry could be judged")
         elif denied.cover(use.image):
             why = f"uses image {written} from {use.image.registry}, which is denied"
             yield use.hit(why, version=denied.tell_versions(use.image))
@@ -187,7 +187,7 @@ def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
     for use in _uses(pod):
         image = use.image
         if image is None:
-            yield Skip(f"{use.path}: {clip(use.text)} is no image reference, so no tag could be judged")
+            yield Skip(f"{use.path}: {clip(use.text)} is not an image reference, so no tag could be judged")
         elif image.digest:
             continue
         elif not image.tag:
@@ -292,10 +292,12 @@ def _retired(name: str) -> tuple[str, str] | None:
         "nsa": "Building secure container images",
     },
 )
-def image_without_digest(pod: PodSpec) -> Iterator[Hit]:
+def image_without_digest(pod: PodSpec) -> Iterator[Hit | Skip]:
     """An image is not pinned by its digest.
 
-    A tag says what its owner wants today: whoever may push decides what runs tomorrow. A digest is the content.
+    A tag says what its owner wants today: whoever may push decides what runs tomorrow. A digest is the content: of
+    sha256, sha384 or sha512, with all of its digits and in lower case. A runtime refuses any other, so that it pins
+    nothing.
 
     Bad:
 
@@ -320,7 +322,13 @@ def image_without_digest(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes documentation, Images, Image names.
     """
     for use in _uses(pod):
-        if use.image is not None and not use.image.digest:
+        if use.image is None:
+            if "@" in use.text:
+                why = ImageReference.fault(use.text)
+                yield use.hit(f"uses image {clip(use.text)}, which is not an image reference: {why}")
+            else:
+                yield Skip(f"{use.path}: {clip(use.text)} is not an image reference, so no digest could be judged")
+        elif not use.image.digest:
             yield use.hit(f"uses image {clip(use.text)} without a digest")
 
 

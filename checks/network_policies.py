@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, PODS
@@ -28,7 +29,7 @@ def _unisolated(pod: PodSpec, world: World, direction: str) -> Iterator[Hit | Sk
             if found.is_guessed:
                 namespace = world.namespace_of(pod.resource) or ""
                 reason += f" (Namespace {namespace} is not among what was read, so its labels are not known)"
-            yield Hit(pod.metadata_path + ".labels", reason, direction)
+            yield Hit(labelled_alike(pod).labels, reason, direction)
 
 
 def _why_open(coverage: Coverage, direction: str) -> str | None:

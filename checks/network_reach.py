@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterator
 
+from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
@@ -95,7 +96,7 @@ def dns_egress_blocked(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
         if blocked:
             by = clip(found.isolation(EGRESS).by)
             yield Hit(
-                pod.metadata_path + ".labels",
+                labelled_alike(pod).labels,
                 f"egress is isolated by {by}, and kube-dns is not allowed on {' and '.join(blocked)} port 53",
                 ",".join(blocked),
             )
@@ -178,7 +179,7 @@ def metadata_service_reachable(pod: PodSpec, world: World) -> Iterator[Hit | Ski
                 why = "its egress policies deny only a part"
             addresses = " and ".join(map(str, reachable))
             yield Hit(
-                pod.metadata_path + ".labels",
+                labelled_alike(pod).labels,
                 f"the metadata service at {addresses} is reachable: {why}",
                 ",".join(map(str, reachable)),
             )

@@ -12,7 +12,7 @@ from iocaudit.core.kinds.policies import (
     STORED_NETWORK_POLICY,
 )
 from iocaudit.core.network.coverage import NEEDS, POLICIES, READERS
-from iocaudit.core.network.endpoints import selects_something
+from iocaudit.core.network.endpoints import selected_by
 from iocaudit.core.network.model import EGRESS, Breadth, Policy
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -120,10 +120,11 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
     audit_only=True,
 )
 def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """A network policy selects no workload.
+    """A network policy selects no workload that it could hold.
 
     A selector with a slip of the pen protects nobody, and nothing says so: the pods it was meant for are open. Nor
-    does a policy that its engine refuses, such as one of Cilium all of whose lists of rules are empty. Judged against
+    does a policy that its engine refuses, such as one of Cilium all of whose lists of rules are empty, or one whose
+    pods are all on the node's network (`hostNetwork: true`), where no policy of pods reaches them. Judged against
     every workload there is, pod templates included. A policy for all pods of its namespace is left out, which may
     wait for the first one, and so are policies for host endpoints or nodes; workloads of files that name no namespace
     may be meant for any.
@@ -173,9 +174,15 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
         return
     if any(_waits_for_pods(policy) for policy in policies):
         return
-    if not any(selects_something(policy, world, resource) for policy in policies):
-        where = "in the cluster" if policies[0].spaces is not None else f"in namespace {world.namespace_of(resource)}"
-        yield Hit("spec", f"selects no workload {where}", "no workload")
+    if any(selected_by(policy, world, resource) for policy in policies):
+        return
+    on_node = next(filter(None, (selected_by(policy, world, resource, on_node=True) for policy in policies)), "")
+    if on_node:
+        why = f"selects only pods on the node's network ({clip(on_node)}), which no network policy holds"
+        yield Hit("spec", f"has no effect: it {why}", "host network")
+        return
+    where = "in the cluster" if policies[0].spaces is not None else f"in namespace {world.namespace_of(resource)}"
+    yield Hit("spec", f"selects no workload {where}", "no workload")
 
 
 def _waits_for_pods(policy: Policy) -> bool:

@@ -11,6 +11,7 @@ from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
 
+_FIELD = "securityContext.allowPrivilegeEscalation"
 _SINCE = 8
 _SYS_ADMIN = frozenset({"SYS_ADMIN", "CAP_SYS_ADMIN"})
 
@@ -55,7 +56,7 @@ def privilege_escalation_allowed(pod: PodSpec, params: Params) -> Iterator[Hit]:
             image: hooli.com/shop/web:1.4
             securityContext: {allowPrivilegeEscalation: false}
 
-    Fix: Set `securityContext.allowPrivilegeEscalation: false` on each container.
+    Fix: Set `securityContext.allowPrivilegeEscalation: false` on the container.
 
     Sources: Kubernetes Pod Security Standards, restricted, Privilege Escalation.
     """
@@ -65,15 +66,20 @@ def privilege_escalation_allowed(pod: PodSpec, params: Params) -> Iterator[Hit]:
         value = container.security_context.get("allowPrivilegeEscalation")
         if value is not False:
             said = "true" if value is True else "not set"
+            first = _first(container)
+            fix = f"Remove {first}, beside which the API server refuses it; then set `{_FIELD}: false`."
             yield container.hit(
-                "securityContext.allowPrivilegeEscalation",
+                _FIELD,
                 f"may gain privileges (allowPrivilegeEscalation is {said})",
                 "true" if value is True else "unset",
-                repair=None if _implied(container) else put(False),
+                fix=fix if first else None,
+                repair=None if first else put(False),
             )
 
 
-def _implied(container: Container) -> bool:
-    """Whether the container may gain privileges in any case, so that the API server refuses to deny it."""
+def _first(container: Container) -> str:
+    """What lets the container gain privileges in any case, so that the API server refuses to deny it."""
+    if container.security_context.get("privileged") is True:
+        return "`privileged: true`"
     added = strings(lookup(container.security_context, "capabilities", "add"))
-    return container.security_context.get("privileged") is True or not _SYS_ADMIN.isdisjoint(added)
+    return next((f"capability `{name}`" for name in added if name in _SYS_ADMIN), "")

@@ -167,7 +167,7 @@ def may_run_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
             if name and not _is_administrator(name):
                 continue
         if user == 0:
-            why = "nothing forbids root: runAsUser is 0"
+            why = "may run as root: runAsUser is 0, and runAsNonRoot does not forbid it"
         elif non_root is False:
             why = "may run as root (runAsNonRoot: false)"
         else:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
+from iocaudit.core.alike import accounted_alike
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import (
@@ -24,7 +25,7 @@ from iocaudit.core.rbac.graph import graph_of, is_nearest
 from iocaudit.core.rbac.own import is_own_grant
 from iocaudit.core.rbac.rules import listed
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
-from iocaudit.core.repair import put
+from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
 from iocaudit.core.service_account import account_of, token_mount
 from iocaudit.core.severity import IoC, Severity
@@ -103,7 +104,7 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
             continue
         by = f"{binding.resource.kind_name} {binding.resource.name} ({held.bound.role})"
         message = f"runs as {account.title}, which may {listed(amounts)}{binding.where} by {by}"
-        yield pod.hit("serviceAccountName", message, f"{account.text} by {by}")
+        yield Hit(accounted_alike(pod).fields["serviceAccountName"][0], message, f"{account.text} by {by}")
 
 
 @check(
@@ -182,16 +183,18 @@ def token_automounted(pod: PodSpec, world: World, params: Params) -> Iterator[Hi
         yield Skip(mount.problem)
         return
     field = "automountServiceAccountToken"
-    undo = put(False, f"{pod.path}.{field}") if mount.at == field else None
+    alike = accounted_alike(pod).fields
+    # One that speaks for several says it for each.
+    undo = Repair(tuple(Edit("set", path, False) for path in alike[field])) if mount.at == field else None
     if granted:
         message = f"mounts the token of {account.title}, to which {listed(granted)} gives rights"
-        yield pod.hit(mount.at, message, account.text, severity=Severity.HIGH, repair=undo)
+        yield Hit(alike[mount.at][0], message, account.text, Severity.HIGH, repair=undo)
         return
     if unsure:
         yield Skip(f"whether {account.title} holds rights is not known here ({incomplete})")
     if params["every"]:
         message = f"mounts the token of {account.title}"
-        yield pod.hit(mount.at, message, account.text, severity=Severity.LOW, repair=undo)
+        yield Hit(alike[mount.at][0], message, account.text, Severity.LOW, repair=undo)
 
 
 def _default_granted(account: Subject, world: World, near: Resource) -> list[str]:

@@ -7,6 +7,7 @@ from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import PodSpec
+from iocaudit.core.pss import has_own_users
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mappings
 
@@ -143,7 +144,8 @@ def low_uid(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Ids below 10000 belong to users of the node in many distributions: a process that leaves its container has
     their files. An unset `runAsUser` leaves the id to the image. `runAsGroup` is judged where it is set.
-    Windows pods are left out.
+    Windows pods are left out, and so are pods in a user namespace of their own (`hostUsers: false`), each of whose
+    ids is one of the node that nobody else has.
 
     Bad:
 
@@ -165,9 +167,9 @@ def low_uid(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Fix: Set `runAsUser` and `runAsGroup` to 10000 or more.
 
-    Sources: kube-score and kubesec, run as a high user id.
+    Sources: kube-score and kubesec, run as a high user id; Kubernetes documentation, User Namespaces.
     """
-    if pod.is_windows:
+    if pod.is_windows or has_own_users(pod, params):
         return
     minimum = params["minimum"]
     for container in pod.containers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, PODS, SERVICE
@@ -93,7 +94,7 @@ def no_workload_rate_limit(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     if limit.unknown:
         yield Skip(f"whether it has a rate limit in the mesh can't be told: {limit.unknown}")
     elif not limit.effective:
-        yield Hit(pod.path, f"has no rate limit between workloads: {mesh} wants {_WANTS[mesh]}", mesh)
+        yield Hit(labelled_alike(pod).path, f"has no rate limit between workloads: {mesh} wants {_WANTS[mesh]}", mesh)
 
 
 def _services(pod: PodSpec, namespace: str, world: World) -> list[str]:

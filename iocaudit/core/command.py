@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from iocaudit.core.network_shells import shell_on_the_network
 from iocaudit.core.shape import strings
 
 _SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh", "busybox"})
@@ -23,8 +24,7 @@ LONGEST_IN_POD = 2 * LONGEST
 """How many of all commands of a pod: the patterns take up to a second for one that is made to cost as much."""
 _LONGEST_KEPT = 4096
 _RUN = "[^|;&\n]{0,500}"
-# What an echo server runs: given to exec and not to a shell, it only sends back what it gets.
-_ECHO = r"[\"']?(?:/\S{0,40}/)?cat[\"']?(?:[\s,]|$)"
+_REVERSE_SHELL = "reverse-shell"
 _SHELL = r"(?:/\S{0,40}/)?(?:ba|da|z|k|a)?sh\b"
 _LANGUAGE = r"(?:python[0-9.]{0,5}|perl|ruby|node)"
 # An interpreter that runs what it is sent: with a program or a module of its own it only reads that.
@@ -70,14 +70,9 @@ _PATTERNS: tuple[tuple[Suspicion, str], ...] = (
         ),
     ),
     (
-        Suspicion("reverse-shell", "opens a reverse shell"),
+        Suspicion(_REVERSE_SHELL, "opens a reverse shell"),
         (
-            rf"/dev/(?:tcp|udp)/[^\s/]{{1,200}}/\d"
-            rf"|(?<![\w-])(?:nc|ncat|netcat|nc\.traditional)\b{_RUN}\s"
-            rf"(?:(?:-[a-zA-Z]{{0,6}}e|--exec)\b(?![ =]{{1,9}}{_ECHO})|(?:-[a-zA-Z]{{0,6}}c|--sh-exec)\b)"
-            rf"|(?<![\w-])telnet\s[^\n|]{{1,200}}\|\s{{0,20}}{_SHELL}"
-            rf"|(?<![\w-])mkfifo\b[^\n]{{0,500}}(?<![\w-])(?:nc|ncat|netcat|telnet|openssl)\b"
-            rf"|(?<![\w-])socat\b{_RUN}(?:(?:exec|EXEC):(?!{_ECHO})|(?:system|SYSTEM):)"
+            rf"(?<![\w-])telnet\s[^\n|]{{1,200}}\|\s{{0,20}}{_SHELL}"
             rf"|socket\b[^\n]{{0,2000}}(?:pty\.spawn|subprocess|os\.dup2)"
             rf"|(?<![\w-])perl\b[^\n]{{0,500}}Socket[^\n]{{0,1000}}exec"
             rf"|fsockopen\([^\n]{{0,500}}(?:exec|proc_open|shell_exec)"
@@ -144,7 +139,11 @@ def _kept(joined: str) -> tuple[Suspicion, ...]:
 def _suspicions(joined: str) -> tuple[Suspicion, ...]:
     argv = joined.split("\0")
     line = " ".join(argv)
-    found = [suspicion for suspicion, pattern in _patterns() if pattern.search(line)]
+    found = [
+        suspicion
+        for suspicion, pattern in _patterns()
+        if pattern.search(line) or (suspicion.id == _REVERSE_SHELL and shell_on_the_network(argv))
+    ]
     if any(is_miner(word) for word in _programs(argv)):
         found.append(Suspicion("miner", "starts a known miner"))
     return tuple(found)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from iocaudit.core.host_places import CONTROL_SOCKETS, RUNTIME_PIPES, RUNTIME_SOCKETS, SENSITIVE
+from iocaudit.core.host_places import CONTROL_SOCKETS, PUBLIC_FILES, RUNTIME_PIPES, RUNTIME_SOCKETS, SENSITIVE
 from iocaudit.core.severity import Severity
 
 # Links every current distribution has (merged /usr, /run), so that both spellings are one place.
@@ -141,6 +141,11 @@ def danger(path: str) -> Danger | None:
     if inside is not None and (worst is None or SENSITIVE[inside][0] > worst.severity):
         return Danger(SENSITIVE[inside][0], inside, "contains")
     return worst
+
+
+def is_public(path: str) -> bool:
+    """Whether a path is a single file that nobody learns anything from: only who writes to it does harm."""
+    return normalise(path) in PUBLIC_FILES
 
 
 _SOCKET_NAMES = frozenset({"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock"})

@@ -178,6 +178,58 @@ _RUN_BY_ROOT = (
     "/etc/nri",
 )
 
+PUBLIC_FILES = frozenset(
+    {
+        "/etc/localtime",
+        "/etc/timezone",
+        "/etc/machine-id",
+        "/etc/os-release",
+        "/usr/lib/os-release",
+        "/etc/lsb-release",
+        "/etc/system-release",
+        "/etc/redhat-release",
+        "/etc/centos-release",
+        "/etc/fedora-release",
+        "/etc/rocky-release",
+        "/etc/almalinux-release",
+        "/etc/oracle-release",
+        "/etc/SuSE-release",
+        "/etc/alpine-release",
+        "/etc/debian_version",
+        "/etc/issue",
+        "/etc/hostname",
+        "/etc/hosts",
+        "/etc/resolv.conf",
+        "/etc/nsswitch.conf",
+        "/etc/protocols",
+        "/etc/services",
+        "/etc/mime.types",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/ssl/certs/ca-bundle.crt",
+        "/etc/ssl/cert.pem",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/pki/tls/cert.pem",
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/proc/cpuinfo",
+        "/proc/meminfo",
+        "/proc/loadavg",
+        "/proc/stat",
+        "/proc/uptime",
+        "/proc/version",
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/urandom",
+    }
+)
+"""Single files in sensitive places that tell whoever reads them no more than every image and every container does.
+
+A time zone, an id, a version, name servers, public certificates. Not among them: what names accounts
+(``/etc/passwd``), mounts (``/etc/fstab``), kernel messages or addresses (``/proc/kallsyms``, ``/proc/kcore``).
+"""
+
 SENSITIVE: dict[str, tuple[Severity, Severity | None]] = {
     **dict.fromkeys((*RUNTIME_SOCKETS, *RUNTIME_PIPES, *CONTROL_SOCKETS), (_C, _C)),
     **dict.fromkeys((*_CLUSTER, *_LOGINS, *_WHOLE, *_RUN_BY_ROOT), (_C, _C)),

@@ -1,6 +1,7 @@
 """Image references as the container runtime resolves them, and the patterns policies match them with.
 
-Source: the grammar of distribution/reference and its familiar-name rules, as containerd and CRI-O apply them.
+Source: the grammar of distribution/reference and its familiar-name rules, as containerd and CRI-O apply them; digests
+as opencontainers/go-digest validates them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _HOST_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 # With an underscore it is a component like any other, yet containerd asks the host of that name.
 _HOST = re.compile(rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?|{_COMPONENT}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+# The grammar of a reference takes any algorithm and length; what it then asks for a digest knows these alone.
+_DIGESTS = {"sha256": 64, "sha384": 96, "sha512": 128}
+_HEX = re.compile(r"[0-9a-f]+")
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 _LONGEST_NAME = 255
 _LONGEST_TEXT = 1024
@@ -51,7 +54,7 @@ class ImageReference(NamedTuple):
         """Read a reference; raises ValueError with the reason where a runtime would refuse it."""
         found = _parse(text)
         if isinstance(found, str):
-            raise ValueError(f"{text[:_LONGEST_TEXT]!r} is no image reference: {found}")
+            raise ValueError(f"{text[:_LONGEST_TEXT]!r} is not an image reference: {found}")
         return found
 
     @staticmethod
@@ -59,6 +62,12 @@ class ImageReference(NamedTuple):
         """The reference, or None where a runtime would refuse it."""
         found = _parse(text)
         return None if isinstance(found, str) else found
+
+    @staticmethod
+    def fault(text: str) -> str:
+        """Why a runtime would refuse a text as a reference; empty where it would not."""
+        found = _parse(text)
+        return found if isinstance(found, str) else ""
 
 
 def _parse(text: str) -> ImageReference | str:
@@ -71,21 +80,21 @@ def _parse_kept(text: str) -> ImageReference | str:
     if not text:
         return "it is empty"
     rest, at, digest = text.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
-        return "what follows @ is no digest"
+    if at and (why := _digest_fault(digest)):
+        return why
     name, tag = rest, ""
     colon = rest.rfind(":")
     if colon > rest.rfind("/"):
         name, tag = rest[:colon], rest[colon + 1 :]
         if not _TAG.fullmatch(tag):
-            return "what follows : is no tag"
+            return "what follows : is not a tag"
     registry, slash, repository = name.partition("/")
     if not slash or not _is_host(registry):
         registry, repository = DEFAULT_REGISTRY, name
         if not slash and _IDENTIFIER.fullmatch(name):
             return "a name of 64 hexadecimal digits means an image ID, which cannot be pulled"
     elif not _HOST.fullmatch(registry):
-        return "the registry is no host"
+        return "the registry is not a host"
     # A lower-case label alone would read as a Docker Hub user, so such a host keeps its upper case.
     registry = registry.lower() if _is_host(registry.lower()) else registry
     if registry in _LEGACY_DEFAULTS:
@@ -96,7 +105,18 @@ def _parse_kept(text: str) -> ImageReference | str:
         return "the repository must be lower-case words joined by / . _ or -"
     if len(repository) > _LONGEST_NAME:
         return f"the repository is longer than {_LONGEST_NAME} characters"
-    return ImageReference(registry, repository, tag, digest.lower())
+    return ImageReference(registry, repository, tag, digest)
+
+
+def _digest_fault(digest: str) -> str:
+    """Why a runtime refuses what follows ``@``; empty where it is a digest."""
+    algorithm, _, encoded = digest.partition(":")
+    length = _DIGESTS.get(algorithm)
+    if length is None:
+        return f"what follows @ is not a digest of {', '.join(_DIGESTS)}"
+    if len(encoded) != length or not _HEX.fullmatch(encoded):
+        return f"a digest of {algorithm} has {length} hexadecimal digits, in lower case"
+    return ""
 
 
 def _is_host(part: str) -> bool:

@@ -210,7 +210,7 @@ class Auditor:
         plan = self._plan(kind, self.settings_for(resource), request.operation if request is not None else None)
         report.not_configured.update(plan.not_configured)
         subjects: Sequence[PodSpec | Resource] = (resource,)
-        composed = False
+        shared = False
         ref, origin = resource.ref, resource.origin
         if kind.pods:
             try:
@@ -226,7 +226,7 @@ class Auditor:
                 for problem in pod.problems:
                     reason = f"{problem.path} is not {problem.expected}, so it was not audited"
                     report.skipped.append(Skipped(None, ref, reason, origin))
-            composed = any(pod.moved is not None for pod in pods)
+            shared = len(pods) > 1 or any(pod.moved is not None for pod in pods)
         if resource.lacks:
             self._say_what_it_lacks(report, resource, plan, request)
         fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
@@ -248,7 +248,7 @@ class Auditor:
                 for subject in step.choose(subjects, resource) if step.whole or step.exempt else subjects:
                     for hit in run(subject):
                         if isinstance(hit, Hit):
-                            if composed and isinstance(subject, PodSpec):
+                            if shared and isinstance(subject, PodSpec):
                                 hit = subject.settled(hit)
                             report.found.append(_found(step, hit, ref, origin))
                         else:
@@ -266,7 +266,7 @@ class Auditor:
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = redacted(f"{type(error).__name__}: {error}")
                 report.faults.append(Fault(step.check.id, ref, text, origin))
-        if composed:
+        if shared:
             report.found = _once(report.found)
             report.skipped = list(dict.fromkeys(report.skipped))
         if self._accept is not None and report.found:

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from iocaudit.core.kinds import PODS
 from iocaudit.core.network.coverage import account_labels, namespace_labels, space_of
 from iocaudit.core.network.model import Policy
 from iocaudit.core.network.selectors import Labels, Selector, read_labels
 from iocaudit.core.resource import Resource
+from iocaudit.core.shape import text
 from iocaudit.core.world import World
+
+
+class Endpoint(NamedTuple):
+    """A label set of pods, with their ServiceAccount. ``title`` is one of those that bear it."""
+
+    labels: Labels
+    account: str
+    title: str
 
 
 class Endpoints:
     """The different label sets of a namespace's pods and pod templates, by label."""
 
-    def __init__(self, found: Iterator[tuple[frozenset[tuple[str, str]], str]]) -> None:
-        self._by_label: dict[tuple[str, str], list[tuple[Labels, str]]] = {}
-        self._by_key: dict[str, list[tuple[Labels, str]]] = {}
-        self.every: list[tuple[Labels, str]] = [(dict(labels), account) for labels, account in dict.fromkeys(found)]
-        for labels, account in self.every:
-            for key, value in labels.items():
-                self._by_label.setdefault((key, value), []).append((labels, account))
-                self._by_key.setdefault(key, []).append((labels, account))
+    def __init__(self, found: Iterator[tuple[frozenset[tuple[str, str]], str, str]]) -> None:
+        self._by_label: dict[tuple[str, str], list[Endpoint]] = {}
+        self._by_key: dict[str, list[Endpoint]] = {}
+        titles: dict[tuple[frozenset[tuple[str, str]], str], str] = {}
+        for pairs, account, title in found:
+            titles.setdefault((pairs, account), title)
+        self.every = [Endpoint(dict(pairs), account, title) for (pairs, account), title in titles.items()]
+        for one in self.every:
+            for key, value in one.labels.items():
+                self._by_label.setdefault((key, value), []).append(one)
+                self._by_key.setdefault(key, []).append(one)
 
-    def candidates(self, selector: Selector) -> list[tuple[Labels, str]]:
+    def candidates(self, selector: Selector) -> list[Endpoint]:
         """Those whose own labels can match a selector."""
         anchors = selector.anchors
         if anchors is None:
             return self.every
-        found: list[tuple[Labels, str]] = []
+        found: list[Endpoint] = []
         for key, values in anchors:
             if values is None:
                 found += self._by_key.get(key, ())
@@ -38,43 +51,45 @@ class Endpoints:
         return found
 
 
-def endpoints_of(namespace: str, world: World, near: Resource | None = None) -> Endpoints:
-    """The workloads of a namespace, whatever their state."""
+def endpoints_of(namespace: str, world: World, near: Resource | None = None, *, on_node: bool = False) -> Endpoints:
+    """The workloads of a namespace, whatever their state: those of the pod network, or those on the node's."""
 
     def build() -> Endpoints:
-        return Endpoints(_found(resource for kind in PODS for resource in world.of(kind, namespace, near=near)))
+        among = (resource for kind in PODS for resource in world.of(kind, namespace, near=near))
+        return Endpoints(_found(among, on_node))
 
-    return world.memo(("endpoints", namespace), PODS, build, near=near, namespace=namespace)
+    return world.memo(("endpoints", namespace, on_node), PODS, build, near=near, namespace=namespace)
 
 
-def _homeless(world: World) -> Endpoints:
+def _homeless(world: World, *, on_node: bool) -> Endpoints:
     """The workloads of files that name no namespace: whoever applies them says which."""
 
     def build() -> Endpoints:
-        return Endpoints(
-            _found(
-                resource
-                for kind in PODS
-                if kind.namespaced
-                for resource in world.of(kind, world.default_namespace)
-                if resource.namespace is None
-            )
+        among = (
+            resource
+            for kind in PODS
+            if kind.namespaced
+            for resource in world.of(kind, world.default_namespace)
+            if resource.namespace is None
         )
+        return Endpoints(_found(among, on_node))
 
-    return world.memo(("endpoints", None), PODS, build)
+    return world.memo(("endpoints", None, on_node), PODS, build)
 
 
-def _found(resources: Iterable[Resource]) -> Iterator[tuple[frozenset[tuple[str, str]], str]]:
+def _found(resources: Iterable[Resource], on_node: bool) -> Iterator[tuple[frozenset[tuple[str, str]], str, str]]:
     for resource in resources:
         for pod in resource.pods:
-            if not pod.host_network:
-                yield frozenset(read_labels(pod.labels).items()), pod.service_account
+            if pod.host_network is on_node:
+                title = f"{resource.kind_name} {resource.name or text(resource.metadata.get('generateName'))}"
+                yield frozenset(read_labels(pod.labels).items()), pod.service_account, title
 
 
-def selects_something(policy: Policy, world: World, near: Resource) -> bool:
-    """Whether a policy selects some workload that is known.
+def selected_by(policy: Policy, world: World, near: Resource, *, on_node: bool = False) -> str:
+    """Some known workload that a policy selects; empty where there is none.
 
-    A workload or a policy of a file that names no namespace may end up in any, and so with any.
+    Asked for those on the node's network, it says whom the selector means, though no policy holds them. A workload or
+    a policy of a file that names no namespace may end up in any, and so with any.
     """
     if policy.spaces is None:
         own = near.namespace
@@ -83,9 +98,11 @@ def selects_something(policy: Policy, world: World, near: Resource) -> bool:
         namespaces = [
             name for name in _inhabited(world) if policy.spaces.matches(namespace_labels(name, world, near)[0])
         ]
-    if any(_selects(policy, endpoints_of(name, world, near), name, world, near) for name in namespaces):
-        return True
-    return _selects(policy, _homeless(world), near.namespace or world.default_namespace, world, near)
+    for name in namespaces:
+        if found := _selects(policy, endpoints_of(name, world, near, on_node=on_node), name, world, near):
+            return found
+    homeless = _homeless(world, on_node=on_node)
+    return _selects(policy, homeless, near.namespace or world.default_namespace, world, near)
 
 
 def _inhabited(world: World) -> tuple[str, ...]:
@@ -98,14 +115,19 @@ def _inhabited(world: World) -> tuple[str, ...]:
     return world.memo(("inhabited",), PODS, build)
 
 
-def _selects(policy: Policy, endpoints: Endpoints, namespace: str, world: World, near: Resource) -> bool:
+def _selects(policy: Policy, endpoints: Endpoints, namespace: str, world: World, near: Resource) -> str:
     if policy.accounts is None and policy.pods.matches_all({}):
-        return bool(endpoints.every)
+        return endpoints.every[0].title if endpoints.every else ""
     if not policy.implied:
-        return any(policy.pods.matches(labels) for labels, _ in endpoints.candidates(policy.pods))
+        found = (one.title for one in endpoints.candidates(policy.pods) if policy.pods.matches(one.labels))
+        return next(found, "")
     space = space_of(namespace, world, near)
-    return any(
-        policy.pods.matches(space.seen(labels, account))
-        and (policy.accounts is None or policy.accounts.matches(account_labels(account, namespace, world, near)))
-        for labels, account in endpoints.every
+    return next(
+        (
+            title
+            for labels, account, title in endpoints.every
+            if policy.pods.matches(space.seen(labels, account))
+            and (policy.accounts is None or policy.accounts.matches(account_labels(account, namespace, world, near)))
+        ),
+        "",
     )

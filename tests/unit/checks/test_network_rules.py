@@ -185,9 +185,15 @@ def test_a_policy_that_calico_serves_and_stores_is_spoken_of_once() -> None:
     ],
 )
 def test_a_selector_that_matches_no_workload(kind: str, right: str, wrong: str) -> None:
+    on_node = POD.replace("spec: {", "spec: {hostNetwork: true, ")
     assert messages(NOTHING, POD + _policy(kind, right)) == []
-    (said,) = messages(NOTHING, POD + _policy(kind, wrong))
-    assert "selects no" in said
+    if right not in ("{}", "{podSelector: {}}"):
+        (said,) = messages(NOTHING, on_node + _policy(kind, right))
+        assert "has no effect: it selects only pods on the node's network (Pod web)" in said
+        assert messages(NOTHING, on_node + POD.replace("name: web", "name: other") + _policy(kind, right)) == []
+    for pods in (POD, on_node):
+        (said,) = messages(NOTHING, pods + _policy(kind, wrong))
+        assert "selects no" in said
 
 
 def test_workloads_of_other_namespaces_do_not_count() -> None:
@@ -203,7 +209,10 @@ def test_a_template_counts_and_a_pod_on_the_nodes_network_does_not() -> None:
         "spec: {template: {metadata: {labels: {app: web}}, spec: {containers: []}}}\n---\n"
     )
     assert messages(NOTHING, deployment + policy) == []
-    assert messages(NOTHING, POD.replace("spec: {", "spec: {hostNetwork: true, ") + policy)
+    assert (
+        "(Deployment web)"
+        in messages(NOTHING, deployment.replace("spec: {c", "spec: {hostNetwork: true, c") + policy)[0]
+    )
 
 
 def test_files_that_name_no_namespace_get_the_benefit_of_the_doubt() -> None:

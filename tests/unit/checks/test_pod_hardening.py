@@ -1,6 +1,10 @@
 """Capabilities kept, root filesystems, handlers, and images a policy exempts."""
 
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.checks.auditing import Json, container, evidence, judge, places, pod
 
@@ -15,11 +19,14 @@ _GRANTED = [
     [
         ([], {}, ["ALL"]),
         (["ALL"], {}, []),
-        (["all"], {}, []),
+        (["all"], {}, ["ALL"]),
+        (["CAP_ALL"], {}, ["ALL"]),
         (["NET_RAW"], {}, ["ALL"]),
-        (_GRANTED, {}, []),
+        (_GRANTED, {}, ["ALL"]),
         (_GRANTED[1:], {}, ["ALL"]),
-        (["CAP_NET_RAW"], {"requiredDrop": ["NET_RAW"]}, []),
+        (["CAP_NET_RAW"], {"requiredDrop": ["NET_RAW"]}, ["NET_RAW"]),
+        (["net_raw"], {"requiredDrop": ["cap_net_raw"]}, []),
+        (["all"], {"requiredDrop": ["NET_RAW"]}, []),
         (["CHOWN"], {"requiredDrop": ["NET_RAW", "CHOWN"]}, ["NET_RAW"]),
     ],
 )
@@ -35,6 +42,33 @@ def test_net_raw_is_told_apart() -> None:
         "capabilities-not-dropped", pod(container(securityContext={"capabilities": {"drop": ["NET_RAW"]}}))
     )
     assert "NET_RAW" not in found.hit.message
+
+
+@pytest.mark.parametrize(
+    ("drop", "said"),
+    [
+        (["all"], "Pod Security Admission refuses it"),
+        (_GRANTED, "Pod Security Admission refuses that"),
+        (["CAP_ALL"], "not even NET_RAW (containerd drops nothing for CAP_ALL"),
+        (["cap_net_raw"], "not even NET_RAW (containerd drops nothing for cap_net_raw"),
+        (["NET_RAW", "CAP_CHOWN"], "does not drop ALL (containerd drops nothing for CAP_CHOWN"),
+    ],
+)
+def test_what_comes_near_to_dropping_all_is_told_apart(drop: list[str], said: str) -> None:
+    (found,) = judge("capabilities-not-dropped", pod(container(securityContext={"capabilities": {"drop": drop}})))
+    assert said in found.hit.message
+
+
+@given(
+    st.lists(st.sampled_from([*_GRANTED, "ALL", "all", "All", "CAP_ALL", "SYS_TIME"]), max_size=16),
+    st.sampled_from([str, str.lower, str.title, "CAP_{}".format]),
+)
+def test_nothing_but_all_passes_as_pod_security_admission_has_it(names: list[str], spell: Callable[[str], str]) -> None:
+    drop = [spell(name) for name in names]
+    found = judge("capabilities-not-dropped", pod(container(securityContext={"capabilities": {"drop": drop}})))
+    assert (not found) == ("ALL" in drop)
+    keeps_raw = {"NET_RAW", "ALL"}.isdisjoint(name.upper() for name in drop)
+    assert all(("not even NET_RAW" in one.message) == keeps_raw for one in found)
 
 
 def test_only_what_is_allowed_may_be_added_back() -> None:

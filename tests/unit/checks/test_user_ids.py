@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.checks.auditing import container, evidence, judge, places, pod
 
@@ -53,6 +55,26 @@ def test_a_user_namespace_counts_from_1_35_on() -> None:
     for check in ("runs-as-root", "may-run-as-root"):
         assert judge(check, subject) == []
         assert len(judge(check, subject, parameters={"pssVersion": "v1.34"})) == 1
+
+
+@given(
+    st.sampled_from(["low-uid", "runs-as-root", "may-run-as-root"]),
+    st.none() | st.integers(0, 20_000),
+    st.none() | st.integers(0, 20_000),
+    st.booleans(),
+)
+def test_no_id_of_a_pod_in_a_user_namespace_is_one_of_the_node(
+    check: str, user: int | None, group: int | None, on_pod: bool
+) -> None:
+    """Every check of ids that the node has too, whatever the id and where it stands."""
+    ids = {"runAsUser": user, "runAsGroup": group}
+    context = {"securityContext": {field: value for field, value in ids.items() if value is not None}}
+    subject = pod(**context) if on_pod else pod(container(**context))
+    shared = judge(check, subject)
+    subject["spec"]["hostUsers"] = False
+    assert judge(check, subject) == []
+    subject["spec"]["hostUsers"] = True
+    assert places(judge(check, subject)) == places(shared)
 
 
 def test_an_unmasked_proc_in_a_user_namespace() -> None:

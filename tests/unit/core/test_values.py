@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from iocaudit.core import paths
 from iocaudit.core.errors import PathSyntaxError
 from iocaudit.core.host_path import Danger, control_socket, danger, is_below, is_runtime, normalise
-from iocaudit.core.host_places import CONTROL_SOCKETS, RUNTIME_SOCKETS, SENSITIVE
+from iocaudit.core.host_places import CONTROL_SOCKETS, PUBLIC_FILES, RUNTIME_SOCKETS, SENSITIVE
 from iocaudit.core.image import ImagePattern, ImageReference
 from iocaudit.core.label_selector import selects
 from iocaudit.core.severity import Severity
+from tests.unit.checks.auditing import container, judge, pod
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -37,11 +38,25 @@ def test_an_image_has_one_canonical_spelling(text: str, canonical: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a.io/B", "a.io/b:", "a.io/b@sha256:1", "a b", "a.io//b", "${IMAGE}", "a" * 2000, "a_b.io:80/c", "_a.io/b"],
+    [
+        "",
+        "a.io/B",
+        "a.io/b:",
+        "a.io/b@sha256:1",
+        "a.io/b@",
+        "a.io/b@md5:" + "a" * 32,
+        "a.io/b@" + DIGEST.upper(),
+        "a b",
+        "a.io//b",
+        "${IMAGE}",
+        "a" * 2000,
+        "a_b.io:80/c",
+        "_a.io/b",
+    ],
 )
 def test_what_is_no_image_is_refused(text: str) -> None:
     assert ImageReference.parse_or_none(text) is None
-    with pytest.raises(ValueError, match="no image reference"):
+    with pytest.raises(ValueError, match="not an image reference"):
         ImageReference.parse(text)
 
 
@@ -73,6 +88,55 @@ def test_any_text_is_an_image_or_none(text: str) -> None:
     found = ImageReference.parse_or_none(text)
     if found is not None:
         assert ImageReference.parse(found.canonical).canonical == found.canonical
+
+
+@given(
+    st.sampled_from(["sha256", "sha384", "sha512", "sha1", "md5", "SHA256", "sha512+b64", ""]),
+    st.sampled_from("0123456789abcdefABCDEFg-"),
+    st.sampled_from([0, 32, 40, 63, 64, 65, 96, 127, 128, 129, 256]),
+)
+def test_a_digest_pins_an_image_only_as_runtimes_read_it(algorithm: str, digit: str, length: int) -> None:
+    """Source: opencontainers/go-digest, which knows these three, in lower case and whole."""
+    text = f"a.io/b:1@{algorithm}:{digit * length}"
+    right = {"sha256": 64, "sha384": 96, "sha512": 128}.get(algorithm) == length and digit in "0123456789abcdef"
+    found = ImageReference.parse_or_none(text)
+    assert (found is not None) == right
+    assert bool(ImageReference.fault(text)) == (not right)
+    judged = judge("image-without-digest", pod(container(image=text)))
+    assert [one.check for one in judged] == ([] if right else ["image-without-digest"])
+
+
+@given(st.sampled_from(RUNTIME_SOCKETS), st.data())
+def test_each_folder_that_holds_a_runtime_s_socket_counts_as_the_socket(socket: str, data: st.DataObject) -> None:
+    """However it is written, and up to the root of the node."""
+    parts = socket.strip("/").split("/")
+    depth = data.draw(st.integers(0, len(parts)))
+    path = "/" + "/".join(parts[:depth])
+    spelled = data.draw(st.sampled_from([path, path.replace("/run", "/var/run", 1), path + "/", path + "/x/.."]))
+    volume = {"name": "rt", "hostPath": {"path": spelled}}
+    (found,) = judge("runtime-socket-mount", pod(volumes=[volume]))
+    assert found.severity is Severity.CRITICAL
+    assert ("which holds" in found.message) == (normalise(spelled) != socket)
+
+
+@given(st.sampled_from(sorted(PUBLIC_FILES)), st.lists(st.sampled_from([True, False, None]), max_size=3))
+def test_a_public_file_of_the_node_is_as_harmless_as_its_mounts_are_read_only(
+    path: str, read_only: list[bool | None]
+) -> None:
+    mounts = [{"name": "f", "mountPath": f"/f{n}", "readOnly": one} for n, one in enumerate(read_only)]
+    subject = pod(container(volumeMounts=mounts), volumes=[{"name": "f", "hostPath": {"path": path}}])
+    harmless = all(one is True for one in read_only)
+    assert bool(judge("host-path-mount", subject)) == harmless
+    severities = {one.severity for one in judge("sensitive-host-path", subject)}
+    assert not severities if harmless else severities <= {Severity.HIGH, Severity.CRITICAL}
+    assert bool(judge("writable-host-path", subject)) == (not harmless)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/shadow", "/etc/fstab", "/proc/kcore", "/etc/ssl", "/dev/kmsg"])
+def test_other_files_of_the_node_stay_sensitive_though_nobody_writes_to_them(path: str) -> None:
+    mounts = [{"name": "f", "mountPath": "/f", "readOnly": True}]
+    subject = pod(container(volumeMounts=mounts), volumes=[{"name": "f", "hostPath": {"path": path}}])
+    assert judge("sensitive-host-path", subject)
 
 
 @pytest.mark.parametrize(
