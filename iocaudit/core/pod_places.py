@@ -26,11 +26,13 @@ def _composed(style: PodStyle) -> _Visit | None:
     if style in ("template", "spec"):
         return None
     # Late: few of a scan's objects are of these kinds, and every scan would wait for their patterns.
+    from iocaudit.core.by_shape import shaped_pods
     from iocaudit.core.composed import argo, kserve, spark, tekton
 
     visits: dict[PodStyle, _Visit] = {
         "argo": argo.workflow_pods,
         "kserve": kserve.component_pods,
+        "shape": shaped_pods,
         "spark": spark.spark_pods,
         "tekton": tekton.task_pods,
         "tekton-run": tekton.task_run_pods,

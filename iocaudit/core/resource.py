@@ -47,7 +47,10 @@ _SHORT = min(BOUNDS.values())
 
 
 class Origin(NamedTuple):
-    """Where a resource was read. ``document`` counts from 0 in its file; ``item`` is the path inside a List."""
+    """Where a resource was read. ``document`` counts from 0 in its file; ``item`` is the path inside a List.
+
+    ``by_shape``: it, or its pods, were found by their shape in an object of a kind that no check knows.
+    """
 
     source: str
     """``file``, ``admission`` or ``cluster``."""
@@ -55,6 +58,7 @@ class Origin(NamedTuple):
     line: int | None = None
     document: int = 0
     item: str = ""
+    by_shape: bool = False
 
 
 CLUSTER = Origin("cluster")

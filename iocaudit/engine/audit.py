@@ -203,8 +203,8 @@ class Auditor:
         deadline: Deadline | None = None,
     ) -> Report:
         """Every hit on one resource. With a request it is an admission, without one an audit of what is there."""
-        report = Report(audited=1)
         kind = resource.kind
+        report = Report(audited=int(kind is not None))
         if kind is None or not self.catalogue.for_kind(kind):
             return report
         plan = self._plan(kind, self.settings_for(resource), request.operation if request is not None else None)

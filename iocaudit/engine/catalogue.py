@@ -5,7 +5,8 @@ from functools import cached_property
 
 from iocaudit.core.check import Check
 from iocaudit.core.errors import CatalogueError
-from iocaudit.core.kinds import CONNECTIONS, Kind
+from iocaudit.core.kinds import CONNECTIONS, DEPLOYMENT, Kind
+from iocaudit.core.kinds.unknown import SHAPED
 from iocaudit.core.request import Operation
 from iocaudit.engine.completes import COMPLETES, is_completed
 
@@ -36,6 +37,9 @@ class Catalogue:
         for check in self._checks.values():
             for kind in check.looks_at:
                 self._by_kind[kind] = (*self._by_kind.get(kind, ()), check)
+            # What reaches a pod of an unknown kind depends on what its controller makes of it.
+            if check.on_pods and DEPLOYMENT in check.looks_at and check.group != "network":
+                self._by_kind[SHAPED] = (*self._by_kind.get(SHAPED, ()), check)
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self._checks.values())

@@ -32,6 +32,7 @@ def finding_json(found: Found) -> dict[str, Any]:
         "line": found.origin.line,
         "fingerprint": found.fingerprint,
         "findingFingerprint": found.finding_fingerprint,
+        **({"byShape": True} if found.origin.by_shape else {}),
         **(_suggestion(found.suggestion) if found.suggestion else {}),
     }
 

@@ -41,6 +41,8 @@ def render(report: Report, reading: ReadingSummary) -> str:
         "skipped": str(len(report.skipped) + len(report.waived)),
     }
     suite.attrib.update(counts)
+    if reading.notes:
+        ElementTree.SubElement(suite, "system-out").text = xml_text("\n".join(reading.notes))
     root = ElementTree.Element("testsuites", {"name": "iocaudit", **counts})
     root.append(suite)
     ElementTree.indent(root)

@@ -49,6 +49,7 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
     for skipped in report.skipped:
         said = ": ".join(str(part) for part in (skipped.check, skipped.subject, skipped.reason) if part)
         notifications.append(_notification("note", said, _file(skipped), None))
+    notifications += (_notification("note", note, None, None) for note in reading.notes)
     if left_out:
         notifications.append(
             _notification(
@@ -165,7 +166,11 @@ def _result(found: Found, index: dict[str, int]) -> dict[str, Any]:
             f"iocauditFinding/{SCHEME}": found.finding_fingerprint,
         },
         **_fixes(found),
-        "properties": {"severity": found.severity.label, "path": visible(found.hit.place)},
+        "properties": {
+            "severity": found.severity.label,
+            "path": visible(found.hit.place),
+            **({"byShape": True} if found.origin.by_shape else {}),
+        },
     }
 
 

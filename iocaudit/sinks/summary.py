@@ -1,6 +1,7 @@
 """The numbers at the end of every output, and what could not be read."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ class ReadingSummary:
     documents: int = 0
     not_kubernetes: int = 0
     other_kinds: int = 0
+    unjudged: Mapping[str, int] = field(default_factory=dict)
+    """How many objects there were of each kind that no check at all looks at, as ``Kind.group``."""
     errors: list[UnreadableDocument] = field(default_factory=list)
     baselined: int = 0
     notes: list[str] = field(default_factory=list)
@@ -42,6 +45,7 @@ def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
         "audited": report.audited,
         "notKubernetes": reading.not_kubernetes,
         "otherKinds": reading.other_kinds,
+        "unjudged": dict(sorted(reading.unjudged.items())),
         "unreadable": len(reading.errors),
         "findings": len(report.found),
         "baselined": reading.baselined,

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from iocaudit.core.by_shape import may_hold_pods
 from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, read_json
 from iocaudit.sources.yaml_builder import AliasBudget, Built, YamlError, build
 from iocaudit.sources.yaml_text import DEFINITION, defined_group, sniff, split
@@ -197,7 +198,7 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
         certain = sniff(chunk)
         if certain is not None and _always_parsed(*certain):
             certain = None
-        if certain is not None and not wanted(*certain):
+        if certain is not None and not wanted(*certain) and not _may_hold_pods(*certain, chunk):
             yield OtherKind(*certain, defined_group(chunk) if certain[1] == DEFINITION else "")
             index += 1
             continue
@@ -205,7 +206,7 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
             yield _not_utf8(bad, line)
             index += 1
             continue
-        if certain is not None and may_wait(*certain):
+        if certain is not None and wanted(*certain) and may_wait(*certain):
             yield Later(chunk, line, index)
             index += 1
             continue
@@ -281,6 +282,10 @@ def _template(line: int, what: str, tool: str, folder: str) -> Template:
     folder = f"./{folder}" if folder.startswith("-") else folder
     command = f"helm template {quote(folder)}" if tool == "helm" else f"kubectl kustomize {quote(folder)}"
     return Template(line, f"{what}: render it with `{command}` and scan that", tool, folder)
+
+
+def _may_hold_pods(api_version: str, _kind: str, text: str) -> bool:
+    return may_hold_pods(api_version.rpartition("/")[0], text)
 
 
 def _always_parsed(api_version: str, kind: str) -> bool:

@@ -8,12 +8,14 @@ be too much, is read again from its file when its turn has come. So memory holds
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
+from iocaudit.core.kinds.unknown import SHAPED
 from iocaudit.core.report import Report, Skipped
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import lookup, text
@@ -34,7 +36,7 @@ from iocaudit.sources.documents import (
 )
 from iocaudit.sources.files import Inputs, read_bytes, size_of
 from iocaudit.sources.json_text import MOST_BROKEN
-from iocaudit.sources.subjects import Subject, subjects
+from iocaudit.sources.subjects import Aside, Subject, subjects
 from iocaudit.sources.yaml_builder import AliasBudget
 from iocaudit.sources.yaml_text import DEFINITION
 
@@ -64,7 +66,10 @@ class Scan:
     files: int = 0
     documents: int = 0
     not_kubernetes: int = 0
-    other_kinds: int = 0
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The objects that none of the chosen checks looks at, by group and kind."""
+    unjudged: dict[str, int] = field(default_factory=dict)
+    """Those of kinds that no check at all looks at, as ``Kind.group``, once all is read."""
     errors: list[Unread] = field(default_factory=list)
     templates: list[tuple[str, Template]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -79,7 +84,7 @@ class Scan:
         self.files += other.files
         self.documents += other.documents
         self.not_kubernetes += other.not_kubernetes
-        self.other_kinds += other.other_kinds
+        self.others += other.others
         self.errors += other.errors
         self.templates += other.templates
         self.missing += other.missing
@@ -108,14 +113,12 @@ class Waiting:
     lines: bool = True
 
     def subjects(self, document: Document, scan: Scan | None = None) -> Iterator[Subject]:
-        """The objects of one of its documents; what of a List is not an object is said in the scan."""
-        lost: list[str] = []
-        yield from subjects(document, self.file, lines=self.lines, lost=lost)
-        if lost and scan is not None:
-            what = f"{lost[0]} is" if len(lost) == 1 else f"{lost[0]} and {len(lost) - 1} more are"
-            reason = f"{what} left out: not an object with apiVersion and kind"
+        """The objects of one of its documents; what of it cannot be judged is said in the scan."""
+        aside = Aside()
+        yield from subjects(document, self.file, lines=self.lines, aside=aside)
+        if scan is not None:
             origin = Origin("file", self.file, document.line if self.lines else None, document.number)
-            scan.report.skipped.append(Skipped(None, None, reason, origin))
+            _note_aside(aside, origin, scan)
 
     def note(self, outcome: Read | OtherKind, scan: Scan) -> None:
         """Count a document that holds nothing to audit, and say so where it should have."""
@@ -147,6 +150,7 @@ class Reader:
         self._left = most_waiting
         self._names = {kind.name for kind in catalogue.kinds} | {"Namespace", "Kustomization", "AdmissionReview"}
         self._looked_up = {kind.name for kind in self._kept}
+        self._looked_at = {kind.key for kind in catalogue.kinds}
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process: kinds are compared by identity, so that it has to look them up anew."""
@@ -197,7 +201,7 @@ class Reader:
             elif isinstance(outcome, Document):
                 scan.documents += 1
                 waiting.weight += len(outcome.text) // 2
-                for subject in waiting.subjects(outcome, scan):
+                for subject in self._counted(waiting.subjects(outcome, scan), scan):
                     waiting.entries.append(subject)
                     if self.keeps(subject.resource):
                         self.world.add(subject.resource)
@@ -219,6 +223,14 @@ class Reader:
             self._left -= size
         return waiting
 
+    def _counted(self, found: Iterable[Subject], scan: Scan) -> Iterator[Subject]:
+        """The same, those counted at which none of the chosen checks looks."""
+        for subject in found:
+            kind = subject.resource.kind
+            if kind is not None and kind is not SHAPED and kind.key not in self._looked_at:
+                scan.others[kind.key] += 1
+            yield subject
+
     def keeps(self, resource: Resource) -> bool:
         """Whether checks may look the resource up, so that it stays."""
         return resource.kind in self._kept
@@ -237,7 +249,7 @@ class Reader:
             for outcome in read_later(entry, waiting.file, budget, self.cache):
                 if isinstance(outcome, Document):
                     scan.documents += 1
-                    yield from waiting.subjects(outcome, scan)
+                    yield from self._counted(waiting.subjects(outcome, scan), scan)
                     continue
                 waiting.note(outcome, scan)
                 if isinstance(outcome, Unreadable):
@@ -264,6 +276,22 @@ class Reader:
                 yield from (found for found in waiting.subjects(outcome) if self._may_go(found))
 
 
+def _note_aside(aside: Aside, origin: Origin, scan: Scan) -> None:
+    """Say what of a document's objects is not judged."""
+    if aside.items:
+        left_out = f"{_first_of(aside.items, 'is', 'are')} left out: not an object with apiVersion and kind"
+        scan.report.skipped.append(Skipped(None, None, left_out, origin))
+    for resource, lists in aside.containers:
+        reason = f"{_first_of(lists, 'was', 'were')} not audited: no check knows what becomes of these containers"
+        scan.report.skipped.append(Skipped(None, resource.ref, reason, resource.origin))
+    for resource in aside.unknown:
+        scan.others[resource.group, resource.kind_name] += 1
+
+
+def _first_of(paths: list[str], one: str, many: str) -> str:
+    return f"{paths[0]} {one}" if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more {many}"
+
+
 def name_of(file: str) -> str:
     """What a file is called in reports."""
     return "<stdin>" if file == "-" else file
@@ -282,7 +310,7 @@ def note(outcome: Read | OtherKind, name: str, scan: Scan) -> None:
         return
     scan.documents += 1
     if isinstance(outcome, OtherKind):
-        scan.other_kinds += 1
+        scan.others[outcome.api_version.rpartition("/")[0], outcome.kind] += 1
     elif isinstance(outcome, NotKubernetes):
         scan.not_kubernetes += 1
         if outcome.left_out:

@@ -25,6 +25,7 @@ from iocaudit.sources.policy_files import (
 from iocaudit.sources.progress import Progress, Silence
 from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, note_inputs, skipped_templates
 from iocaudit.sources.subjects import Subject, subjects
+from iocaudit.sources.unknown_kinds import certain, said, unjudged
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -92,10 +93,13 @@ class Task:
         return scan
 
     def conclude(self, scan: Scan) -> Scan:
-        """Put everything in order, and say of the waivers that waived nothing why."""
+        """Put everything in order, and say of the waivers that waived nothing why, and what nobody judged."""
         self.fold(scan).sorted()
         if self.waivers is not None and self._now is not None:
-            scan.notes = self.waivers.notes((one.waiver for one in scan.report.waived), self._now)
+            scan.notes += self.waivers.notes((one.waiver for one in scan.report.waived), self._now)
+        if scan.others:
+            scan.unjudged = unjudged(scan.others, self._catalogue)
+            scan.notes += filter(None, [said(scan.unjudged)])
         return scan
 
     def audit(self, part: Iterable[Waiting], progress: Progress) -> Scan:
@@ -221,6 +225,8 @@ def _audit(
     document: Document | None = None
     for subject in found:
         report = auditor.audit(subject.resource)
+        if subject.resource.origin.by_shape:
+            report.found = [one for found in report.found if (one := certain(found, subject.resource)) is not None]
         if subject.resource.uid:
             from iocaudit.sources.dumps import dumped  # late: few inputs come from a cluster
 

@@ -1,9 +1,14 @@
-"""The objects inside documents: one of its own, or the items of a List."""
+"""The objects inside documents: one of its own, the items of a List, or those that an unknown kind wraps."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from iocaudit.core.kinds import SECRET
+from iocaudit.core.by_shape import search
+from iocaudit.core.kinds import SECRET, kind_of
+from iocaudit.core.kinds.unknown import SHAPED
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import items, mapping
 from iocaudit.sources.documents import Document, is_object
@@ -20,9 +25,22 @@ class Subject(NamedTuple):
         return _subject, (self.resource.raw, self.resource.origin, self.document)
 
 
+@dataclass(slots=True)
+class Aside:
+    """What of a document's objects is not judged: the paths of items of Lists that are no objects, the lists of
+    containers of unknown kinds that are in no pod that counts, and the objects of unknown kinds in which nothing is.
+    """
+
+    items: list[str] = field(default_factory=list)
+    containers: list[tuple[Resource, list[str]]] = field(default_factory=list)
+    unknown: list[Resource] = field(default_factory=list)
+
+
 def _subject(raw: dict[str, Any], origin: Origin, document: Document) -> Subject:
     resource = Resource(raw, origin)
-    if resource.kind is SECRET:
+    if resource.kind is None and origin.by_shape:
+        resource = Resource(raw, origin, kind=SHAPED)
+    elif resource.kind is SECRET:
         resource = Resource(_without_values(raw), origin)
     return Subject(resource, document)
 
@@ -42,17 +60,38 @@ def _without_values(secret: dict[str, Any]) -> dict[str, Any]:
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def subjects(document: Document, name: str, *, lines: bool = True, lost: list[str] | None = None) -> Iterator[Subject]:
+def subjects(document: Document, name: str, *, lines: bool = True, aside: Aside | None = None) -> Iterator[Subject]:
     """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``.
 
-    ``lost`` takes the paths of those items of Lists that are not objects.
+    What is not judged goes to ``aside``. An object of an unknown kind comes only where it holds a pod by its shape.
     """
     origin = Origin("file", name, document.line if lines else None, document.number)
-    for raw, item in _exploded(document.value, "", lost if lost is not None else []):
-        yield _subject(raw, origin._replace(item=item) if item else origin, document)
+    yield from _subjects(document.value, origin, document, aside if aside is not None else Aside())
 
 
-def _exploded(value: dict[str, Any], path: str, lost: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
+def _subjects(value: dict[str, Any], origin: Origin, document: Document, aside: Aside) -> Iterator[Subject]:
+    for raw, item in _exploded(value, origin.item, aside):
+        place = origin._replace(item=item) if item else origin
+        group = raw["apiVersion"].rpartition("/")[0]
+        if kind_of(group, raw["kind"]) is not None:
+            yield _subject(raw, place, document)
+            continue
+        found = search(raw, group)
+        if found.unjudged:
+            aside.containers.append((Resource(raw, place), found.unjudged))
+        if found.pods:
+            yield _subject(raw, place._replace(by_shape=True), document)
+        elif not found.objects:
+            aside.unknown.append(Resource(raw, place))
+        if found.objects:
+            from iocaudit.sources.wrapped import filled  # late: few files hold any
+
+            for inner, path in found.objects:
+                inside = place._replace(item=f"{item}.{path}" if item else path, by_shape=True)
+                yield from _subjects(filled(inner, raw), inside, document, aside)
+
+
+def _exploded(value: dict[str, Any], path: str, aside: Aside) -> Iterator[tuple[dict[str, Any], str]]:
     """The objects inside a List; a typed list (PodList) gives its items their kind, as the API does.
 
     Lists in Lists are taken apart as kubectl does, to whatever depth: what is read bounds it.
@@ -67,6 +106,6 @@ def _exploded(value: dict[str, Any], path: str, lost: list[str]) -> Iterator[tup
             given = {"apiVersion": value["apiVersion"], "kind": kind.removesuffix("List")}
             item = given | item | {name: word for name, word in given.items() if not item.get(name)}
         if is_object(item):
-            yield from _exploded(item, place, lost)
+            yield from _exploded(item, place, aside)
         else:
-            lost.append(place)
+            aside.items.append(place)

@@ -1,6 +1,7 @@
 """What real projects ship is read whole and audited without a fault, and agrees with a plain evaluator."""
 
 import json
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -37,3 +38,20 @@ def test_pod_level_findings_agree_with_the_expected_ones() -> None:
     allowed = labelled.REALWORLD_EXCEPTIONS
     unexpected = [entry for entry in missing if entry not in allowed]
     assert not unexpected, "\n".join(unexpected[:50])
+
+
+def test_hits_by_shape_are_those_that_were_looked_at() -> None:
+    """At most 1 in 100 of them false."""
+    _, scan = _scan()
+    found = {
+        (one.subject.kind, one.check, one.hit.path, one.hit.evidence)
+        for one in scan.report.found
+        if one.origin.by_shape
+    }
+    known = tomllib.loads((labelled.HERE / "by-shape.toml").read_text())["hit"]
+    verdicts = {
+        (row["kind"], row["check"], row["path"], one): row["verdict"] for row in known for one in row["evidence"]
+    }
+    assert found <= verdicts.keys(), "look at these, and add them to by-shape.toml with a verdict"
+    assert found >= verdicts.keys(), "these are found no more"
+    assert sum(not verdict for verdict in verdicts.values()) <= len(verdicts) / 100

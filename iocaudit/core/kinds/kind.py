@@ -8,6 +8,7 @@ PodStyle = Literal[
     "spec",
     "argo",
     "kserve",
+    "shape",
     "spark",
     "tekton",
     "tekton-run",
@@ -23,7 +24,7 @@ class PodAt:
     ``template``: a PodTemplateSpec (metadata and spec). ``spec``: a PodSpec. Of the others a controller makes pods
     out of several parts (``core.composed``): ``argo`` is a WorkflowSpec, ``kserve`` a component of an InferenceService,
     ``spark`` a SparkApplicationSpec, ``tekton`` a TaskSpec, the rest the specs of a TaskRun, a Pipeline and a
-    PipelineRun.
+    PipelineRun. ``shape`` is the whole of an object of an unknown kind (``core.by_shape``).
     """
 
     path: tuple[str, ...]
