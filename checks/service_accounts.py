@@ -21,7 +21,7 @@ from iocaudit.core.kinds import (
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.rbac.accounts import powers_of_account
 from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.graph import graph_of, is_nearest
+from iocaudit.core.rbac.graph import graph_of
 from iocaudit.core.rbac.own import is_own_grant
 from iocaudit.core.rbac.rules import listed
 from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
@@ -206,8 +206,7 @@ def _default_granted(account: Subject, world: World, near: Resource) -> list[str
         return [
             f"{binding.resource.kind_name} {binding.resource.name}"
             for one in (account, group)
-            for binding, _ in graph.naming(one, groups=False)
-            if is_nearest(binding, world, near)
+            for binding, _ in graph.naming(one, world, groups=False, near=near)
         ]
 
     return world.memo(("default-granted", account.namespace), BINDINGS, build, near=near)

@@ -18,7 +18,7 @@ from iocaudit.core import own_names
 from iocaudit.core.errors import IncompleteError
 from iocaudit.core.guard import WebhookClient
 from iocaudit.core.kinds import KINDS, NAMESPACE, Kind
-from iocaudit.core.nearest import folders_of, pick
+from iocaudit.core.nearest import Variants, folders_of, pick
 from iocaudit.core.resource import Resource
 
 T = TypeVar("T")
@@ -87,11 +87,14 @@ class World:
         kind = resource.kind
         if kind is None:
             return
-        variants = (
-            self._kinds.setdefault(kind, {}).setdefault(self.namespace_of(resource), {}).setdefault(resource.name, [])
-        )
-        variants.append(resource)
-        if len(variants) > 1:
+        named = self._kinds.setdefault(kind, {}).setdefault(self.namespace_of(resource), {})
+        known = named.get(resource.name)
+        if known is None:
+            named[resource.name] = [resource]
+        else:
+            variants = known if isinstance(known, Variants) else Variants(known)
+            variants.append(resource)
+            named[resource.name] = variants
             places = self._variants.setdefault(kind, _Places())
             for variant in variants if len(variants) == 2 else (resource,):
                 places.add(variant.origin.file)
@@ -243,6 +246,10 @@ class World:
         if found.lacks and whole and near is not None and not self._indexing and self._home_of(near) != namespace:
             raise IncompleteError(f"{found.ref} is not known whole: {found.lacks}")
         return found
+
+    def has_variants(self, kinds: Iterable[Kind]) -> bool:
+        """Whether any identity of these kinds stands in several documents."""
+        return not self._variants.keys().isdisjoint(kinds)
 
     def has(self, kind: Kind) -> bool:
         """Whether any object of the kind is known."""

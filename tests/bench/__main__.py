@@ -12,7 +12,7 @@ from rich.table import Table
 from tests.bench.network import network_rows
 from tests.bench.operator import operator_rows
 from tests.bench.rbac import rbac_rows
-from tests.bench.scan import scan_rows
+from tests.bench.scan import growth_rows, scan_rows
 from tests.bench.webhook import webhook_rows
 
 
@@ -22,7 +22,14 @@ def main() -> int:
         print(f"IOCAUDIT_REALWORLD names a folder of real manifests; there is no {folder}", file=sys.stderr)
         return 1
     table = Table("what", "ours", "yardstick", "ratio", "target")
-    for row in (*scan_rows(folder), *network_rows(), *rbac_rows(), *webhook_rows(), *operator_rows()):
+    for row in (
+        *scan_rows(folder),
+        *growth_rows(folder),
+        *network_rows(),
+        *rbac_rows(),
+        *webhook_rows(),
+        *operator_rows(),
+    ):
         table.add_row(*row)
     Console().print(table)
     return 0

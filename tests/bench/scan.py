@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,37 @@ def cpu_seconds(command: Sequence[str]) -> float:
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+
+
+def _scan(*arguments: str) -> float:
+    return cpu_seconds([sys.executable, "-m", "iocaudit.cli", "scan", *arguments])
+
+
+def _growth_row(title: str, seconds: list[tuple[int, float]], unit: str) -> Row:
+    """What one more of something costs between the last two sizes, against the first two: 1 is linear."""
+    (one, first), (some, second), (many, last) = seconds
+    ratio = ((last - second) / (many - some)) / ((second - first) / (some - one))
+    sizes = ", ".join(f"{count:,}: {spent:.2f} s" for count, spent in seconds)
+    return (title, sizes, f"growth of the first two {unit}", f"{ratio:.2f}", "<= 1.3")
+
+
+def growth_rows(folder: Path) -> Iterator[Row]:
+    """Overlays of one repository, and containers of one object: the cost of one more must not grow."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copies = []
+        for count in (1, 4, 16):
+            for number in range(count):
+                shutil.copytree(folder / "argo-cd", Path(scratch, f"cluster-{number:02}"), dirs_exist_ok=True)
+            copies.append((count, _scan("--jobs", "1", scratch)))
+    yield _growth_row("scan of n copies of argo-cd", copies, "sizes")
+    with tempfile.TemporaryDirectory() as scratch:
+        containers = []
+        for count in (1_000, 10_000, 40_000):
+            file = Path(scratch, "pod.yaml")
+            names = "".join(f"  - {{name: c{number}, image: b}}\n" for number in range(count))
+            file.write_text(f"apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec:\n  containers:\n{names}")
+            containers.append((count, _scan(str(file))))
+    yield _growth_row("scan of n containers in one pod", containers, "sizes")
 
 
 def scan_rows(folder: Path) -> Iterator[Row]:

@@ -26,6 +26,24 @@ class Held(NamedTuple):
     subject: Subject
 
 
+class _Stated(NamedTuple):
+    """What the variants of one binding give a subject, by the document (its ``id``) that gives it."""
+
+    first: Resource
+    by_document: dict[int, list[tuple[Binding, Subject]]]
+
+    def add(self, binding: Binding, subject: Subject) -> None:
+        self.by_document.setdefault(id(binding.resource), []).append((binding, subject))
+
+    def nearest(self, world: World, near: Resource) -> list[tuple[Binding, Subject]]:
+        """Those of the variant that counts for another object; a binding that every cluster has counts for all."""
+        first = self.first
+        if first.kind is None or first.origin.source == "default":
+            return self.by_document[id(first)]
+        counts = world.get(first.kind, world.namespace_of(first), first.name, near=near, whole=False)
+        return self.by_document.get(id(counts), [])
+
+
 def identity(subject: Subject, binding: Binding, default_namespace: str) -> Subject:
     """Whom a binding names: a ServiceAccount without a namespace is of the binding's own."""
     if subject.kind != "ServiceAccount" or subject.namespace:
@@ -43,6 +61,7 @@ class RbacGraph:
         """Namespace to name to each ServiceAccount that a binding names."""
         self.group_namespaces: set[str] = set()
         """The namespaces whose ServiceAccounts some binding names as a group."""
+        self._grouped: dict[str, list[_Stated]] = {}
         self._by_role: dict[tuple[str, str], list[Binding]] = {}
         self._by_namespace: dict[str, list[Binding]] = {}
         for binding in bindings:
@@ -57,12 +76,31 @@ class RbacGraph:
                     self.group_namespaces.add(subject.text.removeprefix(ACCOUNTS_OF))
                 self.by_subject.setdefault(subject.text, []).append((binding, subject))
 
-    def naming(self, subject: Subject, *, groups: bool = True) -> Iterator[tuple[Binding, Subject]]:
-        """The bindings that name it, and those that name a group it is in."""
-        yield from self.by_subject.get(subject.text, ())
-        if groups:
-            for group in subject.groups:
-                yield from self.by_subject.get(group, ())
+    def naming(
+        self, subject: Subject, world: World, *, groups: bool = True, near: Resource | None = None
+    ) -> Iterator[tuple[Binding, Subject]]:
+        """The bindings that name it, and those that name a group it is in.
+
+        Of the variants of a binding it is the one nearest to ``near``, or each.
+        """
+        for name in (subject.text, *subject.groups) if groups else (subject.text,):
+            if near is None or not world.has_variants(BINDINGS):
+                yield from self.by_subject.get(name, ())
+            else:
+                for stated in self._stated(name, world):
+                    yield from stated.nearest(world, near)
+
+    def _stated(self, name: str, world: World) -> list[_Stated]:
+        """The bindings that name a subject, those of one identity together."""
+        found = self._grouped.get(name)
+        if found is None:
+            grouped: dict[tuple[str, str | None, str], _Stated] = {}
+            for binding, subject in self.by_subject.get(name, ()):
+                resource = binding.resource
+                key = (resource.kind_name, world.namespace_of(resource), resource.name)
+                grouped.setdefault(key, _Stated(resource, {})).add(binding, subject)
+            found = self._grouped[name] = list(grouped.values())
+        return found
 
     def bound_to(self, role: Resource, world: World) -> list[Binding]:
         """The bindings whose role this one is."""
@@ -80,17 +118,8 @@ class RbacGraph:
         self, subject: Subject, world: World, *, groups: bool = True, near: Resource | None = None
     ) -> Iterator[Held]:
         """What an identity is given, binding by binding; of variants the one nearest to ``near``, or each."""
-        for binding, through in self.naming(subject, groups=groups):
-            if near is None or is_nearest(binding, world, near):
-                yield Held(binding, resolve(binding, world), through)
-
-
-def is_nearest(binding: Binding, world: World, near: Resource) -> bool:
-    """Whether of the variants of a binding's object this one counts for another object."""
-    resource = binding.resource
-    if resource.kind is None or resource.origin.source == "default":
-        return True
-    return world.get(resource.kind, world.namespace_of(resource), resource.name, near=near, whole=False) is resource
+        for binding, through in self.naming(subject, world, groups=groups, near=near):
+            yield Held(binding, resolve(binding, world), through)
 
 
 def graph_of(world: World) -> RbacGraph:
