@@ -13,7 +13,7 @@ from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.repair import Suggestion
-from iocaudit.core.report import Found, Skipped
+from iocaudit.core.report import Found, Skipped, finding_fingerprint
 from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
@@ -28,12 +28,17 @@ from iocaudit.sources.suggestions import suggested
 
 
 def scan_cluster(
-    catalogue: Catalogue, options: ScanOptions, *, context: str | None = None, kubeconfig: Path | None = None
+    catalogue: Catalogue,
+    options: ScanOptions,
+    *,
+    context: str | None = None,
+    kubeconfig: Path | None = None,
+    claimed: set[str] | None = None,
 ) -> Scan:
     """Audit every object that some check looks at. What may not be read is Skipped with that reason.
 
     Hits are put on owners and waived as the operator does it, by the cluster's own policies and waivers or, where
-    the options name files, by those alone.
+    the options name files, by those alone. ``claimed`` gets the fingerprints of findings on owners that pods only name.
     """
     client = Client.connect(kubeconfig, context)
     now = datetime.now(UTC)
@@ -51,7 +56,7 @@ def scan_cluster(
     audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, suggest=bool(options.suggest))
     for kind in served.present(catalogue.audited_kinds):
         audit.kind(kind, served)
-    audit.conclude(judgement.waivers, now)
+    audit.conclude(judgement.waivers, now, claimed)
     scan.documents = scan.report.audited
     scan.report = scan.report.sorted()
     scan.notes += judgement.waivers.notes((one.waiver for one in scan.report.waived), now)
@@ -100,13 +105,15 @@ class _Audit:
         report.found = []
         self._scan.report.extend(report)
 
-    def conclude(self, waivers: Waivers, now: datetime) -> None:
+    def conclude(self, waivers: Waivers, now: datetime, claimed: set[str] | None) -> None:
         """Put the hits on owners and under waivers."""
         self._inventory.serve(self._listed)
         in_force = InForce(waivers, now) if waivers else None
         report = self._scan.report
         for scope in self._inventory.scopes:
             for finding in self._inventory.findings(scope, in_force):
+                if claimed is not None and not finding.verified:
+                    claimed.add(finding_fingerprint(finding.check, finding.subject))
                 for hit in finding.hits:
                     found = self._with_suggestion(hit)
                     waived = finding.waived.get(hit.same_hit)

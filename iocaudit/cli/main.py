@@ -14,6 +14,7 @@ _COMMANDS = {
     "checks": ("checks_command", "List the checks."),
     "explain": ("explain_command", "Explain checks, or an indicator of compromise."),
     "policy": ("policy_command", "Ask which policy decides in a namespace, and why."),
+    "waive": ("waive_command", "Write IocWaivers for what stands: owner, reason, end."),
     "rbac": ("rbac_command", "Ask who may do what, and how somebody gets to cluster-admin."),
     "top": ("top_command", "Show the worst findings in a live cluster."),
     "webhook": ("webhook_command", "Run the validating admission webhook."),

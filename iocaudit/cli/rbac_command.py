@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from iocaudit.cli.kind_names import SHORT
 from iocaudit.core.kinds import KINDS, SECRET, Kind
 from iocaudit.core.rbac.bindings import Binding
 from iocaudit.core.rbac.defaults import default_cluster_roles
@@ -25,32 +26,6 @@ from iocaudit.sinks.escape import visible
 Json = dict[str, Any]
 _VIRTUAL = {"*": "*", "users": "", "groups": "", "uids": "authentication.k8s.io", "userextras": "authentication.k8s.io"}
 """What is no kind: everything, and what is impersonated."""
-_SHORT = {
-    "cj": "cronjobs",
-    "cm": "configmaps",
-    "crd": "customresourcedefinitions",
-    "crds": "customresourcedefinitions",
-    "csr": "certificatesigningrequests",
-    "deploy": "deployments",
-    "ds": "daemonsets",
-    "ep": "endpoints",
-    "ev": "events",
-    "hpa": "horizontalpodautoscalers",
-    "ing": "ingresses",
-    "netpol": "networkpolicies",
-    "no": "nodes",
-    "node": "nodes",
-    "ns": "namespaces",
-    "po": "pods",
-    "pv": "persistentvolumes",
-    "pvc": "persistentvolumeclaims",
-    "quota": "resourcequotas",
-    "rc": "replicationcontrollers",
-    "rs": "replicasets",
-    "sa": "serviceaccounts",
-    "sts": "statefulsets",
-    "svc": "services",
-}
 _CHECKS = ("shared-service-account", "workload-holds-power")
 """The checks that look up all that the questions here are about."""
 
@@ -188,7 +163,7 @@ def _asked(verb: str, resource: str, name: str | None) -> Verb:
 
 def _plurals() -> dict[str, str]:
     """What people write in place of a plural, in lower case: the kind, and kubectl's short names."""
-    return {kind.name.lower(): kind.plural for kind in KINDS.values()} | _SHORT
+    return {kind.name.lower(): kind.plural for kind in KINDS.values()} | SHORT
 
 
 def _groups() -> dict[str, str]:

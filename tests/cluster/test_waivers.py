@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
@@ -22,6 +23,7 @@ from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.sources.reading import Scan
 from iocaudit.sources.scan import ScanOptions
 from tests.cluster.processes import CRDS, START, Eventually, Json, apply, binding, deployment, items, pod, program
+from tests.unit.cli.running import run
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED: Json = {"name": "app", "image": "hooli.com/shop/web:1.4", "securityContext": {"privileged": True}}
@@ -203,6 +205,47 @@ def test_scan_of_the_cluster_judges_as_the_operator_does(
     assert len([one for one in scan.report.skipped if "AuditPolicies may not be read" in one.reason]) == 1
     assert len([note for note in scan.notes if "IocWaivers may not be read" in note]) == 1
     cluster.kubectl("delete", "auditpolicy", f"off-{shop}")
+
+
+def test_what_waive_writes_covers_what_stood_and_nothing_that_comes(
+    operated: ControlPlane, shop: str, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = operated
+    apply(cluster, deployment(shop, privileged=True, replicas=1), pod(shop, "own", containers=[PRIVILEGED]))
+    eventually(lambda: len(pods(cluster, shop)) == 2, "the pods")
+    eventually(lambda: finding(cluster, shop, "Pod/own").get("state") == "Open", "the pod's finding", seconds=30)
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    why = ("--owner", "team-shop", "--reason", "until v2 is out", "--days", "30", "--yes")
+    code, text, said = run("waive", "--cluster", "-n", shop, "--include-critical", *why)
+    assert code == 0, said
+    written = [document for document in yaml.safe_load_all(text) if document]
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=text)
+
+    def states() -> set[str]:
+        return {one["finding"]["state"] for one in items(cluster, "iocfindings", f"-n{shop}")}
+
+    eventually(lambda: states() == {"Waived"}, "all of it to be waived", seconds=60)
+    for one in written:
+        recorded = status(cluster, one)
+        assert (recorded["state"], recorded["uncovered"]) == ("Active", 0)
+        assert set(one["status"]["covered"]["fingerprints"]) == set(recorded["covered"]["fingerprints"])
+    apply(cluster, pod(shop, "later", containers=[PRIVILEGED]))
+    eventually(lambda: finding(cluster, shop, "Pod/later").get("state") == "Open", "what comes later", seconds=30)
+    code, text, said = run("waive", "--cluster", "-n", shop, *why)
+    assert code == 0, said
+    assert {name for one in yaml.safe_load_all(text) if one for name in one["spec"]["names"]} == {"later"}
+
+
+def test_a_waiver_ahead_of_an_install_is_active_between_sweeps(
+    operated: ControlPlane, shop: str, eventually: Eventually
+) -> None:
+    ahead = waiver("ahead", shop, allowNew=True)
+    apply(operated, ahead)
+    eventually(lambda: status(operated, ahead).get("state") == "Inert", "nothing to match it", seconds=30)
+    apply(operated, pod(shop, "new", containers=[PRIVILEGED]))
+    eventually(lambda: finding(operated, shop, "Pod/new").get("state") == "Waived", "it to be waived", seconds=30)
+    eventually(lambda: status(operated, ahead).get("state") == "Active", "its status to say so", seconds=5)
+    assert (status(operated, ahead)["matching"], status(operated, ahead)["uncovered"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
