@@ -14,6 +14,7 @@ from iocaudit.core.rbac.bindings import (
     Bound,
     Named,
     bindings_in,
+    grant_of,
     resolve,
     without_clusters_own,
 )
@@ -38,6 +39,25 @@ CONTROLS = {
     "nsa": "Role-based access control",
 }
 """CIS has no number for most of what a role may hold: then it is the section."""
+PARTS = (
+    "configmap-tampering",
+    "csr-approval",
+    "endpoint-write",
+    "escalation-verb",
+    "event-deletion",
+    "exec-permission",
+    "log-deletion",
+    "network-policy-write",
+    "node-proxy-access",
+    "persistent-volume-creation",
+    "rbac-management",
+    "secret-access",
+    "service-status-write",
+    "token-minting",
+    "webhook-tampering",
+    "workload-creation",
+)
+"""The checks on single powers. What gives all of them at once, on one rule or to one subject, is one cause."""
 _MOST_KEPT = 10_000
 _MOST_REQUESTED = 8
 
@@ -68,9 +88,10 @@ def rule_hit(index: int, rule: Rule, message: str, severity: Severity) -> Hit:
     return Hit("rules", message, rule.canonical, severity, f"rules[{index}]")
 
 
-def subject_hit(named: Named, message: str, bound: Bound, severity: Severity) -> Hit:
-    """A hit on one subject of a binding."""
-    return Hit(named.path, message, f"{named.subject.text} to {bound.role}", severity, named.at)
+def subject_hit(named: Named, message: str, bound: Bound, severity: Severity, *, through: Binding | None = None) -> Hit:
+    """A hit on one subject of a binding; ``through`` the binding where the role has a hit of the same check."""
+    grant = grant_of(through, bound, named.subject) if through is not None else None
+    return Hit(named.path, message, f"{named.subject.text} to {bound.role}", severity, named.at, grant=grant)
 
 
 def own_rules(role: Resource) -> Iterator[tuple[int, Rule]]:
@@ -253,4 +274,4 @@ def _granted(
     what = powers[0].title
     for named in binding.named:
         message = f"lets {named.subject.title} {what}{binding.where} through {bound.role}: {listed(texts)}{why}"
-        yield subject_hit(named, message, bound, worst)
+        yield subject_hit(named, message, bound, worst, through=binding)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
+from checks._rbac import CONTROLS, LOOKED_UP, PARTS, bound_in, subject_hit
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.place import Place
 from iocaudit.core.rbac.bindings import BINDINGS, bindings_in
 from iocaudit.core.rbac.powers import is_dangerous
 from iocaudit.core.rbac.subjects import ANONYMOUS
@@ -27,6 +28,7 @@ from iocaudit.core.world import World
         string_list("allowedRoles", "roles that may be bound to anonymous users and to everybody", exempts=True),
         Parameter("everybody", {"type": "boolean"}, "flag any grant to everybody, a harmless one too", default=False),
     ),
+    implies={Place.SAME: PARTS},
 )
 def anonymous_binding(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A binding gives rights to anonymous users, or dangerous ones to everybody.

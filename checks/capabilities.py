@@ -6,6 +6,7 @@ from functools import lru_cache
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import Repair, discard, include
@@ -102,6 +103,7 @@ def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
     looks_at=PODS,
     fields=("capabilities",),
     controls=_CONTROLS,
+    implies={Place.SAME: ("capabilities-not-dropped", "capability-beyond-baseline")},
 )
 def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     """A container adds a capability that leads to the node.
@@ -154,7 +156,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
                 evidence,
                 severity=severity,
                 repair=discard(*spellings),
-            )
+            )._replace(about=name)
 
 
 @check(
@@ -170,6 +172,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
             "allowed", "capabilities that may be added, in place of the baseline list", default=_BASELINE, exempts=True
         ),
     ),
+    implies={Place.SAME: ("capabilities-not-dropped",)},
 )
 def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A container adds a capability outside the allowed list.

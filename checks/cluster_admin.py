@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
+from checks._rbac import CONTROLS, LOOKED_UP, PARTS, bound_in, subject_hit
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.place import Place
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, bindings_in
 from iocaudit.core.rbac.defaults import bootstrap_subjects
 from iocaudit.core.rbac.rules import is_everything
@@ -24,6 +25,7 @@ _CONTROLS = CONTROLS | {"cis-1.12": "5.1.1"}
     looks_at=BINDINGS,
     uses=LOOKED_UP,
     controls=_CONTROLS,
+    implies={Place.SAME: (*PARTS, "admin-role-bound-widely")},
 )
 def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A binding gives somebody the power of cluster-admin.
@@ -73,6 +75,7 @@ def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Sk
     looks_at=BINDINGS,
     uses=LOOKED_UP,
     controls=_CONTROLS,
+    implies={Place.SAME: PARTS},
 )
 def admin_role_bound_widely(resource: Resource, world: World) -> Iterator[Hit]:
     """The role admin or edit is bound in the whole cluster, or to everybody.

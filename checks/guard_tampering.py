@@ -121,7 +121,8 @@ def _where_we_run(resource: Resource, world: World) -> Iterator[Hit]:
         if texts:
             what = f"{OWN_OBJECTS.title}{binding.where} through {bound.role}: {listed(texts)}"
             for named in binding.named:
-                yield subject_hit(named, f"lets {named.subject.title} {what}", bound, Severity.CRITICAL)
+                message = f"lets {named.subject.title} {what}"
+                yield subject_hit(named, message, bound, Severity.CRITICAL, through=binding)
 
 
 def _where_keys_are(_: Reach) -> str:

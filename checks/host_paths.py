@@ -10,6 +10,7 @@ from iocaudit.core.claims import claims_of, node_path, volumes_of
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.host_path import Danger, control_socket, danger, is_public, is_runtime, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
@@ -75,6 +76,7 @@ class _Mounts:
     uses=(PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME),
     controls=_CONTROLS,
     parameters=(ALLOWED,),
+    implies={Place.VOLUME: ("restricted-volume-type",)},
 )
 def sensitive_host_path(pod: PodSpec, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A pod mounts a sensitive path of the node.
@@ -165,6 +167,7 @@ def _claimed(pod: PodSpec, world: World, allowed: AllowedPaths, mounts: _Mounts)
             default=False,
         ),
     ),
+    implies={Place.VOLUME: ("restricted-volume-type",)},
 )
 def host_path_mount(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A pod mounts a path of the node.
@@ -268,6 +271,15 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
     looks_at=PODS,
     fields=("hostPath",),
     controls=_CONTROLS,
+    implies={
+        Place.VOLUME: (
+            "cloud-credentials-mount",
+            "host-path-mount",
+            "restricted-volume-type",
+            "sensitive-host-path",
+            "writable-host-path",
+        )
+    },
 )
 def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
     """A pod mounts the socket of the container runtime or of the node's own services.

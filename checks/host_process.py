@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from checks._root_on_node import ROOT_ON_NODE
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
@@ -26,6 +28,7 @@ from iocaudit.core.shape import lookup
         "owasp": "K01",
         "nsa": "Pod security enforcement",
     },
+    implies={Place.CONTAINERS: ROOT_ON_NODE, Place.POD: ("host-network",)},
 )
 def host_process_container(pod: PodSpec) -> Iterator[Hit]:
     """A Windows container runs as a process of the node.

@@ -8,6 +8,7 @@ from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob, repository_of
 from iocaudit.core.kinds import PODS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
@@ -46,7 +47,7 @@ class _Use(NamedTuple):
     def hit(self, message: str, *, version: bool = False) -> Hit:
         """``version`` where it is the tag that is bad: elsewhere the next one from the same repository is no better."""
         evidence = self.image.canonical if version and self.image else repository_of(self.text)
-        return Hit(self.path, f"{self.who} {message}", evidence)
+        return Hit(self.path, f"{self.who} {message}", evidence, about=self.text)
 
 
 def _uses(pod: PodSpec) -> Iterator[_Use]:
@@ -156,6 +157,7 @@ def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
         "nsa": "Building secure container images",
     },
     parameters=(string_list("tags", "further tags that count as mutable; `*` stands for any run"),),
+    implies={Place.SAME: ("image-without-digest",)},
 )
 def mutable_image_tag(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
     """An image is named by a tag that moves.

@@ -9,6 +9,7 @@ from iocaudit.core.kinds import NAMESPACE, PODS
 from iocaudit.core.network.coverage import NEEDS, USES, coverage_of, space_of
 from iocaudit.core.network.isolation import Coverage
 from iocaudit.core.network.model import EGRESS, INGRESS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -156,6 +157,7 @@ def no_egress_policy(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     needs=NEEDS,
     controls=_CONTROLS,
     audit_only=True,
+    implies={Place.NAMESPACE: ("no-egress-policy", "no-ingress-policy")},
 )
 def namespace_without_default_deny(resource: Resource, world: World) -> Iterator[Hit]:
     """A namespace has no policy that isolates all of its pods.

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from checks._root_on_node import ROOT_ON_NODE
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
@@ -25,6 +27,7 @@ from iocaudit.core.severity import IoC, Severity
         "owasp": "K01",
         "nsa": "Pod security enforcement",
     },
+    implies={Place.CONTAINERS: ROOT_ON_NODE},
 )
 def privileged_container(pod: PodSpec) -> Iterator[Hit]:
     """A container runs privileged.

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, ROLES, grants, once, own_rules, rule_hit
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, PARTS, ROLES, grants, once, own_rules, rule_hit
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CLUSTER_ROLE
+from iocaudit.core.place import Place
 from iocaudit.core.rbac.powers import CONSTRAINED, ESCALATE, IMPERSONATE, powers_of
 from iocaudit.core.rbac.rules import listed
 from iocaudit.core.resource import Resource
@@ -21,6 +22,7 @@ from iocaudit.core.world import World
     group="rbac",
     looks_at=ROLES,
     controls=CONTROLS | {"cis-1.12": "5.1.3"},
+    implies={Place.SAME: PARTS},
 )
 def wildcard_rule(resource: Resource) -> Iterator[Hit]:
     """A role's rule uses a wildcard.

@@ -6,6 +6,7 @@ from typing import Any
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
+from iocaudit.core.place import Place
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pss import PSS_VERSION, has_own_users
 from iocaudit.core.repair import put
@@ -36,6 +37,7 @@ _WINDOWS_ADMINISTRATORS = frozenset(
         ),
         PSS_VERSION,
     ),
+    implies={Place.CONTAINERS: ("low-uid", "may-run-as-root")},
 )
 def runs_as_root(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A container runs as user 0.
@@ -107,6 +109,11 @@ def _is_administrator(name: str) -> bool:
 
 
 def _groups(pod: PodSpec) -> Iterator[Hit]:
+    """The root group is no root user: what is wrong with the user is told beside it."""
+    return (hit._replace(alone=True) for hit in _root_groups(pod))
+
+
+def _root_groups(pod: PodSpec) -> Iterator[Hit]:
     for field in ("runAsGroup", "fsGroup"):
         if integer(pod.security_context.get(field)) == 0:
             yield pod.hit(f"securityContext.{field}", f"runs with the root group ({field}: 0)", "0")

@@ -8,6 +8,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.host_path import cloud_credentials, danger, is_below, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PODS
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
+from iocaudit.core.place import Place
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -115,6 +116,7 @@ def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
         "ms": "MS-TA9026",
         "owasp": "K08",
     },
+    implies={Place.VOLUME: ("host-path-mount", "restricted-volume-type", "sensitive-host-path")},
 )
 def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
     """A pod mounts the files in which a node keeps a cloud's credentials.

@@ -28,7 +28,7 @@ class Baseline(NamedTuple):
     @classmethod
     def of(cls, report: Report) -> "Baseline":
         seen: dict[str, dict[str, Any]] = {}
-        for found in report.found:
+        for found in report.hits:
             seen.setdefault(
                 found.fingerprint,
                 {

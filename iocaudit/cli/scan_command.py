@@ -15,6 +15,7 @@ from iocaudit.core.check import Check
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.causes import with_causes
 from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def command(
         scan = generated(rescan, paths, target)
     else:
         scan = rescan()
-    report = scan.report
+    report = with_causes(scan.report, catalogue, namespace=namespace, alone=each_file_alone)
     reading = ReadingSummary(
         files=scan.files,
         documents=scan.documents,

@@ -17,6 +17,7 @@ from iocaudit.core.errors import CatalogueError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, DAEMON_SET, PODS, SECRET, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
+from iocaudit.core.place import Place
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
@@ -67,6 +68,9 @@ EXEMPT_IMAGES = Parameter(
 Params = Mapping[str, Any]
 
 
+_IN_PODS = (Place.CONTAINERS, Place.VOLUME, Place.POD)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Check:
     """One entry of the catalogue. ``run`` yields the hits on one resource; it may raise, the engine catches."""
@@ -94,6 +98,10 @@ class Check:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     strict_defaults: Mapping[str, Any] = field(default_factory=dict)
     worst: Severity = Severity.LOW
+    implies: Mapping[str, Place] = field(default_factory=dict)
+    """The checks whose hits are pointless to tell beside one of this check's, and where they have to be for that."""
+    implies_in_pods: bool = False
+    """Whether some of them have to be about the same parts of a pod."""
 
     @property
     def may_reach_critical(self) -> bool:
@@ -145,6 +153,7 @@ def check(
     aliases: tuple[str, ...] = (),
     worst: Severity | None = None,
     fields: tuple[str, ...] = (),
+    implies: Mapping[Place, tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[..., Iterator[Hit | Skip]]], Check]:
     """Declare a check.
 
@@ -157,6 +166,8 @@ def check(
     ``operations`` are those for which the webhook calls it.
     ``fields``, of a check on pods, names what its hits stand in: where none of these fields is set in a pod (see
     ``PodSpec.fields``) the engine leaves the check out, as most pods set few of the fields there are.
+    ``implies`` names, place by place, the checks whose hits have the same cause as one of this check's: whoever mends
+    that mends them by the same act, or there is no point in mending them while it stands.
     Raises CatalogueError on a broken declaration.
     """
 
@@ -199,6 +210,9 @@ def check(
             raise broken("it declares needs but takes neither the world nor the guard")
         if parameters and "params" not in handed:
             raise broken("it declares parameters but does not take params")
+        implied = {one: place for place, ids in (implies or {}).items() for one in ids}
+        if check_id in implied or len(implied) != sum(map(len, (implies or {}).values())):
+            raise broken("it implies itself, or another check twice")
         on_pods = names[0] == "pod"
         if on_pods and not all(kind.pods for kind in looks_at):
             raise broken("it takes a pod but looks at kinds that hold none: take the resource")
@@ -227,6 +241,8 @@ def check(
             on_pods=on_pods,
             handed=handed,
             worst=max(severity, worst or severity),
+            implies=implied,
+            implies_in_pods=any(place in _IN_PODS for place in implied.values()),
             defaults={p.name: p.default for p in parameters_of if not p.required},
             strict_defaults={
                 p.name: p.default if p.strict is None else p.strict for p in parameters_of if not p.required

@@ -109,12 +109,12 @@ class ImageIndex:
         pods = self._pods if self._pods is not None else self._read()
         if not pods:
             return NO_IMAGES
-        for head in _heads(path):
+        for head in heads(path):
             if (found := self._containers.get(head)) is not None:
                 return found
             if (here := self._places.get(head)) is not None:
                 return _union(pod.behind(path[len(head) :], metadata=head != pod.pod.path) for pod in here)
-        moved = [(pod, place + path[len(head) :]) for head in _heads(path) for pod, place in self._moved.get(head, ())]
+        moved = [(pod, place + path[len(head) :]) for head in heads(path) for pod, place in self._moved.get(head, ())]
         if moved:
             return _union(pod.at(place) for pod, place in moved)
         if claim := _CLAIM.match(path):
@@ -160,7 +160,7 @@ class _PodIndex:
 
     def at(self, path: str) -> ImagesBehind:
         """Behind a hit of the pod as it is put together."""
-        for head in _heads(path):
+        for head in heads(path):
             if (found := self.containers.get(head)) is not None:
                 return found
             if head == self.pod.path:
@@ -186,7 +186,7 @@ class _PodIndex:
                 inner = below[0].name if below and isinstance(below[0], paths.Field) else ""
                 known = self._kept.get((field, inner))
                 if known is None:
-                    held = self._held(c for c in self.pod.containers if not _overrules(c, field, inner))
+                    held = self._held(c for c in self.pod.containers if not overrules(c, field, inner))
                     known = self._kept[field, inner] = held
                 return known
         return self._everyone
@@ -227,7 +227,7 @@ def _same(one: Container, two: Container, name: Callable[[str], str]) -> bool:
     )
 
 
-def _overrules(container: Container, field: str, inner: str) -> bool:
+def overrules(container: Container, field: str, inner: str) -> bool:
     """Whether a container has its own in place of a default of its pod; windowsOptions hold field by field."""
     own = container.security_context.get(field)
     if field == "windowsOptions" and inner:
@@ -235,7 +235,7 @@ def _overrules(container: Container, field: str, inner: str) -> bool:
     return own is not None
 
 
-def _heads(path: str) -> Iterator[str]:
+def heads(path: str) -> Iterator[str]:
     """The path and every path it begins with, the longest first."""
     yield path
     ends = [match.start() for match in _SEGMENT.finditer(path)]

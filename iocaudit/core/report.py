@@ -36,10 +36,24 @@ SameHit = tuple[str, str, str]
 """Check, path and evidence: what makes two hits of one object the same."""
 
 
+class Cause(NamedTuple):
+    """One check on one object, where it was read: what a person mends by one act."""
+
+    check: str
+    group: str
+    kind: str
+    namespace: str | None
+    name: str
+    file: str | None
+    document: int
+    item: str
+
+
 class Found(NamedTuple):
     """A hit of a check on a subject. ``severity`` is what holds under the policy in force.
 
-    ``suggestion`` is its repair worked out, where somebody asked for that and it can be done.
+    ``suggestion`` is its repair worked out, where somebody asked for that and it can be done. ``weight`` orders hits by
+    what the policy in force does with them: the stricter, the higher.
     """
 
     check: str
@@ -50,6 +64,7 @@ class Found(NamedTuple):
     hit: Hit
     default_fix: str = ""
     suggestion: Suggestion | None = None
+    weight: int = 0
 
     @property
     def message(self) -> str:
@@ -68,6 +83,14 @@ class Found(NamedTuple):
     @property
     def finding_fingerprint(self) -> str:
         return finding_fingerprint(self.check, self.subject)
+
+    @property
+    def cause(self) -> Cause:
+        """What the hits of one finding have in common, of overlays of one object each its own."""
+        origin, ref = self.origin, self.subject
+        return Cause(
+            self.check, ref.group, ref.kind, ref.namespace, ref.name, origin.file, origin.document, origin.item
+        )
 
     @property
     def same_hit(self) -> SameHit:
@@ -128,11 +151,20 @@ class Waived(NamedTuple):
     expires: str
 
 
+class Implied(NamedTuple):
+    """A hit that has the same cause as another, which is shown and at least as severe: told with that one alone."""
+
+    found: Found
+    by: Found
+
+
 @dataclass(slots=True)
 class Report:
     """The outcome of one audit. ``not_configured`` maps a check to the parameters it lacks.
 
-    ``images`` are those behind the hits, where one object was audited: little of it is worked out until it is asked.
+    ``found`` are the hits that stand by themselves: all of them, until ``engine.causes`` puts those that others imply
+    into ``implied``. ``images`` are those behind the hits, where one object was audited: little of it is worked out
+    until it is asked.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -142,6 +174,31 @@ class Report:
     audited: int = 0
     waived: list[Waived] = field(default_factory=list)
     images: ImageIndex | None = field(default=None, compare=False, repr=False)
+    implied: list[Implied] = field(default_factory=list)
+
+    @property
+    def hits(self) -> list[Found]:
+        """Every hit that nothing accepts, implied or not, in the order every output uses."""
+        if not self.implied:
+            return self.found
+        return sorted([*self.found, *(one.found for one in self.implied)], key=_order_found)
+
+    @property
+    def causes(self) -> dict[Cause, Severity]:
+        """What there is to mend, in the order of ``found``, each as bad as the worst of its hits."""
+        causes: dict[Cause, Severity] = {}
+        for one in self.found:
+            cause = one.cause
+            known = causes.get(cause)
+            causes[cause] = one.severity if known is None or one.severity > known else known
+        return causes
+
+    def parts(self) -> dict[int, list[Found]]:
+        """By the ``id`` of a hit in ``found`` those that it implies."""
+        parts: dict[int, list[Found]] = {}
+        for one in self.implied:
+            parts.setdefault(id(one.by), []).append(one.found)
+        return parts
 
     def behind(self, found: Found) -> ImagesBehind:
         """The images behind one of its hits."""
@@ -149,6 +206,7 @@ class Report:
 
     def extend(self, other: "Report") -> None:
         self.found += other.found
+        self.implied += other.implied
         self.waived += other.waived
         self.skipped += other.skipped
         self.faults += other.faults
@@ -164,6 +222,7 @@ class Report:
             dict(sorted(self.not_configured.items())),
             self.audited,
             sorted(self.waived, key=lambda w: _order_found(w.found)),
+            implied=sorted(self.implied, key=lambda i: _order_found(i.found)),
         )
 
 

@@ -19,17 +19,19 @@ from iocaudit.core.errors import DeadlineExceeded, IncompleteError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.image import ImagePatterns
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.place import Within
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.pod_images import ImageIndex, Images
 from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped, Waived
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Origin, Ref, Resource
 from iocaudit.core.severity import Severity
+from iocaudit.core.within import PodParts
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.denials import PolicyDenials
 from iocaudit.engine.introduced import Leaves
-from iocaudit.engine.policy import PolicySet, Setting
+from iocaudit.engine.policy import Mode, PolicySet, Setting
 
 Clock = Callable[[], float]
 
@@ -88,6 +90,8 @@ class _Step(NamedTuple):
     """Whether it takes an object that holds pods as a whole."""
     exempt: ImagePatterns | None
     """The images whose containers the check must not see."""
+    mode_for: Callable[[Severity], Mode]
+    """What the policy does with a hit."""
     fields: frozenset[str]
     """What a pod has to set one of for the check to have anything to say; empty: it always may."""
 
@@ -189,7 +193,8 @@ class Auditor:
             exempt = ImagePatterns.of(tuple(images)) if images else None
             whole = bool(kind.pods) and not check.on_pods
             wants = "request" in check.handed
-            steps.append(_Step(check, check.needs, setting.severity, run, wants, whole, exempt, check.fields))
+            mode_for, severity = setting.mode_for, setting.severity
+            steps.append(_Step(check, check.needs, severity, run, wants, whole, exempt, mode_for, check.fields))
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         plan = self._plans[key] = _Plan(settings, tuple(steps), lacking)
@@ -232,6 +237,8 @@ class Auditor:
         fields = pods[0].fields.union(*(pod.fields for pod in pods[1:])) if kind.pods and pods else _NO_FIELDS
         complete = self.world.complete_for(resource)
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
+        places: list[_At] = []
+        asks_within = False
         # A hundred checks run here for each object: what can be settled before the loop is. What cannot be known
         # is said of every check that lacks it.
         for step in plan.concerned(fields) if complete else plan.steps:
@@ -248,6 +255,8 @@ class Auditor:
                 for subject in step.choose(subjects, resource) if step.whole or step.exempt else subjects:
                     for hit in run(subject):
                         if isinstance(hit, Hit):
+                            places.append((subject, hit.path))
+                            asks_within = asks_within or step.check.implies_in_pods
                             if shared and isinstance(subject, PodSpec):
                                 hit = subject.settled(hit)
                             report.found.append(_found(step, hit, ref, origin))
@@ -266,6 +275,8 @@ class Auditor:
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = redacted(f"{type(error).__name__}: {error}")
                 report.faults.append(Fault(step.check.id, ref, text, origin))
+        if asks_within and len(places) > 1:
+            report.found = _within(report.found, places)
         if shared:
             report.found = _once(report.found)
             report.skipped = list(dict.fromkeys(report.skipped))
@@ -350,7 +361,8 @@ def _images(report: Report, found: Found) -> Images:
 def _found(step: _Step, hit: Hit, ref: Ref, origin: Origin) -> Found:
     check = step.check
     severity = step.severity or hit.severity or check.severity
-    return Found(check.id, severity, check.iocs, ref, origin, _withheld(hit), _default_fix(check))
+    weight = step.mode_for(severity).weight
+    return Found(check.id, severity, check.iocs, ref, origin, _withheld(hit), _default_fix(check), None, weight)
 
 
 def _withheld(hit: Hit) -> Hit:
@@ -361,14 +373,44 @@ def _withheld(hit: Hit) -> Hit:
     return hit._replace(message=message, evidence=evidence)
 
 
+_At = tuple[PodSpec | Resource, str]
+"""What a check was handed, and the path of a hit as it said it."""
+
+
+def _within(found: list[Found], places: Iterable[_At]) -> list[Found]:
+    """The hits with the parts of their pods that they are about, for which hits of other checks are there that ask."""
+    parts: dict[int, PodParts] = {}
+    settled = []
+    for one, (subject, path) in zip(found, places, strict=True):
+        if isinstance(subject, PodSpec):
+            known = parts.get(id(subject))
+            if known is None:
+                known = parts[id(subject)] = PodParts(subject)
+            one = one._replace(hit=one.hit._replace(within=known.behind(path)))
+        settled.append(one)
+    return settled
+
+
 def _once(found: list[Found]) -> list[Found]:
     """Each hit once, at its worst: pods that share a part of an object have its hits in common."""
     kept: dict[tuple[str, str, str], Found] = {}
     for one in found:
         key = (one.check, one.hit.path, one.hit.evidence)
-        if key not in kept or one.severity > kept[key].severity:
+        known = kept.get(key)
+        if known is None:
             kept[key] = one
+            continue
+        worse = one if one.severity > known.severity else known
+        kept[key] = worse._replace(hit=worse.hit._replace(within=_both(known.hit.within, one.hit.within)))
     return list(kept.values())
+
+
+def _both(one: Within | None, other: Within | None) -> Within | None:
+    """What a hit is about that pods share: the containers of each."""
+    if one is None or other is None or one == other:
+        return one or other
+    containers = tuple(dict.fromkeys((*one.containers, *other.containers)))
+    return Within(one.pod if one.pod == other.pod else "", containers, one.volume if one.volume == other.volume else "")
 
 
 def audit(subjects: Iterable[Resource], auditor: Auditor, *, deadline: Deadline | None = None) -> Report:

@@ -29,6 +29,14 @@ class Mode(StrEnum):
     AUDIT = "audit"
     OFF = "off"
 
+    @property
+    def weight(self) -> int:
+        """The stricter, the higher."""
+        return _WEIGHTS[self]
+
+
+_WEIGHTS = {Mode.OFF: -1, Mode.AUDIT: 0, Mode.WARN: 1, Mode.DENY: 2}
+
 
 class OnFault(StrEnum):
     """What becomes of a request when a check that could deny it fails."""

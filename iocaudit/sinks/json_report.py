@@ -1,4 +1,4 @@
-"""The JSON output: one entry a hit. Its schema is ``report.schema.json`` beside this file."""
+"""The JSON output: one entry a hit, with ``impliedBy`` where another is its cause; see ``report.schema.json``."""
 
 from typing import Any
 
@@ -37,6 +37,11 @@ def finding_json(found: Found) -> dict[str, Any]:
     }
 
 
+def _hit_json(found: Found, cause: str | None) -> dict[str, Any]:
+    """``cause`` is the fingerprint of the hit that implies it."""
+    return finding_json(found) if cause is None else {**finding_json(found), "impliedBy": cause}
+
+
 def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
     patch = list(suggestion.patch)
     return {"patch": patch, "patchYaml": block(patch), "safe": suggestion.safe}
@@ -54,8 +59,9 @@ def _not_evaluated(entry: Skipped | Fault, reason: str) -> dict[str, Any]:
 
 def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
     """The whole report as plain data."""
+    causes = {id(one.found): one.by.fingerprint for one in report.implied}
     return {
-        "findings": [finding_json(found) for found in report.found],
+        "findings": [_hit_json(found, causes.get(id(found))) for found in report.hits],
         "waived": [
             {**finding_json(one.found), "waiver": one.waiver, "reason": one.reason, "expires": one.expires}
             for one in report.waived

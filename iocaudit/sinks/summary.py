@@ -37,8 +37,10 @@ class ReadingSummary:
 
 
 def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
-    by_severity = Counter(found.severity for found in report.found)
-    by_check = Counter(found.check for found in report.found)
+    """``hits`` are all that nothing accepts; everything else that is counted by severity or check are ``causes``."""
+    causes = report.causes
+    by_severity = Counter(causes.values())
+    by_check = Counter(cause.check for cause in causes)
     return {
         "files": reading.files,
         "documents": reading.documents,
@@ -47,7 +49,8 @@ def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
         "otherKinds": reading.other_kinds,
         "unjudged": dict(sorted(reading.unjudged.items())),
         "unreadable": len(reading.errors),
-        "findings": len(report.found),
+        "causes": len(causes),
+        "hits": len(report.found) + len(report.implied),
         "baselined": reading.baselined,
         "waived": len(report.waived),
         "bySeverity": {severity.label: by_severity[severity] for severity in reversed(Severity)},

@@ -11,18 +11,21 @@ from iocaudit.core import paths
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, RBAC_DEFINITION, ROLE, ROLE_BINDING
 from iocaudit.core.label_selector import selects
 from iocaudit.core.namespaces import NAME_LABEL
+from iocaudit.core.place import Grant
 from iocaudit.core.rbac.defaults import bootstrap_subjects, default_role, is_default_rule, is_unaltered
 from iocaudit.core.rbac.roles import effective_rules, selectors_of
 from iocaudit.core.rbac.rules import Rule
 from iocaudit.core.rbac.subjects import Subject, subjects_in
 from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.shape import items, mapping, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 BINDINGS = (CLUSTER_ROLE_BINDING, ROLE_BINDING, RBAC_DEFINITION)
 """The kinds that state bindings."""
 ADMIN_NAMESPACE = "kube-system"
 _MOST_BOUND = 10_000
+_LONGEST_TITLE = 100
 _ALL_RIGHTS = (
     Rule(frozenset("*"), frozenset("*"), frozenset("*")),
     Rule(frozenset("*"), frozenset(), frozenset(), urls=frozenset("*")),
@@ -188,6 +191,21 @@ def _resolve(binding: Binding, world: World) -> Bound:
     elif incomplete and selectors_of(role):
         problem = f"{title} aggregates others, and not all are known here ({incomplete})"
     return Bound(title, effective_rules(role, world, near), problem, role)
+
+
+def grant_of(binding: Binding, bound: Bound, subject: Subject) -> Grant | None:
+    """What ties a subject of a binding to the role, where both are in one scope.
+
+    None for a role that is not known, and for one of the cluster's own: nobody mends that in the role.
+    """
+    role = bound.source
+    if role is None or default_role(binding.role_kind, role.namespace, role.name) is not None:
+        return None
+    if not (binding.is_clusterwide if role.kind is CLUSTER_ROLE else binding.resource.kind is ROLE_BINDING):
+        return None
+    named = (role.group, role.kind_name, role.namespace, role.name)
+    origin = (role.origin.file, role.origin.document, role.origin.item)
+    return Grant(named, origin, clip(subject.title, _LONGEST_TITLE))
 
 
 def _resolve_roles(binding: Binding, world: World) -> Bound:
