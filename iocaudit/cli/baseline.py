@@ -1,5 +1,8 @@
 """A baseline: hits that are known and left out, each by its fingerprint."""
 
+import os
+import stat
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -8,6 +11,8 @@ from iocaudit.cli.writing import write_file
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.identity import FINGERPRINT, FINGERPRINT_FORM
 from iocaudit.core.report import Report
+from iocaudit.core.wording import counted
+from iocaudit.engine.catalogue import Catalogue
 from iocaudit.sinks.escape import json_text
 from iocaudit.sources.documents import Unreadable
 from iocaudit.sources.files import read_bytes
@@ -26,7 +31,9 @@ class Baseline(NamedTuple):
     entries: tuple[dict[str, Any], ...]
 
     @classmethod
-    def of(cls, report: Report) -> "Baseline":
+    def of(cls, report: Report, reasons: Mapping[str, str] | None = None) -> "Baseline":
+        """The hits of a report; ``reasons`` are those that people wrote, by fingerprint."""
+        known = reasons or {}
         seen: dict[str, dict[str, Any]] = {}
         for found in report.hits:
             seen.setdefault(
@@ -36,7 +43,7 @@ class Baseline(NamedTuple):
                     "check": found.check,
                     "subject": str(found.subject),
                     "path": found.hit.path,
-                    "reason": "",
+                    "reason": known.get(found.fingerprint, ""),
                 },
             )
         return cls(tuple(sorted(seen.values(), key=lambda e: (e["check"], e["subject"], e["fingerprint"]))))
@@ -50,9 +57,64 @@ class Baseline(NamedTuple):
             len(report.found) - len(kept),
         )
 
+    def stale(self, seen: Collection[str], catalogue: Catalogue) -> list[dict[str, Any]]:
+        """The entries of checks that ran (all, where an entry names none that is known) and match no hit."""
+        return [
+            entry
+            for entry in self.entries
+            if entry["fingerprint"] not in seen
+            and (catalogue.find(str(entry.get("check"))) or not catalogue.whole.find(str(entry.get("check"))))
+        ]
 
-def read_baseline(path: str) -> Baseline:
-    """Read a baseline; BaselineError where the file is absent or not one."""
+
+def earlier_reasons(*paths: str | None) -> dict[str, str]:
+    """The reasons in these baselines, by fingerprint; of two for one hit the first. A file that is absent has none.
+
+    Raises BaselineError for one that is there and cannot be read: what people wrote into it would be lost.
+    """
+    reasons: dict[str, str] = {}
+    for path in dict.fromkeys(path for path in paths if path and _has_text(path)):
+        for entry in read_baseline(path, anew=True).entries:
+            if (reason := entry.get("reason")) and isinstance(reason, str):
+                reasons.setdefault(entry["fingerprint"], reason)
+    return reasons
+
+
+def _has_text(path: str) -> bool:
+    """Whether a regular file, not a link to one, is there and not empty: a new file may have been made beforehand."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+
+
+def stale_note(
+    path: str, baseline: Baseline, seen: Collection[str], catalogue: Catalogue, *, prune: bool, whole: bool
+) -> str:
+    """What to say of entries that match nothing any more; with ``prune`` they are removed from the file.
+
+    ``whole``: everything could be judged. Else nothing is removed: an entry may be of what could not.
+    """
+    stale = baseline.stale(seen, catalogue)
+    if not stale:
+        return ""
+    count = counted(len(stale), "entry", "entries")
+    match = "matches" if len(stale) == 1 else "match"
+    if not prune:
+        return f"{path}: {count} no longer {match} (--prune removes them)"
+    if not whole:
+        return f"{path}: {count} no longer {match}, and not removed: not everything could be judged"
+    gone = {entry["fingerprint"] for entry in stale}
+    write_baseline(path, Baseline(tuple(one for one in baseline.entries if one["fingerprint"] not in gone)))
+    return f"{path}: {count} that no longer {match} removed"
+
+
+def read_baseline(path: str, *, anew: bool = False) -> Baseline:
+    """Read a baseline; BaselineError where the file is absent or not one.
+
+    ``anew``: it is about to be written anew, so that one of an earlier scheme counts as empty.
+    """
     read = read_bytes(path, named=True)
     if isinstance(read, Unreadable):
         raise BaselineError(f"{path}: the baseline {read.reason}")
@@ -61,6 +123,8 @@ def read_baseline(path: str) -> Baseline:
     except ValueError as error:
         raise BaselineError(f"{path}: not JSON ({error}); write one with --write-baseline") from error
     if isinstance(data, dict) and data.get("version") == 1:
+        if anew:
+            return Baseline(())
         raise BaselineError(
             f"{path}: written under identity scheme v1, whose fingerprints are not taken any more; write it anew with "
             f"--write-baseline, without --baseline"

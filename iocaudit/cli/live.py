@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from iocaudit.cli.live_part import Part
 from iocaudit.cli.live_policies import Judgement, read_judgement
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import Served, discover
@@ -26,6 +27,8 @@ from iocaudit.sources.policy_files import make_policies, make_waivers, read_poli
 from iocaudit.sources.scan import Scan, ScanOptions
 from iocaudit.sources.suggestions import suggested
 
+_WHOLE = Part()
+
 
 def scan_cluster(
     catalogue: Catalogue,
@@ -34,28 +37,32 @@ def scan_cluster(
     context: str | None = None,
     kubeconfig: Path | None = None,
     claimed: set[str] | None = None,
+    part: Part = _WHOLE,
 ) -> Scan:
     """Audit every object that some check looks at. What may not be read is Skipped with that reason.
 
     Hits are put on owners and waived as the operator does it, by the cluster's own policies and waivers or, where
     the options name files, by those alone. ``claimed`` gets the fingerprints of findings on owners that pods only name.
+    Of the cluster only ``part`` is audited; all of it is looked up. Raises IocauditError where its namespace is absent.
     """
     client = Client.connect(kubeconfig, context)
+    part.require(client)
     now = datetime.now(UTC)
     if options.policy_files:
         judgement = _of_files(catalogue, options, now)
     else:
         judgement = read_judgement(client, catalogue, options.profile, now)
-    scan = Scan(notes=judgement.notes)
+    scan = Scan(notes=[*judgement.notes, *part.notes])
     scan.report.skipped += [Skipped(None, None, reason) for reason in judgement.unread]
     served = discover(client)
     world = World(default_namespace=options.namespace)
     world.install(served.groups)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
         _load(client, kind, world, served)
-    audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, suggest=bool(options.suggest))
+    audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, part, suggest=bool(options.suggest))
     for kind in served.present(catalogue.audited_kinds):
-        audit.kind(kind, served)
+        if part.has(kind):
+            audit.kind(kind, served)
     audit.conclude(judgement.waivers, now, claimed)
     scan.documents = scan.report.audited
     scan.report = scan.report.sorted()
@@ -74,15 +81,16 @@ def _of_files(catalogue: Catalogue, options: ScanOptions, now: datetime) -> Judg
 class _Audit:
     """Audits kind by kind into a scan. Of an object only its hits are kept."""
 
-    def __init__(self, client: Client, auditor: Auditor, scan: Scan, *, suggest: bool) -> None:
+    def __init__(self, client: Client, auditor: Auditor, scan: Scan, part: Part, *, suggest: bool) -> None:
         self._client, self._auditor, self._scan, self._suggest = client, auditor, scan, suggest
+        self._part = part
         self._inventory, self._intern = Inventory(), Interner()
         self._listed: list[Kind] = []
         self._suggestions: dict[tuple[Ref, tuple[str, str, str]], Suggestion] = {}
 
     def kind(self, kind: Kind, served: Served) -> None:
         try:
-            for raw in self._client.each(kind):
+            for raw in self._part.objects(self._client, kind):
                 resource = Resource(raw, CLUSTER, kind=kind)
                 if self._inventory.get(resource.uid) is None:
                     self._object(resource)

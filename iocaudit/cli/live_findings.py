@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from iocaudit.cluster.client import Client
@@ -47,12 +48,14 @@ class Findings:
     not_read: list[str] = field(default_factory=list)
 
 
-def read_findings(wanted: Wanted, limit: int | None, *, context: str | None = None) -> Findings:
+def read_findings(
+    wanted: Wanted, limit: int | None, *, context: str | None = None, kubeconfig: Path | None = None
+) -> Findings:
     """The worst findings that count, at most ``limit`` (None: all); only as many are held in memory.
 
     Raises ApiError where none can be read, IocauditError where our kinds are not installed.
     """
-    client = Client.connect(context=context)
+    client = Client.connect(kubeconfig, context)
     found = Findings()
     errors: list[ApiError] = []
     kinds = (IOC_FINDING,) if wanted.namespace is not None else (IOC_FINDING, CLUSTER_IOC_FINDING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from iocaudit.cluster.client import Client
@@ -34,13 +35,18 @@ class Judgement:
 
 
 def read_policy_set(
-    catalogue: Catalogue, profile: str, namespace: str | None, *, context: str | None = None
+    catalogue: Catalogue,
+    profile: str,
+    namespace: str | None,
+    *,
+    context: str | None = None,
+    kubeconfig: Path | None = None,
 ) -> tuple[PolicySet, Mapping[str, Any], Mapping[str, str]]:
     """The usable policies, the namespace's labels (none for None), and why each of the others is refused, by name.
 
     Raises ApiError where they may not be read, IocauditError where the namespace or our own kinds are not there.
     """
-    client = Client.connect(context=context)
+    client = Client.connect(kubeconfig, context)
     labels: Mapping[str, Any] = {}
     if namespace is not None:
         try:

@@ -7,6 +7,8 @@ import sys
 import click
 
 from iocaudit import __version__
+from iocaudit.cli.groups import Group, unknown_option
+from iocaudit.cli.standard_streams import NOT_WRITTEN, give_up_output, prepare_streams
 from iocaudit.core.errors import IocauditError
 
 _COMMANDS = {
@@ -20,10 +22,12 @@ _COMMANDS = {
     "webhook": ("webhook_command", "Run the validating admission webhook."),
     "operator": ("operator_command", "Run the operator."),
     "manifests": ("manifests_command", "Print what installs the auditor in a cluster."),
+    "completion": ("completion_command", "Print what completes commands, options and check ids in a shell."),
+    "version": ("version_command", "Print the version."),
 }
 
 
-class _Lazy(click.Group):
+class _Lazy(Group):
     """Imports a subcommand's module only when it is asked for: a scan must start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
@@ -54,18 +58,28 @@ def _called() -> str:
 
 def main() -> None:
     """The entry point. Exit code 2 for wrong usage and for errors of our own, 130 for Ctrl-C."""
+    prepare_streams()
+    try:
+        try:
+            code = _run()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in NOT_WRITTEN:
+            raise
+        code = give_up_output(error)
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(prog_name=_called(), standalone_mode=False)
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        (unknown_option(error) if isinstance(error, click.NoSuchOption) else error).show()
+        return 2
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except IocauditError as error:
         click.echo(f"iocaudit: {error}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:
-        # The reader of our output has gone (``| head``): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    return code if isinstance(code, int) else 0

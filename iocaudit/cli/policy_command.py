@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from iocaudit.cli.groups import Group
+from iocaudit.cli.params import check_ids, connection_options, no_connection_without_cluster, words
 from iocaudit.cli.select import known_check
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
@@ -21,7 +24,7 @@ Json = dict[str, Any]
 _MOST_PARAMETERS = 60
 
 
-@click.group("policy")
+@click.group("policy", cls=Group)
 def command() -> None:
     """Ask what the policies amount to."""
 
@@ -31,17 +34,18 @@ def command() -> None:
 @click.option("--cluster-scope", is_flag=True, help="What holds for cluster-scoped objects.")
 @click.option("--policy", "files", multiple=True, metavar="FILE", help="The policies are those in this file.")
 @click.option("--cluster", is_flag=True, help="The policies are those of a live cluster, read-only.")
-@click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig.")
+@connection_options
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="With --policy: a label of the namespace.")
-@click.option("--check", "only", multiple=True, metavar="ID", help="Only this check.")
-@click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@check_ids("--check", "only", "Only these checks.")
+@click.option("--profile", type=words(["default", "strict"]), default="default", show_default=True)
+@click.option("-o", "--output", type=words(["table", "json"]), default="table", show_default=True)
 def explain(
     namespace: str | None,
     cluster_scope: bool,
     files: tuple[str, ...],
     cluster: bool,
     context: str | None,
+    kubeconfig: Path | None,
     labels: tuple[str, ...],
     only: tuple[str, ...],
     profile: str,
@@ -56,8 +60,7 @@ def explain(
         raise click.UsageError("give -n NAMESPACE or --cluster-scope (and not both)")
     if cluster and (files or labels):
         raise click.UsageError("--cluster reads policies and labels from the cluster: leave out --policy and --label")
-    if context and not cluster:
-        raise click.UsageError("--context goes with --cluster")
+    no_connection_without_cluster(cluster, context, kubeconfig)
     catalogue = builtin_catalogue()
     checks = list(dict.fromkeys(known_check(catalogue, name) for name in only)) or list(catalogue)
     found_labels: Mapping[str, Any] = _labels(labels)
@@ -65,7 +68,9 @@ def explain(
     if cluster:
         from iocaudit.cli.live_policies import read_policy_set  # late: it imports the Kubernetes client
 
-        policies, found_labels, refused = read_policy_set(catalogue, profile, namespace, context=context)
+        policies, found_labels, refused = read_policy_set(
+            catalogue, profile, namespace, context=context, kubeconfig=kubeconfig
+        )
     else:
         policies = _of_files(files, catalogue, profile)
     decisions = trace(policies, namespace, found_labels, checks)

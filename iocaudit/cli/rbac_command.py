@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
+from iocaudit.cli.groups import Group
 from iocaudit.cli.kind_names import SHORT
+from iocaudit.cli.params import connection_options, no_connection_without_cluster, words
 from iocaudit.core.kinds import KINDS, SECRET, Kind
 from iocaudit.core.rbac.bindings import Binding
 from iocaudit.core.rbac.defaults import default_cluster_roles
@@ -30,7 +33,7 @@ _CHECKS = ("shared-service-account", "workload-holds-power")
 """The checks that look up all that the questions here are about."""
 
 
-@click.group("rbac")
+@click.group("rbac", cls=Group)
 def command() -> None:
     """Ask who may do what, in files or in a live cluster."""
 
@@ -39,9 +42,9 @@ def _options(function: Any) -> Any:
     for option in reversed(
         (
             click.argument("paths", nargs=-1, metavar="PATH... | -"),
-            click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True),
+            click.option("-o", "--output", type=words(["table", "json"]), default="table", show_default=True),
             click.option("--cluster", is_flag=True, help="Ask about a live cluster, read-only."),
-            click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig."),
+            connection_options,
             click.option("--require-complete", is_flag=True, help="Exit with 3 if something could not be judged."),
         )
     ):
@@ -64,6 +67,7 @@ def who_can_command(
     output: str,
     cluster: bool,
     context: str | None,
+    kubeconfig: Path | None,
     require_complete: bool,
 ) -> int:
     """Who may VERB a RESOURCE: pods, pods/exec, deployments.apps, deployments.apps/scale, or a /url.
@@ -71,7 +75,7 @@ def who_can_command(
     Exit code: 2 wrong usage or an unreadable document; 3 with --require-complete if a role is not known; 0 otherwise.
     """
     asked = _asked(verb, resource, name)
-    world, unreadable = _world(paths, cluster, context)
+    world, unreadable = _world(paths, cluster, context, kubeconfig)
     grants, problems = who_can(world, asked, namespace, scoped=_is_namespaced(asked))
     grants.sort(key=lambda grant: (grant.subject.title, _scope(grant.binding), str(grant.binding.resource.ref)))
     if output == "json":
@@ -91,7 +95,13 @@ def who_can_command(
 @click.argument("subject")
 @_options
 def path_command(
-    subject: str, paths: tuple[str, ...], output: str, cluster: bool, context: str | None, require_complete: bool
+    subject: str,
+    paths: tuple[str, ...],
+    output: str,
+    cluster: bool,
+    context: str | None,
+    kubeconfig: Path | None,
+    require_complete: bool,
 ) -> int:
     """How SUBJECT gets to cluster-admin, step by step.
 
@@ -100,7 +110,7 @@ def path_command(
     3 with --require-complete if a role is not known; 0 otherwise.
     """
     start = _subject(subject)
-    world, unreadable = _world(paths, cluster, context)
+    world, unreadable = _world(paths, cluster, context, kubeconfig)
     outcome = way_to_cluster_admin(start, world)
     if output == "json":
         click.echo(json.dumps(_outcome(start, outcome), indent=2))
@@ -119,17 +129,17 @@ def path_command(
     return 1 if outcome.steps else 3 if require_complete and outcome.problems else 0
 
 
-def _world(paths: tuple[str, ...], cluster: bool, context: str | None) -> tuple[World, bool]:
+def _world(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfig: Path | None) -> tuple[World, bool]:
     """What the question is about, and whether a document of it could not be read (which is said)."""
     if cluster == bool(paths):
         raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
-    if context and not cluster:
-        raise click.UsageError("--context goes with --cluster")
+    no_connection_without_cluster(cluster, context, kubeconfig)
     catalogue = builtin_catalogue().select(_CHECKS)
     if cluster:
         from iocaudit.cli.live import read_world  # late: it imports the Kubernetes client
 
-        return read_world([kind for kind in catalogue.file_world_kinds if kind is not SECRET], context=context), False
+        kinds = [kind for kind in catalogue.file_world_kinds if kind is not SECRET]
+        return read_world(kinds, context=context, kubeconfig=kubeconfig), False
     from iocaudit.sources.files import Inputs  # late: after usage is known good
     from iocaudit.sources.reading import Reader, Scan, note_inputs, skipped_templates
 

@@ -5,211 +5,228 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TextIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from iocaudit.cli.outputs import Output, outputs_of, say, write_outputs
 from iocaudit.cli.progress import scan_progress
+from iocaudit.cli.scan_options import ScanArguments, scan_options
 from iocaudit.cli.select import select_checks
-from iocaudit.core.check import Check
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.core.wording import counted
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.causes import with_causes
-from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
+from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument, empty_input, headline, is_empty
 
 if TYPE_CHECKING:
-    from iocaudit.sources.scan import Scan
-
-OUTPUTS = ("table", "json", "sarif", "junit", "github")
+    from iocaudit.cli.baseline import Baseline
+    from iocaudit.sources.scan import Scan, ScanOptions
 
 
 @click.command("scan")
-@click.argument("paths", nargs=-1, metavar="PATH... | -")
-@click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", show_default=True)
-@click.option("--profile", type=click.Choice(["default", "strict"]), default="default", show_default=True)
-@click.option(
-    "--policy",
-    "policy_files",
-    multiple=True,
-    metavar="FILE",
-    help="AuditPolicy and IocWaiver objects; with --cluster in place of its own.",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice([severity.label for severity in Severity]),
-    default="high",
-    show_default=True,
-    help="Exit with 1 from this severity on.",
-)
-@click.option("--check", "only", multiple=True, metavar="ID", help="Run only these checks.")
-@click.option("--skip", "skip", multiple=True, metavar="ID", help="Leave these checks out.")
-@click.option("-n", "--namespace", default="default", show_default=True, help="Where an unset namespace means.")
-@click.option("--baseline", metavar="FILE", help="Leave out the hits this file lists.")
-@click.option(
-    "--write-baseline", "new_baseline", metavar="FILE", help="Write the hits found into this file and exit with 0."
-)
-@click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own.")
-@click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only.")
-@click.option("--context", metavar="NAME", help="With --cluster: the context of the kubeconfig.")
-@click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations.")
-@click.option("--jobs", type=click.IntRange(1, 64), help="Processes  [default: two for large inputs]")
-@click.option("--fix", "write", is_flag=True, help="Write repairs that cannot break the workload into the files.")
-@click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing.")
-@click.option("--unsafe-fixes", "unsafe", is_flag=True, help="With --fix or --diff: also those that may break it.")
-@click.option(
-    "--generate",
-    "target",
-    metavar="FILE",
-    help="Write missing NetworkPolicies and rate limits to a new file (-: print).",
-)
-@click.option("--require-complete", is_flag=True, help="Exit with 3 if anything was skipped.")
-def command(
-    paths: tuple[str, ...],
-    output: str,
-    profile: str,
-    policy_files: tuple[str, ...],
-    fail_on: str,
-    only: tuple[str, ...],
-    skip: tuple[str, ...],
-    namespace: str,
-    baseline: str | None,
-    new_baseline: str | None,
-    each_file_alone: bool,
-    cluster: bool,
-    context: str | None,
-    render: bool,
-    jobs: int | None,
-    write: bool,
-    diff: bool,
-    unsafe: bool,
-    target: str | None,
-    require_complete: bool,
-) -> int:
+@scan_options
+def command(**given: Any) -> int:
     """Audit the Kubernetes objects in files and folders, or on standard input (-).
 
-    With --fix what is left decides the exit code, with --diff what was found. Where standard output holds a
-    difference, new documents or the fixed text of standard input, the report goes to standard error.
+    With --fix what is left decides the exit code, with --diff what was found; --diff prints the difference alone,
+    unless a format is asked for. Where standard output holds a difference, new documents or the fixed text of standard
+    input, the report goes to standard error.
 
-    Exit code, the first that applies: 2 wrong usage or an unreadable document; 1 findings at or above
-    --fail-on; 3 a check failed, or with --require-complete something was skipped; 0 otherwise.
+    Exit code, the first that applies: 2 wrong usage, an unreadable document, no Kubernetes object at all, or a report
+    that cannot be written; 1 findings at or above --fail-on; 3 a check failed, everything was skipped, or with
+    --require-complete anything was; 0 otherwise.
     """
-    if cluster == bool(paths):
-        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
-    if context and not cluster:
-        raise click.UsageError("--context goes with --cluster")
-    if render and (cluster or each_file_alone):
-        raise click.UsageError("--render goes with files, and not with --each-file-alone: a chart is many files")
-    fixing = write or diff
-    if write and diff:
-        raise click.UsageError("--diff writes nothing: give --fix or --diff, not both")
-    if unsafe and not fixing:
-        raise click.UsageError("--unsafe-fixes goes with --fix or --diff")
-    if fixing and (cluster or new_baseline):
-        raise click.UsageError("--fix and --diff go with files, and not with --write-baseline")
-    if target and (fixing or cluster or new_baseline or each_file_alone):
-        raise click.UsageError("--generate goes with files that are one world, and before --fix, not with it")
-    from iocaudit.sources.scan import ScanOptions, scan_files  # late: after usage is known good
+    asked = ScanArguments(**given)
+    asked.refuse_contradictions()
+    outputs = outputs_of(asked.outputs, asked.output_file)
+    if asked.diff and not asked.outputs and not asked.output_file:
+        outputs = ()
+    from iocaudit.sources.scan import ScanOptions  # late: after usage is known good
 
     # One short run that frees nothing before its end: collecting cycles would cost a fifth of it.
     gc.disable()
-    catalogue = select_checks(builtin_catalogue(), only, skip)
+    catalogue = select_checks(builtin_catalogue(), asked.only, asked.skip)
     options = ScanOptions(
-        profile="strict" if only else profile,
-        policy_files=policy_files,
-        namespace=namespace,
-        each_file_alone=each_file_alone,
-        render=render,
-        jobs=jobs,
-        suggest="missing" if target else "patch" if output == "json" else "text" if output == "sarif" else "",
+        profile="strict" if asked.only else asked.profile,
+        policy_files=asked.policy_files,
+        namespace=asked.namespace or "default",
+        each_file_alone=asked.each_file_alone,
+        render=asked.render,
+        jobs=asked.jobs,
+        suggest=_suggestions(asked, outputs),
+        exclude=asked.exclude,
     )
-    known = None
-    if baseline and not new_baseline:  # a new one holds every hit: written over the old one, it would else be empty
-        from iocaudit.cli.baseline import read_baseline  # late: few scans have one
+    run = _Run(asked, catalogue, options)
+    scan = run.scan()
+    reading = run.reading(scan)
+    if not (asked.cluster or asked.allow_empty) and is_empty(scan.report, reading):
+        reading.errors.append(empty_input(asked.paths, reading))
+        if asked.new_baseline:
+            say(f"error: {reading.errors[0]}")
+            return 2
+    if asked.new_baseline:
+        return run.write_baseline(asked.new_baseline, scan.report, reading)
+    shown = with_causes(
+        _from(scan.report, asked.shown_from, reading),
+        catalogue,
+        namespace=options.namespace,
+        alone=asked.each_file_alone,
+    )
+    stream = sys.stderr if asked.diff or asked.target == "-" or (asked.write and "-" in asked.paths) else sys.stdout
+    texts = _Texts(asked, shown, reading, catalogue, stream)
+    files = write_outputs(outputs, texts.of, stream)
+    if all(output.file is not None for output in outputs):
+        say(headline(shown, reading) + (f"; written to {', '.join(files)}" if files else ""))
+    return exit_code(scan.report, reading, asked.threshold, require_complete=asked.require_complete)
 
-        known = read_baseline(baseline)
-    baselined = 0
 
-    def rescan(texts: Mapping[str, bytes] | None = None) -> Scan:
-        nonlocal baselined
+def _suggestions(asked: ScanArguments, outputs: tuple[Output, ...]) -> Any:
+    """Which repairs the outputs need worked out."""
+    formats = {output.format for output in outputs}
+    return "missing" if asked.target else "text" if "sarif" in formats else "patch" if "json" in formats else ""
+
+
+class _Run:
+    """One scan, and what the baseline makes of it."""
+
+    def __init__(self, asked: ScanArguments, catalogue: Catalogue, options: ScanOptions) -> None:
+        self._asked, self._catalogue, self._options = asked, catalogue, options
+        self._known: Baseline | None = None
+        self._baselined = 0
+        self._seen: set[str] = set()
+        # A new baseline holds every hit: written over the old one, it would else be empty.
+        if asked.baseline and not asked.new_baseline:
+            from iocaudit.cli.baseline import read_baseline  # late: few scans have one
+
+            self._known = read_baseline(asked.baseline)
+
+    def scan(self) -> Scan:
+        """Audit what was asked for, and repair or generate what is to be."""
+        asked = self._asked
+        if asked.cluster:
+            from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
+            from iocaudit.cli.live_part import Part
+
+            part = Part(asked.namespace, frozenset(asked.left_out_namespaces))
+            return self._without_known(
+                scan_cluster(
+                    self._catalogue, self._options, context=asked.context, kubeconfig=asked.kubeconfig, part=part
+                )
+            )
+        if asked.fixing:
+            from iocaudit.cli.fix import repaired  # late: few scans change anything
+
+            outcome = repaired(self._files, asked.paths, unsafe=asked.unsafe, write=asked.write)
+            return outcome.scan if asked.write else outcome.first
+        if asked.target:
+            from iocaudit.cli.generate import generated  # late
+
+            return generated(self._files, asked.paths, asked.target)
+        return self._files()
+
+    def _files(self, texts: Mapping[str, bytes] | None = None) -> Scan:
+        from iocaudit.sources.scan import scan_files
+
         with scan_progress() as progress:
-            scan = scan_files(paths, catalogue, options, progress=progress, texts=texts)
-        if known is not None:
-            scan.report, baselined = known.without(scan.report)
+            scan = scan_files(self._asked.paths, self._catalogue, self._options, progress=progress, texts=texts)
+        return self._without_known(scan)
+
+    def _without_known(self, scan: Scan) -> Scan:
+        if self._known is not None:
+            self._seen = {found.fingerprint for found in scan.report.found}
+            self._seen |= {one.found.fingerprint for one in scan.report.waived}
+            scan.report, self._baselined = self._known.without(scan.report)
         return scan
 
-    if cluster:
-        from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
+    def reading(self, scan: Scan) -> ReadingSummary:
+        """How the input was read; says which entries of the baseline match nothing any more, and removes them."""
+        reading = ReadingSummary(
+            files=scan.files,
+            documents=scan.documents,
+            not_kubernetes=scan.not_kubernetes,
+            other_kinds=scan.others.total(),
+            unjudged=scan.unjudged,
+            excluded=scan.excluded,
+            errors=[UnreadableDocument(error.file, error.line, error.reason) for error in scan.errors],
+            baselined=self._baselined,
+            notes=scan.notes,
+        )
+        if self._known is not None and self._asked.baseline:
+            from iocaudit.cli.baseline import stale_note
 
-        scan = scan_cluster(catalogue, options, context=context)
-        if known is not None:
-            scan.report, baselined = known.without(scan.report)
-    elif fixing:
-        from iocaudit.cli.fix import repaired  # late: few scans change anything
+            whole = not (scan.errors or scan.report.faults or scan.report.skipped)
+            note = stale_note(
+                self._asked.baseline, self._known, self._seen, self._catalogue, prune=self._asked.prune, whole=whole
+            )
+            reading.notes += [note] if note else []
+        return reading
 
-        outcome = repaired(rescan, paths, unsafe=unsafe, write=write)
-        scan = outcome.scan if write else outcome.first
-    elif target:
-        from iocaudit.cli.generate import generated  # late
+    def write_baseline(self, path: str, report: Report, reading: ReadingSummary) -> int:
+        """Write the hits; with the reasons that the file, or the one named by ``--baseline``, has for them."""
+        from iocaudit.cli.baseline import Baseline, earlier_reasons, write_baseline
 
-        scan = generated(rescan, paths, target)
-    else:
-        scan = rescan()
-    report = with_causes(scan.report, catalogue, namespace=namespace, alone=each_file_alone)
-    reading = ReadingSummary(
-        files=scan.files,
-        documents=scan.documents,
-        not_kubernetes=scan.not_kubernetes,
-        other_kinds=scan.others.total(),
-        unjudged=scan.unjudged,
-        errors=[UnreadableDocument(error.file, error.line, error.reason) for error in scan.errors],
-        baselined=baselined,
-        notes=scan.notes,
-    )
-    if new_baseline:
-        from iocaudit.cli.baseline import Baseline, write_baseline
-
-        entries = Baseline.of(report)
-        write_baseline(new_baseline, entries)
-        click.echo(f"{new_baseline}: {len(entries.entries)} hits written", err=True)
+        entries = Baseline.of(report, earlier_reasons(path, self._asked.baseline))
+        write_baseline(path, entries)
+        say(f"{path}: {counted(len(entries.entries), 'hit')} written")
         return 2 if reading.errors else 0
-    stream = sys.stderr if diff or target == "-" or (write and "-" in paths) else sys.stdout
-    _print(output, report, reading, tuple(catalogue), stream)
-    return exit_code(report, reading, Severity.parse(fail_on), require_complete=require_complete)
 
 
-def exit_code(report: Report, reading: ReadingSummary, fail_on: Severity, *, require_complete: bool = False) -> int:
-    """The first that applies, as documented on the command."""
+def _from(report: Report, lowest: Severity, reading: ReadingSummary) -> Report:
+    """The report without hits below a severity, which are counted."""
+    if lowest is Severity.LOW:
+        return report
+    found = [one for one in report.found if one.severity >= lowest]
+    reading.below = len(report.found) - len(found)
+    return replace(report, found=found)
+
+
+def exit_code(
+    report: Report, reading: ReadingSummary, fail_on: Severity | None, *, require_complete: bool = False
+) -> int:
+    """The first that applies, as documented on the command. ``fail_on`` None: no finding fails the run."""
     if reading.errors:
         return 2
-    if any(found.severity >= fail_on for found in report.found):
+    if fail_on is not None and any(found.severity >= fail_on for found in report.found):
         return 1
-    if report.faults or (require_complete and report.skipped):
+    if report.faults or (report.skipped and (require_complete or not report.audited)):
         return 3
     return 0
 
 
-def _print(output: str, report: Report, reading: ReadingSummary, checks: tuple[Check, ...], stream: TextIO) -> None:
-    if output == "table":
-        from iocaudit.sinks import table
+class _Texts:
+    """The report in each format. A format's module is imported where it is wanted."""
 
-        table.render(report, reading, stream)
-        return
-    if output == "json":
-        from iocaudit.sinks import json_report
+    def __init__(
+        self, asked: ScanArguments, report: Report, reading: ReadingSummary, catalogue: Catalogue, stream: TextIO
+    ) -> None:
+        self._asked, self._report, self._reading = asked, report, reading
+        self._catalogue, self._stream = catalogue, stream
 
-        text = json_report.render(report, reading)
-    elif output == "sarif":
-        from iocaudit.sinks import sarif
+    def of(self, output: Output) -> str:
+        report, reading = self._report, self._reading
+        if output.format == "table":
+            from iocaudit.sinks import table
+            from iocaudit.sinks.look import look_of
 
-        text = sarif.render(report, reading, checks)
-    elif output == "junit":
-        from iocaudit.sinks import junit
+            stream = self._stream if output.file is None else None
+            return table.render(report, reading, look_of(stream, self._asked.color, verbose=self._asked.verbose))
+        if output.format == "json":
+            from iocaudit.sinks import json_report
 
-        text = junit.render(report, reading)
-    else:
+            return json_report.render(report, reading, self._catalogue)
+        if output.format == "sarif":
+            from iocaudit.sinks import sarif
+
+            return sarif.render(report, reading, self._catalogue)
+        if output.format == "junit":
+            from iocaudit.sinks import junit
+
+            return junit.render(report, reading, self._asked.threshold)
+        from iocaudit.cli.step_summary import write_step_summary
         from iocaudit.sinks import github
 
-        text = github.render(report, reading)
-    stream.buffer.write(text.encode("utf-8", "backslashreplace"))
-    stream.flush()
+        write_step_summary(report, reading)
+        return github.render(report, reading)

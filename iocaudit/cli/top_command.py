@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
+from iocaudit.cli.params import check_ids, connection_options, severity_option, words
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.records.finding import DENIED, OPEN, RECORDED, RESOLVED, WAIVED
@@ -23,29 +25,26 @@ _NOW = (OPEN, DENIED, RECORDED)
 @click.option("-n", "--namespace", metavar="NS", help="Only findings in this namespace  [default: everywhere]")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="At most this many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option(
-    "--severity",
-    type=click.Choice([severity.label for severity in reversed(Severity)]),
-    help="Only findings of this severity or a higher one.",
-)
-@click.option("--check", "checks", multiple=True, metavar="ID", help="Only findings of this check.")
+@severity_option("Only findings of this severity or a higher one.")
+@check_ids("--check", "checks", "Only findings of these checks.")
 @click.option(
     "--state",
     "states",
     multiple=True,
-    type=click.Choice(_STATES),
+    type=words(_STATES),
     help=f"Only findings in this state  [default: {', '.join(_NOW)}]",
 )
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
-@click.option("-o", "--output", type=click.Choice(["table", "wide", "json"]), default="table", show_default=True)
+@connection_options
+@click.option("-o", "--output", type=words(["table", "wide", "json"]), default="table", show_default=True)
 def command(
     namespace: str | None,
     limit: int,
     everything: bool,
-    severity: str | None,
+    lowest: str | None,
     checks: tuple[str, ...],
     states: tuple[str, ...],
     context: str | None,
+    kubeconfig: Path | None,
     output: str,
 ) -> int:
     """The worst findings in a live cluster, read-only: what, where, in which state, and since when.
@@ -56,11 +55,11 @@ def command(
 
     wanted = Wanted(
         namespace=namespace,
-        lowest=Severity.parse(severity) if severity else Severity.LOW,
+        lowest=Severity.parse(lowest) if lowest else Severity.LOW,
         checks=frozenset(checks),
         states=frozenset(states or _NOW),
     )
-    found = read_findings(wanted, None if everything else limit, context=context)
+    found = read_findings(wanted, None if everything else limit, context=context, kubeconfig=kubeconfig)
     if output == "json":
         shown = json.dumps(_json(found.worst, found.total, found.not_read), indent=2, ensure_ascii=False)
         click.echo(json_text(shown))

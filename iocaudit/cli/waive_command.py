@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
 
 from iocaudit.cli.kind_names import is_called
+from iocaudit.cli.params import check_ids, connection_options, no_connection_without_cluster
 from iocaudit.cli.select import known_check
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.moments import rfc3339
@@ -38,10 +40,10 @@ class WaiveError(IocauditError):
 @click.command("waive")
 @click.argument("report", required=False, metavar="[REPORT | -]")
 @click.option("--cluster", is_flag=True, help="What stands in a live cluster, read-only; also without REPORT.")
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
+@connection_options
 @click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="Only what is in this namespace.")
 @click.option("--cluster-scope", is_flag=True, help="Only what is in no namespace.")
-@click.option("--check", "only", multiple=True, metavar="ID", help="Only hits of this check.")
+@check_ids("--check", "only", "Only hits of these checks.")
 @click.option("--object", "objects", multiple=True, metavar="KIND/NAME", help="Only hits on this object.")
 @click.option("--owner", required=True, metavar="WHO", help="Who answers for it, a person or a team.")
 @click.option("--reason", required=True, metavar="WHY", help="Why the risk is accepted.")
@@ -61,6 +63,7 @@ def command(
     report: str | None,
     cluster: bool,
     context: str | None,
+    kubeconfig: Path | None,
     namespaces: tuple[str, ...],
     cluster_scope: bool,
     only: tuple[str, ...],
@@ -84,8 +87,8 @@ def command(
     """
     if report is not None and cluster:
         raise click.UsageError("give a REPORT or --cluster, not both")
-    if report is not None and context:
-        raise click.UsageError("--context goes with a live cluster, not with a REPORT")
+    if report is not None:
+        no_connection_without_cluster(cluster, context, kubeconfig)
     if report == "-" and not yes:
         raise click.UsageError("with the report on standard input nobody can be asked: give --yes")
     why = Acceptance(
@@ -101,7 +104,9 @@ def command(
         is_object=_objects(objects),
         critical=include_critical,
     )
-    found, told = _of_file(report, unset_namespace) if report is not None else _of_cluster(catalogue, context)
+    found, told = (
+        _of_file(report, unset_namespace) if report is not None else _of_cluster(catalogue, context, kubeconfig)
+    )
     chosen = choose(found, wanted)
     new = waivers_for(chosen, found)
     for line in (*told, *_left(chosen, new.left)):
@@ -168,15 +173,17 @@ def _of_file(path: str, unset: str) -> tuple[list[StandingFinding], list[str]]:
         raise WaiveError(f"{name}: {error}") from error
 
 
-def _of_cluster(catalogue: Catalogue, context: str | None) -> tuple[list[StandingFinding], list[str]]:
+def _of_cluster(
+    catalogue: Catalogue, context: str | None, kubeconfig: Path | None
+) -> tuple[list[StandingFinding], list[str]]:
     from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
     from iocaudit.sinks.json_report import as_json
     from iocaudit.sinks.summary import ReadingSummary
     from iocaudit.sources.scan import ScanOptions
 
     claimed: set[str] = set()
-    scan = scan_cluster(catalogue, ScanOptions(), context=context, claimed=claimed)
-    report = as_json(scan.report, ReadingSummary())
+    scan = scan_cluster(catalogue, ScanOptions(), context=context, kubeconfig=kubeconfig, claimed=claimed)
+    report = as_json(scan.report, ReadingSummary(), catalogue)
     stays = [entry for entry in report["findings"] if entry["findingFingerprint"] not in claimed]
     told = [f"not read: {one.reason}" for one in scan.report.skipped if one.check is None and one.subject is None]
     if claimed:

@@ -6,6 +6,7 @@ times the CPU of decoding bytes, so they are left out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from urllib3.exceptions import HTTPError, ReadTimeoutError
+from yaml import YAMLError
 
 from iocaudit.cluster.errors import (
     ApiError,
@@ -29,6 +31,7 @@ from iocaudit.cluster.errors import (
 from iocaudit.cluster.reading import LARGE_TEXTS, LARGEST, LARGEST_PAGE, Holder, read_ends, read_lines, read_whole
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.wording import several
 from iocaudit.decoding.answers import ListAnswer, decode_cut_event, decode_cut_list, decode_event, decode_list
 from iocaudit.decoding.objects import NotJsonError, decode_object
 from iocaudit.supervision.part import beat
@@ -87,8 +90,10 @@ class Client:
                     persist_config=False,
                 )
         except (config.ConfigException, OSError, ValueError) as error:
+            if (wrong := _unknown_context(kubeconfig, context)) is not None:
+                raise ConfigError(wrong) from error
             where = str(kubeconfig) if kubeconfig else "no ServiceAccount and no default kubeconfig"
-            raise ConfigError(f"{where}: {str(error).rstrip('.')}; set KUBECONFIG to a file that exists") from None
+            raise ConfigError(f"{where}: {str(error).rstrip('.')}; set KUBECONFIG to a file that exists") from error
         # Retrying and concurrency are ours: urllib3's own retries would hide a lost watch.
         configuration.retries = False
         configuration.connection_pool_maxsize = 8
@@ -371,3 +376,18 @@ def _namespace(body: Mapping[str, Any]) -> str | None:
 
 def _name(body: Mapping[str, Any]) -> str:
     return text(mapping(body.get("metadata")).get("name"))
+
+
+def _unknown_context(kubeconfig: Path | None, context: str | None) -> str | None:
+    """What to say of a context that a readable kubeconfig does not have; None for any other mistake."""
+    if context is None:
+        return None
+    file = str(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
+    try:
+        contexts, _ = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError, ValueError, YAMLError):
+        return None
+    names = sorted(text(mapping(one).get("name")) for one in contexts)
+    if context in names:
+        return None
+    return f"no context {context!r} in {file} (there are: {several(names, 10) or 'none'})"

@@ -42,6 +42,11 @@ class IoC(IntEnum):
     def title(self) -> str:
         return _TITLES[self]
 
+    @property
+    def short(self) -> str:
+        """A few words for a summary, where the number follows in brackets."""
+        return _SHORT[self]
+
 
 _TITLES = {
     IoC.RESOURCE_SPIKE: "CPU or memory spike of a container (resource hijacking)",
@@ -54,4 +59,16 @@ _TITLES = {
     IoC.RESPONSE_SIZE: "abnormal size of HTTP responses (exfiltration)",
     IoC.UNKNOWN_BINARY: "unknown binaries spawned",
     IoC.HTTP_ERRORS: "spikes of HTTP 403 and 404",
+}
+_SHORT = {
+    IoC.RESOURCE_SPIKE: "resource spike",
+    IoC.OUTBOUND_TRAFFIC: "outbound traffic",
+    IoC.CLUSTER_ADMIN: "privilege escalation",
+    IoC.USER_ACTIVITY: "user activity",
+    IoC.INBOUND_TRAFFIC: "inbound traffic",
+    IoC.FILESYSTEM_CHANGE: "filesystem change",
+    IoC.DNS_ANOMALY: "DNS anomaly",
+    IoC.RESPONSE_SIZE: "response size",
+    IoC.UNKNOWN_BINARY: "unknown binary",
+    IoC.HTTP_ERRORS: "HTTP errors",
 }

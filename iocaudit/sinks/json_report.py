@@ -1,9 +1,12 @@
 """The JSON output: one entry a hit, with ``impliedBy`` where another is its cause; see ``report.schema.json``."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from iocaudit.core.check import Check
+from iocaudit.core.links import check_url
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.report import Fault, Found, Report, Skipped
 from iocaudit.core.resource import Ref
@@ -17,8 +20,11 @@ def subject_json(ref: Ref) -> dict[str, Any]:
     return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 
-def finding_json(found: Found) -> dict[str, Any]:
-    """One hit. With a repair it carries its JSON Patch, the same as YAML, and whether it is safe."""
+def finding_json(found: Found, controls: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One hit. With a repair it carries its JSON Patch, the same as YAML, and whether it is safe.
+
+    ``controls`` are the identifiers that its check speaks to, by framework.
+    """
     return {
         "check": found.check,
         "severity": found.severity.label,
@@ -33,13 +39,16 @@ def finding_json(found: Found) -> dict[str, Any]:
         "fingerprint": found.fingerprint,
         "findingFingerprint": found.finding_fingerprint,
         **({"byShape": True} if found.origin.by_shape else {}),
+        "controls": dict(sorted((controls or {}).items())),
+        "url": check_url(found.check),
         **(_suggestion(found.suggestion) if found.suggestion else {}),
     }
 
 
-def _hit_json(found: Found, cause: str | None) -> dict[str, Any]:
+def _hit_json(found: Found, controls: Mapping[str, str] | None, cause: str | None) -> dict[str, Any]:
     """``cause`` is the fingerprint of the hit that implies it."""
-    return finding_json(found) if cause is None else {**finding_json(found), "impliedBy": cause}
+    hit = finding_json(found, controls)
+    return hit if cause is None else {**hit, "impliedBy": cause}
 
 
 def _suggestion(suggestion: Suggestion) -> dict[str, Any]:
@@ -57,13 +66,19 @@ def _not_evaluated(entry: Skipped | Fault, reason: str) -> dict[str, Any]:
     }
 
 
-def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
-    """The whole report as plain data."""
+def as_json(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> dict[str, Any]:
+    """The whole report as plain data. ``checks`` are those that ran: their controls stand with their hits."""
+    controls = {check.id: check.controls for check in checks}
     causes = {id(one.found): one.by.fingerprint for one in report.implied}
     return {
-        "findings": [_hit_json(found, causes.get(id(found))) for found in report.hits],
+        "findings": [_hit_json(found, controls.get(found.check), causes.get(id(found))) for found in report.hits],
         "waived": [
-            {**finding_json(one.found), "waiver": one.waiver, "reason": one.reason, "expires": one.expires}
+            {
+                **finding_json(one.found, controls.get(one.found.check)),
+                "waiver": one.waiver,
+                "reason": one.reason,
+                "expires": one.expires,
+            }
             for one in report.waived
         ],
         "skipped": [_not_evaluated(entry, entry.reason) for entry in report.skipped],
@@ -77,8 +92,9 @@ def as_json(report: Report, reading: ReadingSummary) -> dict[str, Any]:
     }
 
 
-def render(report: Report, reading: ReadingSummary) -> str:
-    data = as_json(report, reading)
+def render(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> str:
+    """The text of the whole report."""
+    data = as_json(report, reading, checks)
     try:
         text = orjson.dumps(data, option=orjson.OPT_INDENT_2)
     except TypeError:

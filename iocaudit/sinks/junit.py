@@ -1,58 +1,93 @@
-"""JUnit XML, as CI servers read it: one test case a check and object that has findings, faults or was skipped."""
+"""JUnit XML, as CI servers read it: one test case a hit, a fault, an unreadable document and what was skipped.
+
+Servers tell cases apart by class name and name (GitLab drops all but one of the same), so that no two cases have both
+in common.
+"""
+
+from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from iocaudit.core.report import Report
+from iocaudit.core.report import Found, Report
+from iocaudit.core.resource import Origin
+from iocaudit.core.severity import Severity
 from iocaudit.sinks.escape import xml_text
 from iocaudit.sinks.summary import ReadingSummary
 
 
-def render(report: Report, reading: ReadingSummary) -> str:
-    """A ``testsuites`` document; hits are failures, faults and unreadable documents are errors."""
-    suite = ElementTree.Element("testsuite", name="iocaudit")
+def render(report: Report, reading: ReadingSummary, fail_on: Severity | None = Severity.LOW) -> str:
+    """A ``testsuites`` document: hits from ``fail_on`` on are failures (None: no hit is), faults and unreadable
+    documents errors; what is below is a case that passed, with the hit as its output."""
+    suite = _Suite()
     for found in report.found:
-        case = _case(suite, found.check, str(found.subject), found.origin.file, found.origin.line)
-        failure = ElementTree.SubElement(case, "failure", type=found.severity.label, message=xml_text(found.message))
-        failure.text = xml_text(found.fix)
+        case = suite.hit(found)
+        if fail_on is not None and found.severity >= fail_on:
+            suite.failures += 1
+            failure = _sub(case, "failure", found.message, type=found.severity.label)
+            failure.text = xml_text(found.fix)
+        else:
+            out = ElementTree.SubElement(case, "system-out")
+            out.text = xml_text(f"{found.severity.label}: {found.message}. {found.fix}".rstrip(". ") + ".")
     for fault in report.faults:
-        case = _case(suite, fault.check, str(fault.subject), fault.origin.file if fault.origin else None, None)
-        ElementTree.SubElement(case, "error", type="fault", message=xml_text(fault.error))
+        _sub(suite.case(fault.check, str(fault.subject or "fault"), fault.origin), "error", fault.error, type="fault")
     for error in reading.errors:
-        case = _case(suite, "readable", error.file, error.file, error.line)
-        ElementTree.SubElement(case, "error", type="unreadable", message=xml_text(str(error)))
+        place = Origin("file", error.file, error.line)
+        _sub(suite.case("readable", error.file, place), "error", str(error), type="unreadable")
     for skipped in report.skipped:
-        origin = skipped.origin
-        case = _case(suite, skipped.check or "audit", str(skipped.subject or ""), origin.file if origin else None, None)
-        ElementTree.SubElement(case, "skipped", message=xml_text(skipped.reason))
+        name = str(skipped.subject or (skipped.origin.file if skipped.origin else "") or "audit")
+        _sub(suite.case(skipped.check or "audit", name, skipped.origin), "skipped", skipped.reason)
     for waived in report.waived:
-        found = waived.found
-        case = _case(suite, found.check, str(found.subject), found.origin.file, found.origin.line)
         why = f"waived by {waived.waiver} until {waived.expires}: {waived.reason}"
-        ElementTree.SubElement(case, "skipped", message=xml_text(why))
-    failures, errors = len(report.found), len(report.faults) + len(reading.errors)
-    tests = len(suite)
-    if not tests:
-        _case(suite, "audit", f"{report.audited} objects", None, None)
-        tests = 1
+        _sub(suite.hit(waived.found), "skipped", why)
+    if not len(suite.element):
+        suite.case("audit", f"{report.audited} objects", None)
     counts = {
-        "tests": str(tests),
-        "failures": str(failures),
-        "errors": str(errors),
+        "tests": str(len(suite.element)),
+        "failures": str(suite.failures),
+        "errors": str(len(report.faults) + len(reading.errors)),
         "skipped": str(len(report.skipped) + len(report.waived)),
     }
-    suite.attrib.update(counts)
+    suite.element.attrib.update(counts)
     if reading.notes:
-        ElementTree.SubElement(suite, "system-out").text = xml_text("\n".join(reading.notes))
+        ElementTree.SubElement(suite.element, "system-out").text = xml_text("\n".join(reading.notes))
     root = ElementTree.Element("testsuites", {"name": "iocaudit", **counts})
-    root.append(suite)
+    root.append(suite.element)
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: ElementTree.Element, check: str, name: str, file: str | None, line: int | None) -> ElementTree.Element:
-    case = ElementTree.SubElement(suite, "testcase", classname=xml_text(check), name=xml_text(name))
-    if file:
-        case.set("file", xml_text(file))
-    if line:
-        case.set("line", str(line))
-    return case
+class _Suite:
+    """The cases, each with a name of its own."""
+
+    def __init__(self) -> None:
+        self.element = ElementTree.Element("testsuite", name="iocaudit")
+        self.failures = 0
+        self._taken: set[tuple[str, str]] = set()
+
+    def hit(self, found: Found) -> ElementTree.Element:
+        place = f" [{found.hit.place}]" if found.hit.place else ""
+        return self.case(found.check, f"{found.subject}{place}", found.origin)
+
+    def case(self, check: str, name: str, origin: Origin | None) -> ElementTree.Element:
+        file, line = (origin.file, origin.line) if origin else (None, None)
+        unique = self._unique(xml_text(check), xml_text(name), xml_text(file or ""))
+        case = ElementTree.SubElement(self.element, "testcase", classname=xml_text(check), name=unique)
+        if file:
+            case.set("file", xml_text(file))
+        if line:
+            case.set("line", str(line))
+        return case
+
+    def _unique(self, check: str, name: str, file: str) -> str:
+        """The name; with its file, then with a number where another case has it."""
+        wanted = name if (check, name) not in self._taken or not file else f"{name} in {file}"
+        found, number = wanted, 1
+        while (check, found) in self._taken:
+            number += 1
+            found = f"{wanted} #{number}"
+        self._taken.add((check, found))
+        return found
+
+
+def _sub(case: ElementTree.Element, tag: str, message: str, **attributes: str) -> ElementTree.Element:
+    return ElementTree.SubElement(case, tag, {**attributes, "message": xml_text(message)})

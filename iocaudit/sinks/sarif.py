@@ -15,6 +15,7 @@ from iocaudit import __version__
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.identity import SCHEME
+from iocaudit.core.links import DOCUMENTATION, check_url
 from iocaudit.core.report import Found, Report, Waived
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
@@ -35,20 +36,21 @@ _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5"
 
 
 def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> dict[str, Any]:
-    """One run with every rule of the catalogue, one result a hit, and what went wrong as notifications."""
+    """One run with the rules of its results, one result a hit, and what went wrong as notifications."""
     results, left_out = _most_severe(report.found)
     waived = report.waived[: MOST_RESULTS - len(results)]
     left_out += len(report.waived) - len(waived)
-    rules = sorted(checks, key=lambda check: check.id)
+    used = {found.check for found in results} | {one.found.check for one in waived}
+    rules = sorted((check for check in checks if check.id in used), key=lambda check: check.id)
     index = {check.id: number for number, check in enumerate(rules)}
     notifications = [_notification("error", str(error), error.file, error.line) for error in reading.errors]
     for fault in report.faults:
         notifications.append(
-            _notification("error", f"{fault.check}: {fault.subject}: {fault.error}", _file(fault), None)
+            _notification("error", f"{fault.check}: {fault.subject}: {fault.error}", _file(fault), _line(fault))
         )
     for skipped in report.skipped:
         said = ": ".join(str(part) for part in (skipped.check, skipped.subject, skipped.reason) if part)
-        notifications.append(_notification("note", said, _file(skipped), None))
+        notifications.append(_notification("note", said, _file(skipped), _line(skipped)))
     notifications += (_notification("note", note, None, None) for note in reading.notes)
     if left_out:
         notifications.append(
@@ -70,6 +72,7 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
                         "name": "iocaudit",
                         "version": __version__,
                         "semanticVersion": __version__,
+                        "informationUri": DOCUMENTATION,
                         "rules": [_rule(check) for check in rules],
                     }
                 },
@@ -103,6 +106,10 @@ def _file(entry: Any) -> str | None:
     return entry.origin.file if entry.origin else None
 
 
+def _line(entry: Any) -> int | None:
+    return entry.origin.line if entry.origin else None
+
+
 def _rule(check: Check) -> dict[str, Any]:
     doc = doc_of(check)
     return {
@@ -110,6 +117,7 @@ def _rule(check: Check) -> dict[str, Any]:
         "shortDescription": {"text": doc.title},
         "fullDescription": {"text": clip(" ".join(doc.why.split()) or doc.title, _MOST_TEXT)},
         "help": {"text": doc.fix or doc.title},
+        "helpUri": check_url(check.id),
         "defaultConfiguration": {"level": _LEVEL[check.severity]},
         "properties": {
             "tags": ["security", "kubernetes", *(f"ioc-{int(ioc)}" for ioc in check.iocs)],

@@ -1,12 +1,13 @@
 """The numbers at the end of every output, and what could not be read."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
+from iocaudit.core.wording import counted
 
 
 class UnreadableDocument(NamedTuple):
@@ -30,16 +31,85 @@ class ReadingSummary:
     other_kinds: int = 0
     unjudged: Mapping[str, int] = field(default_factory=dict)
     """How many objects there were of each kind that no check at all looks at, as ``Kind.group``."""
+    excluded: int = 0
+    """How many files and folders were left out on request."""
+    below: int = 0
+    """How many hits are not reported because of their severity, on request."""
     errors: list[UnreadableDocument] = field(default_factory=list)
     baselined: int = 0
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the report, such as waivers that waived nothing."""
 
 
+def is_empty(report: Report, reading: ReadingSummary) -> bool:
+    """Whether there was nothing to judge, and nothing that could not be judged: not a single Kubernetes object."""
+    return not (report.audited or reading.other_kinds or report.skipped or report.faults or reading.errors)
+
+
+def empty_input(paths: Sequence[str], reading: ReadingSummary) -> UnreadableDocument:
+    """The error that an input without Kubernetes objects is."""
+    name = "the input" if len(paths) != 1 else "<stdin>" if paths[0] == "-" else paths[0]
+    read = f"{counted(reading.files, 'file')}, {counted(reading.documents, 'document')}"
+    left_out = f", {reading.excluded} left out by --exclude" if reading.excluded else ""
+    reason = f"no Kubernetes object in it ({read}{left_out}): did the step before fail? (--allow-empty accepts it)"
+    return UnreadableDocument(name, None, reason)
+
+
+def objects_of(report: Report) -> int:
+    """In how many objects there are hits; overlays of one object are several."""
+    return len({cause._replace(check="") for cause in report.causes})
+
+
+def by_severity(report: Report) -> dict[Severity, int]:
+    """How many findings each severity has, worst first; only those that have any."""
+    counts = Counter(report.causes.values())
+    return {severity: counts[severity] for severity in reversed(Severity) if counts[severity]}
+
+
+def headline(report: Report, reading: ReadingSummary) -> str:
+    """The one line that sums a report up: ``3 findings in 2 objects: 1 critical, 2 low; 9 objects audited``.
+
+    A finding is one check on one object, and counts where something of it stands by itself.
+    """
+    parts = []
+    counts = ", ".join(f"{number} {severity.label}" for severity, number in by_severity(report).items())
+    if counts:
+        causes, hits = len(report.causes), len(report.found) + len(report.implied)
+        all_hits = f" ({hits} hits)" if hits > causes else ""
+        parts.append(f"{counted(causes, 'finding')}{all_hits} in {counted(objects_of(report), 'object')}: {counts}")
+    else:
+        parts.append("no findings")
+    parts.append(f"{counted(report.audited, 'object')} audited")
+    for number, what in (
+        (reading.below, "below --severity"),
+        (len(report.waived), "waived"),
+        (reading.baselined, "in the baseline"),
+        (reading.excluded, "left out by --exclude"),
+        (len(report.skipped), "skipped"),
+    ):
+        if number:
+            parts.append(f"{number} {what}")
+    if report.faults:
+        parts.append(counted(len(report.faults), "fault"))
+    if reading.errors:
+        parts.append(f"{len(reading.errors)} unreadable")
+    return "; ".join(parts[:2]) + "".join(f", {part}" for part in parts[2:])
+
+
+def indicators(report: Report) -> str:
+    """The findings by indicator of compromise: ``12 inbound traffic (5), 3 outbound traffic (2)``; most first.
+
+    A finding may belong to several.
+    """
+    counts = Counter(ioc for _, ioc in {(found.cause, ioc) for found in report.found for ioc in found.iocs})
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number} {ioc.short} ({int(ioc)})" for ioc, number in ranked)
+
+
 def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
     """``hits`` are all that nothing accepts; everything else that is counted by severity or check are ``causes``."""
     causes = report.causes
-    by_severity = Counter(causes.values())
+    severities = Counter(causes.values())
     by_check = Counter(cause.check for cause in causes)
     return {
         "files": reading.files,
@@ -48,12 +118,14 @@ def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
         "notKubernetes": reading.not_kubernetes,
         "otherKinds": reading.other_kinds,
         "unjudged": dict(sorted(reading.unjudged.items())),
+        "excluded": reading.excluded,
         "unreadable": len(reading.errors),
         "causes": len(causes),
         "hits": len(report.found) + len(report.implied),
+        "belowSeverity": reading.below,
         "baselined": reading.baselined,
         "waived": len(report.waived),
-        "bySeverity": {severity.label: by_severity[severity] for severity in reversed(Severity)},
+        "bySeverity": {severity.label: severities[severity] for severity in reversed(Severity)},
         "byCheck": dict(sorted(by_check.items())),
         "skipped": len(report.skipped),
         "faults": len(report.faults),

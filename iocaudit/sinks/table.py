@@ -1,33 +1,191 @@
-"""The table a person reads: coloured on a terminal, plain when piped."""
+"""The table a person reads: by object, worst first, one line a hit where it fits.
 
-import os
-import sys
-from typing import TextIO
+The layout is the same on a terminal and in a pipe; colour and the width at which lines are wrapped are the look's.
+"""
 
-from iocaudit.core.report import Report, by_reason
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from iocaudit.core.report import Found, Report, by_reason
 from iocaudit.core.severity import Severity
+from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import visible
-from iocaudit.sinks.summary import ReadingSummary
+from iocaudit.sinks.look import Look, cells, wrapped
+from iocaudit.sinks.summary import ReadingSummary, headline, indicators
 
-_COLOURS = {
-    Severity.CRITICAL: "bold white on red",
-    Severity.HIGH: "bold red",
-    Severity.MEDIUM: "yellow",
-    Severity.LOW: "cyan",
-}
-_MOST_SKIPPED = 20
+_STYLES = {Severity.CRITICAL: "1;31", Severity.HIGH: "31", Severity.MEDIUM: "33", Severity.LOW: "36"}
+_BOLD, _DIM, _GOOD, _BAD = "1", "2", "32", "1;31"
+_Parts = Mapping[int, list[Found]]
+_FEW = 5
+"""How many of what was skipped or waived are listed, unless all is asked for."""
+_MOST_LINES = 2
+"""Of a critical hit on a terminal; of others one is shown. With ``-v``, and where lines may have any length, all."""
+_CONTAINER = re.compile(r'((?:init |ephemeral |sidecar )?container) "([^"]*)"')
 
 
-def render(report: Report, reading: ReadingSummary, stream: TextIO | None = None) -> None:
-    """Print the report. A pipe gets one line a hit, without colour and without cutting."""
-    stream = stream or sys.stdout
-    if stream.isatty() and "NO_COLOR" not in os.environ:
-        _render_rich(report, stream)
+def render(report: Report, reading: ReadingSummary, look: Look | None = None) -> str:
+    """The report as text."""
+    look = look or Look()
+    lines: list[str] = []
+    parts = report.parts()
+    for group in _objects(report.found):
+        lines += [*_object(group, parts, look), ""]
+    lines += _tail(report, reading, look)
+    return "".join(line + "\n" for line in lines)
+
+
+class _Row(NamedTuple):
+    """A hit, the names of further containers of the object that have the same, and what is implied by these hits."""
+
+    found: Found
+    also: tuple[str, ...]
+    implied: tuple[Found, ...]
+
+
+def _objects(found: Iterable[Found]) -> list[list[Found]]:
+    """The hits of each object of each file, the worst object first."""
+    groups: dict[tuple[object, ...], list[Found]] = {}
+    for one in found:
+        ref = one.subject
+        key = (one.origin.file, one.origin.document, one.origin.item, ref.group, ref.kind, ref.namespace, ref.name)
+        groups.setdefault(key, []).append(one)
+    return sorted(groups.values(), key=lambda hits: sorted(-one.severity for one in hits))
+
+
+def _object(hits: list[Found], parts: _Parts, look: Look) -> Iterator[str]:
+    first = hits[0]
+    title, file = visible(str(first.subject)), visible(first.origin.file or "")
+    head = look.paint(title, _BOLD)
+    if file and look.width is not None and cells(title) + 2 + cells(file) > look.width:
+        yield head
+        yield from (look.paint(line, _DIM) for line in wrapped(file, look.width, first="  ", indent="  "))
     else:
-        for line in _plain(report):
-            stream.write(line + "\n")
-    for line in _tail(report, reading):
-        stream.write(line + "\n")
+        yield head + ("  " + look.paint(file, _DIM) if file else "")
+    rows = _rows(hits, parts)
+    numbers = max(len(_line(row.found)) for row in rows)
+    for row in rows:
+        yield from _hit(row, numbers, look)
+
+
+def _rows(hits: list[Found], parts: _Parts) -> list[_Row]:
+    """Worst first; what several containers have in common in one row."""
+    grouped: dict[tuple[object, ...], tuple[list[Found], list[str]]] = {}
+    for found in sorted(hits, key=lambda one: (-one.severity, one.origin.line or 0, one.check, one.hit.path)):
+        name = _CONTAINER.match(found.hit.message)
+        if name is None:
+            grouped[(id(found),)] = ([found], [])
+            continue
+        same = (found.severity, found.check, name[1], found.hit.message[name.end() :])
+        if same in grouped:
+            grouped[same][0].append(found)
+            grouped[same][1].append(name[2])
+        else:
+            grouped[same] = ([found], [])
+    return [
+        _Row(found[0], tuple(also), tuple(part for one in found for part in parts.get(id(one), ())))
+        for found, also in grouped.values()
+    ]
+
+
+def _line(found: Found) -> str:
+    return str(found.origin.line or "")
+
+
+def _hit(row: _Row, numbers: int, look: Look) -> Iterator[str]:
+    found = row.found
+    message = found.hit.message
+    if row.also:
+        message += f" (also {', '.join(row.also)})"
+    if look.verbose and found.hit.place:
+        message += f" ({found.hit.place})"
+    severity, line = f"{found.severity.label:<8}", f" {_line(found):>{numbers}}" if numbers else ""
+    plain = f"  {severity}{line} {found.check}: "
+    painted = f"  {look.paint(severity, _STYLES[found.severity])}{look.paint(line, _DIM)} {found.check}: "
+    indent = " " * (len(severity) + len(line) + 3)
+    more = f" (+{len(row.implied)} implied)" if row.implied and not look.verbose else ""
+    lines = wrapped(visible(message) + more, look.width, first=plain, indent=indent)
+    most = _MOST_LINES if found.severity is Severity.CRITICAL else 1
+    if look.width is not None and not look.verbose and len(lines) > most:
+        lines = [*lines[: most - 1], _cut(lines[most - 1], look.width - len(more)) + more]
+    yield painted + lines[0][len(plain) :]
+    yield from lines[1:]
+    if look.verbose:
+        for part in row.implied:
+            said = f"{part.check}: {_elsewhere(part, found)}{part.hit.message} ({part.hit.place})"
+            yield from wrapped(visible(said), look.width, first=f"{indent}implies ", indent=f"{indent}  ")
+
+
+def _elsewhere(part: Found, cause: Found) -> str:
+    """Which object an implied hit is on, where that is not the one of its cause."""
+    return "" if part.subject == cause.subject else f"{part.subject}: "
+
+
+def _cut(line: str, width: int) -> str:
+    """A line that ends in an ellipsis, within the width."""
+    if cells(line) >= width and cells(shorter := line.rpartition(" ")[0]) > width // 2:
+        line = shorter
+    while cells(line) >= width:
+        line = line[:-1]
+    return line.rstrip(" ,;:(") + "…"
+
+
+def _tail(report: Report, reading: ReadingSummary, look: Look) -> Iterator[str]:
+    def said(kind: str, what: str, style: str = "") -> list[str]:
+        lines = wrapped(visible(what), look.width, first=f"{kind}: ", indent="  ")
+        return [look.paint(kind, style) + lines[0][len(kind) :] if style else lines[0], *lines[1:]]
+
+    for error in reading.errors:
+        yield from said("error", str(error), _BAD)
+    for fault in report.faults:
+        yield from said("fault", f"{fault.check}: {fault.subject}: {fault.error}", _BAD)
+    yield from _some("skipped", list(_skipped(report)), said, look)
+    yield from _some("waived", list(_waived(report)), said, look)
+    for note in reading.notes:
+        yield from said("note", note)
+    if reading.not_kubernetes:
+        is_not = "is not" if reading.not_kubernetes == 1 else "are not"
+        yield from said("not audited", f"{counted(reading.not_kubernetes, 'document')} that {is_not} Kubernetes")
+    if report.found and look.width is not None and not look.verbose:
+        yield from wrapped("whole messages and paths: -v; why, and how to fix it: iocaudit explain CHECK", look.width)
+    if report.not_configured:
+        number = len(report.not_configured)
+        yield from wrapped(
+            f"{counted(number, 'check')} {'needs' if number == 1 else 'need'} a parameter (iocaudit checks --unset)",
+            look.width,
+        )
+    if fixable := fixable_of(report):
+        yield from said("fixable", fixable)
+    if report.found:
+        yield from said("by indicator", indicators(report))
+    bad = any(found.severity >= Severity.HIGH for found in report.found) or bool(reading.errors or report.faults)
+    for line in wrapped(headline(report, reading), look.width):
+        yield look.paint(line, _BAD if bad else _BOLD if report.found else _GOOD)
+
+
+def _some(kind: str, entries: list[str], said: Callable[[str, str], list[str]], look: Look) -> Iterator[str]:
+    """A few of the entries, or all where that is asked for."""
+    shown = entries if look.verbose or len(entries) <= _FEW + 1 else entries[:_FEW]
+    for entry in shown:
+        yield from said(kind, entry)
+    if more := len(entries) - len(shown):
+        yield from said(kind, f"{more} more (-v lists them)")
+
+
+def _skipped(report: Report) -> Iterator[str]:
+    for checks, skipped in by_reason(report.skipped):
+        where = _where(skipped.origin.file, skipped.origin.line) if skipped.origin else ""
+        yield ": ".join(str(part) for part in (where, checks, skipped.subject, skipped.reason) if part)
+
+
+def _waived(report: Report) -> Iterator[str]:
+    for waived in report.waived:
+        found = waived.found
+        where = _where(found.origin.file, found.origin.line)
+        why = f"by {waived.waiver} until {waived.expires}: {waived.reason}"
+        yield f"{where + ': ' if where else ''}{found.check}: {found.subject}: {found.hit.message} ({why})"
 
 
 def _where(file: str | None, line: int | None) -> str:
@@ -36,79 +194,13 @@ def _where(file: str | None, line: int | None) -> str:
     return f"{file}:{line}" if line else file
 
 
-def _plain(report: Report) -> list[str]:
-    lines = []
-    for found in report.found:
-        where = _where(found.origin.file, found.origin.line)
-        prefix = f"{where}: " if where else ""
-        lines.append(visible(f"{prefix}{found.severity.label}: {found.check}: {found.message}"))
-    return lines
-
-
-def _render_rich(report: Report, stream: TextIO) -> None:
-    from rich.console import Console  # late: only a terminal needs it
-    from rich.table import Table
-    from rich.text import Text
-
-    if not report.found:
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("SEVERITY", no_wrap=True)
-    table.add_column("CHECK", no_wrap=True)
-    table.add_column("OBJECT AND REASON", overflow="fold")
-    table.add_column("WHERE", overflow="fold")
-    for found in report.found:
-        table.add_row(
-            Text(found.severity.label.upper(), style=_COLOURS[found.severity]),
-            Text(found.check),
-            Text(visible(found.message)),
-            Text(visible(_where(found.origin.file, found.origin.line)), style="dim"),
-        )
-    Console(file=stream, highlight=False).print(table)
-
-
-def _fixable(report: Report) -> list[str]:
-    """How much a machine could repair."""
+def fixable_of(report: Report) -> str:
+    """How many of the hits a repair is known for; nothing where for none."""
     repairs = [found.hit.repair for found in report.found if found.hit.repair is not None]
     safe = sum(repair.safe for repair in repairs)
     if not repairs:
-        return []
-    return [f"fixable: {safe} by --fix, {len(repairs) - safe} more with --unsafe-fixes (see them with --diff)"]
-
-
-def _tail(report: Report, reading: ReadingSummary) -> list[str]:
-    lines = [visible(f"error: {error}") for error in reading.errors]
-    for fault in report.faults:
-        lines.append(visible(f"fault: {fault.check}: {fault.subject}: {fault.error}"))
-    merged = by_reason(report.skipped)
-    for checks, skipped in merged[:_MOST_SKIPPED]:
-        subject = f"{skipped.subject}: " if skipped.subject else ""
-        name = f"{checks}: " if checks else ""
-        where = _where(skipped.origin.file, skipped.origin.line) if skipped.origin else ""
-        lines.append(visible(f"skipped: {where + ': ' if where else ''}{name}{subject}{skipped.reason}"))
-    if len(merged) > _MOST_SKIPPED:
-        lines.append(f"skipped: {len(merged) - _MOST_SKIPPED} more (all are in -o json)")
-    for waived in report.waived[:_MOST_SKIPPED]:
-        found = waived.found
-        where = _where(found.origin.file, found.origin.line)
-        why = f"by {waived.waiver} until {waived.expires}: {waived.reason}"
-        lines.append(visible(f"waived: {where + ': ' if where else ''}{found.check}: {found.message} ({why})"))
-    if len(report.waived) > _MOST_SKIPPED:
-        lines.append(f"waived: {len(report.waived) - _MOST_SKIPPED} more (all are in -o json)")
-    lines += [visible(f"note: {note}") for note in reading.notes]
-    lines += _fixable(report)
-    for check, missing in report.not_configured.items():
-        names = ", ".join(missing)
-        lines.append(f"not configured: {check} did not run: a policy has to set its parameter {names}")
-    counts = [
-        f"{sum(1 for found in report.found if found.severity is severity)} {severity.label}"
-        for severity in reversed(Severity)
-    ]
-    lines.append(
-        f"{len(report.found)} findings ({', '.join(counts)}) in {report.audited} objects of "
-        f"{reading.files} files; {len(report.skipped)} skipped, {len(report.faults)} faults, "
-        f"{len(reading.errors)} unreadable"
-        + (f", {len(report.waived)} waived" if report.waived else "")
-        + (f", {reading.baselined} in the baseline" if reading.baselined else "")
-    )
-    return lines
+        return ""
+    unsafe = len(repairs) - safe
+    known = [f"{safe} by --fix"] if safe else []
+    known += [f"{unsafe} {'more ' if safe else ''}with --fix --unsafe-fixes"] if unsafe else []
+    return f"{', '.join(known)} (--diff {'--unsafe-fixes ' if unsafe else ''}shows them)"

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.sources.documents import Unreadable
+from iocaudit.sources.excluded import Excluded
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _GIT = ".git"
@@ -40,18 +41,21 @@ class Inputs:
     regular; ``left_out`` is what a folder holds and is not read, ``unreadable`` folders that cannot be read.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], excluded: Excluded | None = None) -> None:
         """Raises InputError for a path that is not there. ``-`` stays itself."""
+        self._excluded = excluded or Excluded()
         self.files: list[str] = []
         self.named: set[str] = set()
         self.left_out: list[NotRead] = []
         self.unreadable: list[NotRead] = []
         for path in paths:
+            if path != "-" and not os.path.exists(path):
+                raise InputError(f"{path}: no such file or folder")
+            if path != "-" and self._excluded.leaves_out_named(path):
+                continue
             if path != "-" and os.path.isdir(path):
                 self._walk(path)
                 continue
-            if path != "-" and not os.path.exists(path):
-                raise InputError(f"{path}: no such file or folder")
             self.files.append(path)
             self.named.add(path)
 
@@ -71,7 +75,13 @@ class Inputs:
             except OSError as error:
                 self.unreadable.append(NotRead(folder, f"cannot read this folder: {error.strerror}"))
                 continue
-            waiting += reversed([path for entry in found if (path := self._take(entry, real)) is not None])
+            kept = [entry for entry in found if not self._is_excluded(entry, root)]
+            waiting += reversed([path for entry in kept if (path := self._take(entry, real)) is not None])
+
+    def _is_excluded(self, entry: "os.DirEntry[str]", root: str) -> bool:
+        """Whether an entry that would be read or walked is left out; others are not counted."""
+        relevant = entry.name.endswith(_SUFFIXES) or os.path.isdir(entry.path)
+        return relevant and self._excluded.leaves_out(entry.path, root)
 
     def _take(self, entry: "os.DirEntry[str]", root: str) -> str | None:
         """Note an entry of a folder; its path where it is a folder to walk."""

@@ -70,6 +70,8 @@ class Scan:
     """The objects that none of the chosen checks looks at, by group and kind."""
     unjudged: dict[str, int] = field(default_factory=dict)
     """Those of kinds that no check at all looks at, as ``Kind.group``, once all is read."""
+    excluded: int = 0
+    """How many files and folders ``--exclude`` has left out."""
     errors: list[Unread] = field(default_factory=list)
     templates: list[tuple[str, Template]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

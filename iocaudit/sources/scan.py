@@ -12,6 +12,7 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.documents import Document
+from iocaudit.sources.excluded import Excluded
 from iocaudit.sources.files import Inputs, size_of
 from iocaudit.sources.lines import LineTable
 from iocaudit.sources.policy_files import (
@@ -44,6 +45,7 @@ class ScanOptions(NamedTuple):
 
     ``jobs`` None: a second process for large inputs. ``render``: run helm and kustomize on what has to be rendered.
     ``suggest``: work repairs out, as patches of the objects or as changes of the text too, or collect what is missing.
+    ``exclude``: patterns of files and folders to leave out.
     """
 
     profile: str = "default"
@@ -53,6 +55,7 @@ class ScanOptions(NamedTuple):
     render: bool = False
     jobs: int | None = None
     suggest: Literal["", "patch", "text", "missing"] = ""
+    exclude: tuple[str, ...] = ()
     most_waiting: int = MOST_WAITING
 
 
@@ -153,12 +156,13 @@ def scan_files(
     Raises InputError and PolicyError for what the user named wrongly, WorkerError where a process died.
     """
     progress = progress or Silence()
-    inputs = Inputs(paths)
+    excluded = Excluded(options.exclude)
+    inputs = Inputs(paths, excluded)
     reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting, texts=texts, named=inputs.named)
     policies = read_policy_files(options.policy_files)
     task = Task(catalogue, policies, options, reader, now_if_needed(policies))
     files = inputs.files + sorted(set(texts or ()) - set(inputs.files))
-    scan = Scan()
+    scan = Scan(excluded=excluded.count)
     note_inputs(inputs, scan)
     if options.each_file_alone:
         progress.stage("auditing", len(files))

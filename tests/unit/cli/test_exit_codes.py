@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_nothing_bad_is_0() -> None:
 
 def test_a_finding_is_1_and_below_the_threshold_0() -> None:
     assert iocaudit("scan", "-", stdin=BAD).returncode == 1
-    report = Report(skipped=[Skipped(None, None, "not read")])
+    report = Report(skipped=[Skipped(None, None, "not read")], audited=1)
     assert exit_code(report, ReadingSummary(), Severity.HIGH) == 0
 
 
@@ -56,7 +57,8 @@ def test_wrong_usage_and_unreadable_input_are_2_without_a_traceback(arguments: t
 
 def test_a_fault_is_3_and_a_skipped_only_when_completeness_is_required() -> None:
     faulty = Report(faults=[Fault("a-check", None, "raised")])
-    skipped = Report(skipped=[Skipped(None, None, "not read")])
+    skipped = Report(skipped=[Skipped(None, None, "not read")], audited=1)
+    assert exit_code(replace(skipped, audited=0), ReadingSummary(), Severity.HIGH) == 3, "everything was"
     assert exit_code(faulty, ReadingSummary(), Severity.HIGH) == 3
     assert exit_code(skipped, ReadingSummary(), Severity.HIGH, require_complete=True) == 3
 

@@ -55,10 +55,38 @@ def test_a_huge_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert said["findings"]
 
 
-def test_nothing_in_it_is_fine(tmp_path: Path) -> None:
-    (tmp_path / "empty.yaml").write_text("")
-    assert scanned(str(tmp_path))[0] == 0
-    assert scanned(str(tmp_path / "empty.yaml"))[1]["summary"]["unreadable"] == 0
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (None, "0 files, 0 documents"),
+        ("", "1 file, 0 documents"),
+        ("services: {web: {image: nginx}}\n", "1 file, 1 document"),
+        ("kind: Pod\nmetadata: {name: a}\n", "1 file, 1 document"),
+        ("apiVersion: v1\nkind: List\nitems: []\n", "1 file, 1 document"),
+    ],
+)
+def test_without_a_single_object_a_run_is_not_green(tmp_path: Path, text: str | None, read: str) -> None:
+    """As after a step that failed and wrote nothing; every output says it."""
+    if text is not None:
+        (tmp_path / "empty.yaml").write_text(text)
+    for output in ("table", "json", "sarif", "junit", "github"):
+        code, said, errors = run("scan", "-o", output, str(tmp_path))
+        assert (code, errors) == (2, "")
+        assert "no Kubernetes object in it" in said
+        assert read in said
+        code, said, errors = run("scan", "-o", output, "--allow-empty", str(tmp_path))
+        assert (code, errors) == (0, "")
+        assert "no Kubernetes object in it" not in said
+    code, said, errors = run("scan", str(tmp_path), "--write-baseline", str(tmp_path / "known.json"))
+    assert (code, "no Kubernetes object in it" in errors, (tmp_path / "known.json").exists()) == (2, True, False)
+
+
+def test_what_only_the_options_leave_out_is_not_an_empty_input() -> None:
+    text = "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: a}\n"
+    assert run("scan", "-", stdin=text)[0] == 0, "an object of a kind that no check knows"
+    assert run("scan", "-", "--check", "no-rate-limit", stdin=POD)[0] == 0
+    code, said, _ = run("scan", "-", "--require-complete", "--skip", "host-pid", stdin="")
+    assert (code, "<stdin>: no Kubernetes object" in said) == (2, True)
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
@@ -119,7 +147,7 @@ def test_a_bare_list_of_objects_is_left_out_and_said(tmp_path: Path, written: st
     assert code == 3
     assert "a list of 2 objects was left out" in said
     file.write_text(json.dumps([{"op": "remove", "path": "/spec"}, "text", 1]))
-    code, said, _ = run("scan", "-o", output, "--require-complete", str(file))
+    code, said, _ = run("scan", "-o", output, "--require-complete", "--allow-empty", str(file))
     assert (code, "was left out" in said) == (0, False)
 
 

@@ -97,7 +97,7 @@ def test_what_is_not_configured_is_said_once_and_costs_nothing() -> None:
     assert code == 0
     assert said["notConfigured"] == [{"check": "untrusted-registry", "parameters": ["trusted"]}]
     _, table, _ = run("scan", "-", "--check", "untrusted-registry", stdin=quiet)
-    assert table.count("not configured") == 1
+    assert table.count("1 check needs a parameter (iocaudit checks --unset)") == 1
 
 
 def test_a_policy_sets_parameters_and_severity(tmp_path: Path) -> None:
@@ -187,6 +187,9 @@ def test_a_baseline_is_written_whole_and_through_no_link(tmp_path: Path, monkeyp
     assert link.is_symlink()
     assert not (tmp_path / "new").exists()
 
+    code, _, errors = run(*write, str(precious), stdin=pod())
+    assert (code, "not JSON" in errors, precious.read_text()) == (2, True, "precious"), "it is not a baseline"
+    precious.write_text("")
     precious.chmod(0o640)
     assert run(*write, str(precious), stdin=pod())[0] == 0
     whole = precious.read_bytes()
@@ -231,7 +234,7 @@ def test_what_has_to_be_rendered_is_skipped_with_the_command(tmp_path: Path) -> 
     (chart / "a.yaml").write_text("kind: {{ .Values.kind }}\n")
     (tmp_path / "kustomization.yaml").write_text("resources: [a.yaml]\n")
     code, said = scanned(str(tmp_path))
-    assert code == 0
+    assert code == 3, "nothing was audited"
     assert {entry["reason"].split("`")[1] for entry in said["skipped"]} == {
         f"helm template {tmp_path}/web",
         f"kubectl kustomize {tmp_path}",

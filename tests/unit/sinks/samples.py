@@ -1,12 +1,12 @@
 """One small report with everything an output can say, and the five outputs of it."""
 
-import io
 from pathlib import Path
 
 from iocaudit.core.report import Fault, Report, Skipped, Waived
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sinks import github, json_report, junit, sarif, table
+from iocaudit.sinks.look import Look
 from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
 from iocaudit.sources.scan import ScanOptions, scan_files
 
@@ -52,12 +52,13 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
 
 def outputs(report: Report, reading: ReadingSummary) -> dict[str, str]:
     """Each output by the name of its golden file."""
-    stream = io.StringIO()
-    table.render(report, reading, stream)
     checks = builtin_catalogue().select({"privileged-container"})
     return {
-        "table.txt": stream.getvalue(),
-        "report.json": json_report.render(report, reading),
+        "table.txt": table.render(report, reading),
+        "table-80.txt": table.render(report, reading, Look(80, colour=True)),
+        "table-verbose.txt": table.render(report, reading, Look(80, verbose=True)),
+        "step-summary.md": github.step_summary(report, reading),
+        "report.json": json_report.render(report, reading, checks),
         "report.sarif": sarif.render(report, reading, checks),
         "junit.xml": junit.render(report, reading),
         "github.txt": github.render(report, reading),

@@ -45,7 +45,7 @@ def golden(name: str, text: str) -> str:
     return file.read_bytes().decode()
 
 
-@pytest.mark.parametrize("name", ["table.txt", "report.json", "report.sarif", "junit.xml", "github.txt"])
+@pytest.mark.parametrize("name", sorted(outputs(*BASE)))
 def test_as_recorded(name: str) -> None:
     text = outputs(*BASE)[name]
     assert text == golden(name, text)
@@ -56,9 +56,20 @@ def test_no_name_breaks_an_output(name: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         report, reading = sample(Path(folder), name)
     said = outputs(report, reading)
-    for plain in (said["table.txt"], said["github.txt"]):
+    said_plain = said["table-80.txt"].replace("\x1b[0m", "")
+    for style in ("1", "2", "1;31"):
+        said_plain = said_plain.replace(f"\x1b[{style}m", "")
+    for plain in (
+        said["table.txt"],
+        said["github.txt"],
+        said["table-verbose.txt"],
+        said["step-summary.md"],
+        said_plain,
+    ):
         assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in plain.replace("\n", ""))
-    commands = said["github.txt"].splitlines()
+    assert "\n::" not in "".join(said[name] for name in ("table.txt", "table-80.txt", "step-summary.md"))
+    *commands, last = said["github.txt"].splitlines()
+    assert last.startswith("iocaudit: ")
     said_once: tuple[list[Any], ...] = (
         report.found,
         reading.errors,
@@ -73,7 +84,7 @@ def test_no_name_breaks_an_output(name: str) -> None:
     data = json.loads(said["report.json"])
     jsonschema.Draft202012Validator(SCHEMA).validate(data)
     assert data["findings"][0]["subject"]["name"] == name
-    assert data == json_report.as_json(report, reading)
+    assert data == json_report.as_json(report, reading, builtin_catalogue())
     patched = [one for one in data["findings"] if "patch" in one]
     assert patched
     assert [yaml.safe_load(one["patchYaml"]) for one in patched] == [one["patch"] for one in patched]

@@ -1,0 +1,191 @@
+"""The options of ``iocaudit scan``, and which of them do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from iocaudit.cli.outputs import FORMATS, Output, OutputType
+from iocaudit.cli.params import (
+    SEVERITIES,
+    check_ids,
+    color_option,
+    connection_options,
+    no_connection_without_cluster,
+    severity_option,
+    split_commas,
+    words,
+)
+from iocaudit.core.severity import Severity
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+NEVER = "never"
+_FILE = click.Path(allow_dash=True)
+"""A name as it is; the type tells a shell to complete files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanArguments:
+    """What was given on the command line, each field under the name of its option's variable."""
+
+    paths: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    output_file: str | None
+    profile: str
+    policy_files: tuple[str, ...]
+    fail_on: str
+    lowest: str | None
+    only: tuple[str, ...]
+    skip: tuple[str, ...]
+    exclude: tuple[str, ...]
+    namespace: str | None
+    left_out_namespaces: tuple[str, ...]
+    baseline: str | None
+    new_baseline: str | None
+    prune: bool
+    each_file_alone: bool
+    cluster: bool
+    context: str | None
+    kubeconfig: Path | None
+    render: bool
+    jobs: int | None
+    write: bool
+    diff: bool
+    unsafe: bool
+    target: str | None
+    require_complete: bool
+    allow_empty: bool
+    color: str
+    verbose: bool
+
+    @property
+    def fixing(self) -> bool:
+        return self.write or self.diff
+
+    @property
+    def threshold(self) -> Severity | None:
+        """From which severity on a hit fails the run; None for ``never``."""
+        return None if self.fail_on == NEVER else Severity.parse(self.fail_on)
+
+    @property
+    def shown_from(self) -> Severity:
+        """The lowest severity that is reported."""
+        return Severity.parse(self.lowest) if self.lowest else Severity.LOW
+
+    def refuse_contradictions(self) -> None:
+        """Raises click.UsageError where options do not go together."""
+        if self.cluster == bool(self.paths):
+            raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+        no_connection_without_cluster(self.cluster, self.context, self.kubeconfig)
+        if self.left_out_namespaces and not self.cluster:
+            raise click.UsageError("--exclude-namespace goes with --cluster")
+        if self.exclude and self.cluster:
+            raise click.UsageError("--exclude goes with files")
+        if self.render and (self.cluster or self.each_file_alone):
+            raise click.UsageError("--render goes with files, and not with --each-file-alone: a chart is many files")
+        if self.write and self.diff:
+            raise click.UsageError("--diff writes nothing: give --fix or --diff, not both")
+        if self.unsafe and not self.fixing:
+            raise click.UsageError("--unsafe-fixes goes with --fix or --diff")
+        if self.fixing and (self.cluster or self.new_baseline):
+            raise click.UsageError("--fix and --diff go with files, and not with --write-baseline")
+        if self.target and (self.fixing or self.cluster or self.new_baseline or self.each_file_alone):
+            raise click.UsageError("--generate goes with files that are one world, and before --fix, not with it")
+        if self.prune and not (self.baseline and not self.new_baseline):
+            raise click.UsageError("--prune goes with --baseline, and not with --write-baseline")
+
+
+_OPTIONS = (
+    click.argument("paths", nargs=-1, type=_FILE, metavar="PATH... | -"),
+    click.option(
+        "-o",
+        "--output",
+        "outputs",
+        type=OutputType(),
+        multiple=True,
+        metavar="FORMAT[=FILE]",
+        help=f"{', '.join(FORMATS)}  [default: table]. May be repeated, each further one with a file.",
+    ),
+    click.option("--output-file", type=_FILE, metavar="FILE", help="Write the report here, not to standard output."),
+    click.option("--profile", type=words(["default", "strict"]), default="default", show_default=True),
+    click.option(
+        "--policy",
+        "policy_files",
+        multiple=True,
+        type=_FILE,
+        metavar="FILE",
+        help="AuditPolicy and IocWaiver objects; with --cluster in place of its own.",
+    ),
+    click.option(
+        "--fail-on",
+        type=words([*SEVERITIES, NEVER]),
+        default="high",
+        show_default=True,
+        help="Exit with 1 from this severity on.",
+    ),
+    severity_option("Report only from this severity on; --fail-on counts all the same."),
+    check_ids("--check", "only", "Run only these checks."),
+    check_ids("--skip", "skip", "Leave these checks out."),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Leave these files and folders out: a name, or a path below a PATH where it holds a slash (** for any "
+        "folders). May be repeated.",
+    ),
+    click.option(
+        "-n",
+        "--namespace",
+        metavar="NS",
+        help="Which namespace objects without one are in  [default: default]. With --cluster: audit only this one.",
+    ),
+    click.option(
+        "--exclude-namespace",
+        "left_out_namespaces",
+        multiple=True,
+        metavar="NS,…",
+        callback=split_commas,
+        help="With --cluster: leave these namespaces out. May be repeated.",
+    ),
+    click.option("--baseline", type=_FILE, metavar="FILE", help="Leave out the hits this file lists."),
+    click.option(
+        "--write-baseline",
+        "new_baseline",
+        type=_FILE,
+        metavar="FILE",
+        help="Write the hits found into this file and exit with 0; reasons that it holds are kept.",
+    ),
+    click.option("--prune", is_flag=True, help="Remove entries from the --baseline that match nothing any more."),
+    click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own."),
+    click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only."),
+    connection_options,
+    click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations."),
+    click.option("--jobs", type=click.IntRange(1, 64), help="Processes  [default: two for large inputs]"),
+    click.option("--fix", "write", is_flag=True, help="Write repairs that cannot break the workload into the files."),
+    click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing."),
+    click.option("--unsafe-fixes", "unsafe", is_flag=True, help="With --fix or --diff: also those that may break it."),
+    click.option(
+        "--generate",
+        "target",
+        type=_FILE,
+        metavar="FILE",
+        help="Write missing NetworkPolicies and rate limits to a new file (-: print).",
+    ),
+    click.option(
+        "--require-complete", is_flag=True, help="Exit with 3 if anything was skipped, not only if everything was."
+    ),
+    click.option("--allow-empty", is_flag=True, help="Accept an input without a single Kubernetes object."),
+    color_option,
+    click.option("-v", "--verbose", is_flag=True, help="In the table: the path of each hit, and all that was skipped."),
+)
+
+
+def scan_options(function: _Function) -> _Function:
+    """All of them, in the order of ``--help``."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
