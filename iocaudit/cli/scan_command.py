@@ -55,6 +55,7 @@ def command(**given: Any) -> int:
         namespace=asked.namespace or "default",
         each_file_alone=asked.each_file_alone,
         render=asked.render,
+        values=asked.values,
         jobs=asked.jobs,
         suggest=_suggestions(asked, outputs),
         exclude=asked.exclude,

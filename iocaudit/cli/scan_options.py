@@ -52,6 +52,7 @@ class ScanArguments:
     context: str | None
     kubeconfig: Path | None
     render: bool
+    values: tuple[str, ...]
     jobs: int | None
     write: bool
     diff: bool
@@ -85,6 +86,8 @@ class ScanArguments:
             raise click.UsageError("--exclude-namespace goes with --cluster")
         if self.exclude and self.cluster:
             raise click.UsageError("--exclude goes with files")
+        if self.values and not self.render:
+            raise click.UsageError("--values goes with --render")
         if self.render and (self.cluster or self.each_file_alone):
             raise click.UsageError("--render goes with files, and not with --each-file-alone: a chart is many files")
         if self.write and self.diff:
@@ -164,6 +167,7 @@ _OPTIONS = (
     click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only."),
     connection_options,
     click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations."),
+    click.option("--values", "values", multiple=True, metavar="FILE", help="With --render: values for helm."),
     click.option("--jobs", type=click.IntRange(1, 64), help="Processes  [default: two for large inputs]"),
     click.option("--fix", "write", is_flag=True, help="Write repairs that cannot break the workload into the files."),
     click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing."),

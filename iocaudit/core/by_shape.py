@@ -136,21 +136,21 @@ def stands(raw: Json, path: str) -> bool:
 
     What an object of an unknown kind leaves out its controller may add, so that only what stands there counts.
     """
-    value = _at(raw, path)
+    value = value_at(raw, path)
     return value is not None and not _is_gap(value)
 
 
 def is_gap_at(raw: Json, path: str) -> bool:
     """Whether what stands at the path of a hit is left open by a template."""
-    return _is_gap(_at(raw, path))
+    return _is_gap(value_at(raw, path))
 
 
 def _is_gap(value: Any) -> bool:
     return isinstance(value, str) and _GAP.search(value) is not None
 
 
-def _at(raw: Json, path: str) -> Any:
-    value: Any = raw
+def value_at(value: Any, path: str) -> Any:
+    """What stands at the path of a hit; None where nothing does."""
     try:
         segments = paths.parse(path)
     except PathSyntaxError:

@@ -49,6 +49,7 @@ _SHORT = min(BOUNDS.values())
 class Origin(NamedTuple):
     """Where a resource was read. ``document`` counts from 0 in its file; ``item`` is the path inside a List.
 
+    ``rendered``: it was made of what stands there, so that nobody can change it there as it is.
     ``by_shape``: it, or its pods, were found by their shape in an object of a kind that no check knows.
     """
 
@@ -59,6 +60,7 @@ class Origin(NamedTuple):
     document: int = 0
     item: str = ""
     by_shape: bool = False
+    rendered: bool = False
 
 
 CLUSTER = Origin("cluster")

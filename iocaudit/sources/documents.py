@@ -74,6 +74,8 @@ class Template(NamedTuple):
     reason: str
     tool: str
     folder: str
+    value: dict[str, Any] | None = None
+    """What a kustomization says."""
 
 
 Read = Document | Unreadable | NotKubernetes | Template
@@ -255,9 +257,9 @@ def _classify(
     if is_object(value) and not value["apiVersion"].startswith(_KUSTOMIZE):
         return Document(value, line, text, text_line, index, built.places)
     folder, file = posixpath.split(name)
-    unnamed = version is None and (kind == "Kustomization" or (kind is None and file in _KUSTOMIZATIONS))
+    unnamed = version is None and (kind == "Kustomization" or (kind is None and file in KUSTOMIZATIONS))
     if unnamed or (isinstance(version, str) and version.startswith(_KUSTOMIZE)):
-        return _template(line, "a kustomization", "kustomize", folder or ".")
+        return _template(line, "a kustomization", "kustomize", folder or ".")._replace(value=value)
     return NotKubernetes(line)
 
 
@@ -294,7 +296,7 @@ def _always_parsed(api_version: str, kind: str) -> bool:
 
 
 _KUSTOMIZE = "kustomize.config.k8s.io/"
-_KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
+KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 
 
 def _broken(error: YamlError, chunk: str, line: int, name: str) -> Unreadable | Template:

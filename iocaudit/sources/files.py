@@ -18,6 +18,8 @@ from iocaudit.sources.documents import Unreadable
 from iocaudit.sources.excluded import Excluded
 
 _SUFFIXES = (".yaml", ".yml", ".json")
+_KUSTOMIZATION = "Kustomization"
+"""kubectl apply does not read it, but it says what files beside it mean."""
 _GIT = ".git"
 MOST_BYTES = 64 * 1024 * 1024
 """The largest file that is read; the API server's own limit for one object is 3 MiB."""
@@ -93,7 +95,7 @@ class Inputs:
         elif _is_linked_folder(entry):
             if not _is_within(os.path.realpath(entry.path), root):
                 self.left_out.append(NotRead(entry.path, "not read: a link to a folder; name that folder as well"))
-        elif entry.name.endswith(_SUFFIXES):
+        elif entry.name.endswith(_SUFFIXES) or entry.name == _KUSTOMIZATION:
             if _may_be_regular(entry):
                 self.files.append(entry.path)
             else:

@@ -9,7 +9,7 @@ be too much, is read again from its file when its turn has come. So memory holds
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
@@ -36,7 +36,8 @@ from iocaudit.sources.documents import (
 )
 from iocaudit.sources.files import Inputs, read_bytes, size_of
 from iocaudit.sources.json_text import MOST_BROKEN
-from iocaudit.sources.subjects import Aside, Subject, subjects
+from iocaudit.sources.kustomize import Fragments
+from iocaudit.sources.subjects import Aside, Source, Subject, subjects
 from iocaudit.sources.yaml_builder import AliasBudget
 from iocaudit.sources.yaml_text import DEFINITION
 
@@ -129,6 +130,14 @@ class Waiting:
         note(outcome, self.file, scan)
 
 
+class Sourced(NamedTuple):
+    """A rendered document, and the file of the input that it comes from, where that is known."""
+
+    document: Document
+    file: str | None
+    source: Source | None
+
+
 class Reader:
     """Reads files for a catalogue. ``wanted`` kinds are parsed, those that checks look up go into the world."""
 
@@ -141,12 +150,17 @@ class Reader:
         cache: TextCache | None = None,
         texts: Mapping[str, bytes] | None = None,
         named: Iterable[str] = (),
+        fragments: Fragments | None = None,
     ) -> None:
-        """``texts`` are read in place of the files of these names; ``named`` files need not be regular."""
+        """``texts`` are read in place of the files of these names; ``named`` files need not be regular.
+
+        ``fragments`` are documents that are not judged, as they are patches.
+        """
         self.world = World(default_namespace=default_namespace)
         self.cache = cache or TextCache()
         self.texts = dict(texts or {})
         self.named = frozenset(named)
+        self.fragments = fragments or {}
         self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.file_world_kinds))
         self._order: list[Resource] = []
         self._left = most_waiting
@@ -181,21 +195,21 @@ class Reader:
     def read(self, file: str, scan: Scan) -> Waiting:
         """Read a file: count, note what is unreadable, fill the world, return what has to be audited."""
         scan.files += 1
-        data = self._bytes(file)
+        data = self.bytes_of(file)
         if isinstance(data, Unreadable):
             note(data, name_of(file), scan)
             return Waiting(name_of(file))
         return self.take(data, name_of(file), scan, may_read_again=True)
 
-    def _bytes(self, file: str) -> bytes | Unreadable:
+    def bytes_of(self, file: str) -> bytes | Unreadable:
         return self.texts[file] if file in self.texts else read_bytes(file, named=file in self.named)
 
-    def take(self, data: bytes, name: str, scan: Scan, *, may_read_again: bool = False, lines: bool = True) -> Waiting:
+    def take(self, data: bytes, name: str, scan: Scan, *, may_read_again: bool = False) -> Waiting:
         """The same for bytes that were read already."""
-        waiting = Waiting(name, lines=lines)
+        waiting = Waiting(name)
         size = 0
         installed: set[str] = set()
-        for outcome in read_documents(data, waiting.file, self._wanted, may_wait=self._may_wait, cache=self.cache):
+        for outcome in self._outcomes(data, waiting.file, scan):
             if isinstance(outcome, Later):
                 waiting.entries.append(outcome)
                 size += len(outcome.text)
@@ -225,6 +239,30 @@ class Reader:
             self._left -= size
         return waiting
 
+    def take_rendered(self, data: bytes, name: str, scan: Scan, sourced: Callable[[Document], Sourced]) -> Waiting:
+        """The same for what was rendered from a file; ``sourced`` tells of each document where it comes from."""
+        waiting = Waiting(name, lines=False)
+        installed = set(self.world.installed)
+        for outcome in read_documents(data, name, self._wanted, cache=self.cache):
+            if isinstance(outcome, OtherKind) and outcome.installs:
+                installed.add(outcome.installs)
+            if not isinstance(outcome, Document):
+                assert not isinstance(outcome, Later), "nothing was allowed to wait"
+                waiting.note(outcome, scan)
+                continue
+            scan.documents += 1
+            waiting.weight += len(outcome.text)
+            document, file, source = sourced(outcome)
+            for subject in self._counted(waiting.subjects(document, scan), scan):
+                resource = subject.resource
+                resource.origin = resource.origin._replace(file=file or name, rendered=True)
+                waiting.entries.append(subject._replace(source=source))
+                if self.keeps(resource):
+                    self.world.add(resource)
+                    self._order.append(resource)
+        self.world.install(installed)
+        return waiting
+
     def _counted(self, found: Iterable[Subject], scan: Scan) -> Iterator[Subject]:
         """The same, those counted at which none of the chosen checks looks."""
         for subject in found:
@@ -232,6 +270,19 @@ class Reader:
             if kind is not None and kind is not SHAPED and kind.key not in self._looked_at:
                 scan.others[kind.key] += 1
             yield subject
+
+    def _outcomes(self, data: bytes, name: str, scan: Scan | None) -> Iterator[Read | OtherKind | Later]:
+        """What a file holds, without the fragments, which are said in the scan."""
+        fragments = self.fragments.get(name)
+        for outcome in read_documents(data, name, self._wanted, may_wait=self._may_wait, cache=self.cache):
+            if fragments and isinstance(outcome, Document | Later) and outcome.number in fragments:
+                if scan is not None:
+                    scan.documents += 1
+                    reason = f"a patch, which {fragments[outcome.number]} puts into what it changes"
+                    origin = Origin("file", name, outcome.line, outcome.number)
+                    scan.report.skipped.append(Skipped(None, None, reason, origin))
+                continue
+            yield outcome
 
     def keeps(self, resource: Resource) -> bool:
         """Whether checks may look the resource up, so that it stays."""
@@ -264,14 +315,14 @@ class Reader:
         yield from waiting.entries
         if waiting.again is None:
             return
-        data = self._bytes(waiting.file)
+        data = self.bytes_of(waiting.file)
         if isinstance(data, Unreadable):
             waiting.note(data, scan)
             return
         if crc32(data) != waiting.again:
             waiting.note(Unreadable(None, "was changed while it was being read: scan again"), scan)
             return
-        for outcome in read_documents(data, waiting.file, self._wanted, may_wait=self._may_wait, cache=self.cache):
+        for outcome in self._outcomes(data, waiting.file, None):
             if isinstance(outcome, Later):
                 yield outcome
             elif isinstance(outcome, Document):

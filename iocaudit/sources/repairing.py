@@ -97,7 +97,7 @@ def _by_file(scan: Scan, unsafe: bool, refused: Mapping[Hashable, Refused]) -> d
 
 
 def _reason(file: str, wanted: list[Found], forbidden: Mapping[str, str]) -> str | None:
-    """Why a file must not be changed; rendered objects have no line."""
-    if any(found.origin.line is None for found in wanted):
+    """Why a file must not be changed."""
+    if any(found.origin.rendered for found in wanted):
         return "it was rendered: change what it was rendered from"
     return forbidden.get(file)

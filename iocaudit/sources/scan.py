@@ -14,6 +14,7 @@ from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.documents import Document
 from iocaudit.sources.excluded import Excluded
 from iocaudit.sources.files import Inputs, size_of
+from iocaudit.sources.kustomize import Kustomizations
 from iocaudit.sources.lines import LineTable
 from iocaudit.sources.policy_files import (
     PolicyDocument,
@@ -44,6 +45,7 @@ class ScanOptions(NamedTuple):
     """What the command line says about a scan of files.
 
     ``jobs`` None: a second process for large inputs. ``render``: run helm and kustomize on what has to be rendered.
+    ``values``: files for helm.
     ``suggest``: work repairs out, as patches of the objects or as changes of the text too, or collect what is missing.
     ``exclude``: patterns of files and folders to leave out.
     """
@@ -53,6 +55,7 @@ class ScanOptions(NamedTuple):
     namespace: str = "default"
     each_file_alone: bool = False
     render: bool = False
+    values: tuple[str, ...] = ()
     jobs: int | None = None
     suggest: Literal["", "patch", "text", "missing"] = ""
     exclude: tuple[str, ...] = ()
@@ -97,7 +100,10 @@ class Task:
 
     def conclude(self, scan: Scan) -> Scan:
         """Put everything in order, and say of the waivers that waived nothing why, and what nobody judged."""
-        self.fold(scan).sorted()
+        self.fold(scan)
+        if self._options.render:
+            scan.report.found = _once(scan.report.found)
+        scan.sorted()
         if self.waivers is not None and self._now is not None:
             scan.notes += self.waivers.notes((one.waiver for one in scan.report.waived), self._now)
         if scan.others:
@@ -125,6 +131,7 @@ class Task:
                 cache=self._reader.cache,
                 texts=self._reader.texts,
                 named=self._reader.named,
+                fragments=self._reader.fragments,
             )
             auditor = self._auditor(reader.world)
             one = Scan()
@@ -164,19 +171,24 @@ def scan_files(
     files = inputs.files + sorted(set(texts or ()) - set(inputs.files))
     scan = Scan(excluded=excluded.count)
     note_inputs(inputs, scan)
+    kustomizations = Kustomizations(files, reader.bytes_of, reader.cache)
+    reader.fragments = kustomizations.fragments()
     if options.each_file_alone:
         progress.stage("auditing", len(files))
         _in_parts(task.audit_alone, files, [size_of(file) for file in files], scan, options, progress)
         return task.conclude(scan)
     waiting: list[Waiting] = []
+    if options.render:
+        from iocaudit.sources.render import render  # late: it runs other programs
+
+        rendered = render(files, kustomizations, options.values, scan, reader, progress)
+        waiting += rendered.waiting
+        files = [file for file in files if file not in rendered.covered]
+        scan.files += len(rendered.covered)
     progress.stage("reading", len(files))
     for file in files:
         progress.step(file)
         waiting.append(reader.read(file, scan))
-    if options.render and scan.templates:
-        from iocaudit.sources.render import render  # late: it runs other programs
-
-        waiting += render(scan, reader, progress)
     skipped_templates(scan)
     waiting = [one for one in waiting if one.entries or one.again is not None]
     progress.stage("auditing", len(waiting))
@@ -241,7 +253,13 @@ def _audit(
             from iocaudit.sources.suggestions import suggested  # late: the table needs none
 
             report.found = [suggested(one, subject.resource) for one in report.found]
-        if (report.found or report.waived) and subject.resource.origin.line is not None:
+        if (source := subject.source) is not None:
+            report.found = [one._replace(origin=source.origin(one, subject.resource)) for one in report.found]
+            report.waived = [
+                one._replace(found=one.found._replace(origin=source.origin(one.found, subject.resource)))
+                for one in report.waived
+            ]
+        elif (report.found or report.waived) and subject.resource.origin.line is not None:
             if table is None or subject.document is not document:
                 document = subject.document
                 table = LineTable.of(document)
@@ -253,6 +271,11 @@ def _audit(
         scan.report.extend(report)
         if not keeps(subject.resource):
             subject.resource.forget_pods()  # so that it is freed without the garbage collector, which is off
+
+
+def _once(found: Iterable[Found]) -> list[Found]:
+    """Each hit once: overlays of one base make the same object of it."""
+    return list({(one.origin.file, one.origin.line, one.fingerprint, one.severity): one for one in found}.values())
 
 
 def _missing(report: Report, resource: Resource, auditor: Auditor) -> list[Wanted]:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from iocaudit.core.by_shape import search
 from iocaudit.core.kinds import SECRET, kind_of
 from iocaudit.core.kinds.unknown import SHAPED
+from iocaudit.core.report import Found
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import items, mapping
 from iocaudit.sources.documents import Document, is_object
 
 
+class Source(Protocol):
+    """Where what a rendered object was made of stands."""
+
+    def origin(self, found: Found, resource: Resource) -> Origin:
+        """The file and the line of a hit."""
+        ...
+
+
 class Subject(NamedTuple):
-    """An object to audit and the document that holds it."""
+    """An object to audit and the document that holds it; of a rendered one also where it comes from."""
 
     resource: Resource
     document: Document
+    source: Source | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A kind is compared by identity, so that another process has to look it up anew.
-        return _subject, (self.resource.raw, self.resource.origin, self.document)
+        return _subject, (self.resource.raw, self.resource.origin, self.document, self.source)
 
 
 @dataclass(slots=True)
@@ -36,13 +46,13 @@ class Aside:
     unknown: list[Resource] = field(default_factory=list)
 
 
-def _subject(raw: dict[str, Any], origin: Origin, document: Document) -> Subject:
+def _subject(raw: dict[str, Any], origin: Origin, document: Document, source: Source | None = None) -> Subject:
     resource = Resource(raw, origin)
     if resource.kind is None and origin.by_shape:
         resource = Resource(raw, origin, kind=SHAPED)
     elif resource.kind is SECRET:
         resource = Resource(_without_values(raw), origin)
-    return Subject(resource, document)
+    return Subject(resource, document, source)
 
 
 def _without_values(secret: dict[str, Any]) -> dict[str, Any]:
