@@ -10,7 +10,6 @@ from typing import Any
 from admission import wording
 from admission.adoption import judge_adopted, judge_unknown_owner
 from admission.aggregation import is_aggregated_anew
-from admission.own_install import judge_own_install
 from admission.own_kinds import judge_own
 from admission.owners import (
     Get,
@@ -30,6 +29,7 @@ from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.completion import judge_completed, without_repeats
+from iocaudit.engine.own_install import judge_own_install
 from iocaudit.engine.posture import Verdict, join, judge, spare
 from iocaudit.engine.waivers import LONGEST
 from iocaudit.sources.admission_review import API_VERSION, Review, ReviewError
@@ -65,7 +65,7 @@ def decide(
     completed = judge_completed(resource, review.old, auditor, review.request, deadline)
     if completed is not None:
         verdict = join((verdict, without_repeats(completed, report or Report())))
-    verdict = judge_own_install(review, verdict, auditor)
+    verdict = judge_own_install(resource, review.old, review.request, verdict, auditor)
     return spare(verdict, "aggregation") if is_aggregated_anew(review) else verdict
 
 

@@ -15,7 +15,7 @@ _COMMANDS = {
     "scan": ("scan_command", "Audit manifests in files and folders, or a live cluster."),
     "checks": ("checks_command", "List the checks."),
     "explain": ("explain_command", "Explain checks, or an indicator of compromise."),
-    "policy": ("policy_command", "Ask which policy decides in a namespace, and why."),
+    "policy": ("policy_command", "Ask which policy decides, and what one would deny."),
     "waive": ("waive_command", "Write IocWaivers for what stands: owner, reason, end."),
     "rbac": ("rbac_command", "Ask who may do what, and how somebody gets to cluster-admin."),
     "top": ("top_command", "Show the worst findings in a live cluster."),

@@ -1,4 +1,4 @@
-"""``iocaudit policy explain``: which policy decides in a namespace, and why."""
+"""``iocaudit policy``: which policy decides in a namespace, and why; what one would do."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from iocaudit.cli.groups import Group
 from iocaudit.cli.params import check_ids, connection_options, no_connection_without_cluster, words
+from iocaudit.cli.policy_try import command as try_command
 from iocaudit.cli.select import known_check
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
@@ -27,6 +28,9 @@ _MOST_PARAMETERS = 60
 @click.group("policy", cls=Group)
 def command() -> None:
     """Ask what the policies amount to."""
+
+
+command.add_command(try_command)
 
 
 @command.command("explain")

@@ -177,13 +177,14 @@ def _of_cluster(
     catalogue: Catalogue, context: str | None, kubeconfig: Path | None
 ) -> tuple[list[StandingFinding], list[str]]:
     from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
+    from iocaudit.engine.causes import with_causes
     from iocaudit.sinks.json_report import as_json
     from iocaudit.sinks.summary import ReadingSummary
     from iocaudit.sources.scan import ScanOptions
 
     claimed: set[str] = set()
     scan = scan_cluster(catalogue, ScanOptions(), context=context, kubeconfig=kubeconfig, claimed=claimed)
-    report = as_json(scan.report, ReadingSummary(), catalogue)
+    report = as_json(with_causes(scan.report, catalogue), ReadingSummary(), catalogue)
     stays = [entry for entry in report["findings"] if entry["findingFingerprint"] not in claimed]
     told = [f"not read: {one.reason}" for one in scan.report.skipped if one.check is None and one.subject is None]
     if claimed:

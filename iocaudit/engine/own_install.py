@@ -12,23 +12,24 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.rbac.own import bears_own_name, content_of, is_own
 from iocaudit.core.rbac.requester import holds_everything
 from iocaudit.core.report import Found
-from iocaudit.core.request import Operation
+from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.policy import Mode, Setting
 from iocaudit.engine.posture import Verdict, spare
-from iocaudit.sources.admission_review import Review
 
 _WHY = "own"
 """Stands in the audit annotation where a denial was spared because the requester holds every right."""
 
 
-def judge_own_install(review: Review, verdict: Verdict, auditor: Auditor) -> Verdict:
+def judge_own_install(
+    resource: Resource, old: Resource | None, request: Request, verdict: Verdict, auditor: Auditor
+) -> Verdict:
     """The verdict, where an object bears one of our names, with what is to be said of that. By labels nothing is."""
-    resource, old, world = review.resource, review.old, auditor.world
-    if resource is None or not bears_own_name(resource, world) or is_own(resource, world):
+    world = auditor.world
+    if not bears_own_name(resource, world) or is_own(resource, world):
         return verdict
-    if review.request.operation is Operation.UPDATE and old is not None and content_of(old) == content_of(resource):
+    if request.operation is Operation.UPDATE and old is not None and content_of(old) == content_of(resource):
         return verdict
     setting = auditor.settings_for(resource).get(TAMPERING)
     if setting is None:
@@ -37,10 +38,10 @@ def judge_own_install(review: Review, verdict: Verdict, auditor: Auditor) -> Ver
     mode = setting.mode_for(found.severity)
     if mode is Mode.AUDIT:
         return verdict._replace(observed=(*verdict.observed, found))
-    if mode is Mode.WARN or setting.exempts(review.request):
+    if mode is Mode.WARN or setting.exempts(request):
         return verdict._replace(warnings=(found, *verdict.warnings))
     denied = verdict._replace(allowed=False, denials=(found, *verdict.denials))
-    return spare(denied, _WHY) if holds_everything(review.request, world) else denied
+    return spare(denied, _WHY) if holds_everything(request, world) else denied
 
 
 def _found(resource: Resource, setting: Setting) -> Found:

@@ -1,0 +1,197 @@
+"""``iocaudit policy try``: what a policy would do, before it is in force."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from iocaudit.cli.params import connection_options, no_connection_without_cluster, words
+from iocaudit.core import own_names
+from iocaudit.core.errors import IocauditError
+from iocaudit.core.wording import several
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.posture import Verdict
+from iocaudit.impact.trial import Trial, TriedObject
+from iocaudit.install.selection import selection_cost
+from iocaudit.sinks.columns import columns
+from iocaudit.sinks.escape import json_text, visible
+from iocaudit.sources.policy_files import PolicyDocument, acceptor, make_policies, make_waivers, read_policy_files
+
+Json = dict[str, Any]
+_MOST_CHECKS = 4
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What was tried, and what is to be said beside it. ``unreadable``: documents that could not be read."""
+
+    trial: Trial
+    policies: PolicySet
+    live: bool
+    notes: list[str] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+@click.command("try")
+@click.argument("file", metavar="FILE")
+@click.argument("paths", nargs=-1, metavar="[PATH... | -]")
+@click.option("--cluster", is_flag=True, help="Try it on a live cluster, read-only, beside its other policies.")
+@connection_options
+@click.option(
+    "-n",
+    "--namespace",
+    metavar="NS",
+    help="With --cluster: only this namespace; with PATHs: where an unset namespace means.",
+)
+@click.option("--profile", type=words(["default", "strict"]), default="default", show_default=True)
+@click.option("-o", "--output", type=words(["table", "json"]), default="table", show_default=True)
+def command(
+    file: str,
+    paths: tuple[str, ...],
+    cluster: bool,
+    context: str | None,
+    kubeconfig: Path | None,
+    namespace: str | None,
+    profile: str,
+    output: str,
+) -> int:
+    """What the AuditPolicies in FILE would deny if it were made anew, what goes on as it is, what is unaffected.
+
+    Objects in PATHs are tried in the order in which kubectl apply -R -f makes them, by FILE alone. In a cluster
+    the policies of FILE stand in place of those of the same names, beside all others and the waivers. The user is taken
+    for one whom no policy exempts. What the policies cost while the webhook is away is told as well.
+
+    Exit code, the first that applies: 2 wrong usage, or a policy or document that cannot be read; 1 something would be
+    denied; 3 something in the cluster could not be read; 0 otherwise.
+    """
+    if cluster == bool(paths):
+        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+    no_connection_without_cluster(cluster, context, kubeconfig)
+    if file == "-" and "-" in paths:
+        raise click.UsageError("the policy and the objects cannot both be on standard input")
+    catalogue = builtin_catalogue()
+    documents = read_policy_files((file,))
+    if cluster:
+        from iocaudit.cli.live_trial import try_cluster  # late: it imports the Kubernetes client
+
+        live = try_cluster(documents, catalogue, profile, namespace, context=context, kubeconfig=kubeconfig)
+        outcome = _Outcome(live.trial, live.policies, True, live.notes, live.not_read)
+    else:
+        outcome = _of_files(documents, paths, catalogue, profile, namespace or "default")
+    costs = selection_cost(catalogue, outcome.policies, own_names.NAMESPACE)
+    if output == "json":
+        click.echo(json_text(json.dumps(_json(outcome, costs), indent=2, ensure_ascii=False)))
+    else:
+        _print(outcome, costs)
+    for line in (*outcome.unreadable, *outcome.not_read):
+        click.echo(visible(line), err=True)
+    if outcome.unreadable:
+        return 2
+    return 1 if outcome.trial.denied else 3 if outcome.not_read else 0
+
+
+def _of_files(
+    documents: Sequence[PolicyDocument], paths: tuple[str, ...], catalogue: Catalogue, profile: str, namespace: str
+) -> _Outcome:
+    from datetime import UTC, datetime
+
+    from iocaudit.impact.files import try_files
+
+    now = datetime.now(UTC)
+    policies = make_policies(documents, catalogue, profile)
+    accept = acceptor(make_waivers(documents, catalogue, now), now)
+    trial, scan = try_files(paths, catalogue, policies, accept, namespace)
+    if not scan.documents and not scan.errors:
+        raise IocauditError("there is no Kubernetes object in the input")
+    skipped = [f"not tried: {one.reason}" for one in scan.report.skipped]
+    unreadable = [f"{e.file}:{e.line}: {e.reason}" if e.line else f"{e.file}: {e.reason}" for e in scan.errors]
+    return _Outcome(trial, policies, False, not_read=skipped, unreadable=unreadable)
+
+
+def _print(outcome: _Outcome, costs: Iterable[str]) -> None:
+    trial = outcome.trial
+    anew = [one for one in trial.denied if one.anew]
+    stopping = [one for one in trial.denied if one.stops]
+    total = len(trial.denied) + trial.unaffected
+    click.echo(f"would be denied if made anew: {len(anew)} of {_count(total, 'object')}")
+    if anew:
+        where = () if outcome.live else ("WHERE",)
+        rows = [_row(one)[: 3 + len(where)] for one in anew]
+        click.echo(columns(("NAMESPACE", "OBJECT", "CHECKS", *where), rows), nl=False)
+    on = len(anew) - sum(1 for one in stopping if one.anew)
+    if outcome.live:
+        click.echo(f"goes on as it is: {on}, until a change of it adds something that is denied")
+    elif anew:
+        click.echo(f"goes on as it is, where a cluster has it already: {on}")
+    if stopping:
+        click.echo(f"does not go on as it is: {len(stopping)}")
+        rows = [(one.ref.namespace or "", f"{one.ref.kind}/{one.ref.name}", several(one.stops, 2)) for one in stopping]
+        click.echo(columns(("NAMESPACE", "OBJECT", "WHY"), rows), nl=False)
+    warned = f", {trial.warned} of them with warnings" if trial.warned else ""
+    click.echo(f"unaffected: {trial.unaffected}{warned}")
+    for line in (*costs, *outcome.notes):
+        click.echo(visible(line))
+
+
+def _row(one: TriedObject) -> tuple[str, ...]:
+    file, line = one.origin.file, one.origin.line
+    return (
+        one.ref.namespace or "",
+        f"{one.ref.kind}/{one.ref.name}",
+        several(_checks(one.verdict), _MOST_CHECKS),
+        f"{file}:{line}" if file and line else file or "",
+    )
+
+
+def _checks(verdict: Verdict) -> list[str]:
+    """The checks that deny, worst first; those that failed or could not be evaluated behind them."""
+    found = [one.check for one in verdict.denials]
+    found += [f"{one.check} (fault)" for one in verdict.fault_denials]
+    found += [f"{one.check or 'object'} (not evaluated)" for one in verdict.incomplete_denials]
+    return list(dict.fromkeys(found))
+
+
+def _json(outcome: _Outcome, costs: list[str]) -> Json:
+    trial = outcome.trial
+    return {
+        "denied": [_tried(one) for one in trial.denied if one.anew],
+        "stopped": [_tried(one) for one in trial.denied if one.stops],
+        "goesOn": sum(1 for one in trial.denied if not one.stops),
+        "unaffected": trial.unaffected,
+        "warned": trial.warned,
+        "whileAway": costs,
+        "notes": outcome.notes,
+        "notRead": [*outcome.unreadable, *outcome.not_read],
+    }
+
+
+def _tried(one: TriedObject) -> Json:
+    ref, verdict = one.ref, one.verdict
+    reasons: list[Json] = [
+        {"check": found.check, "severity": found.severity.label, "message": found.message} for found in verdict.denials
+    ]
+    reasons += [{"check": fault.check, "severity": None, "message": fault.error} for fault in verdict.fault_denials]
+    reasons += [{"check": gap.check, "severity": None, "message": gap.reason} for gap in verdict.incomplete_denials]
+    return {
+        "subject": {
+            "apiVersion": ref.api_version,
+            "kind": ref.kind,
+            "namespace": ref.namespace,
+            "name": ref.name,
+        },
+        "reasons": reasons,
+        "stops": one.stops,
+        "file": one.origin.file,
+        "line": one.origin.line,
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

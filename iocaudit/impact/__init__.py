@@ -1,0 +1,1 @@
+"""What a policy would do: to files, and to a live cluster."""
