@@ -2,21 +2,14 @@
 
 from collections.abc import Iterator
 
+from checks._argvs import RUNS, argvs
 from iocaudit.core.check import check
-from iocaudit.core.command import LONGEST, LONGEST_IN_POD, Suspicion, commands_of, is_miner, suspicions
+from iocaudit.core.command import LONGEST, LONGEST_IN_POD, Suspicion, is_miner, suspicions
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import Container, PodSpec
+from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup
-
-_EXECS = tuple(
-    (path, (*path.split("."), "exec", "command"))
-    for path in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop")
-)
-_RUNS = frozenset({"command", "args", "source", "script"} | {place[0] for _, place in _EXECS})
-"""The fields of a container under which there is anything that it runs."""
 
 
 @check(
@@ -67,7 +60,7 @@ def suspicious_command(pod: PodSpec) -> Iterator[Hit | Skip]:
     """
     left = LONGEST_IN_POD
     for container in pod.containers:
-        for path, argv in () if _RUNS.isdisjoint(container.raw) else _argvs(container):
+        for path, argv in () if RUNS.isdisjoint(container.raw) else argvs(container):
             if left <= 0:
                 before = f"{LONGEST_IN_POD} characters of commands stand before it"
                 yield Skip(f"{container.path}.{path} was not read: {before}")
@@ -83,21 +76,6 @@ def suspicious_command(pod: PodSpec) -> Iterator[Hit | Skip]:
 
 
 _MINER = Suspicion("miner", "runs the image of a known miner")
-
-
-def _argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
-    """Everything the container runs, with its path: an entry point with its arguments is one command."""
-    command, arguments = commands_of(container.raw.get("command")), commands_of(container.raw.get("args"))
-    if command or arguments:
-        yield ("command" if command else "args"), command + arguments
-    for field in ("source", "script"):  # an Argo script template, a Tekton step
-        script = container.raw.get(field)
-        if isinstance(script, str):
-            yield field, ["sh", script]
-    for path, place in _EXECS:
-        argv = commands_of(lookup(container.raw, *place))
-        if argv:
-            yield f"{path}.exec.command", argv
 
 
 @check(

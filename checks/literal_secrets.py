@@ -5,13 +5,14 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any
 
+from checks._argvs import RUNS, argvs
 from iocaudit.core.check import check
-from iocaudit.core.credential import LONGEST, Credential, by_format, by_name, in_text, may_hold_format, may_hold_name
+from iocaudit.core.credential import LONGEST, Credential, by_format, by_name, in_text, is_without, remember_without
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
 from iocaudit.core.kinds.builtin import CONFIG_MAP
 from iocaudit.core.paths import key
-from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup, mapping, mappings, text
@@ -39,10 +40,14 @@ def secret_in_configmap(resource: Resource) -> Iterator[Hit | Skip]:
     """A ConfigMap holds a credential.
 
     ConfigMaps are read by far more people and programs than Secrets, are never encrypted apart, and end up in
-    logs and backups. Known formats (private keys, tokens of well-known services, passwords in URLs) are found
-    wherever they stand, other literals by the name they stand under. A reference or a place to be filled in
-    (`${PASSWORD}`, `<password>`, `REDACTED`) is none; `changeme` is one, for that is what is applied. The value is
-    never shown.
+    logs and backups. Known formats (private keys, tokens of well-known services, passwords in URLs and connection
+    strings) are found wherever they stand, other literals by the name they stand under, in configuration files and
+    scripts of any format.
+
+    The last word of a name says what the value is: `DB_PASSWORD` is a password, `PASSWORD_ENCODER` is an encoder. A
+    reference (`${PASSWORD}`, `$__file{}`, `vault:`), code (`os.environ[...]`), a place to be filled in (`<password>`,
+    `REDACTED`), the name of a file, a public key and a hashed or encrypted password are not credentials; `changeme`
+    is one, because it is what is applied. The value is never shown.
 
     Bad:
 
@@ -109,15 +114,18 @@ def _decoded(value: str) -> bytes:
     iocs=(IoC.USER_ACTIVITY,),
     group="secrets",
     looks_at=PODS,
-    fields=("env",),
+    fields=("env", *RUNS),
     controls=_CONTROLS,
 )
 def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
-    """A container's environment holds a credential in plain text.
+    """A container's environment or command line holds a credential in plain text.
 
     Everybody who may read the workload reads it, and so does every process of the container, every crash report
-    and `kubectl describe`. Known formats are found in any variable, other literals by the variable's name. The
-    value is never shown.
+    and `kubectl describe`; a command line is in the list of processes too. Known formats are found in any variable
+    and argument, other literals by the name of the variable, by the option they follow (`--requirepass`, `-p` of
+    mysql) or by a name within the value (`host=db password=...`). `command`, `args`, scripts and the commands of probes
+    and lifecycle handlers are read. What counts as a credential is described at `secret-in-configmap`. The value is
+    never shown.
 
     Bad:
 
@@ -146,21 +154,38 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
     Sources: CIS Kubernetes Benchmark 1.12, 5.4.1; OWASP Kubernetes Top 10 2025, K03.
     """
     for container in pod.containers:
-        variables = items(container.raw.get("env"))
-        # All of them at once: asking about each of a hundred variables by itself costs more than the other checks do.
-        if not (may_hold_format(_joined(variables, "value")) or may_hold_name(_joined(variables, "name"))):
+        raw = container.raw
+        variables = items(raw.get("env"))
+        commands = [] if RUNS.isdisjoint(raw) else [(path, " ".join(argv)) for path, argv in argvs(container)]
+        # All of it at once: asking about each of a hundred variables by itself costs more than the other checks do.
+        whole = "\n".join([_joined(variables, "name"), _joined(variables, "value"), *map(itemgetter(1), commands)])
+        if is_without(whole, read_as="container"):
             continue
-        for variable in mappings(variables):
-            name, value = text(variable.get("name")), text(variable.get("value"))
-            if not value:
-                continue
-            found = by_format(value) or by_name(name, value)
-            if found is not None:
-                yield container.hit(
-                    f"env{key(name)}",
-                    f"has {found.kind} of {found.length} characters in variable {clip(name)}",
-                    f"{found.kind} {found.length}",
-                )
+        found = [*_in_variables(container, variables), *_in_commands(container, commands)]
+        if not found:
+            remember_without(whole, read_as="container")
+        yield from found
+
+
+def _in_variables(container: Container, variables: Sequence[Any]) -> Iterator[Hit]:
+    for variable in mappings(variables):
+        name, value = text(variable.get("name")), text(variable.get("value"))
+        if not value:
+            continue
+        found = by_format(value) or by_name(name, value) or next(in_text(value, argv=True), None)
+        if found is not None:
+            under = f" under {clip(found.name)}" if found.name not in ("", name) else ""
+            yield container.hit(
+                f"env{key(name)}",
+                f"has {found.kind} of {found.length} characters{under} in variable {clip(name)}",
+                f"{found.kind} {found.length}",
+            )
+
+
+def _in_commands(container: Container, commands: Sequence[tuple[str, str]]) -> Iterator[Hit]:
+    for path, command in commands:
+        for found in islice(in_text(command, argv=True), _MOST):
+            yield container.hit(path, f"has {clip(found.words)} in {path}", f"{found.kind} {found.name} {found.length}")
 
 
 def _joined(variables: Sequence[Any], field: str) -> str:

@@ -1,45 +1,167 @@
-"""Names that stand for credentials, and the values under them that are none."""
+"""What a name says of the value that stands under it: a credential, perhaps one, or something else.
+
+The last word of a name is what the value is: ``DB_PASSWORD`` is a password, ``PASSWORD_ENCODER`` is an encoder. Words
+behind it that only tell several of them apart (``_OLD``, ``_BASE64``, ``2``) are passed over. Where the last word is
+not that of a credential although another word is, nothing but a value that looks like one makes it a credential.
+"""
 
 from __future__ import annotations
 
 import re
+from enum import IntEnum
+from functools import lru_cache
 
-_WORDS = (
-    r"[a-z0-9]{0,20}pass(?:word|wd|phrase)s?|(?:db|ldap|mail|pg|root|sql|ssh|smtp|user)pass|secrets?|tokens?|credentials?|creds|api_?keys?|(?:secret|access|private|auth|encryption|signing"
-    r"|shared|account|batch|storage|master|license|ssh)_?keys?|key_content|erlang_cookie|pwd|pass(?=$)"
-)
-_NAME = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}(?:$|[_.-])")
-_NAME_AT_END = re.compile(rf"(?:^|[_.-])(?:{_WORDS})[0-9]{{0,3}}$")
-_PASSWORD = re.compile(r"pass(?:word|wd)[0-9]{0,3}$")
-# A number is more often a port or a count; under the name of a password it is one, unless it is a flag.
-_DIGITS = re.compile(r"\d{4,5}")
-# What speaks of a credential without being one: where it lies, how long it lasts, whether it is used.
-_ABOUT = re.compile(
-    r"(?:^|[_.-])(?:name|names|file|files|path|paths|dir|folder|url|uri|endpoint|host|port|ttl|expiry|expiration|expires|"
-    r"lifetime|duration|timeout|interval|length|size|count|limit|enabled|disabled|enable|disable|required|type|mode|issuer"
-    r"|audience|algorithm|alg|namespace|ref|id|ids|arn|version|policy|policies|provider|store|backend|header|field|prefix"
-    r"|suffix|format|scope|scopes|class|manager|rotation|refresh|public|mount|volume|key_id|resource|template|hash|salt"
-    r"|bucket|region|cache|max|min|per|rate|budget|reviewer)s?$"
-    # The name of a Secret rather than what it holds; the number of a model's tokens.
-    r"|(?:^|[_.-])(?:existing|image_?pull|pull|tls|ssl|ca|cert|certificate)_secrets?$"
-)
+from iocaudit.core.credential_signs import may_be_name
+
+
+class Standing(IntEnum):
+    """How much a name says for a credential; the less it says, the more the value has to."""
+
+    NONE = 0
+    FOREIGN = 1
+    """Another word behind that of a credential says what the value is (``TOKEN_STRATEGY``); or it is just a ``key``."""
+    WEAK = 2
+    """One thing among others that are called so: ``encode_key``, ``credentials``, ``auth``."""
+    UNCERTAIN = 3
+    """What a program knows as its secret, or the name of the Secret that holds it."""
+    STRONG = 4
+    PASSWORD = 5
+    """Any value is one, be it a number."""
+
+
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_NO_SECRET = re.compile(
-    r"^(?:|true|false|yes|no|on|off|null|none|nil|~|\d{1,5}|\*+|x{1,4}\.{3}|\.+|todo|tbd|placeholder"
-    r"|[\[(]?(?:redacted|masked|hidden)[\])]?|your[_-].*|replace[_-].*|insert[_-].*|%\w+%|@\w+@|__\w+__)$"
-    r"|^(?-i:[a-z][a-z_.-]*/(?:[a-z][a-z_.-]*/)+[a-z][a-z0-9_.-]*)$"
-    r"|[$%]\(|\$\{|\$[A-Z_]+$|\{\{|^<[^>]*>$|^(?:/|\./|file:|https?://[^@]*$|vault:|ref\+|arn:|projects/|secret(?:ref)?:"
-    r"|valueFrom|env:|op://|ssm:|secretsmanager:|awssm:|gcpsm:|azurekeyvault:|keyvault:|ENC\["
-    r"|ssh-(?:rsa|dss|ed25519) |ecdsa-sha2-)",
-    re.IGNORECASE,
+_WORD = re.compile(r"[a-z]+")
+_PASSWORD = re.compile(
+    r"[a-z]*(?:password|passwd|passphrase|passcode|passwort|pwd)s?$|[a-z]{0,12}pw$|psk$|requirepass$"
 )
+# Words of every day that end as a password does.
+_NO_PASS = frozenset({"bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass", "multipass"})
+_FILTERS = frozenset(
+    {
+        "low", "high", "band", "all", "first", "second", "one", "two", "single", "multi", "render", "sub",
+    }
+)  # fmt: skip
+_PASS = re.compile(r"[a-z]{0,20}pass$")
+_TOKEN = re.compile(r"(?:[a-z]{0,20}tokens?|authtok|jwt|pat)$")
+_SECRET = re.compile(r"(?:[a-z]{1,20})?secrets?$")
+_CREDENTIAL = re.compile(r"(?:[a-z]{0,20}credentials?|creds?)$")
+_KEYS = re.compile(
+    r"(?:api|secret|access|private|auth|encrypt(?:ion)?|decrypt(?:ion)?|signing|sign|shared|account|storage|master"
+    r"|license"
+    r"|hmac|aes|cipher|session|jwt|client|batch|app)keys?$"
+)
+_OF_A_KEY = frozenset(
+    {
+        "api", "secret", "access", "private", "auth", "encryption", "encrypt", "decryption", "decrypt", "signing",
+        "sign", "signature", "shared", "account", "storage", "master", "license", "ssh", "hmac", "aes", "cipher",
+        "crypto", "session", "cookie", "jwt", "batch", "app", "application", "deploy", "ingest", "ingestion",
+        "integration", "validation", "webhook", "admin", "write",
+    }
+)  # fmt: skip
+# The key of something that is looked up or meant for everybody.
+_OPEN_KEYS = frozenset(
+    {
+        "public", "pub", "primary", "foreign", "partition", "sort", "cache", "object", "row", "map", "label",
+        "annotation", "group", "index", "config", "lookup", "shortcut", "hot", "meta", "registry", "routing",
+        "topology", "node", "host", "known", "certificate", "cert", "ca", "crt", "username", "user", "name", "data",
+        "file",
+    }
+)  # fmt: skip
+_STRONG_WORDS = frozenset({"masterauth", "requirepass", "masterpass"})
+_CREDENTIAL_WORD = re.compile(
+    r"[a-z]{0,20}(?:password|passwd|passphrase|passcode|token|secret|credential|apikey)s?$|creds?$|pass$|pwd$"
+)
+# Which of several it is, or how it is written: passed over.
+_WHICH = frozenset(
+    {
+        "value", "plain", "plaintext", "cleartext", "text", "string", "str", "literal", "raw", "hex", "base", "b",
+        "prod", "production", "dev", "development", "staging", "stage", "test", "testing", "qa", "uat", "local",
+        "default", "old", "new", "current", "previous", "prev", "next", "primary", "secondary", "backup", "main", "a",
+        "c", "v", "override", "initial", "live", "sandbox", "rw", "ro",
+    }
+)  # fmt: skip
+# What says something about a credential and is often as odd a text as one: an id, a hash, a place, a time.
+_ABOUT = frozenset(
+    {
+        "id", "ids", "uid", "uuid", "guid", "name", "names", "file", "files", "path", "paths", "dir", "folder", "url",
+        "urls", "uri", "endpoint", "host", "hosts", "hostname", "address", "port", "hash", "hashes", "hashed", "digest",
+        "sha", "md", "checksum", "fingerprint", "thumbprint", "salt", "nonce", "arn", "user", "users", "username",
+        "email", "regex", "pattern", "format", "template", "version", "image", "public", "pub", "ref", "reference",
+        "certificate", "cert", "crt", "ca", "class", "algorithm", "alg", "expr", "expression", "query", "schema",
+        "cron", "schedule", "date", "expiry", "expiration", "mount", "volume", "kid", "iv", "encrypted", "encoder",
+        "message", "title", "description", "help", "hint", "prompt", "label", "text", "placeholder", "issuer",
+        "audience", "scope", "scopes", "namespace", "selector", "annotation", "account", "region", "bucket", "role",
+        "env", "variable", "var", "header", "prefix", "suffix", "field", "type", "mode", "policy", "provider", "store",
+        "backend", "manager", "engine", "command", "cmd",
+    }
+)  # fmt: skip
+# What is done with a credential: the value says whether or how.
+_DONE = frozenset(
+    {
+        "use", "uses", "using", "enable", "enabled", "disable", "disabled", "require", "requires", "required", "allow",
+        "show", "hide", "reset", "forgot", "forget", "generate", "validate", "verify", "check", "is", "has", "no",
+        "skip", "need", "needs", "with", "without", "update", "change", "rotate", "create", "random", "auto",
+        "autodetect", "num", "max", "min", "total", "per", "count", "remember", "confirm", "enter", "invalid",
+        "missing", "wrong", "empty",
+    }
+)  # fmt: skip
+# The Secret of a cluster, by its name: it holds a certificate, or is there already.
+_NAMED_SECRETS = frozenset({"existing", "pull", "tls", "ssl", "ca", "cert", "certificate", "image"})
+_TEXT_TOKENS = frozenset({"bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "page", "next", "continuation"})
 
 
-def is_literal(name: str, value: str, whole_name: bool) -> bool:
-    """Whether a value without quotes is a credential, going by its name. ``whole_name`` False: by the name's end."""
-    plain = _CAMEL.sub("_", name).lower().replace("-", "_")
-    if not (_NAME if whole_name else _NAME_AT_END).search(plain) or _ABOUT.search(plain):
-        return False
-    if value.isdigit() and plain.endswith("tokens"):
-        return False
-    return not _NO_SECRET.search(value) or bool(_DIGITS.fullmatch(value) and _PASSWORD.search(plain))
+@lru_cache(maxsize=4096)
+def standing(name: str) -> Standing:
+    """What a name says for a credential under it."""
+    if not may_be_name(name):
+        return Standing.NONE
+    words = _WORD.findall(_CAMEL.sub("_", name[-200:]).lower())
+    while len(words) > 1 and words[-1] in _WHICH:
+        words.pop()
+    if not words:
+        return Standing.NONE
+    found = _of_last(words)
+    if found is Standing.NONE:
+        return _foreign(words)
+    if found > Standing.WEAK and not _DONE.isdisjoint(words[:-1]):
+        return Standing.WEAK
+    return found
+
+
+def _of_last(words: list[str]) -> Standing:
+    last, before = words[-1], words[-2] if len(words) > 1 else ""
+    if _PASSWORD.match(last) or (
+        _PASS.match(last)
+        and last not in _NO_PASS
+        and before not in _FILTERS
+        and last.removesuffix("pass") not in _FILTERS
+    ):
+        return Standing.PASSWORD
+    if last in _STRONG_WORDS or _KEYS.match(last):
+        return Standing.STRONG
+    if last in ("key", "keys"):
+        return _of_key(words[:-1])
+    if _TOKEN.match(last):
+        return Standing.WEAK if before in _TEXT_TOKENS or last == "pat" else Standing.STRONG
+    if _SECRET.match(last):
+        named = not before and last in ("secret", "secrets")
+        return Standing.NONE if before in _NAMED_SECRETS else Standing.UNCERTAIN if named else Standing.STRONG
+    if _CREDENTIAL.match(last) or last in ("auth", "authorization"):
+        return Standing.WEAK
+    if last == "cookie":
+        return Standing.STRONG if before == "erlang" else Standing.WEAK
+    return Standing.NONE
+
+
+def _of_key(before: list[str]) -> Standing:
+    """The standing of a key, by the words before it: the key of a password is where it lies in a Secret."""
+    of = before[-1] if before else ""
+    if of in _OPEN_KEYS or "public" in before or "existing" in before:
+        return Standing.NONE
+    return Standing.STRONG if of in _OF_A_KEY else Standing.WEAK if of else Standing.FOREIGN
+
+
+def _foreign(words: list[str]) -> Standing:
+    if words[-1] in _ABOUT or not any(_CREDENTIAL_WORD.match(word) for word in words[:-1]):
+        return Standing.NONE
+    return Standing.FOREIGN
