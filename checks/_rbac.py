@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
 from iocaudit.core.hit import Hit, Skip
@@ -19,10 +21,13 @@ from iocaudit.core.rbac.bindings import (
     without_clusters_own,
 )
 from iocaudit.core.rbac.defaults import USER_FACING, is_default_rule
+from iocaudit.core.rbac.graph import identity
+from iocaudit.core.rbac.names import may_be_named
 from iocaudit.core.rbac.own import is_own, is_own_grant
 from iocaudit.core.rbac.power import Power
 from iocaudit.core.rbac.powers import powers_of
 from iocaudit.core.rbac.rules import Rule, is_everything, listed, named_with, rules_of
+from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
@@ -63,12 +68,25 @@ _MOST_REQUESTED = 8
 
 
 class Reach(NamedTuple):
-    """How far a grant goes: ``bound`` to somebody or only stated by a role; ``namespace`` None: the whole cluster."""
+    """How far a grant goes: ``bound`` to somebody or only stated by a role; ``namespace`` None: the whole cluster,
+    empty: namespaces that are not known."""
 
     bound: bool
     namespace: str | None
-    named: bool
-    """Whether resourceNames narrow it to single objects."""
+    rule: Rule
+    rules: tuple[Rule, ...]
+    """Those of the whole role, that one among them."""
+    powers: Set[Power]
+    """Which of the powers asked about the rule gives."""
+    role: tuple[str, str]
+    """The role's kind and name."""
+    subject: Subject | None = None
+    """To whom it is bound, where the check tells them apart."""
+
+    @property
+    def named(self) -> bool:
+        """Whether resourceNames narrow it to single objects."""
+        return bool(self.rule.names)
 
     @property
     def is_clusters(self) -> bool:
@@ -102,12 +120,14 @@ def own_rules(role: Resource) -> Iterator[tuple[int, Rule]]:
 
 
 class _Powerful(NamedTuple):
-    """A rule that names any power: what it gives, and what it would outside namespaces."""
+    """A rule that names any power: what it gives, what it would outside namespaces, and what it would if objects
+    could have the names it says."""
 
     at: int
     rule: Rule
     given: dict[Power, tuple[str, ...]]
-    named: dict[Power, tuple[str, ...]]
+    outside: dict[Power, tuple[str, ...]]
+    of_nothing: dict[Power, tuple[str, ...]]
 
 
 def _powerful_rules(role: Resource) -> tuple[_Powerful, ...]:
@@ -115,10 +135,22 @@ def _powerful_rules(role: Resource) -> tuple[_Powerful, ...]:
     clusterwide = role.kind is CLUSTER_ROLE
     found = []
     for index, rule in own_rules(role):
-        if named := powers_of(rule, clusterwide=True):
-            given = named if clusterwide else powers_of(rule, clusterwide=False)
-            found.append(_Powerful(index, rule, given, named))
+        outside, hopeless = powers_of(rule, clusterwide=True), _of_nothing(rule)
+        of_nothing = powers_of(hopeless, clusterwide=clusterwide) if hopeless is not None else {}
+        if outside or of_nothing:
+            given = outside if clusterwide else powers_of(rule, clusterwide=False)
+            found.append(_Powerful(index, rule, given, outside, of_nothing))
     return tuple(found)
+
+
+def _of_nothing(rule: Rule) -> Rule | None:
+    """What a rule would give of the resources that none of its names can be of, by a name that they can have."""
+    resources = frozenset(one for one in rule.resources if not any(may_be_named(one, name) for name in rule.names))
+    return replace(rule, resources=resources, names=frozenset({"some"})) if rule.names and resources else None
+
+
+_OUTSIDE = "which no Role gives: it stands outside namespaces"
+_NO_NAME = "which gives nothing: no object can have such a name"
 
 
 class Judged(NamedTuple):
@@ -176,20 +208,23 @@ def bound_in(resource: Resource, world: World) -> Iterator[tuple[Binding, Bound]
 
 
 def once(*several: Iterator[Hit | Skip]) -> Iterator[Hit | Skip]:
-    """The hits of several rounds, the first of each path and evidence only: put the worst round first."""
-    seen: set[tuple[str, str]] = set()
-    for one in several:
-        for hit in one:
-            key = (hit.path, hit.evidence) if isinstance(hit, Hit) else ("", hit.reason)
-            if key not in seen:
-                seen.add(key)
-                yield hit
+    """The hits of several rounds, of each path and evidence the worst only, of those as bad the first."""
+    found: dict[tuple[str, str], Hit | Skip] = {}
+    for hit in chain.from_iterable(several):
+        key = (hit.path, hit.evidence) if isinstance(hit, Hit) else ("", hit.reason)
+        if key not in found or _weight(hit) > _weight(found[key]):
+            found[key] = hit
+    yield from found.values()
+
+
+def _weight(hit: Hit | Skip) -> Severity:
+    return (hit.severity if isinstance(hit, Hit) else None) or Severity.LOW
 
 
 def may_hold(resource: Resource, world: World, powers: Set[Power]) -> bool:
     """Whether any rule of a role, or that a binding resolves to, gives one of the powers, or is not known."""
     if resource.kind in ROLES:
-        return any(not powers.isdisjoint(one.named) for one in resource.derive(_powerful_rules))
+        return any(not powers.isdisjoint(one.outside) for one in resource.derive(_powerful_rules))
     return any(
         one.bound.problem is not None or any(not powers.isdisjoint(given) for _, given in one.powerful)
         for one in _judged(resource, world)
@@ -197,8 +232,9 @@ def may_hold(resource: Resource, world: World, powers: Set[Power]) -> bool:
 
 
 def names_resources(rule: Rule, _namespace: str | None) -> bool:
-    """Whether a rule names its resources: what `*` takes in besides is wildcard-rule's business."""
-    return "*" not in rule.resources
+    """Whether a rule names its resources: what ``*`` takes in besides is wildcard-rule's business, and in bindings
+    that of the checks on Secrets and pods, as far as it takes in the core group."""
+    return "*" not in rule.resources or bool(rule.names) or not rule.covers("", "secrets")
 
 
 def grants(
@@ -210,68 +246,115 @@ def grants(
     everything: bool = False,
     only: Only | None = None,
     because: Because | None = None,
+    by_subject: bool = False,
 ) -> Iterator[Hit | Skip]:
     """The hits of ``powers`` on a role's rules or on a binding's subjects.
 
     A rule of every verb on every resource counts only where ``everything`` says so: wildcard-rule and
-    cluster-admin-binding speak of it. What a Role names that stands outside namespaces it does not give; whoever wrote
-    it meant to, so it is told, as low. What Kubernetes' own admin, edit and view hold weighs less in a binding of
+    cluster-admin-binding speak of it. What a Role names that stands outside namespaces it does not give, nor what only
+    objects of impossible names are: whoever wrote it meant to, so it is told, as low. What Kubernetes' own admin, edit
+    and view hold weighs less in a binding of
     these: they are made for that, and admin-role-bound-widely judges how far. Our own install is exempt as long as it
-    is what this version makes it.
+    is what this version makes it. ``by_subject``: the judge looks at who is bound.
     """
+    asking = _Asking(powers, judge, only, because, by_subject)
     if resource.kind in ROLES:
-        namespace = world.namespace_of(resource)
-        if is_own(resource, world):
-            return
-        for index, rule, given, meant in resource.derive(_powerful_rules):
-            if (not everything and rule.is_everything) or (only is not None and not only(rule, namespace)):
-                continue
-            named = f" named {listed(rule.names)}" if rule.names else ""
-            if texts := [text for power in powers for text in given.get(power, ())]:
-                reach = Reach(False, namespace, bool(rule.names))
-                why = because(reach) if because is not None else ""
-                yield rule_hit(index, rule, f"may {listed(texts)}{named}{why}", judge(reach))
-            elif "*" not in rule.resources and (texts := [t for power in powers for t in meant.get(power, ())]):
-                message = f"names {listed(texts)}{named}, which no Role gives: it stands outside namespaces"
-                yield rule_hit(index, rule, message, Severity.LOW)
+        if not is_own(resource, world):
+            yield from _stated(resource, world, asking, everything=everything)
         return
     for one in _judged(resource, world):
         if (everything or not one.is_everything) and (one.powerful or one.bound.problem is not None):
-            yield from _granted(one, powers, judge, only, because, world)
+            yield from _granted(one, asking, world)
 
 
-def _granted(
-    judged: Judged, powers: Sequence[Power], judge: Judge, only: Only | None, because: Because | None, world: World
-) -> Iterator[Hit | Skip]:
+class _Asking(NamedTuple):
+    """What a check asks of grants."""
+
+    powers: Sequence[Power]
+    judge: Judge
+    only: Only | None
+    because: Because | None
+    by_subject: bool
+
+    def of(self, amounts: Mapping[Power, tuple[str, ...]]) -> list[str]:
+        """What is given of the powers asked about."""
+        return [text for power in self.powers for text in amounts.get(power, ())]
+
+    def found(self, amounts: Mapping[Power, tuple[str, ...]]) -> frozenset[Power]:
+        """Which of the powers asked about are given."""
+        return frozenset(power for power in self.powers if power in amounts)
+
+    def counts(self, rule: Rule, namespace: str | None) -> bool:
+        return self.only is None or self.only(rule, namespace)
+
+
+def _stated(role: Resource, world: World, asking: _Asking, *, everything: bool) -> Iterator[Hit]:
+    namespace = world.namespace_of(role)
+    for index, rule, given, outside, of_nothing in role.derive(_powerful_rules):
+        if (not everything and rule.is_everything) or not asking.counts(rule, namespace):
+            continue
+        named = f" named {listed(rule.names)}" if rule.names else ""
+        if texts := asking.of(given):
+            title = (role.kind_name, role.name)
+            reach = Reach(False, namespace, rule, rules_of(role), asking.found(given), title)
+            why = asking.because(reach) if asking.because is not None else ""
+            yield rule_hit(index, rule, f"may {listed(texts)}{named}{why}", asking.judge(reach))
+        elif "*" not in rule.resources:
+            for meant, why in ((outside, _OUTSIDE), (of_nothing, _NO_NAME)):
+                if texts := asking.of(meant):
+                    yield rule_hit(index, rule, f"names {listed(texts)}{named}, {why}", Severity.LOW)
+                    break
+
+
+def _granted(judged: Judged, asking: _Asking, world: World) -> Iterator[Hit | Skip]:
     binding, bound = judged.binding, judged.bound
-    worst: Severity | None = None
-    texts: list[str] = []
-    why = ""
     namespace = binding.namespace
     if binding.selector is not None:
         namespace = ADMIN_NAMESPACE if binding.holds_in(ADMIN_NAMESPACE, world) else ""
-    # Our own namespace has no people of its own: whoever may edit there holds the guard's keys.
-    made_for_it = binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING
-    made_for_it = made_for_it and namespace != world.own_namespace
+    found: list[Reach] = []
+    texts: list[str] = []
     for rule, amounts in judged.powerful:
-        if only is not None and not only(rule, namespace):
-            continue
-        found = [text for power in powers for text in amounts.get(power, ())]
-        if not found:
-            continue
-        texts += [named_with(text, rule) for text in found]
-        reach = Reach(True, namespace, bool(rule.names))
-        severity = judge(reach)
-        if made_for_it and bound.is_default(rule):
-            severity = min(severity, Severity.HIGH if binding.is_clusterwide else Severity.MEDIUM)
-        elif because is not None and not judged.is_everything:  # who may do everything needs no way to it
-            why = why or because(reach)
-        worst = severity if worst is None else max(worst, severity)
-    if worst is None:
+        if asking.counts(rule, namespace) and (given := asking.of(amounts)):
+            texts += [named_with(text, rule) for text in given]
+            title = (binding.role_kind, binding.role_name)
+            found.append(Reach(True, namespace, rule, bound.rules, asking.found(amounts), title))
+    if not found:
         if bound.problem is not None:
             yield Skip(bound.problem)
         return
-    what = powers[0].title
+    weighing = _Weighing(judged, asking, world, namespace)
+    what = _titles(asking.powers, found)
+    worst, why = weighing.of(found, None)
     for named in binding.named:
+        if asking.by_subject:
+            worst, why = weighing.of(found, identity(named.subject, binding, world.default_namespace))
         message = f"lets {named.subject.title} {what}{binding.where} through {bound.role}: {listed(texts)}{why}"
         yield subject_hit(named, message, bound, worst, through=binding)
+
+
+def _titles(powers: Sequence[Power], found: Sequence[Reach]) -> str:
+    return " and ".join(power.title for power in powers if any(power in reach.powers for reach in found))
+
+
+class _Weighing:
+    """How bad what a binding gives is, and why."""
+
+    def __init__(self, judged: Judged, asking: _Asking, world: World, namespace: str | None) -> None:
+        self._judged = judged
+        self._asking = asking
+        binding = judged.binding
+        # Our own namespace has no people of its own: whoever may edit there holds the guard's keys.
+        made_for_it = binding.role_kind == "ClusterRole" and binding.role_name in USER_FACING
+        self._made_for_it = made_for_it and namespace != world.own_namespace
+
+    def of(self, found: Sequence[Reach], subject: Subject | None) -> tuple[Severity, str]:
+        worst, why = Severity.LOW, ""
+        judged, because = self._judged, self._asking.because
+        for reach in (reach._replace(subject=subject) for reach in found):
+            severity = self._asking.judge(reach)
+            if self._made_for_it and judged.bound.is_default(reach.rule):
+                severity = min(severity, Severity.HIGH if judged.binding.is_clusterwide else Severity.MEDIUM)
+            elif because is not None and not judged.is_everything:  # who may do everything needs no way to it
+                why = why or because(reach)
+            worst = max(worst, severity)
+        return worst, why

@@ -36,8 +36,9 @@ def anonymous_binding(resource: Resource, world: World, params: Params) -> Itera
     `system:anonymous` and `system:unauthenticated`, written as a user or as a group, are whoever reaches the API
     server; any grant to them is flagged, as critical where it changes something, reads Secrets, uses wildcards,
     impersonates, escalates or opens another way to more. `system:authenticated` and `system:serviceaccounts` (also
-    those of a namespace) are everybody inside: only such dangerous grants to them are flagged, as high, unless the
-    policy says otherwise. The cluster's own bindings are known by exact name, role and subjects.
+    those of another namespace) are everybody inside: only such dangerous grants to them are flagged, as high, unless
+    the policy says otherwise. What the ServiceAccounts of a namespace are given in it the checks on such grants judge.
+    The cluster's own bindings are known by exact name, role and subjects.
 
     Bad:
 
@@ -60,22 +61,19 @@ def anonymous_binding(resource: Resource, world: World, params: Params) -> Itera
     Sources: Kubernetes documentation, Using RBAC Authorization, default roles; CIS 1.12, 5.1.1.
     """
     for binding, bound in bound_in(resource, world):
-        suspects = [named for named in binding.named if named.subject.is_everyone]
+        suspects = [named for named in binding.named if named.subject.is_everyone_in(binding.namespace)]
         if not suspects or binding.role_name in params["allowedRoles"]:
             continue
         dangerous = any(is_dangerous(rule, clusterwide=binding.is_clusterwide) for rule in bound.rules)
         for named in suspects:
-            who = named.subject.title
+            message = f"gives {named.subject.everyone} ({named.subject.title}) {bound.role}{binding.where}"
             if named.subject.text in ANONYMOUS:
-                severity = Severity.CRITICAL if dangerous else Severity.HIGH
-                yield subject_hit(named, f"gives anonymous users ({who}) {bound.role}{binding.where}", bound, severity)
+                yield subject_hit(named, message, bound, Severity.CRITICAL if dangerous else Severity.HIGH)
             elif dangerous:
-                message = (
-                    f"gives everybody ({who}) {bound.role}{binding.where}, which does more than read plain objects"
-                )
-                yield subject_hit(named, message, bound, Severity.HIGH)
+                more = f"{message}, which does more than read plain objects"
+                yield subject_hit(named, more, bound, Severity.HIGH)
             elif params["everybody"]:
-                yield subject_hit(named, f"gives everybody ({who}) {bound.role}{binding.where}", bound, Severity.MEDIUM)
+                yield subject_hit(named, message, bound, Severity.MEDIUM)
             elif bound.problem is not None:
                 yield Skip(bound.problem)
 

@@ -113,7 +113,7 @@ def admin_role_bound_widely(resource: Resource, world: World) -> Iterator[Hit]:
                     named, f"gives {named.subject.title} {bound.role} in the whole cluster", bound, Severity.HIGH
                 )
             elif named.subject.is_everyone:
-                message = f"gives everybody ({named.subject.title}) {bound.role}{binding.where}"
+                message = f"gives {named.subject.everyone} ({named.subject.title}) {bound.role}{binding.where}"
                 yield subject_hit(named, message, bound, Severity.HIGH)
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 
-from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants
+from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, grants, once
+from checks._reach import Reached
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.rbac.accounts import Privileged, privileged_account
+from iocaudit.core.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, JOB, POD, STATEFUL_SET
 from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.powers import EXEC, VOLUMES, WORKLOADS_CREATED
-from iocaudit.core.rbac.rules import listed
+from iocaudit.core.rbac.powers import EXEC, FIXED_CHANGED, PODS_CHANGED, VOLUMES, WORKLOADS_CREATED
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+
+_RUNNING = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
+"""What says as whom pods run; the pods themselves are many, and made by these."""
 
 
 @check(
@@ -22,16 +25,21 @@ from iocaudit.core.world import World
     group="rbac",
     looks_at=GRANTS,
     uses=(*LOOKED_UP, *BINDINGS),
+    in_files=(POD,),
+    in_audits=_RUNNING,
     controls=CONTROLS | {"cis-1.12": "5.1.4", "attack": "T1610, T1098.006", "ms": "MS-TA9008"},
 )
 def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may run pods.
 
-    Whoever can create or change a pod, or anything that makes pods, chooses its ServiceAccount, its image and its
-    volumes. That gives the rights of every ServiceAccount of the namespace and its Secrets, and the node where Pod
+    Whoever can create a pod, or create or change anything that makes pods, chooses its ServiceAccount, its image and
+    its volumes. That gives the rights of every ServiceAccount of the namespace and its Secrets, and the node where Pod
     Security does not forbid it. The kinds of Argo, Knative, Tekton, Kubeflow and the like count. It is critical where
-    the grant reaches a ServiceAccount that holds the cluster: in its namespace, or anywhere for one that is bound in
-    the whole cluster, where the accounts of Kubernetes' own controllers are. A ClusterRole by itself reaches nothing.
+    the grant reaches a ServiceAccount that gets to cluster-admin: in its namespace, or anywhere for one that is bound
+    in the whole cluster, where the accounts of Kubernetes' own controllers are. A ClusterRole by itself reaches
+    nothing. Of a pod that exists `update` and `patch` change the images alone: critical where such a pod is known that
+    runs as such a ServiceAccount. A Job keeps its template whatever is patched: medium. `iocaudit rbac path` shows
+    the way.
 
     Bad:
 
@@ -51,51 +59,29 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Fix: Let a pipeline of reviewed manifests create workloads; give others what reads or scales them.
 
-    Sources: Kubernetes, RBAC good practices, workload creation; CIS Kubernetes Benchmark 1.12, 5.1.4.
+    Sources: Kubernetes, RBAC good practices, workload creation; Kubernetes, Pods, pod update and replacement, and
+    Jobs, mutable scheduling directives; CIS Kubernetes Benchmark 1.12, 5.1.4.
     """
-    reached = _Reached(resource, world)
-    yield from grants(resource, world, (WORKLOADS_CREATED,), reached.judge, everything=True, because=reached.because)
-    yield from (Skip(problem) for problem in reached.problems)
-
-
-class _Reached:
-    """The privileged ServiceAccounts that grants of an object reach, and what is not known of them."""
-
-    def __init__(self, resource: Resource, world: World) -> None:
-        self._resource = resource
-        self._world = world
-        self.problems: dict[str, None] = {}
-
-    def judge(self, reach: Reach) -> Severity:
-        found = self._privileged(reach)
-        return Severity.CRITICAL if found is not None and found.account is not None else Severity.HIGH
-
-    def because(self, reach: Reach) -> str:
-        found = self._privileged(reach)
-        if found is None or found.account is None or found.power is None:
-            return ""
-        held, amounts = found.power
-        binding = held.binding.resource
-        by = f"{binding.kind_name} {binding.name}"
-        return f", and so as {found.account.title}, which may {listed(amounts)} by {by}"
-
-    def _privileged(self, reach: Reach) -> Privileged | None:
-        if reach.namespace == "" or (reach.namespace is None and not reach.bound):
-            return None
-        found = privileged_account(reach.namespace, self._world, self._resource)
-        if found.account is None and found.problem is not None:
-            where = f"in namespace {reach.namespace}" if reach.namespace is not None else "in the cluster"
-            self.problems[f"whether a ServiceAccount {where} holds the cluster can't be told: {found.problem}"] = None
-        return found
+    reached = Reached(resource, world)
+    yield from once(
+        *(
+            grants(resource, world, (power,), reached.by_pods, everything=True, because=reached.through_pods)
+            for power in (WORKLOADS_CREATED, PODS_CHANGED, FIXED_CHANGED)
+        ),
+    )
+    yield from reached.problems
 
 
 @check(
     "exec-permission",
     severity=Severity.HIGH,
+    worst=Severity.CRITICAL,
     iocs=(IoC.USER_ACTIVITY,),
     group="rbac",
     looks_at=GRANTS,
-    uses=LOOKED_UP,
+    uses=(*LOOKED_UP, *BINDINGS),
+    in_files=(POD,),
+    in_audits=_RUNNING,
     controls=CONTROLS | {"attack": "T1609, T1059.013", "ms": "MS-TA9006, MS-TA9007"},
 )
 def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
@@ -104,7 +90,8 @@ def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     A session (`pods/exec`, `attach`, `portforward`, `proxy`, an ephemeral container) runs as the pod: with its
     ServiceAccount's token, its Secrets and its network, past every review. `get` sufficed before Kubernetes 1.35,
     `create` does now. Bindings of such a role are flagged for each subject, that of Kubernetes' own admin or edit in
-    one namespace as medium.
+    one namespace as medium. It is critical where a pod within reach is known to run as a ServiceAccount that gets to
+    cluster-admin.
 
     Bad:
 
@@ -126,7 +113,8 @@ def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes, RBAC good practices; Kubernetes 1.35 release notes; MITRE ATT&CK T1609.
     """
-    yield from grants(resource, world, (EXEC,), lambda _: Severity.HIGH, everything=True)
+    reached = Reached(resource, world)
+    yield from grants(resource, world, (EXEC,), reached.by_pods, everything=True, because=reached.through_pods)
 
 
 @check(

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants, once
+from checks._reach import Reached
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.rbac.bindings import BINDINGS
 from iocaudit.core.rbac.powers import SECRETS, SECRETS_DELETED, TOKENS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -14,10 +16,6 @@ from iocaudit.core.world import World
 def _secrets(reach: Reach) -> Severity:
     if reach.named and not reach.is_clusters:
         return Severity.LOW
-    return Severity.CRITICAL if reach.is_clusters and not reach.named else Severity.HIGH
-
-
-def _tokens(reach: Reach) -> Severity:
     return Severity.CRITICAL if reach.is_clusters and not reach.named else Severity.HIGH
 
 
@@ -72,14 +70,15 @@ def secret_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     iocs=(IoC.USER_ACTIVITY,),
     group="rbac",
     looks_at=GRANTS,
-    uses=LOOKED_UP,
+    uses=(*LOOKED_UP, *BINDINGS),
     controls=CONTROLS | {"cis-1.12": "5.1.13", "attack": "T1528", "ms": "MS-TA9016"},
 )
 def token_minting(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """Somebody may mint tokens of ServiceAccounts.
 
-    `create` on `serviceaccounts/token` gives a token of any ServiceAccount within reach, and so its rights. Bound in
-    the whole cluster or in kube-system, where controllers hold everything, it is critical.
+    `create` on `serviceaccounts/token` gives a token of any ServiceAccount within reach, and so its rights. Where one
+    of these gets to cluster-admin it is critical, as in kube-system and so in the whole cluster, where controllers
+    hold everything.
 
     Bad:
 
@@ -101,4 +100,6 @@ def token_minting(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes, RBAC good practices, token request; CIS Kubernetes Benchmark 1.12, 5.1.13.
     """
-    yield from grants(resource, world, (TOKENS,), _tokens)
+    reached = Reached(resource, world)
+    yield from grants(resource, world, (TOKENS,), reached.by_tokens)
+    yield from reached.problems

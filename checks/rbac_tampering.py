@@ -7,17 +7,21 @@ from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.rbac.powers import CONFIG_MAPS, ENDPOINTS, EVENTS, LOGS, NETWORK_POLICIES, SERVICE_STATUS
-from iocaudit.core.rbac.rules import Rule
+from iocaudit.core.rbac.rules import WRITES, Rule
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
 
 _OBEYED = frozenset({"aws-auth", "coredns"})
+_CHANGES = tuple(verb for verb in WRITES if verb != "create")
 
 
 def _rules_the_cluster(rule: Rule, namespace: str | None) -> bool:
-    """Whether it reaches a ConfigMap by name that stands in kube-system and gives rights or answers names."""
-    return namespace in (None, ADMIN_NAMESPACE) and bool(rule.names & _OBEYED)
+    """Whether it changes a ConfigMap that stands in kube-system and gives rights or answers names, be it among all:
+    without names a rule gives every one. To create it is something else, as one of them is there."""
+    if namespace not in (None, ADMIN_NAMESPACE) or not any(map(rule.allows_verb, _CHANGES)):
+        return False
+    return not rule.names or bool(rule.names & _OBEYED)
 
 
 @check(
@@ -111,8 +115,8 @@ def configmap_tampering(resource: Resource, world: World, params: Params) -> Ite
     """Somebody may write ConfigMaps that others obey.
 
     The ConfigMap `aws-auth` in kube-system maps cloud identities to groups such as system:masters, `coredns` answers
-    every name: writing or deleting either is critical. Under profile strict the right to write ConfigMaps at all is
-    flagged.
+    every name: writing or deleting either is critical, and so is the right to write or delete any ConfigMap there or
+    in the whole cluster. Under profile strict the right to write ConfigMaps at all is flagged.
 
     Bad:
 

@@ -53,7 +53,8 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
 
     Whoever breaks into the workload, or may open a session into it, holds what its ServiceAccount does: every
     right, escalation or impersonation, the kubelets, admission webhooks, certificates, or the Secrets and tokens of
-    the whole cluster or of kube-system. What is bound in another namespace ends there. Groups of ServiceAccounts
+    the whole cluster or of kube-system. To run pods there, or in a namespace whose ServiceAccounts get to
+    cluster-admin, is to be any of these; what else is bound in another namespace ends there. Groups of ServiceAccounts
     count; a workload without a token does not, nor what this auditor's own bindings give, which are known by content.
 
     Bad:

@@ -7,20 +7,23 @@ So the order in which a grant is put together decides nothing: whatever comes la
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from iocaudit.core.completed import Completed
-from iocaudit.core.kinds import ROLE
+from iocaudit.core.kinds import CLUSTER_ROLE, ROLE
 from iocaudit.core.overlay import overlaid
-from iocaudit.core.rbac.accounts import critical_grants, privileged_account
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, Binding, bindings_in, resolve
+from iocaudit.core.rbac.bindings import Binding, bindings_in, resolve
 from iocaudit.core.rbac.defaults import covered, default_role
-from iocaudit.core.rbac.graph import Held, graph_of, identity
-from iocaudit.core.rbac.powers import WORKLOADS_CREATED, critical_powers, powers_of
+from iocaudit.core.rbac.escalation import way_by_accounts
+from iocaudit.core.rbac.graph import graph_of, identity
+from iocaudit.core.rbac.power import Power
+from iocaudit.core.rbac.powers import ESCALATE, IMPERSONATE, OVER_IDENTITIES, TOKENS, may_lead_on, powers_of
+from iocaudit.core.rbac.privileged import privileged_account
 from iocaudit.core.rbac.roles import containing, effective_rules
 from iocaudit.core.rbac.rules import RBAC_GROUP, Rule, is_everything, rules_of
-from iocaudit.core.rbac.subjects import ACCOUNTS_OF, EVERYBODY
+from iocaudit.core.rbac.subjects import ACCOUNTS_OF, EVERYBODY, Subject
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 
@@ -31,16 +34,20 @@ def completed_by_role(role: Resource, before: World, after: World) -> Iterator[C
     What is added to a role that had rules is looked at alone: thousands may be bound to one of hundreds of rules.
     """
     given: list[Binding] = []
+    leading: list[str] = []
     seen: set[Resource] = set()
     for whole in containing(role, after):
         gained = _gained(whole, before, after)
+        leads_on = any(map(may_lead_on, gained.rules))
+        if leads_on:
+            leading.append(whole.name)
         bindings = graph_of(after).bound_to(whole, after) if gained.rules else []
         if not bindings:
             continue
-        if any(rule.verbs_on_everything or critical_powers(rule, None) for rule in gained.rules):
+        if leads_on:
             given += bindings
         alone = overlaid(after, whole, _holding(whole, gained.rules)) if gained.had else None
-        together = alone is None or gained.makes_everything or _pays_in(gained, bindings, after)
+        together = alone is None or gained.makes_everything or _pays_in(gained, bindings)
         for binding in bindings:
             if binding.resource in seen or not (gained.is_power or _names_everyone(binding)):
                 continue
@@ -49,6 +56,10 @@ def completed_by_role(role: Resource, before: World, after: World) -> Iterator[C
                 yield Completed(binding.resource, None, alone)
             if together:
                 yield Completed(binding.resource, before, after)
+    for grant in _naming(leading, ESCALATE, after):
+        if grant not in seen and grant is not role:
+            seen.add(grant)
+            yield Completed(grant, before, after)
     yield from _led_to(given, before, after, role, seen)
 
 
@@ -78,17 +89,12 @@ def _gained(role: Resource, before: World, after: World) -> _Gained:
     return _Gained(new, had, is_power, is_everything(now) and not is_everything(had))
 
 
-def _pays_in(gained: _Gained, bindings: Iterable[Binding], world: World) -> bool:
-    """Whether a new right to run pods may lead to a ServiceAccount that holds the cluster by what the role had."""
-    return (
-        _creates(gained.rules)
-        and any(critical_powers(rule, None) for rule in gained.had)
-        and any(
-            (binding.is_clusterwide or binding.holds_in(ADMIN_NAMESPACE, world))
-            and any(named.subject.kind != "User" for named in binding.named)
-            for binding in bindings
-        )
-    )
+def _pays_in(gained: _Gained, bindings: Iterable[Binding]) -> bool:
+    """Whether a new right over identities may lead to one that holds the cluster by what the role had."""
+    if not _over_identities(gained.rules) or not any(map(may_lead_on, gained.had)):
+        return False
+    masks = all(any(IMPERSONATE in powers_of(one, clusterwide=True) for one in rules) for rules in gained[:2])
+    return masks or any(named.subject.kind != "User" for binding in bindings for named in binding.named)
 
 
 def _rules_in(role: Resource, world: World) -> tuple[Rule, ...]:
@@ -116,41 +122,84 @@ def _names_everyone(binding: Binding) -> bool:
 def _led_to(
     given: Iterable[Binding], before: World, after: World, cause: Resource, seen: set[Resource]
 ) -> Iterator[Completed]:
-    """The Roles and bindings in the namespaces where a ServiceAccount holds the cluster only now."""
-    for namespace in _with_power(given, after):
+    """What reaches somebody who gets to cluster-admin only now: in their namespaces, or by their names; in turn."""
+    waiting = deque(given)
+    done: set[str] = set()
+    while waiting:
+        binding = waiting.popleft()
+        for subject in _subjects(binding, after):
+            if subject.text in done:
+                continue
+            done.add(subject.text)
+            by_name = list(_naming((subject.name,), None, after))
+            if by_name and (way_by_accounts(subject, before, cause) or not way_by_accounts(subject, after, cause)):
+                by_name.clear()
+            for grant in (*by_name, *_in_their_namespaces(subject, before, after, cause, done)):
+                if grant not in seen:
+                    seen.add(grant)
+                    yield Completed(grant, before, after)
+                waiting.extend(bindings_in(grant, after))
+
+
+def _subjects(binding: Binding, world: World) -> Iterator[Subject]:
+    return (identity(named.subject, binding, world.default_namespace) for named in binding.named)
+
+
+def _in_their_namespaces(
+    subject: Subject, before: World, after: World, cause: Resource, done: set[str]
+) -> Iterator[Resource]:
+    """The grants over the identities of namespaces in which somebody gets to cluster-admin only now."""
+    for namespace in _spaces(subject, after):
+        if f"namespace {namespace}" in done:
+            continue
         if privileged_account(namespace, before, cause).account is not None:
             continue
         if privileged_account(namespace, after, cause).account is None:
             continue
-        creators = [role for role in after.of(ROLE, namespace) if _creates(rules_of(role))]
-        creators += [
-            binding.resource for binding in graph_of(after).inside(namespace) if _creates(resolve(binding, after).rules)
-        ]
-        for creator in creators:
-            if creator not in seen:
-                seen.add(creator)
-                yield Completed(creator, before, after)
+        done.add(f"namespace {namespace}")
+        yield from (role for role in after.of(ROLE, namespace) if _over_identities(rules_of(role)))
+        for binding in graph_of(after).inside(namespace):
+            if _over_identities(resolve(binding, after).rules):
+                yield binding.resource
 
 
-def _with_power(given: Iterable[Binding], world: World) -> list[str]:
-    """The namespaces in which some ServiceAccount holds the cluster by one of these bindings."""
-    found: dict[str, None] = {}
-    for binding in given:
-        spaces: list[str] = []
-        for named in binding.named:
-            subject = identity(named.subject, binding, world.default_namespace)
-            if subject.kind == "ServiceAccount":
-                spaces.append(subject.namespace)
-            elif subject.text.startswith(ACCOUNTS_OF):
-                spaces.append(subject.text.removeprefix(ACCOUNTS_OF))
-            elif subject.text in EVERYBODY:
-                graph = graph_of(world)
-                spaces += {one.namespace for one in graph.bindings if one.namespace is not None}
-                spaces += {world.namespace_of(role) or "" for role in world.all(ROLE)}
-        if spaces and critical_grants(Held(binding, resolve(binding, world), binding.named[0].subject), world):
-            found.update(dict.fromkeys(sorted(spaces)))
-    return list(found)
+def _spaces(subject: Subject, world: World) -> list[str]:
+    """The namespaces whose ServiceAccounts a subject is, or are among it."""
+    if subject.kind == "ServiceAccount":
+        return [subject.namespace]
+    if subject.text.startswith(ACCOUNTS_OF):
+        return [subject.text.removeprefix(ACCOUNTS_OF)]
+    if subject.text not in EVERYBODY:
+        return []
+    spaces = {one.namespace for one in graph_of(world).bindings if one.namespace is not None}
+    return sorted(spaces | {world.namespace_of(role) or "" for role in world.all(ROLE)})
 
 
-def _creates(rules: Iterable[Rule]) -> bool:
-    return any(WORKLOADS_CREATED in powers_of(rule, clusterwide=False) for rule in rules)
+def _naming(names: Iterable[str], power: Power | None, world: World) -> Iterator[Resource]:
+    """The roles by which somebody may bind or be what has one of the names, and the bindings of these."""
+
+    def build() -> dict[str, list[tuple[Power, Resource]]]:
+        found: dict[str, list[tuple[Power, Resource]]] = {}
+        for kind in (CLUSTER_ROLE, ROLE):
+            for role in world.every(kind):
+                for rule in rules_of(role):
+                    given = powers_of(rule, clusterwide=kind is CLUSTER_ROLE).keys() if rule.names else ()
+                    for one in _BY_NAME.intersection(given):
+                        for name in rule.names:
+                            found.setdefault(name, []).append((one, role))
+        return found
+
+    index = world.memo("rbac-named", (CLUSTER_ROLE, ROLE), build)
+    for name in names:
+        for gives, role in index.get(name, ()):
+            if power in (None, gives):
+                yield role
+                for whole in containing(role, world):
+                    yield from (binding.resource for binding in graph_of(world).bound_to(whole, world))
+
+
+_BY_NAME = frozenset({ESCALATE, IMPERSONATE, TOKENS})
+
+
+def _over_identities(rules: Iterable[Rule]) -> bool:
+    return any(not OVER_IDENTITIES.isdisjoint(powers_of(rule, clusterwide=False)) for rule in rules)

@@ -7,19 +7,27 @@ enter a pod as it. Sources: as for ``powers``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
-from iocaudit.core.kinds import NAMESPACE, POD, PODS, SECRET, SERVICE_ACCOUNT
+from iocaudit.core.kinds import CLUSTER_ROLE, NAMESPACE, POD, PODS, ROLE, SECRET, SERVICE_ACCOUNT
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, Binding
+from iocaudit.core.rbac.defaults import default_role
 from iocaudit.core.rbac.grants import CHANGES, EDITS, Grants, meet, with_bindable
 from iocaudit.core.rbac.graph import Held, RbacGraph, graph_of, not_read
-from iocaudit.core.rbac.powers import SIGNER_NAMES, USER_SIGNER_NAMES, WORKLOADS_CREATED, powers_of
+from iocaudit.core.rbac.powers import PODS_CHANGED, SIGNER_NAMES, USER_SIGNER_NAMES, WORKLOADS_CREATED, powers_of
+from iocaudit.core.rbac.roles import containing
 from iocaudit.core.rbac.rules import RBAC_GROUP, READS, is_everything
 from iocaudit.core.rbac.subjects import MASTERS, Subject
+from iocaudit.core.resource import Resource
 from iocaudit.core.shape import text
 from iocaudit.core.world import World
 
+READ = (*BINDINGS, CLUSTER_ROLE, ROLE, NAMESPACE)
+"""What ``way_by_accounts`` follows from."""
+_MOST_WAYS = 10_000
+_LONGEST_SUBJECT = 400
+"""No subject of sense has a longer one, but whoever reaches the webhook past the API server may write megabytes."""
 _ADMISSION = "admissionregistration.k8s.io"
 _SESSIONS = (
     (("get", "create"), "pods/exec"),
@@ -50,8 +58,7 @@ class Outcome:
 
 def way_to_cluster_admin(start: Subject, world: World) -> Outcome:
     """The shortest way of an identity to every right in the whole cluster."""
-    graph = graph_of(world)
-    search = _Search(graph, world)
+    search = _Search(graph_of(world), world)
     came: dict[Subject, Step | None] = {start: None}
     waiting = deque([start])
     while waiting:
@@ -63,6 +70,36 @@ def way_to_cluster_admin(start: Subject, world: World) -> Outcome:
                 came[step.to] = step
                 waiting.append(step.to)
     return Outcome((), tuple(search.problems))
+
+
+def way_by_accounts(start: Subject, world: World, near: Resource | None) -> tuple[Step, ...]:
+    """The same by bindings and roles alone, as those nearest to an object are: without what pods run as and what
+    Secrets hold. Empty where there is none. Kept until a binding or role changes: every pod may ask."""
+    known: dict[str, tuple[Step, ...]] = world.memo("rbac-ways", READ, dict, near=near)
+    search = _Search(graph_of(world), world, near, objects=False)
+    came: dict[Subject, Step | None] = {start: None}
+    waiting = deque([start])
+    found: tuple[Step, ...] = ()
+    while waiting and not found:
+        subject = waiting.popleft()
+        kept = known.get(subject.text)
+        if kept is not None:
+            found = (*_back(came, subject), *kept) if kept else ()
+            continue
+        for step in search.steps(subject):
+            if step.to is None:
+                found = (*_back(came, subject), step)
+                break
+            if step.to not in came:
+                came[step.to] = step
+                waiting.append(step.to)
+    if len(known) >= _MOST_WAYS:
+        known.clear()
+    # Where none is found, none of those on the way has one either.
+    for subject in (start,) if found else came:
+        if len(subject.text) <= _LONGEST_SUBJECT:
+            known[subject.text] = found
+    return found
 
 
 def _back(came: dict[Subject, Step | None], subject: Subject) -> tuple[Step, ...]:
@@ -78,15 +115,16 @@ class _Search:
     """What one search keeps: who was reached as a whole (a namespace's ServiceAccounts, those of its pods, every
     user) is not walked again."""
 
-    def __init__(self, graph: RbacGraph, world: World) -> None:
+    def __init__(self, graph: RbacGraph, world: World, near: Resource | None = None, *, objects: bool = True) -> None:
         self.graph = graph
         self.world = world
         self.problems = dict.fromkeys(not_read(world, (*BINDINGS, SERVICE_ACCOUNT, NAMESPACE, POD)))
+        self._near = near
+        self._objects = objects
         self._taken: set[str] = set()
         self._entered: set[str] = set()
         self._acted_as_all = False
         self._everywhere: list[str] | None = None
-        self._used: dict[str, dict[str, list[str]]] | None = None
         self._kept: dict[tuple[str, str], list[str]] | None = None
         self._homes: dict[str, list[str]] | None = None
 
@@ -95,14 +133,15 @@ class _Search:
         if subject.text == MASTERS:
             yield Step(subject, "bypasses RBAC", None, "", None)
             return
-        grants = with_bindable(Grants.of(self.graph.held(subject, self.world)), self.world)
+        grants = with_bindable(Grants.of(self.graph.held(subject, self.world, near=self._near)), self.world)
         for held in grants.held:
             if held.bound.problem is not None:
                 self.problems[held.bound.problem] = None
-        yield from _at_once(subject, grants)
+        yield from _at_once(subject, grants, self.world)
         yield from self._by_accounts(subject, grants)
         yield from self._by_impersonation(subject, grants)
-        yield from self._by_entering(subject, grants)
+        if self._objects:
+            yield from self._by_entering(subject, grants)
         yield from self._by_secrets(subject, grants)
 
     def _by_accounts(self, subject: Subject, grants: Grants) -> Iterator[Step]:
@@ -152,6 +191,9 @@ class _Search:
         for verbs, resource in _SESSIONS:
             for held, rule in grants.giving(verbs, "", resource):
                 yield from self._pods(subject, "enters a pod that runs as", held, rule.names)
+        for held, rule in grants.rules:
+            if PODS_CHANGED in powers_of(rule, clusterwide=held.binding.is_clusterwide):
+                yield from self._pods(subject, "swaps the image of a pod that runs as", held, rule.names)
         for held, rule in grants.giving(("get", "create"), "", "nodes/proxy", wide=True):
             if rule.names:
                 how = "runs commands through the kubelet of a node, in a pod that runs as"
@@ -165,7 +207,8 @@ class _Search:
         for held, rule in grants.giving(READS, "", "secrets"):
             how = "reads Secrets, and there a token (if one is kept) of"
             if rule.names:
-                yield from self._by_named_secrets(subject, held, rule.names)
+                if self._objects:
+                    yield from self._by_named_secrets(subject, held, rule.names)
             else:
                 yield from self._accounts(subject, how, held, held.binding)
 
@@ -199,7 +242,7 @@ class _Search:
         for namespace in self._namespaces(where, self._taken):
             self._taken.add(namespace)
             accounts = dict(self.graph.accounts.get(namespace, {}))
-            for resource in self.world.of(SERVICE_ACCOUNT, namespace):
+            for resource in self.world.of(SERVICE_ACCOUNT, namespace) if self._objects else ():
                 accounts.setdefault(resource.name, Subject("ServiceAccount", resource.name, namespace))
             accounts.setdefault("default", Subject("ServiceAccount", "default", namespace))
             for account in accounts.values():
@@ -210,9 +253,7 @@ class _Search:
         for namespace in self._namespaces(held.binding, self._entered):
             if not names:
                 self._entered.add(namespace)
-            used = self._in_use().get(namespace, {})
-            found = (used.get(owner, ()) for name in names for owner in _makers(name)) if names else used.values()
-            for name in dict.fromkeys(account for accounts in found for account in accounts):
+            for name in accounts_of_pods(self.world, namespace, names):
                 account = Subject("ServiceAccount", name, namespace)
                 yield Step(subject, how, held.binding, held.bound.role, account)
 
@@ -237,17 +278,22 @@ class _Search:
                     self._homes.setdefault(account, []).append(namespace)
         return sorted({*self._homes.get(name, ()), *self.graph.group_namespaces})
 
-    def _in_use(self) -> dict[str, dict[str, list[str]]]:
-        """Namespace to the name of a pod, or of what makes pods, to the ServiceAccounts it runs as."""
-        if self._used is None:
-            self._used = {}
-            for kind in PODS:
-                for resource in self.world.all(kind):
-                    namespace = self.world.namespace_of(resource)
-                    if namespace is not None:
-                        accounts = self._used.setdefault(namespace, {}).setdefault(resource.name, [])
-                        accounts += (pod.service_account for pod in resource.pods)
-        return self._used
+
+def accounts_of_pods(world: World, namespace: str, names: frozenset[str] = frozenset()) -> list[str]:
+    """The ServiceAccounts that pods of a namespace run as, or those that have, or whose makers have, one of the
+    names: as far as such objects are known."""
+
+    def build() -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for kind in PODS:
+            for resource in world.of(kind, namespace):
+                accounts = found.setdefault(resource.name, [])
+                accounts += (pod.service_account for pod in resource.pods)
+        return found
+
+    used = world.memo(("rbac-pods", namespace), PODS, build, namespace=namespace)
+    found = (used.get(owner, ()) for name in names for owner in _makers(name)) if names else used.values()
+    return list(dict.fromkeys(account for accounts in found for account in accounts))
 
 
 def _makers(pod: str) -> Iterator[str]:
@@ -262,6 +308,14 @@ def _user(words: str) -> str:
     return name if kind == "User" else ""
 
 
+def is_part_of(name: str, roles: Set[str], world: World) -> bool:
+    """Whether a ClusterRole is one of these, or one that one of these aggregates."""
+    if name in roles:
+        return True
+    role = world.get(CLUSTER_ROLE, None, name, whole=False) or default_role("ClusterRole", None, name)
+    return role is not None and any(one.name in roles for one in containing(role, world))
+
+
 def _widens(grants: Grants, role: Held, world: World) -> bool:
     """Whether it may give the Role by which it holds something more than it holds itself."""
     name, space = role.binding.role_name, role.binding.namespace or ""
@@ -271,7 +325,7 @@ def _widens(grants: Grants, role: Held, world: World) -> bool:
     )
 
 
-def _at_once(subject: Subject, grants: Grants) -> Iterator[Step]:
+def _at_once(subject: Subject, grants: Grants, world: World) -> Iterator[Step]:
     """The steps that end at cluster-admin."""
 
     def step(held: Held, how: str) -> Step:
@@ -290,8 +344,8 @@ def _at_once(subject: Subject, grants: Grants) -> Iterator[Step]:
             yield step(held, "binds itself to cluster-admin")
     own = {held.binding.role_name for held in wide}
     for held, rule in grants.giving(("escalate",), RBAC_GROUP, "clusterroles", wide=True):
-        for name in own & rule.names if rule.names else own:
-            if grants.may(EDITS, RBAC_GROUP, "clusterroles", name=name):
+        for name in rule.names or own:
+            if grants.may(EDITS, RBAC_GROUP, "clusterroles", name=name) and is_part_of(name, own, world):
                 yield step(held, "gives its own role every right")
     if grants.acts_as_somebody:
         for held, rule in grants.giving(("impersonate",), "", "groups", wide=True):

@@ -25,9 +25,13 @@ class Target:
             return
         for group, resource in self.resources:
             if rule.covers(group, resource):
-                verbs = [verb for verb in self.verbs if rule.allows(verb, group, resource)]
+                verbs = [verb for verb in self.verbs if _gives(rule, verb, group, resource)]
                 if verbs:
                     yield f"{'/'.join(verbs)} {resource}"
+
+
+def _gives(rule: Rule, verb: str, group: str, resource: str) -> bool:
+    return rule.allows(verb, group, resource) or (verb == "create" and rule.applies(group, resource))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

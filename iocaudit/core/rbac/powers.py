@@ -61,6 +61,18 @@ _RUNS_PODS = tuple(
     for kind in (*WORKLOADS, *CUSTOM_WORKLOADS)
     if kind is not POD_TEMPLATE and not kind.plural.endswith("templates")
 )
+_FIXED_TEMPLATES = (
+    ("batch", "jobs"),
+    ("agones.dev", "gameserversets"),
+    ("batch.volcano.sh", "jobs"),
+    ("jobset.x-k8s.io", "jobsets"),
+    ("serving.knative.dev", "revisions"),
+    ("tekton.dev", "taskruns"),
+)
+"""Those whose pods stay as they were made: the API server, or the project's own admission, refuses another template
+(where to schedule, how many, and labels may change). Sources: Kubernetes, Jobs, mutable scheduling directives; the
+validating webhooks of Agones, Volcano, JobSet, Knative and Tekton."""
+_PODS = ("", "pods")
 
 ESCALATE = Power(
     "escalate",
@@ -84,7 +96,19 @@ IMPERSONATE = Power(
     critical=True,
 )
 CONSTRAINED = Power("impersonate-constrained", "act as somebody else within limits", (), _constrained)
-WORKLOADS_CREATED = Power("workloads", "run pods", (Target(_MODIFY, _RUNS_PODS),))
+WORKLOADS_CREATED = Power(
+    "workloads",
+    "run pods",
+    (
+        Target(("create",), (_PODS, *_FIXED_TEMPLATES[:1])),
+        Target(_MODIFY, tuple(one for one in _RUNS_PODS if one not in (_PODS, *_FIXED_TEMPLATES))),
+        Target(("create",), _FIXED_TEMPLATES[1:]),
+    ),
+)
+PODS_CHANGED = Power("images", "swap the images of pods", (Target(("update", "patch"), (_PODS,)),))
+"""Of a pod that exists only its images can change, not what it runs as. Source: Kubernetes, Pods, pod update and
+replacement."""
+FIXED_CHANGED = Power("fixed-workloads", "change workloads", (Target(("update", "patch"), _FIXED_TEMPLATES),))
 EXEC = Power(
     "exec",
     "open sessions into pods",
@@ -192,6 +216,8 @@ POWERS: tuple[Power, ...] = (
     IMPERSONATE,
     CONSTRAINED,
     WORKLOADS_CREATED,
+    PODS_CHANGED,
+    FIXED_CHANGED,
     EXEC,
     SECRETS,
     SECRETS_DELETED,
@@ -213,6 +239,9 @@ POWERS: tuple[Power, ...] = (
 )
 """Every power there is a check for."""
 _CRITICAL_UNLESS_NAMED = (SECRETS, TOKENS)
+OVER_IDENTITIES = frozenset({ESCALATE, IMPERSONATE, WORKLOADS_CREATED, TOKENS})
+"""What gives the rights of those ServiceAccounts that are where it holds."""
+_LEADING = OVER_IDENTITIES | {SECRETS, NODES, CERTIFICATES, WEBHOOKS}
 
 
 def powers_of(rule: Rule, *, clusterwide: bool) -> dict[Power, tuple[str, ...]]:
@@ -236,6 +265,11 @@ def critical_powers(rule: Rule, namespace: str | None) -> dict[Power, tuple[str,
         return {}
     found = powers_of(rule, clusterwide=namespace is None)
     return {p: t for p, t in found.items() if p.critical or (p in _CRITICAL_UNLESS_NAMED and not rule.names)}
+
+
+def may_lead_on(rule: Rule) -> bool:
+    """Whether a rule may be part of a way to cluster-admin, wherever it holds."""
+    return bool(rule.verbs_on_everything) or not _LEADING.isdisjoint(powers_of(rule, clusterwide=True))
 
 
 def is_dangerous(rule: Rule, *, clusterwide: bool) -> bool:

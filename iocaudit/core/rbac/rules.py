@@ -6,10 +6,11 @@ a resource matches exactly, by ``*`` (subresources too) or by ``*/subresource``;
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
+from iocaudit.core.rbac.names import may_be_named
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import items, mappings, strings
 
@@ -82,7 +83,7 @@ class Rule:
         """Whether it allows a request. ``name`` None asks for some object at least, else for that very one.
 
         A create of a whole object and a deletecollection carry no name, so that a rule with names never
-        allows them.
+        allows them (but see ``applies``).
         """
         if not (self.allows_verb(verb) and self.covers(group, resource)):
             return False
@@ -90,7 +91,19 @@ class Rule:
             return True
         if verb == "deletecollection" or (verb == "create" and "/" not in resource):
             return False
-        return name is None or name in self.names
+        return any(may_be_named(resource, one) for one in self.names) if name is None else name in self.names
+
+    def applies(self, group: str, resource: str) -> bool:
+        """Whether it lets objects of its names be made by a server-side apply: that asks for both verbs by name.
+
+        Source: the API server's handler of patches, which authorizes the creation with the name in the path.
+        """
+        return self.allows_verb("create") and self.allows("patch", group, resource)
+
+    @property
+    def without_names(self) -> "Rule":
+        """The same for every object."""
+        return replace(self, names=frozenset()) if self.names else self
 
     def allows_url(self, verb: str, url: str) -> bool:
         """Whether it allows a request outside the resources: exact, ``*``, or a prefix that ends in ``*``."""

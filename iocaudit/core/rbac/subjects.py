@@ -50,6 +50,18 @@ class Subject(NamedTuple):
             return ()
         return (_ACCOUNTS, _AUTHENTICATED) if self.text.startswith(ACCOUNTS_OF) else (_AUTHENTICATED,)
 
+    def is_everyone_in(self, namespace: str | None) -> bool:
+        """Whether it stands for anybody or everybody where a grant holds (None: the whole cluster): within their own
+        namespace its ServiceAccounts are those whom a grant is for."""
+        return self.is_everyone and self.text != f"{ACCOUNTS_OF}{namespace}"
+
+    @property
+    def everyone(self) -> str:
+        """Whom a subject that is everyone means, in words."""
+        if self.text.startswith(ACCOUNTS_OF):
+            return f"every ServiceAccount of namespace {self.text.removeprefix(ACCOUNTS_OF)}"
+        return "anonymous users" if self.text in ANONYMOUS else "everybody"
+
     @property
     def is_everyone(self) -> bool:
         """Whether it stands for anybody, everybody, or every ServiceAccount of a namespace."""

@@ -16,7 +16,7 @@ SECRETS = rule("get,list", "secrets")
 PODS = rule("create", "pods")
 READ = rule("get,list", "pods")
 EVERYTHING = rule("*", "*", "*")
-NAMED_WEBHOOK = rule("update", "validatingwebhookconfigurations", "admissionregistration.k8s.io", resourceNames=["x"])
+NAMED_WEBHOOK = rule("update", "mutatingwebhookconfigurations", "admissionregistration.k8s.io", resourceNames=["x"])
 
 
 def role(name: str, *rules: Json, namespace: str = "", labels: Json | None = None, **more: Any) -> Json:

@@ -144,6 +144,44 @@ def test_a_default_role_of_everybody_grows() -> None:
     assert any("system:unauthenticated" in found.message for found in verdict.denials)
 
 
+_BINDERS = "rbac.authorization.k8s.io"
+_BIND = rule("bind", "clusterroles", _BINDERS, resourceNames=["later"])
+_MINT = rule("create", "serviceaccounts/token", resourceNames=["agent"])
+
+
+def test_a_role_that_somebody_may_bind_by_its_name_is_judged_by_that() -> None:
+    play = Play()
+    assert play.write(role("r", _BIND)).allowed
+    assert play.write(binding("b", "r", "User:mallory")).allowed
+    assert play.ask(role("later", READ)).allowed
+    verdict = play.ask(role("later", SECRETS))
+    assert {found.check for found in verdict.denials} == {"escalation-verb"}
+    play.put(role("later", SECRETS))
+    assert not play.ask(binding("c", "r", "User:eve")).allowed, "in the other order as well"
+
+
+def test_a_grant_that_names_an_account_is_judged_when_that_gets_to_the_cluster() -> None:
+    policy = {"checks": [{"ids": ["cluster-admin-binding", "workload-creation"], "mode": "audit"}]}
+    play = Play(policy | {"match": {"clusterScoped": True, "namespaces": ["*"]}})
+    play.put(role("r", _MINT))
+    play.put(binding("b", "r", "User:mallory", namespace="shop"))
+    verdict = play.ask(binding("root", "cluster-admin", "ServiceAccount:shop/agent"))
+    assert "token-minting" in {found.check for found in verdict.denials}
+    assert "token-minting" not in {
+        found.check for found in play.ask(binding("root", "cluster-admin", "ServiceAccount:shop/other")).denials
+    }
+
+
+def test_a_chain_of_accounts_is_judged_when_its_last_link_comes() -> None:
+    policy = {"checks": [{"ids": ["cluster-admin-binding"], "mode": "audit"}]}
+    play = Play(policy | {"match": {"clusterScoped": True, "namespaces": ["*"]}})
+    play.put(role("r", PODS))
+    play.put(binding("b", "r", "User:mallory", namespace="shop"))
+    play.put(binding("c", "r", "ServiceAccount:shop/agent", namespace="ops"))
+    verdict = play.ask(binding("root", "cluster-admin", "ServiceAccount:ops/robot"))
+    assert any("RoleBinding shop/b" in found.message for found in verdict.denials), [f.message for f in verdict.denials]
+
+
 # -- aggregation ------------------------------------------------------------------------------------------------
 
 
@@ -210,8 +248,10 @@ def test_what_widens_a_role_that_is_made_for_people() -> None:
     play.put(binding("b", "view", "User:mallory", namespace="shop"))
     label = {"rbac.authorization.k8s.io/aggregate-to-view": "true"}
     assert play.write(role("crds", rule("get,list", "things", "example.com"), labels=label)).allowed
-    verdict = play.ask(role("more", rule("impersonate", "serviceaccounts"), labels=label))
-    assert any("completes RoleBinding shop/b" in found.message for found in verdict.denials)
+    more = role("more", rule("impersonate", "serviceaccounts"), labels=label)
+    assert not any("completes RoleBinding shop/b" in found.message for found in play.ask(more).denials)
+    play.put(binding("root", "cluster-admin", "ServiceAccount:shop/agent"))
+    assert any("completes RoleBinding shop/b" in found.message for found in play.ask(more).denials)
 
 
 CONTROLLERS = ("system:serviceaccount:kube-system:clusterrole-aggregation-controller", "system:kube-controller-manager")

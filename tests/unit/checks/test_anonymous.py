@@ -31,6 +31,22 @@ def test_dangerous_grants(given: Json) -> None:
         assert severities(run(CHECK, binding("x", "r", subject), role("r", given))) == [expected]
 
 
+def test_the_service_accounts_of_a_namespace_are_not_everybody_in_it() -> None:
+    secrets = role("r", rule("get", "secrets"))
+    own = "Group:system:serviceaccounts:shop"
+    assert not run(CHECK, binding("x", "r", own, namespace="shop"), secrets).found
+    assert run("secret-access", binding("x", "r", own, namespace="shop"), secrets).found, "it is a grant all the same"
+    for namespace in ("other", None):
+        (found,) = run(CHECK, binding("x", "r", own, namespace=namespace), secrets).found
+        assert found.severity.label == "high"
+        assert found.hit.message.startswith(
+            f"gives every ServiceAccount of namespace shop ({own.replace(':', ' ', 1)})"
+        )
+    for subject, whom in (("Group:system:authenticated", "everybody"), ("User:system:anonymous", "anonymous users")):
+        (found,) = run(CHECK, binding("x", "r", subject, namespace="shop"), secrets).found
+        assert found.hit.message.startswith(f"gives {whom} (")
+
+
 def test_harmless_grants() -> None:
     for given in (rule("get", "pods"), rule("create", "selfsubjectreviews", "authentication.k8s.io")):
         assert severities(run(CHECK, binding("x", "r", "Group:system:unauthenticated"), role("r", given))) == ["high"]

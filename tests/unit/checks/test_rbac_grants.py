@@ -12,7 +12,8 @@ ADMISSION = "admissionregistration.k8s.io"
 # check, rule, severity in a ClusterRole, in a Role, bound in the whole cluster, bound in a namespace ("" no hit).
 TABLE: list[tuple[str, Json, str, str, str, str]] = [
     ("workload-creation", rule("create", "pods"), "high", "high", "critical", "high"),
-    ("workload-creation", rule("patch", "pods"), "high", "high", "critical", "high"),
+    ("workload-creation", rule("patch", "pods"), "high", "high", "high", "high"),
+    ("workload-creation", rule("patch", "jobs", "batch"), "medium", "medium", "medium", "medium"),
     ("workload-creation", rule("update", "cronjobs", "batch"), "high", "high", "critical", "high"),
     ("workload-creation", rule("*", "deployments", "*"), "high", "high", "critical", "high"),
     ("workload-creation", rule("create", "rollouts", "argoproj.io"), "high", "high", "critical", "high"),
@@ -149,7 +150,10 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
     ("configmap-tampering", rule("delete", "configmaps", names="coredns"), "critical", "", "critical", ""),
     ("configmap-tampering", rule("get", "configmaps", names="aws-auth"), "", "", "", ""),
     ("configmap-tampering", rule("deletecollection", "configmaps", names="aws-auth"), "", "", "", ""),
-    ("configmap-tampering", rule("patch", "configmaps"), "", "", "", ""),
+    ("configmap-tampering", rule("patch", "configmaps"), "critical", "", "critical", ""),
+    ("configmap-tampering", rule("deletecollection", "*"), "critical", "", "critical", ""),
+    ("configmap-tampering", rule("create", "configmaps"), "", "", "", ""),
+    ("configmap-tampering", rule("patch", "configmaps", names="mine"), "", "", "", ""),
 ]
 
 
@@ -217,7 +221,12 @@ def test_configmaps_that_others_obey_and_plain_ones_under_strict() -> None:
     assert severities(run(check, elsewhere)) == []
     assert severities(run(check, elsewhere, profile="strict")) == ["medium"]
     assert severities(run(check, dns, profile="strict")) == ["critical"]
-    assert severities(run(check, role("r", rule("update", "configmaps")), profile="strict")) == ["medium"]
+    for every in (rule("update", "configmaps"), rule("delete", "configmaps"), rule("patch", "*")):
+        assert severities(run(check, role("r", every, namespace="kube-system"))) == ["critical"], "both among them"
+        assert severities(run(check, role("r", every, namespace="shop"))) == []
+    for new in (rule("create", "configmaps"), rule("update", "configmaps", names="mine")):
+        assert severities(run(check, role("r", new, namespace="kube-system"))) == []
+        assert severities(run(check, role("r", new, namespace="kube-system"), profile="strict")) == ["medium"]
 
 
 def test_what_a_role_cannot_give_is_told_and_weighs_least() -> None:

@@ -74,6 +74,54 @@ def test_in_one_namespace_only_kube_system_amounts_to_the_cluster() -> None:
         assert len(run(POWER, pod(), everything).found) == hits
 
 
+@pytest.mark.parametrize("verb", ["create", "patch"])
+@pytest.mark.parametrize("kind", ["deployments", "daemonsets", "statefulsets", "replicasets"])
+def test_to_run_pods_where_some_account_holds_the_cluster_is_to_hold_it(kind: str, verb: str) -> None:
+    for given in (rule(verb, kind, "apps"), rule("create", "pods"), rule(verb, "cronjobs", "batch")):
+        maker, robot = role("r", given), binding("root", "cluster-admin", "ServiceAccount:ops/robot")
+        for namespace, others, hits in (
+            (None, [], 1),
+            ("kube-system", [], 1),
+            ("shop", [robot], 0),
+            ("ops", [], 0),
+            ("ops", [robot], 1),
+        ):
+            bound = binding("b", "r", "ServiceAccount:shop/web", namespace=namespace)
+            assert len(run(POWER, pod(), maker, bound, *others).found) == hits, (namespace, others)
+
+
+@pytest.mark.parametrize(
+    ("given", "hits"),
+    [
+        (rule("create", "serviceaccounts/token"), 1),
+        (rule("create", "serviceaccounts/token", names="robot"), 1),
+        (rule("create", "serviceaccounts/token", names="other"), 0),
+        (rule("impersonate", "serviceaccounts"), 1),
+        (rule("impersonate", "serviceaccounts", names="other"), 0),
+        (rule("bind", "roles", "rbac.authorization.k8s.io"), 1),
+        (rule("update,patch", "pods"), 0),
+        (rule("update,patch", "jobs", "batch"), 0),
+        (rule("patch", "deployments/scale", "apps"), 0),
+    ],
+    ids=str,
+)
+def test_whatever_leads_to_an_account_there_counts(given: dict[str, object], hits: int) -> None:
+    world = [role("r", given), binding("root", "cluster-admin", "ServiceAccount:ops/robot")]
+    bound = binding("b", "r", "ServiceAccount:shop/web", namespace="ops")
+    assert len(run(POWER, pod(), bound, *world).found) == hits
+
+
+def test_names_and_halves_that_amount_to_nothing_do_not_count() -> None:
+    for given in (
+        rule("bind", "clusterroles", "rbac.authorization.k8s.io", "view"),
+        rule("impersonate", "users", names="*"),
+        rule("impersonate", "groups"),
+        rule("impersonate", "uids,userextras/scopes", "authentication.k8s.io"),
+    ):
+        world = [role("r", given), binding("b", "r", "ServiceAccount:shop/web")]
+        assert not run(POWER, pod(), *world).found
+
+
 def test_a_controllers_account_of_the_cluster_itself() -> None:
     assert severities(run(POWER, pod("clusterrole-aggregation-controller", namespace="kube-system"))) == ["high"]
     assert not run(POWER, pod("coredns", namespace="kube-system")).found

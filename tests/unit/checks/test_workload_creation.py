@@ -4,7 +4,7 @@ import pytest
 
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NAMESPACE, ROLE_BINDING, Kind
 from iocaudit.core.resource import Resource
-from tests.unit.checks.rbac_objects import binding, objects, role, rule, run, severities
+from tests.unit.checks.rbac_objects import Json, binding, objects, role, rule, run, severities
 
 _MAKES = role("maker", rule("create", "pods"))
 _ADMIN = binding("root", "cluster-admin", "ServiceAccount:ops/robot")
@@ -34,7 +34,25 @@ def _in(namespace: str | None) -> Resource:
             "shop",
             [
                 binding("b", "n", "ServiceAccount:shop/a"),
-                role("n", rule("escalate", "clusterroles", "rbac.authorization.k8s.io")),
+                role("n", rule("escalate,patch", "clusterroles", "rbac.authorization.k8s.io")),
+            ],
+            "critical",
+        ),
+        # What leads no further is no way: half of one, or what is critical for another reason.
+        (
+            "shop",
+            [
+                binding("b", "n", "ServiceAccount:shop/a"),
+                role("n", rule("escalate", "clusterroles", "rbac.authorization.k8s.io"), rule("patch", "nodes")),
+            ],
+            "high",
+        ),
+        # By way of another ServiceAccount.
+        (
+            "shop",
+            [
+                binding("b", "maker", "ServiceAccount:shop/a", namespace="ops"),
+                binding("root", "cluster-admin", "ServiceAccount:ops/robot"),
             ],
             "critical",
         ),
@@ -122,3 +140,125 @@ rbacBindings:
 """)
     assert severities(run("workload-creation", definition, _MAKES, _ADMIN)) == ["critical"]
     assert severities(run("workload-creation", definition, _MAKES)) == ["high"]
+
+
+_RUNNING = objects(
+    """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: ops}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: robot, containers: [{name: c, image: "hooli.com/a:1"}]}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    "given", [rule("update", "pods"), rule("patch", "pods"), rule("patch", "pods", names="web-x-y")]
+)
+def test_to_change_pods_is_to_change_the_images_of_those_that_run(given: Json) -> None:
+    changes = role("r", given)
+    for namespace in ("ops", None):
+        bound = binding("b", "r", "User:bob", namespace=namespace)
+        assert severities(run("workload-creation", bound, changes, _ADMIN)) == ["high"]
+        (found,) = run("workload-creation", bound, changes, _ADMIN, *_RUNNING).found
+        assert found.severity.label == "critical"
+        assert found.hit.message.startswith("lets User bob swap the images of pods")
+        assert "run as ServiceAccount ops/robot" in found.hit.message
+        assert severities(run("workload-creation", bound, changes, *_RUNNING)) == ["high"], "it leads nowhere"
+    elsewhere = binding("b", "r", "User:bob", namespace="shop")
+    assert severities(run("workload-creation", elsewhere, changes, _ADMIN, *_RUNNING)) == ["high"]
+    assert severities(run("workload-creation", changes, _ADMIN, *_RUNNING)) == ["high"], "bound to nobody"
+
+
+def test_another_pod_by_name_is_not_that_one() -> None:
+    changes = role("r", rule("patch", "pods", names="other"))
+    bound = binding("b", "r", "User:bob", namespace="ops")
+    assert severities(run("workload-creation", bound, changes, _ADMIN, *_RUNNING)) == ["high"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        rule("update,patch", "jobs", "batch"),
+        rule("patch", "taskruns", "tekton.dev"),
+        rule("patch", "revisions", "serving.knative.dev"),
+        rule("patch", "jobsets", "jobset.x-k8s.io"),
+    ],
+    ids=str,
+)
+def test_what_keeps_its_template_leads_nowhere(given: Json) -> None:
+    for namespace in (None, "ops", "kube-system"):
+        bound = binding("b", "r", "User:bob", namespace=namespace)
+        assert severities(run("workload-creation", bound, role("r", given), _ADMIN, *_RUNNING)) == ["medium"]
+        made = rule("create", ",".join(given["resources"]), ",".join(given["apiGroups"]))
+        critical = severities(run("workload-creation", bound, role("r", made), _ADMIN))
+        assert critical == ["critical"]
+
+
+@pytest.mark.parametrize("kind", ["deployments", "daemonsets", "statefulsets", "replicasets"])
+@pytest.mark.parametrize("verb", ["create", "update", "patch"])
+def test_what_makes_pods_anew_by_its_template_leads_on(kind: str, verb: str) -> None:
+    bound = binding("b", "r", "User:bob", namespace="ops")
+    assert severities(run("workload-creation", bound, role("r", rule(verb, kind, "apps")), _ADMIN)) == ["critical"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        rule("patch", "pods/status,pods/resize,pods/binding,pods/eviction"),
+        rule("create", "pods/binding,bindings,pods/eviction"),
+        rule("update,patch", "deployments/scale,deployments/status,statefulsets/scale", "apps"),
+        rule("delete,deletecollection", "pods"),
+        rule("create,update,patch", "podtemplates"),
+        rule("create,update,patch", "controllerrevisions", "apps"),
+        rule("create", "pods", names="one"),
+    ],
+    ids=str,
+)
+def test_what_starts_nothing_of_its_own(given: Json) -> None:
+    assert not run("workload-creation", role("r", given, namespace="ops"), _ADMIN, *_RUNNING).found
+
+
+def test_an_apply_by_name_creates() -> None:
+    applies = role("r", rule("create,patch", "pods", names="one"), namespace="ops")
+    assert severities(run("workload-creation", applies, _ADMIN)) == ["critical"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (rule("create", "pods/exec"), "critical"),
+        (rule("get", "pods/attach"), "critical"),
+        (rule("patch", "pods/ephemeralcontainers"), "critical"),
+        (rule("create", "pods/exec", names="web-1"), "critical"),
+        (rule("create", "pods/exec", names="other"), "high"),
+        (rule("create", "pods/portforward,pods/proxy"), "high"),
+    ],
+    ids=str,
+)
+def test_sessions_into_pods_that_run_as_a_privileged_account(given: Json, expected: str) -> None:
+    bound = binding("b", "r", "User:bob", namespace="ops")
+    assert severities(run("exec-permission", bound, role("r", given), _ADMIN, *_RUNNING)) == [expected]
+    assert severities(run("exec-permission", bound, role("r", given), *_RUNNING)) == ["high"]
+    assert severities(run("exec-permission", bound, role("r", given), _ADMIN)) == ["high"]
+
+
+@pytest.mark.parametrize(
+    ("given", "namespace", "expected"),
+    [
+        (rule("create", "serviceaccounts/token"), "ops", "critical"),
+        (rule("create", "serviceaccounts/token"), "shop", "high"),
+        (rule("create", "serviceaccounts/token", names="robot"), "ops", "critical"),
+        (rule("create", "serviceaccounts/token", names="robot"), None, "critical"),
+        (rule("create", "serviceaccounts/token", names="robot"), "shop", "high"),
+        (rule("create", "serviceaccounts/token", names="other"), "ops", "high"),
+    ],
+    ids=str,
+)
+def test_tokens_are_worth_whose_they_are(given: Json, namespace: str | None, expected: str) -> None:
+    bound = binding("b", "r", "User:bob", namespace=namespace)
+    assert severities(run("token-minting", bound, role("r", given), _ADMIN)) == [expected]

@@ -10,7 +10,7 @@ from iocaudit.core.rbac.graph import Verb, who_can
 from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
-from tests.unit.checks.rbac_objects import Json, binding, objects, role, rule
+from tests.unit.checks.rbac_objects import Json, aggregate, binding, objects, role, rule
 
 RBAC = "rbac.authorization.k8s.io"
 CERTIFICATES = "certificates.k8s.io"
@@ -119,6 +119,13 @@ BY_ACCOUNT: list[list[Json]] = [
 NOT_BY_ACCOUNT: list[list[Json]] = [
     [rule("get", "secrets", names="tls")],
     [rule("create", "pods/portforward"), rule("get", "pods/proxy")],
+    [rule("create", "pods/exec", names="*")],
+    [rule("patch", "deployments", "apps", "Not-Possible")],
+    [rule("create", "pods", names="new")],
+    [rule("patch", "pods/status,pods/resize,pods/binding")],
+    [rule("update,patch", "jobs", "batch")],
+    [rule("patch", "deployments/scale,statefulsets/scale", "apps")],
+    [rule("impersonate", "uids,userextras/scopes", "authentication.k8s.io")],
     [rule("escalate", "roles", RBAC)],
     [rule("patch", "roles", RBAC)],
     [rule("bind", "clusterroles", RBAC, "view"), rule("create", "rolebindings", RBAC)],
@@ -242,6 +249,30 @@ def test_by_entering_a_pod_that_runs_as_it() -> None:
     enter = of(rule("create", "pods/exec"), namespace="shop")
     assert len(way(BOT, POD, *enter).steps) == 2
     assert not way(BOT, *enter).steps
+
+
+@pytest.mark.parametrize("verb", ["update", "patch"])
+def test_by_swapping_the_image_of_a_pod_that_runs_as_it(verb: str) -> None:
+    """Of a pod that exists nothing else can be changed that counts: not its ServiceAccount, volumes or command."""
+    swap = of(rule(verb, "pods"), namespace="shop")
+    assert way(BOT, POD, *swap).steps[0].how == "swaps the image of a pod that runs as"
+    assert not way(BOT, *swap).steps
+    assert not way(BOT, POD, *of(rule(verb, "pods"), namespace="else")).steps
+    assert not way(BOT, POD, *of(rule(verb, "pods", names="other"), namespace="shop")).steps
+    assert not way(*of(rule(verb, "pods"))).steps, "in kube-system, too, it takes a pod"
+
+
+@pytest.mark.parametrize("kind", ["daemonsets", "deployments", "replicasets", "statefulsets"])
+def test_by_another_template_of_what_makes_pods(kind: str) -> None:
+    assert way(BOT, *of(rule("patch", kind, "apps"), namespace="shop")).steps
+
+
+def test_by_widening_a_role_that_its_own_aggregates() -> None:
+    parts = role("part", rule("get", "pods"), labels={"into": "mine"})
+    whole = aggregate("whole", {"into": "mine"})
+    widens = [rule("escalate,patch", "clusterroles", RBAC, "part")]
+    assert not way(parts, whole, *of(*widens)).steps
+    assert way(parts, whole, *of(*widens), binding("too", "whole", "User:alice")).steps
 
 
 def test_by_the_controllers_of_every_cluster() -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iocaudit.core.rbac.names import may_be_named
 from iocaudit.core.rbac.rules import Rule, is_everything
 
 WORDS = st.sampled_from(["get", "create", "*", "pods", "pods/exec", "*/exec", "", "apps", "secrets"])
@@ -42,6 +43,38 @@ def test_a_null_group_is_the_core_one_and_no_group_is_none() -> None:
     assert not Rule.of({**raw, "apiGroups": []}).allows("get", "", "secrets")
     assert not Rule.of({**raw, "apiGroups": [3]}).allows("get", "", "secrets")
     assert not Rule.of(raw).allows("get", "", "secrets")
+
+
+@pytest.mark.parametrize(
+    ("resource", "name", "expected"),
+    [
+        ("secrets", "one", True),
+        ("secrets", "one.two-3", True),
+        ("secrets", "*", False),
+        ("secrets", "app-*", False),
+        ("secrets", "One", False),
+        ("secrets", "", False),
+        ("pods/exec", "a_b", False),
+        ("secrets", "a" * 254, False),
+        ("clusterroles", "system:node", True),
+        ("clusterroles", "*", True),
+        ("users", "Ana@example.org", True),
+        ("signers", "kubernetes.io/*", True),
+    ],
+)
+def test_a_name_that_no_object_can_have_gives_nothing(resource: str, name: str, expected: bool) -> None:
+    held = rule("get", "", resource, name)
+    assert may_be_named(resource, name) is expected
+    assert held.allows("get", "", resource) is expected
+    assert rule("get", "", resource, f"{name},one").allows("get", "", resource)
+
+
+def test_an_apply_by_name_asks_for_create_and_patch() -> None:
+    assert rule("create,patch", "", "pods", "one").applies("", "pods")
+    assert rule("*", "", "pods", "one").applies("", "pods")
+    assert not rule("create", "", "pods", "one").applies("", "pods")
+    assert not rule("patch", "", "pods", "one").applies("", "pods")
+    assert not rule("create,patch", "", "pods", "*").applies("", "pods")
 
 
 def test_names() -> None:
