@@ -54,7 +54,7 @@ bench: $(VENV)/ready ## speed, as ratios within one run
 lock: ## refresh requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
-	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock --group dev pyproject.toml
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock --extra cluster --group dev pyproject.toml
 	rm -rf $(VENV)-lock
 
 clean: ## remove what the targets made in this folder

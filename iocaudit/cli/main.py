@@ -7,6 +7,7 @@ import sys
 import click
 
 from iocaudit import __version__
+from iocaudit.cli.extras import advice
 from iocaudit.cli.groups import Group, unknown_option
 from iocaudit.cli.standard_streams import NOT_WRITTEN, give_up_output, prepare_streams
 from iocaudit.core.errors import IocauditError
@@ -81,5 +82,10 @@ def _run() -> int:
         return 130
     except IocauditError as error:
         click.echo(f"iocaudit: {error}", err=True)
+        return 2
+    except ModuleNotFoundError as error:
+        if (text := advice(error)) is None:
+            raise
+        click.echo(f"iocaudit: {text}", err=True)
         return 2
     return code if isinstance(code, int) else 0
