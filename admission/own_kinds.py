@@ -56,14 +56,13 @@ def _policy(judged: Resource, resource: Resource | None, old: Resource | None, a
     """What becomes of a policy that is made, changed or, where there is no ``resource``, removed."""
     made = read_policy(resource.raw, auditor.catalogue) if resource is not None else None
     title = f"{judged.kind_name} {judged.name}"
-    notes = [f"{title}: there is no check {name}" for name in made.unknown_ids] if made is not None else []
     kept = [] if old is None else _as_it_was(old, auditor)
     before, after = (
         without(auditor.policies, judged.name, *some) for some in (kept, [made] if made is not None else [])
     )
     lost = taken_by_change(before, after, judged.name, islice(namespaces_in(auditor.world), _MOST_NAMESPACES))
     done = title if made is not None else f"{title} is removed, which"
-    notes += [f"{done} {weakening.message}" for weakening in lost]
+    notes = [f"{done} {weakening.message}" for weakening in lost]
     return Verdict(allowed=True, notes=tuple(notes), recorded=tuple(_recorded(judged, done, lost, auditor)))
 
 

@@ -18,6 +18,7 @@ from iocaudit.core.world import World
     "anonymous-binding",
     severity=Severity.HIGH,
     worst=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.USER_ACTIVITY,),
     group="rbac",
     looks_at=BINDINGS,

@@ -98,6 +98,7 @@ def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
     "dangerous-capability",
     severity=Severity.HIGH,
     worst=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,

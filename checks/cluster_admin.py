@@ -20,6 +20,7 @@ _CONTROLS = CONTROLS | {"cis-1.12": "5.1.1"}
 @check(
     "cluster-admin-binding",
     severity=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
     looks_at=BINDINGS,
@@ -120,6 +121,7 @@ def admin_role_bound_widely(resource: Resource, world: World) -> Iterator[Hit]:
 @check(
     "masters-group-binding",
     severity=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="rbac",
     looks_at=BINDINGS,

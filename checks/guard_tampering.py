@@ -35,6 +35,7 @@ from iocaudit.core.world import World
 @check(
     TAMPERING,
     severity=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="self",
     looks_at=GRANTS,

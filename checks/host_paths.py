@@ -69,6 +69,7 @@ class _Mounts:
     "sensitive-host-path",
     severity=Severity.HIGH,
     worst=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.FILESYSTEM_CHANGE,),
     group="volumes",
     looks_at=PODS,
@@ -266,6 +267,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
 @check(
     "runtime-socket-mount",
     severity=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN, IoC.FILESYSTEM_CHANGE),
     group="volumes",
     looks_at=PODS,

@@ -16,6 +16,7 @@ from iocaudit.core.shape import lookup
 @check(
     "host-process-container",
     severity=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,

@@ -66,6 +66,7 @@ def namespace_unguarded(resource: Resource, world: World, params: Params, guard:
     if reason := world.incomplete(VALIDATING_WEBHOOK_CONFIGURATION):
         yield Skip(f"whether our own webhook covers it needs all validatingwebhookconfigurations: {reason}")
         return
+    guard = guard.supposed
     if not guard.kinds or (guard.namespaces is not None and resource.name not in guard.namespaces):
         return  # nothing is denied here anyway
     named = {**labels, NAME_LABEL: resource.name}

@@ -41,7 +41,8 @@ def admission_bypass(resource: Resource, world: World, params: Params, guard: De
     Its configuration is missing though its Deployment runs, fails open, or leaves out requests by a selector
     that others may set, by a namespace nobody documented, by a condition, or by a rule that is not there. Which
     kinds the rules have to name, and which namespaces, follows from what the policies in force deny: where they deny
-    nothing, only a webhook that is missing altogether is told, as medium. A CA bundle that holds no certificate
+    nothing, only a webhook that is missing altogether is told, as medium; where no policy chooses a preset, a webhook
+    that denies is judged as if lockdown held. A CA bundle that holds no certificate
     is told from the configuration, a stale one by the operator, which calls the webhook under it at every sweep. A
     configuration that is managed by hand is judged like the operator's own.
 
@@ -87,6 +88,7 @@ def admission_bypass(resource: Resource, world: World, params: Params, guard: De
     if resource.kind is DEPLOYMENT:
         yield from _missing(resource, world, guard)
         return
+    guard = guard.supposed
     if not guard.kinds:
         return
     documented = {ADMIN_NAMESPACE, world.own_namespace, *params["excluded"]}

@@ -24,10 +24,11 @@ from iocaudit.core.severity import IoC, Severity
     controls=GUARD_CONTROLS,
 )
 def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | Skip]:
-    """An AuditPolicy turns off, lowers or exempts what would be denied without it.
+    """An AuditPolicy turns off, lowers or exempts what the preset in force would deny.
 
-    Judged is what the policy does where it decides: a mode or severity that no longer denies, subjects, images or
-    paths that are exempt, `onFault: allow`. One that is overridden by another or that only denies more is left alone.
+    Judged is what the policy does where it decides: a weaker preset than that of the policies below it, a mode or
+    severity that no longer denies, subjects, images or paths that are exempt, `onFault: allow`. One that is overridden
+    by another or that only denies more is left alone; where the preset denies nothing, nothing is taken away.
     Exempting everybody or nearly every image is high; exempting some, which every cluster needs somewhere, medium.
     At admission the change itself is told to whoever makes it and kept for a week with the user, also where
     a policy is removed; it is never denied. No policy turns this check off or lowers it: accept a policy by an
@@ -40,6 +41,7 @@ def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | S
         metadata: {name: quiet}
         spec:
           priority: 1000
+          preset: guard
           match: {namespaces: [legacy]}
           checks:
           - {profiles: [default, strict], mode: "off"}

@@ -15,6 +15,7 @@ from iocaudit.core.severity import IoC, Severity
 @check(
     "privileged-container",
     severity=Severity.CRITICAL,
+    denied_by_guard=True,
     iocs=(IoC.CLUSTER_ADMIN,),
     group="pods",
     looks_at=PODS,

@@ -17,8 +17,9 @@ from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
 from devcluster.ports import free_port
 from devcluster.supervisor import Supervisor
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_reader import read_policies
 from iocaudit.install.webhook_configuration import Target, configuration
 from iocaudit.serving.authority import Names, issue_ca, issue_leaf
 
@@ -109,10 +110,18 @@ class LocalWebhook:
             return str(answer.read().decode())
 
     def configuration(self, policies: PolicySet | None = None, url: str | None = None) -> dict[str, Any]:
-        """The configuration of the built-in catalogue for this webhook's URL, or that of what stands before it."""
+        """The configuration of the built-in catalogue for this webhook's URL, or that of what stands before it.
+
+        By default it goes by the policies that are in the cluster now.
+        """
         catalogue = builtin_catalogue()
         target = Target("iocaudit", "", url=url or self.url)
-        return configuration(catalogue, policies or PolicySet(catalogue), target, self.ca_bundle)
+        return configuration(catalogue, policies or self._in_force(catalogue), target, self.ca_bundle)
+
+    def _in_force(self, catalogue: Catalogue) -> PolicySet:
+        found = self.cluster.kubectl("get", "auditpolicies", "-o", "json", check=False)
+        raws = orjson.loads(found.stdout)["items"] if found.returncode == 0 else []
+        return read_policies(raws, catalogue)
 
     def register(self, policies: PolicySet | None = None, url: str | None = None) -> None:
         """Write the ValidatingWebhookConfiguration."""

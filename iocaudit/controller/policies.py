@@ -79,9 +79,6 @@ class Policies:
                 else "no policy of the same priority decides the same checks",
             )
         )
-        if policy is not None and policy.unknown_ids:
-            ids = ", ".join(policy.unknown_ids)
-            found.append(Condition("UnknownChecks", True, "UnknownId", f"no check of that id: {ids}"))
         if policy is not None and policy.selects_by_label:
             found.append(
                 Condition(

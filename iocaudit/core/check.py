@@ -102,6 +102,7 @@ class Check:
     """The checks whose hits are pointless to tell beside one of this check's, and where they have to be for that."""
     implies_in_pods: bool = False
     """Whether some of them have to be about the same parts of a pod."""
+    denied_by_guard: bool = False
 
     @property
     def may_reach_critical(self) -> bool:
@@ -154,6 +155,7 @@ def check(
     worst: Severity | None = None,
     fields: tuple[str, ...] = (),
     implies: Mapping[Place, tuple[str, ...]] | None = None,
+    denied_by_guard: bool = False,
 ) -> Callable[[Callable[..., Iterator[Hit | Skip]]], Check]:
     """Declare a check.
 
@@ -168,6 +170,8 @@ def check(
     ``PodSpec.fields``) the engine leaves the check out, as most pods set few of the fields there are.
     ``implies`` names, place by place, the checks whose hits have the same cause as one of this check's: whoever mends
     that mends them by the same act, or there is no point in mending them while it stands.
+    ``denied_by_guard`` says that its critical hits hand over a node or the cluster and have no use in the namespace of
+    an application: preset ``guard`` denies them, as ``lockdown`` does, and warns about those of all other checks.
     Raises CatalogueError on a broken declaration.
     """
 
@@ -218,6 +222,8 @@ def check(
             raise broken("it takes a pod but looks at kinds that hold none: take the resource")
         if fields and not on_pods:
             raise broken("it names fields of a pod but takes no pod")
+        if denied_by_guard and (audit_only or max(severity, worst or severity) < Severity.CRITICAL):
+            raise broken("preset guard denies critical hits at admission, and it has none: leave out denied_by_guard")
         parameters_of = (*parameters, EXEMPT_IMAGES) if on_pods else parameters
         return Check(
             id=check_id,
@@ -243,6 +249,7 @@ def check(
             worst=max(severity, worst or severity),
             implies=implied,
             implies_in_pods=any(place in _IN_PODS for place in implied.values()),
+            denied_by_guard=denied_by_guard,
             defaults={p.name: p.default for p in parameters_of if not p.required},
             strict_defaults={
                 p.name: p.default if p.strict is None else p.strict for p in parameters_of if not p.required

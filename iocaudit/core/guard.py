@@ -117,6 +117,12 @@ class Denials(Protocol):
     def namespaces(self) -> frozenset[str] | None:
         """The only namespaces in which anything of a namespace is denied; None where it may be any."""
 
+    @property
+    def supposed(self) -> Denials:
+        """These; where they deny nothing, those under preset lockdown, unless a policy chooses another: a webhook that
+        denies is there to deny, and not every policy is known.
+        """
+
     def taken_by(self, policy: Resource) -> list[Weakening]:
         """What an AuditPolicy takes away of what would be denied if no policy said anything.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.guard import Weakening
 from iocaudit.core.kinds import CONNECTIONS, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
+from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
-from iocaudit.engine.policy import Policy, PolicySet
+from iocaudit.engine.denied_rules import denied_rules
+from iocaudit.engine.policy import Policy, PolicySet, Preset
 
 
 class PolicyDenials:
@@ -16,19 +20,33 @@ class PolicyDenials:
 
     def __init__(self, policies: PolicySet, world: World) -> None:
         self._policies, self._world = policies, world
-        self._kinds: frozenset[Kind] | None = None
 
-    @property
+    @cached_property
+    def _known(self) -> PolicySet:
+        """Those in force, and of the world's those of other names."""
+        policies, world = self._policies, self._world
+        there = {policy.name for policy in policies.policies}
+        others = (self._readable(other) for other in world.all(AUDIT_POLICY) if other.name not in there)
+        added = tuple(other for other in others if other is not None)
+        return policies if not added else policies.having((*policies.policies, *added))
+
+    @cached_property
     def kinds(self) -> frozenset[Kind]:
-        if self._kinds is None:
-            whole = self._policies.catalogue.whole
-            rules = whole.admission_rules(check.id for check in whole if self._policies.may_deny(check))
-            self._kinds = frozenset(rules) - frozenset(CONNECTIONS)
-        return self._kinds
+        names = self.namespaces
+        if names is not None:  # nothing is denied in these, whatever a policy says
+            names -= {ADMIN_NAMESPACE, self._world.own_namespace}
+        return frozenset(denied_rules(self._known.catalogue.whole, self._known, names)) - frozenset(CONNECTIONS)
 
-    @property
+    @cached_property
     def namespaces(self) -> frozenset[str] | None:
-        return self._policies.denying_namespaces()
+        return self._known.denying_namespaces()
+
+    @cached_property
+    def supposed(self) -> PolicyDenials:
+        known = self._known
+        if self.kinds or known.preset is Preset.LOCKDOWN:
+            return self
+        return PolicyDenials(PolicySet(known.catalogue, known.policies, known.profile, Preset.LOCKDOWN), self._world)
 
     def taken_by(self, policy: Resource) -> list[Weakening]:
         # Late: most scans hold no policy, and start sooner without what reads and compares them.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 from typing import NamedTuple
 
 from iocaudit.core.kinds import NAMESPACE
@@ -23,6 +24,10 @@ from iocaudit.engine.policy import Policy
 _FILLERS = ("x", "zq9-none", "0", "m-1")
 """Names nobody is likely to have named, so that one of them falls outside of any exclusion."""
 _MOST = 20_000
+_MOST_PIECES = 50
+_MOST_MEMBERS = 6
+_CLASS = re.compile(r"\[(!?)(.[^\]]*)\]")
+_WILDCARDS = re.compile(r"\*|\?|\[[^\]]*\]")
 Labels = Mapping[str, str]
 
 
@@ -67,7 +72,8 @@ def namespaces_in(world: World) -> Iterator[Place]:
 
 def _candidates(policies: tuple[Policy, ...]) -> Iterator[Place]:
     """Made-up places of every kind: of the policy itself (the first) before those of the others."""
-    names = dict.fromkeys(name for policy in policies for name in _names(policy))
+    fillers = (*_FILLERS, *_pieces(policies))
+    names = dict.fromkeys(name for policy in policies for name in _names(policy, fillers))
     labels = list(_label_sets(policies))
     count = 0
     for name in names:
@@ -78,9 +84,16 @@ def _candidates(policies: tuple[Policy, ...]) -> Iterator[Place]:
             yield Place(name, one)
 
 
-def _names(policy: Policy) -> Iterator[str]:
+def _pieces(policies: Iterable[Policy]) -> Iterable[str]:
+    """What the globs of policies hold beside their wildcards: filled into others, it gives names that both match."""
+    patterns = chain.from_iterable((*(policy.namespaces or ()), *policy.excluded) for policy in policies)
+    globs = (_WILDCARDS.sub("", pattern) for pattern in patterns if is_glob(pattern))
+    return islice(dict.fromkeys(filter(None, globs)), _MOST_PIECES)
+
+
+def _names(policy: Policy, fillers: Iterable[str]) -> Iterator[str]:
     for pattern in (*(policy.namespaces if policy.namespaces is not None else ("*",)), *policy.excluded):
-        yield from _samples(pattern)
+        yield from _samples(pattern, fillers)
     for expression in mappings(mapping(policy.selector).get("matchExpressions")):
         if text(expression.get("key")) == NAME_LABEL:
             yield from strings(expression.get("values"))
@@ -88,16 +101,23 @@ def _names(policy: Policy) -> Iterator[str]:
         yield name
 
 
-def _samples(pattern: str) -> Iterator[str]:
+def _samples(pattern: str, fillers: Iterable[str]) -> Iterator[str]:
     """Names that a pattern matches: itself, or a glob with its wildcards filled in."""
     if not is_glob(pattern):
         yield pattern
         return
-    for negated in ("0", r"\1"):
-        plain = re.sub(r"\[!(.)[^\]]*\]", negated, pattern)
-        plain = re.sub(r"\[(.)[^\]]*\]", r"\1", plain).replace("?", "x")
-        for filler in _FILLERS if "*" in plain else ("",):
+    plains = dict.fromkeys(_CLASS.sub(partial(_member, nth), pattern).replace("?", "x") for nth in range(_MOST_MEMBERS))
+    for plain in plains:
+        for filler in fillers if "*" in plain else ("",):
             yield plain.replace("*", filler)
+
+
+def _member(nth: int, found: re.Match[str]) -> str:
+    """A character that a class of a glob takes, or may: the nth of them, as far as there are so many."""
+    negated, characters = found.groups()
+    given = characters.replace("-", "") or "-"
+    members = "0z" + given if negated else given
+    return members[nth % len(members)]
 
 
 def _label_sets(policies: tuple[Policy, ...]) -> Iterator[dict[str, str]]:

@@ -1,13 +1,14 @@
 """Which checks run where, in what mode, and with which parameters: AuditPolicy made effective.
 
 For a namespace and a check, the matching policy of the highest priority that names the check decides mode,
-severity and parameters whole. Nothing merges. Where none names it, the built-in default holds.
+severity and parameters whole. Nothing merges. Where none names it, or the one that does gives no mode, the preset in
+force decides the mode: that of the matching policy of the highest priority that chooses one.
 """
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -19,23 +20,8 @@ from iocaudit.core.request import Request
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.name_globs import is_glob, name_globs
-
-
-class Mode(StrEnum):
-    """What posture does with a hit."""
-
-    DENY = "deny"
-    WARN = "warn"
-    AUDIT = "audit"
-    OFF = "off"
-
-    @property
-    def weight(self) -> int:
-        """The stricter, the higher."""
-        return _WEIGHTS[self]
-
-
-_WEIGHTS = {Mode.OFF: -1, Mode.AUDIT: 0, Mode.WARN: 1, Mode.DENY: 2}
+from iocaudit.engine.presets import Mode as Mode
+from iocaudit.engine.presets import Preset as Preset
 
 
 class OnFault(StrEnum):
@@ -74,13 +60,6 @@ class SubjectKind(StrEnum):
     SERVICE_ACCOUNT = "ServiceAccount"
 
 
-_MODES = dict.fromkeys(Severity, Mode.AUDIT) | {
-    Severity.HIGH: Mode.WARN,
-    Severity.CRITICAL: Mode.DENY,
-}
-"""The mode that follows from a hit's severity where no policy names the check."""
-
-
 class ExemptSubject(NamedTuple):
     """A user, group or ServiceAccount whose own requests are not denied."""
 
@@ -96,8 +75,18 @@ class ExemptSubject(NamedTuple):
         return username == self.name
 
 
+class PresetChoice(NamedTuple):
+    """The preset in force in a place. ``policy`` None: no policy chooses one there."""
+
+    preset: Preset
+    policy: str | None = None
+
+
 class Setting(NamedTuple):
-    """What holds for one check in one place. ``mode`` None: it follows the hit's severity."""
+    """What holds for one check in one place. ``mode`` None: it follows the hit's severity, as ``preset`` has it.
+
+    ``policy`` names the check; ``preset`` is the one in force, chosen by ``preset_by``.
+    """
 
     check: Check
     mode: Mode | None
@@ -109,6 +98,8 @@ class Setting(NamedTuple):
     existing: Existing = Existing.WARN
     exempt: tuple[ExemptSubject, ...] = ()
     images: SameImage = SameImage.REPOSITORY
+    preset: Preset = Preset.WARN
+    preset_by: str | None = None
 
     @property
     def exact_images(self) -> bool:
@@ -125,15 +116,10 @@ class Setting(NamedTuple):
         return any(subject.covers(request.username, request.groups) for subject in self.exempt)
 
     def mode_for(self, severity: Severity) -> Mode:
-        """The mode for a hit of that severity: critical denies, high warns, the rest audits, unless named."""
+        """The mode for a hit of that severity."""
         if self.mode is not None:
             return self.mode
-        return _MODES[severity]
-
-    @property
-    def may_deny(self) -> bool:
-        """Whether a hit of the check's own severity would be denied."""
-        return self.mode_for(self.severity or self.check.severity) is Mode.DENY
+        return self.preset.modes(self.check)[severity]
 
     @property
     def can_deny(self) -> bool:
@@ -176,9 +162,9 @@ class Policy(NamedTuple):
     on_incomplete: OnIncomplete = OnIncomplete.WARN
     existing: Existing = Existing.WARN
     exempt: tuple[ExemptSubject, ...] = ()
-    unknown_ids: tuple[str, ...] = ()
     selects_by_label: bool = False
     images: SameImage = SameImage.REPOSITORY
+    preset: Preset | None = None
 
     @property
     def is_universal(self) -> bool:
@@ -218,14 +204,16 @@ def _only_tightens(check: Check) -> Callable[[Rule], bool]:
 
 @dataclass(slots=True)
 class PolicySet:
-    """Every usable policy and the built-in default, asked by place.
+    """Every usable policy and what holds without one, asked by place.
 
-    ``profile`` is what runs where no policy names a check. ``strict`` adds the strict checks.
+    ``profile`` is what runs where no policy names a check: ``strict`` adds the strict checks. ``preset`` decides where
+    no policy chooses one.
     """
 
     catalogue: Catalogue
     policies: tuple[Policy, ...] = ()
     profile: str = "default"
+    preset: Preset = Preset.WARN
     selects_by_label: bool = field(init=False)
     """Whether any policy looks at a namespace's labels, so that they matter."""
     _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
@@ -235,9 +223,13 @@ class PolicySet:
         self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
         self.selects_by_label = any(policy.selects_by_label for policy in self.policies)
 
+    def having(self, policies: tuple[Policy, ...]) -> PolicySet:
+        """The same with these policies in place of its own."""
+        return PolicySet(self.catalogue, policies, self.profile, self.preset)
+
     @property
     def conflicts(self) -> dict[str, tuple[str, ...]]:
-        """Policy name to the others of its own priority that can decide the same check in the same place."""
+        """Policy name to the others of its own priority that can decide the same in the same place."""
         found: dict[str, tuple[str, ...]] = {}
         for one in self.policies:
             others = tuple(
@@ -250,7 +242,10 @@ class PolicySet:
         return found
 
     def _overlap(self, one: Policy, other: Policy) -> bool:
-        return _places_meet(one, other) and any(one.rule_for(c) and other.rule_for(c) for c in self.catalogue)
+        if not _places_meet(one, other):
+            return False
+        both_choose = one.preset is not None and other.preset is not None
+        return both_choose or any(one.rule_for(c) and other.rule_for(c) for c in self.catalogue)
 
     def settings(self, namespace: str | None, labels: Mapping[str, Any] | None = None) -> dict[str, Setting]:
         """Check id to what holds for it in a namespace (None: cluster scope); ``off`` checks are left out."""
@@ -280,36 +275,60 @@ class PolicySet:
         """The policies that apply in a place, in the order in which they are asked."""
         return [policy for policy in self.policies if policy.matches(namespace, labels)]
 
-    def setting(self, check: Check, matching: Iterable[Policy]) -> Setting:
+    def chosen(self, matching: Iterable[Policy]) -> PresetChoice:
+        """The preset in force where these policies apply, in the order in which they are asked."""
+        for policy in matching:
+            if policy.preset is not None:
+                return PresetChoice(policy.preset, policy.name)
+        return PresetChoice(self.preset)
+
+    def setting(self, check: Check, matching: Sequence[Policy]) -> Setting:
         """What holds for a check where these policies apply, in the order in which they are asked."""
-        defaults = check.strict_defaults if self.profile == "strict" else check.defaults
+        choice = self.chosen(matching)
         for policy in matching:
             rule = policy.rule_for(check)
             if rule is not None:
-                return Setting(
-                    check,
-                    rule.mode,
-                    rule.severity,
-                    {**defaults, **rule.params},
-                    policy.name,
-                    policy.on_fault,
-                    policy.on_incomplete,
-                    policy.existing,
-                    policy.exempt,
-                    policy.images,
-                )
-        return self.default(check)
+                return self._ruled(check, policy, rule, choice)
+        return self.default(check, choice)
 
-    def default(self, check: Check) -> Setting:
-        """What holds for a check where no policy names it."""
-        defaults = check.strict_defaults if self.profile == "strict" else check.defaults
+    def _ruled(self, check: Check, policy: Policy, rule: Rule, choice: PresetChoice) -> Setting:
+        """What a rule of a policy says of a check that it names."""
+        return Setting(
+            check,
+            rule.mode,
+            rule.severity,
+            {**self._defaults(check), **rule.params},
+            policy.name,
+            policy.on_fault,
+            policy.on_incomplete,
+            policy.existing,
+            policy.exempt,
+            policy.images,
+            choice.preset,
+            choice.policy,
+        )
+
+    def default(self, check: Check, choice: PresetChoice) -> Setting:
+        """What a preset says of a check that no policy names."""
         runs = check.profile == "default" or self.profile == "strict"
-        return Setting(check, None if runs else Mode.OFF, None, defaults)
+        mode = None if runs else Mode.OFF
+        return Setting(check, mode, None, self._defaults(check), preset=choice.preset, preset_by=choice.policy)
+
+    def _defaults(self, check: Check) -> Mapping[str, Any]:
+        return check.strict_defaults if self.profile == "strict" else check.defaults
+
+    @property
+    def denies(self) -> bool:
+        """Whether anything can be denied anywhere."""
+        return any(self.may_deny(check) for check in self.catalogue if not check.audit_only)
 
     def may_deny(self, check: Check) -> bool:
-        """Whether a hit of a check can be denied anywhere: by a policy, or by the default where none decides."""
-        wide = self.setting(check, (policy for policy in self.policies if policy.cluster_scoped))
-        return wide.can_deny or self._may_deny_among(check, self.policies)
+        """Whether a hit of a check can be denied anywhere: by a policy, or by a preset where none decides."""
+        return self.may_deny_wide(check) or self._may_deny_among(check, self.policies, _applies_everywhere)
+
+    def may_deny_wide(self, check: Check) -> bool:
+        """Whether a hit of a check can be denied in cluster scope."""
+        return self.setting(check, [policy for policy in self.policies if policy.cluster_scoped]).can_deny
 
     def denying_namespaces(self) -> frozenset[str] | None:
         """The only namespaces in which anything of a namespace can be denied, by exact name; None where no list of
@@ -323,25 +342,52 @@ class PolicySet:
             else:
                 wide.append(policy)
         checks = [check for check in self.catalogue if not check.audit_only]
-        if any(self._may_deny_among(check, wide) for check in checks):
+        if any(self._may_deny_among(check, wide, _applies_everywhere) for check in checks):
             return None
         found = set[str]()
         for name in named:
             there = [policy for policy in self.policies if policy.may_match(name)]
-            if any(self._may_deny_among(check, there) for check in checks):
+            if any(self._may_deny_among(check, there, _whatever_the_labels) for check in checks):
                 found.add(name)
         return frozenset(found)
 
-    def _may_deny_among(self, check: Check, policies: Iterable[Policy]) -> bool:
-        """Whether a check can deny in some namespace; ``policies`` are those that may apply there, in order."""
+    def _may_deny_among(self, check: Check, policies: Sequence[Policy], applies: Callable[[Policy], bool]) -> bool:
+        """Whether a check can deny in some namespace; ``policies`` are those that may apply there, in order.
+
+        ``applies`` says of one that it does, so that it decides whatever comes after it.
+        """
         for policy in policies:
-            if policy.rule_for(check) is None:
+            rule = policy.rule_for(check)
+            if rule is None:
                 continue
-            if self.setting(check, (policy,)).can_deny:
+            if any(
+                self._ruled(check, policy, rule, choice).can_deny for choice in self._choices(policies, applies, policy)
+            ):
                 return True
-            if policy.is_universal:
-                return False  # it decides in all of them, whatever comes after it
-        return self.default(check).can_deny
+            if applies(policy):
+                return False
+        return any(self.default(check, choice).can_deny for choice in self._choices(policies, applies))
+
+    def _choices(
+        self, policies: Sequence[Policy], applies: Callable[[Policy], bool], given: Policy | None = None
+    ) -> Iterator[PresetChoice]:
+        """The presets that may be in force in some namespace; ``given`` is a policy that does apply there."""
+        for policy in policies:
+            if policy.preset is not None:
+                yield PresetChoice(policy.preset, policy.name)
+                if policy is given or applies(policy):
+                    return
+        yield PresetChoice(self.preset)
+
+
+def _applies_everywhere(policy: Policy) -> bool:
+    """Whether it applies in all namespaces, there or to come."""
+    return policy.is_universal
+
+
+def _whatever_the_labels(policy: Policy) -> bool:
+    """Whether it applies in a namespace whose name it matches."""
+    return policy.selector is None
 
 
 def _places_meet(one: Policy, other: Policy) -> bool:

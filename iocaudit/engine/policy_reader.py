@@ -23,6 +23,7 @@ from iocaudit.engine.policy import (
     OnIncomplete,
     Policy,
     PolicySet,
+    Preset,
     Rule,
     SameImage,
     SubjectKind,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 FIELDS: Known = {
     "": frozenset({"apiVersion", "kind", "metadata", "spec", "status"}),
     "spec": frozenset(
-        {"checks", "exemptSubjects", "existing", "images", "match", "onFault", "onIncomplete", "priority"}
+        {"checks", "exemptSubjects", "existing", "images", "match", "onFault", "onIncomplete", "preset", "priority"}
     ),
     "spec.match": frozenset({"clusterScoped", "excludeNamespaces", "namespaces", "namespaceSelector"}),
     **label_selector("spec.match.namespaceSelector"),
@@ -51,17 +52,18 @@ _GLOB = "the name of a namespace or a glob"
 def read_policy(raw: Mapping[str, Any], catalogue: Catalogue, place: Place | None = None) -> Policy:
     """Read an AuditPolicy; raises PolicyError naming the policy and, one a line, each field and what is wrong with it.
 
-    ``place`` says where in a file the fields stand. Without it the policy is one of a cluster, and may be older or
-    newer than the auditor: a check that the catalogue does not know is told in ``unknown_ids``, not refused.
+    ``place`` says where in a file the fields stand; without it the policy is one of a cluster. A check that the
+    catalogue does not know is refused there too: what was to deny would look as if it did.
     """
     name, problems = begin("AuditPolicy", raw, place)
     spec = Fields(raw, FIELDS, problems).map("spec", required=True)
     match = spec.map("match")
     selector, keys = match.selector("namespaceSelector")
     entries = spec.maps("checks")
-    if not entries:
-        spec.wrong("name at least one check, group or profile", "checks")
-    rules = [_rule(index, entry, catalogue, in_file=place is not None) for index, entry in enumerate(entries)]
+    preset = spec.choice("preset", Preset)
+    if not entries and "preset" not in spec.raw:
+        spec.wrong("name at least one check, group or profile, or give a preset", "checks")
+    rules = [_rule(index, entry, catalogue) for index, entry in enumerate(entries)]
     policy = Policy(
         name=name,
         priority=spec.integer("priority", -_HIGHEST_PRIORITY, _HIGHEST_PRIORITY) or 0,
@@ -74,22 +76,28 @@ def read_policy(raw: Mapping[str, Any], catalogue: Catalogue, place: Place | Non
         on_incomplete=spec.choice("onIncomplete", OnIncomplete) or OnIncomplete.WARN,
         existing=spec.choice("existing", Existing) or Existing.WARN,
         exempt=tuple(filter(None, map(_exempt, spec.maps("exemptSubjects")))),
-        unknown_ids=tuple(i for rule in rules for i in sorted(rule.ids) if catalogue.whole.find(i) is None),
         selects_by_label=bool(keys - {NAME_LABEL}),
         images=spec.choice("images", SameImage) or SameImage.REPOSITORY,
+        preset=preset,
     )
     problems.conclude(PolicyError)
     return policy
 
 
-def read_policies(raws: Iterable[Mapping[str, Any]], catalogue: Catalogue, *, profile: str = "default") -> PolicySet:
+def read_policies(
+    raws: Iterable[Mapping[str, Any]],
+    catalogue: Catalogue,
+    *,
+    profile: str = "default",
+    preset: Preset = Preset.WARN,
+) -> PolicySet:
     """A PolicySet of all of these; raises PolicyError on the first unusable one."""
-    return PolicySet(catalogue, tuple(read_policy(raw, catalogue) for raw in raws), profile)
+    return PolicySet(catalogue, tuple(read_policy(raw, catalogue) for raw in raws), profile, preset)
 
 
-def _rule(index: int, entry: Fields, catalogue: Catalogue, *, in_file: bool) -> Rule:
+def _rule(index: int, entry: Fields, catalogue: Catalogue) -> Rule:
     ids = entry.strings("ids") or ()
-    for place, name in enumerate(ids if in_file else ()):
+    for place, name in enumerate(ids):
         if catalogue.whole.find(name) is None:
             hint = partial(nearest, name, catalogue.whole.names, otherwise=LIST)
             entry.wrong(f"there is no check {clip(repr(name))}", "ids", place, hint=hint)

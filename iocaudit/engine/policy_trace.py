@@ -8,7 +8,7 @@ from typing import Any
 
 from iocaudit.core.check import Check
 from iocaudit.core.severity import Severity
-from iocaudit.engine.policy import Mode, Policy, PolicySet, Rule, Setting
+from iocaudit.engine.policy import Mode, Policy, PolicySet, Preset, PresetChoice, Rule, Setting
 
 _NAMED_BY = {3: "id", 2: "group", 1: "profile"}
 
@@ -26,15 +26,19 @@ class Claim:
     mode: Mode | None
     severity: Severity | None
     params: Mapping[str, Any]
+    preset: Preset
+    """The one in force: it decides the mode where the rule gives none."""
 
     def mode_for(self, check: Check) -> Mode:
         """The mode of a hit of the check's severity under this claim."""
-        return Setting(check, self.mode, self.severity, {}).mode_for(self.severity or check.severity)
+        return Setting(check, self.mode, self.severity, {}, preset=self.preset).mode_for(
+            self.severity or check.severity
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What holds for one check in one place. ``by`` None: the built-in default, ``setting`` says which.
+    """What holds for one check in one place. ``by`` None: the preset in force, ``setting`` says which.
 
     ``shadowed`` are the other claims, in the order in which they would decide, and ``default`` is what would hold
     without any. ``conflicts`` are the policies among them that have the priority of the one that decides, so that
@@ -72,16 +76,18 @@ def trace(
     policies: PolicySet, namespace: str | None, labels: Mapping[str, Any], checks: Iterable[Check]
 ) -> list[Decision]:
     """What holds for each check in a namespace with these labels (None: for cluster-scoped objects), and why."""
-    matching = [policy for policy in policies.policies if policy.matches(namespace, labels)]
-    return [_decision(policies, check, matching) for check in checks]
+    matching = policies.matching(namespace, labels)
+    choice = policies.chosen(matching)
+    return [_decision(policies, check, matching, choice) for check in checks]
 
 
-def _decision(policies: PolicySet, check: Check, matching: list[Policy]) -> Decision:
-    claims = [_claim(policy, rule, check) for policy in matching if (rule := policy.rule_for(check))]
+def _decision(policies: PolicySet, check: Check, matching: list[Policy], choice: PresetChoice) -> Decision:
+    claims = [_claim(policy, rule, check, choice.preset) for policy in matching if (rule := policy.rule_for(check))]
     first = claims[0] if claims else None
-    return Decision(check, policies.setting(check, matching), first, tuple(claims[1:]), policies.setting(check, ()))
+    default = policies.default(check, choice)
+    return Decision(check, policies.setting(check, matching), first, tuple(claims[1:]), default)
 
 
-def _claim(policy: Policy, rule: Rule, check: Check) -> Claim:
+def _claim(policy: Policy, rule: Rule, check: Check, preset: Preset) -> Claim:
     named_by = _NAMED_BY[rule.specificity(check)]
-    return Claim(policy.name, policy.priority, rule.index, named_by, rule.mode, rule.severity, rule.params)
+    return Claim(policy.name, policy.priority, rule.index, named_by, rule.mode, rule.severity, rule.params, preset)

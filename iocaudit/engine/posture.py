@@ -156,13 +156,6 @@ def _worst_first(found: list[Found]) -> tuple[Found, ...]:
     return tuple(found)
 
 
-def _denies(setting: Setting) -> bool:
-    """Whether what the check might have said could have been a denial."""
-    if setting.mode is not None:
-        return setting.mode is Mode.DENY
-    return setting.may_deny or setting.check.may_reach_critical
-
-
 def _divided(
     given: Iterable[_T], settings: Mapping[str, Setting], request: Request, word: Callable[[Setting], str]
 ) -> tuple[tuple[_T, ...], tuple[_T, ...]]:
@@ -171,6 +164,6 @@ def _divided(
     kept: list[_T] = []
     for one in given:
         setting = settings.get(one.check) if one.check else None
-        denies = setting is not None and word(setting) == "deny" and _denies(setting) and not setting.exempts(request)
+        denies = setting is not None and word(setting) == "deny" and setting.can_deny and not setting.exempts(request)
         (denied if denies else kept).append(one)
     return tuple(kept), tuple(denied)

@@ -73,19 +73,21 @@ Ask = Callable[[Check, Applying], Setting]
 
 
 def taken(policy: Policy, policies: PolicySet, known: Iterable[Place] = ()) -> list[Weakening]:
-    """What a policy takes away, where it decides, of what is denied where no policy says anything.
+    """What a policy takes away, where it decides, of what the preset in force denies, or would without the policy.
 
     ``known`` are namespaces that there are: what it does to those to come is told by made-up ones.
     """
 
-    def default(check: Check, _: Applying) -> Setting:
-        return policies.default(check)
+    def by_preset(check: Check, place: Applying) -> Setting:
+        others = (other for other in place.policies if other.name != policy.name)
+        choices = (policies.chosen(place.policies), policies.chosen(others))
+        return policies.default(check, max(choices, key=lambda choice: choice.preset.strictness))
 
     def decided(check: Check, place: Applying) -> Setting:
         return policies.setting(check, place.policies)
 
     places = places_of(policy, policies.policies, known)
-    return _compared(policy, policies.catalogue, places, default, decided, only=policy.name)
+    return _compared(policy, policies.catalogue, places, by_preset, decided, only=policy.name)
 
 
 def taken_by_change(before: PolicySet, after: PolicySet, name: str, known: Iterable[Place] = ()) -> list[Weakening]:
@@ -94,7 +96,7 @@ def taken_by_change(before: PolicySet, after: PolicySet, name: str, known: Itera
 
     def held(policies: PolicySet) -> Ask:
         own = {id(policy) for policy in policies.policies}
-        return lambda check, place: policies.setting(check, (p for p in place.policies if id(p) in own))
+        return lambda check, place: policies.setting(check, [p for p in place.policies if id(p) in own])
 
     found: dict[tuple[str, str], Weakening] = {}
     for policy in (*after.policies, *before.policies):
@@ -116,7 +118,7 @@ def _compared(
             if not _denied(was) or not _concerns(check, place):
                 continue
             now = after(check, place)
-            if only and now.policy != only:
+            if only not in ("", now.policy if now.policy is not None else now.preset_by):
                 continue
             for change in _changes(was, now):
                 group = groups.setdefault(change, _Group())
@@ -152,7 +154,11 @@ def _changes(before: Setting, after: Setting) -> Iterator[_Change]:
         mode = after.mode_for(after.severity or max(lost))
         # A check that never runs at admission denies nothing anyway: what counts is whether it runs.
         if mode is Mode.OFF or not check.audit_only:
-            yield _Change("spec.checks", _WORDS[Mode.DENY if left else mode], Severity.HIGH)
+            words = _WORDS[Mode.DENY if left else mode]
+            if after.mode is None and after.preset is not before.preset:
+                yield _Change("spec.preset", f"with preset {after.preset} {words}", Severity.HIGH)
+            else:
+                yield _Change("spec.checks", words, Severity.HIGH)
     if not left:
         return
     if not check.audit_only:
@@ -211,4 +217,4 @@ def _is_broad(parameter: Parameter, values: Iterable[str]) -> bool:
 def without(policies: PolicySet, name: str, *others: Policy) -> PolicySet:
     """The same policies but for that of a name, with others in its place."""
     kept = (policy for policy in policies.policies if policy.name != name)
-    return PolicySet(policies.catalogue, (*kept, *others), policies.profile)
+    return policies.having((*kept, *others))

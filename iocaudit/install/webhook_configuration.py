@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from iocaudit.core.guard import NOT_THE_API_SERVERS_OWN
-from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.own_names import LABELS, NEVER_DENIES_PATH, VALIDATE_PATH, WEBHOOK_CONFIGURATION
@@ -22,9 +22,9 @@ from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.denied_rules import Rules, denied_rules, is_wide
 from iocaudit.engine.policy import PolicySet
 
-Rules = Mapping[Kind, frozenset[Operation]]
 _WRITES = frozenset({Operation.CREATE, Operation.UPDATE})
 _NOT_THE_API_SERVER: Json = {"name": "not-the-api-servers-own", "expression": NOT_THE_API_SERVERS_OWN}
 
@@ -88,27 +88,27 @@ def configuration(
 ) -> Json:
     """The whole configuration: ``deny`` fails closed, ``observe`` and ``system`` fail open.
 
-    ``deny`` holds only the kinds and operations of checks that can deny under the policies in force. Where exact names
-    say in which namespaces those deny, it selects no others, so that its absence stops nobody else; cluster scope stays
-    covered. Namespace kube-system, our own and those of ``exclude`` (the network plugin's) are left to ``system``,
-    which never denies. ``owner`` is an ownerReference, so that deleting our manifests removes the configuration.
+    ``deny`` holds only the kinds and operations of checks that can deny under the policies in force, and is not there
+    where none can. Where exact names say in which namespaces those deny, it selects no others, so that its absence
+    stops nobody else; cluster scope is covered where something is denied in it. Namespace kube-system, our own and
+    those of ``exclude`` (the network plugin's) are left to ``system``, which never denies. ``owner`` is an
+    ownerReference, so that deleting our manifests removes the configuration.
     """
     everything = catalogue.admission_rules()
-    deny = catalogue.admission_rules(check.id for check in catalogue if policies.may_deny(check))
     # Ours is spared too, so that nothing stops whoever mends the auditor; what happens in it is still seen.
     spared = sorted({ADMIN_NAMESPACE, *exclude, target.namespace})
     names = policies.denying_namespaces()
+    names = None if names is None else names - {*spared}
+    deny = denied_rules(catalogue, policies, names)
     outside, inside = _by_name("NotIn", spared), _by_name("NotIn", spared)
     conditions = [_NOT_THE_API_SERVER]
     if names is None:
         rest = _without(everything, deny)
     else:
-        named = sorted(names - {*spared})
-        if not named:  # nothing of a namespace is denied anywhere
-            deny = {kind: operations for kind, operations in deny.items() if _is_wide(kind)}
+        named = sorted(names)
         inside = _by_name("In", named) if named else outside
-        rest = {kind: left for kind, left in everything.items() if not _is_wide(kind)}
-        rest |= _without({kind: one for kind, one in everything.items() if _is_wide(kind)}, deny)
+        rest = {kind: left for kind, left in everything.items() if not is_wide(kind)}
+        rest |= _without({kind: one for kind, one in everything.items() if is_wide(kind)}, deny)
         conditions += [_not_denied(named, deny)] if named else []
     # Fails open: the operator refuses the same policies and waivers, and neither may be shut out by our absence.
     rest |= {AUDIT_POLICY: _WRITES | {Operation.DELETE}, IOC_WAIVER: _WRITES}
@@ -137,17 +137,12 @@ def _without(rules: Rules, others: Rules) -> dict[Kind, frozenset[Operation]]:
     return {kind: left for kind, wanted in rules.items() if (left := wanted - others.get(kind, frozenset()))}
 
 
-def _is_wide(kind: Kind) -> bool:
-    """Whether a webhook's namespaceSelector says nothing of the kind: it is applied to Namespaces themselves, too."""
-    return not kind.namespaced and kind is not NAMESPACE
-
-
 def _not_denied(names: list[str], deny: Rules) -> Json:
     """What ``deny`` is asked about is not asked a second time. Source: a Namespace is selected by its own name."""
     asked = sorted(
         f"{operation} {kind.group}/{kind.plural}"
         for kind, operations in deny.items()
-        if not _is_wide(kind)
+        if not is_wide(kind)
         for operation in operations
     )
     what = "request.operation + ' ' + request.resource.group + '/' + request.resource.resource"

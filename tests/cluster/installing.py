@@ -16,15 +16,27 @@ from tests.cluster.processes import (
     WEBHOOK,
     Eventually,
     Json,
+    apply,
     items,
     pod,
     program,
 )
+from tests.policies import preset_policy
 
 
-def install(cluster: ControlPlane) -> None:
+def install_crds(cluster: ControlPlane, preset: str | None = "lockdown") -> None:
+    """Our kinds, and the preset that holds where a test says nothing else; None: that of an empty cluster."""
+    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=30s")
+    if preset is not None:
+        apply(cluster, preset_policy(preset))
+
+
+def install(cluster: ControlPlane, preset: str = "lockdown") -> None:
+    """Everything that ``kubectl apply -k manifests`` brings, under a preset."""
+    install_crds(cluster, None)
     cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+    apply(cluster, preset_policy(preset))
 
 
 def remove(cluster: ControlPlane) -> None:

@@ -94,8 +94,9 @@ def policy(spec: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({}, "spec.checks: Required value"),
-        ({"checks": []}, "should have at least 1 item"),
+        ({}, "name at least one check, group or profile, or give a preset"),
+        ({"checks": []}, "name at least one check, group or profile, or give a preset"),
+        ({"preset": "gaurd"}, 'spec.preset: Unsupported value: "gaurd"'),
         ({"checks": [{"mode": "deny"}]}, "names no check - give ids, groups or profiles"),
         (
             {"checks": [{"groups": ["rbac"], "parameters": {"trusted": ["a"]}}]},

@@ -27,8 +27,8 @@ from iocaudit.controller.sweep import Cluster
 from iocaudit.core.kinds import POD, kind_of
 from iocaudit.engine.catalogue import builtin_catalogue
 from tests.cluster.custom_kinds import crd_of
+from tests.cluster.installing import install_crds
 from tests.cluster.processes import (
-    CRDS,
     MANIFESTS,
     START,
     START_WITH_WEBHOOK,
@@ -58,8 +58,7 @@ def cluster() -> Iterator[ControlPlane]:
     # Lists in pages come from etcd, not from what the server has in memory: only those can expire.
     flags = ["--etcd-compaction-interval=2s", "--feature-gates=ListFromCacheSnapshot=false"]
     with ControlPlane(apiserver_args=flags) as control_plane:
-        control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
-        control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        install_crds(control_plane)
         control_plane.kubectl("create", "namespace", "iocaudit")
         yield control_plane
 

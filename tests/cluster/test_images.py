@@ -20,7 +20,8 @@ from iocaudit.cli.live import scan_cluster
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sources.scan import ScanOptions
 from tests.cluster.conftest import wait_for
-from tests.cluster.processes import CRDS, Json, apply, items, pod
+from tests.cluster.installing import install_crds
+from tests.cluster.processes import Json, apply, items, pod
 
 NAMESPACE = "shop"
 GOOD, BUMPED, EVIL = "hooli.com/shop/web:1.4", "hooli.com/shop/web:1.5", "evil.io/miner:1"
@@ -81,8 +82,7 @@ NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}}
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """With what ran before, what was fixed before, an editor of the namespace, and then the webhook."""
     with ControlPlane() as found:
-        found.kubectl("apply", "--server-side", "-f", str(CRDS))
-        found.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        install_crds(found)
         found.kubectl("create", "namespace", NAMESPACE)
         found.kubectl("create", "rolebinding", "bob", f"-n{NAMESPACE}", "--clusterrole=edit", "--user=bob")
         wait_for(

@@ -13,9 +13,8 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from devcluster.ports import free_port
+from tests.cluster.installing import install, install_crds
 from tests.cluster.processes import (
-    CRDS,
-    MANIFESTS,
     START_WITH_WEBHOOK,
     WEBHOOK,
     Eventually,
@@ -37,8 +36,7 @@ from tests.cluster.processes import (
 def cluster() -> Iterator[ControlPlane]:
     """Its own: what the operator finds is counted, and other tests make bad objects."""
     with ControlPlane() as control_plane:
-        control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
-        control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        install_crds(control_plane)
         control_plane.kubectl("create", "namespace", "iocaudit")
         yield control_plane
 
@@ -173,8 +171,7 @@ def test_one_leader_and_a_policys_status(cluster: ControlPlane, eventually: Even
 
 def test_webhook_is_registered_once_it_answers(eventually: Eventually, tmp_path: Path) -> None:
     with ControlPlane() as cluster:
-        cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        install_crds(cluster)
         cluster.kubectl("create", "namespace", "iocaudit")
         folder, log = tmp_path / "certificates", tmp_path / "operator.log"
         url = f"https://127.0.0.1:{free_port()}"
@@ -211,8 +208,7 @@ def test_webhook_is_registered_once_it_answers(eventually: Eventually, tmp_path:
 
 def test_manifests_install_and_their_rights_suffice(eventually: Eventually, tmp_path: Path) -> None:
     with ControlPlane() as cluster:
-        cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
-        cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=20s")
+        install(cluster)
         # Pod security, the quota and the priority class let all of our pods in.
         eventually(lambda: len(items(cluster, "pods", "-niocaudit")) == 4, "two pods of each process", seconds=30)
         account = cluster.serviceaccount_kubeconfig("iocaudit", "iocaudit-operator")

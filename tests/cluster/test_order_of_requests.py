@@ -14,7 +14,8 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
-from tests.cluster.processes import CRDS, Eventually, Json, items, operator
+from tests.cluster.installing import install_crds
+from tests.cluster.processes import Eventually, Json, items, operator
 from tests.unit.admission.ordered import PODS, READ, SECRETS, aggregate, binding, claim, pod, role, rule, volume
 
 TRUSTED = ("--as=trusted", "--as-group=system:masters")
@@ -38,8 +39,7 @@ def letting_trusted(group: str) -> Json:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane whose webhook has seen nothing of what is called ``early``."""
     with ControlPlane() as found:
-        for crd in sorted(CRDS.glob("*.yaml")):
-            found.kubectl("apply", "-f", str(crd))
+        install_crds(found)
         for namespace in ("iocaudit", "shop"):
             found.kubectl("create", "namespace", namespace)
         for raw in (volume("early", storageClassName="early"), volume("early-named", storageClassName="none")):

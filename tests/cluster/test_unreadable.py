@@ -29,7 +29,8 @@ from iocaudit.core.kinds import (
 )
 from iocaudit.core.partial import lacks_of
 from tests.cluster.custom_kinds import crd_of
-from tests.cluster.processes import CRDS, Eventually, Json, apply
+from tests.cluster.installing import install_crds
+from tests.cluster.processes import Eventually, Json, apply
 from tests.cluster.test_memory import MIB, limit_of, peak
 
 LEVELS = 3000
@@ -42,8 +43,7 @@ KINDS = (CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SERVICE, ROLE, NAMESPACE)
 def cluster() -> Iterator[ControlPlane]:
     """Its own: a webhook for all would disturb the other tests."""
     with ControlPlane(controllers=False) as found:
-        for crd in sorted(CRDS.glob("*.yaml")):
-            found.kubectl("apply", "--server-side", "-f", str(crd))
+        install_crds(found)
         apply(found, crd_of(TRAEFIK_MIDDLEWARE, ()))
         found.kubectl("wait", "--for=condition=Established", "crd", f"{TRAEFIK_MIDDLEWARE.plural}.traefik.io")
         for namespace in ("evil", "shop"):

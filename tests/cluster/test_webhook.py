@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +11,14 @@ from admission import warning_lines
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.engine.catalogue import builtin_catalogue
+from tests.cluster.installing import install_crds
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ControlPlane]:
     """A control plane of its own: a webhook for all would disturb the other tests."""
     with ControlPlane() as found:
-        for crd in sorted((Path(__file__).parents[2] / "manifests/crds").glob("*.yaml")):
-            found.kubectl("apply", "-f", str(crd))
+        install_crds(found)
         yield found
 
 

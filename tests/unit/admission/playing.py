@@ -18,6 +18,7 @@ from iocaudit.engine.audit import Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.posture import Verdict, spare
 from iocaudit.sources.admission_review import read_review
+from tests.policies import LOCKDOWN
 
 CATALOGUE = builtin_catalogue()
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Play:
-    """A webhook that has seen everything it admitted. ``policies`` are the specs of AuditPolicies."""
+    """A webhook that has seen everything it admitted, under preset lockdown. ``policies`` are the specs of others."""
 
     def __init__(self, *policies: Json) -> None:
         self.state = State(CATALOGUE)
@@ -45,8 +46,7 @@ class Play:
             {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": f"p{n}"}, "spec": spec}
             for n, spec in enumerate(policies)
         ]
-        if raws:
-            self.state.replace(AUDIT_POLICY, [Resource(raw, CLUSTER) for raw in raws])
+        self.state.replace(AUDIT_POLICY, [Resource(raw, CLUSTER) for raw in (LOCKDOWN, *raws)])
         self.stored: dict[Identity, Json] = {}
 
     def ask(

@@ -18,6 +18,7 @@ from iocaudit.engine.audit import Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.posture import Verdict
 from iocaudit.sources.admission_review import Review, read_review
+from tests.policies import LOCKDOWN
 
 CATALOGUE = builtin_catalogue()
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -61,6 +62,13 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+def under_lockdown() -> State:
+    """A webhook with nothing in force but preset lockdown."""
+    state = State(CATALOGUE)
+    state.replace(AUDIT_POLICY, [Resource(LOCKDOWN, CLUSTER, kind=AUDIT_POLICY)])
+    return state
 
 
 def state_with(

@@ -13,12 +13,12 @@ from prometheus_client import CollectorRegistry
 from admission import warning_lines, wording
 from admission.app import LARGE, ValidateApp, admission_app
 from admission.metrics import AdmissionMetrics
-from admission.state import State
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.posture import Verdict
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
 from iocaudit.sources.admission_review import Review
+from tests.unit.admission.reviews import under_lockdown
 from tests.unit.decoding.texts import odd_texts
 
 CATALOGUE = builtin_catalogue()
@@ -50,7 +50,7 @@ def post(
     registry: CollectorRegistry | None = None,
 ) -> httpx.Response:
     async def send() -> httpx.Response:
-        state = State(CATALOGUE)
+        state = under_lockdown()
         validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(registry or new_registry("test")))
         app = admission_app(validate, bounds or Bounds(), lambda _reason: None)
         transport = httpx.ASGITransport(app=app)
@@ -252,7 +252,7 @@ def test_small_reviews_are_answered_while_a_large_one_is_judged() -> None:
     assert len(large) > LARGE > len(small)
 
     async def run() -> tuple[httpx.Response, int]:
-        state = State(CATALOGUE)
+        state = under_lockdown()
         validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(new_registry("test")), hold=state.hold)
         app = admission_app(validate, Bounds(), lambda _reason: None)
         headers = {"content-type": "application/json"}
@@ -317,7 +317,7 @@ def denied_at(path: str, **request: Any) -> list[str]:
     told: list[str] = []
 
     async def send() -> None:
-        state = State(CATALOGUE)
+        state = under_lockdown()
 
         def denied(review: Review, _verdict: Verdict) -> None:
             assert review.resource is not None

@@ -11,6 +11,7 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import Verdict
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
@@ -44,7 +45,7 @@ def asked(new: Json, old: Json | None = None, *, user: str, groups: tuple[str, .
     for resource in (*GRANTS, *(Resource(raw, CLUSTER) for raw in INSTALLED)):
         world.put(resource)
     policy = {"metadata": {"name": "p"}, "spec": {"checks": [{"ids": ["guard-tampering"], "mode": mode}]}}
-    auditor = Auditor(CATALOGUE, read_policies([policy] if mode else [], CATALOGUE), world)
+    auditor = Auditor(CATALOGUE, read_policies([policy] if mode else [], CATALOGUE, preset=Preset.LOCKDOWN), world)
     request = review("UPDATE" if old else "CREATE", new, old, user=user, groups=("system:authenticated", *groups))
     return decide(request, auditor, Deadline.within(3))
 

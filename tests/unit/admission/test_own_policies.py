@@ -12,6 +12,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.policy import Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import Verdict
 from tests.unit.admission.plain_reviews import Json, review
@@ -30,7 +31,7 @@ def policy(*checks: Json, name: str = "one", **spec: Any) -> Json:
 
 
 def asked(operation: str, new: Json | None, old: Json | None = None, in_force: tuple[Json, ...] = ()) -> Verdict:
-    policies = read_policies([*in_force, *([old] if old else [])], CATALOGUE)
+    policies = read_policies([*in_force, *([old] if old else [])], CATALOGUE, preset=Preset.LOCKDOWN)
     auditor = Auditor(CATALOGUE, policies, World())
     return decide(review(operation, new, old), auditor, Deadline.within(3))
 
@@ -104,7 +105,7 @@ def test_one_that_cannot_be_used_is_refused() -> None:
 
 def test_one_that_cannot_be_used_any_more_weakens_when_it_goes() -> None:
     """What is in force of it is its last good version, as the webhook holds it."""
-    auditor = Auditor(CATALOGUE, read_policies([policy(DENY)], CATALOGUE), World())
+    auditor = Auditor(CATALOGUE, read_policies([policy(DENY)], CATALOGUE, preset=Preset.LOCKDOWN), World())
     verdict = decide(review("DELETE", None, policy({"mode": "off"})), auditor, Deadline.within(3))
     assert len(verdict.recorded) == 1
 
@@ -113,7 +114,7 @@ def test_namespaces_that_there_are_count_whatever_their_labels() -> None:
     world = World()
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"env": "dev"}}}
     world.put(Resource(namespace, CLUSTER))
-    auditor = Auditor(CATALOGUE, read_policies([], CATALOGUE), world)
+    auditor = Auditor(CATALOGUE, read_policies([], CATALOGUE, preset=Preset.LOCKDOWN), world)
     off = policy(
         {"ids": ["privileged-container"], "mode": "off"},
         match={"namespaces": ["s*"], "namespaceSelector": {"matchLabels": {"env": "dev"}}},

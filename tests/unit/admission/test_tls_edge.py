@@ -12,13 +12,13 @@ import pytest
 
 from admission.app import LARGE, ValidateApp, admission_app
 from admission.metrics import AdmissionMetrics
-from admission.state import State
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.serving.asgi import AsgiApp
 from iocaudit.serving.authority import KeyPair, issue_ca, issue_leaf
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
+from tests.unit.admission.reviews import under_lockdown
 from tests.unit.admission.test_app import PRIVILEGED, pod, review
 from tests.unit.serving.loopback import NAMES, NOW, Connection, Response, serving, trusting, write_pair
 
@@ -40,7 +40,7 @@ def large(containers: int) -> bytes:
 
 
 def webhook(bounds: Bounds | None = None) -> AsgiApp:
-    state = State(CATALOGUE)
+    state = under_lockdown()
     validate = ValidateApp(lambda: state.auditor, AdmissionMetrics(new_registry("test")), hold=state.hold)
     return admission_app(validate, bounds or Bounds(), lambda _reason: None)
 

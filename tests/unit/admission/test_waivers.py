@@ -358,10 +358,11 @@ def test_what_could_not_be_used_is_refused_with_the_reason(raw: Json, said: str)
     assert said in " ".join(spare(verdict, "system").notes)
 
 
-def test_a_policys_unknown_check_and_a_waiver_that_is_over_are_warned_about() -> None:
-    policy = own("AuditPolicy", {"checks": [{"ids": ["no-such-check"], "mode": "deny"}]})
+def test_a_policys_unknown_check_is_refused_and_a_waiver_that_is_over_is_warned_about() -> None:
+    policy = own("AuditPolicy", {"checks": [{"ids": ["privilegd-container"], "mode": "deny"}]})
     response = respond("u", settle(state_with(), review(policy)))["response"]
-    assert (response["allowed"], response["warnings"]) == (True, ["AuditPolicy mine: there is no check no-such-check"])
+    assert response["allowed"] is False
+    assert "there is no check 'privilegd-container' (did you mean privileged-container?)" in str(response["status"])
     over = new_waiver(expires="2026-01-01T00:00:00Z")
     response = respond("u", settle(state_with(), review(over)))["response"]
     assert response["allowed"] is True

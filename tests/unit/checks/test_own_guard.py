@@ -11,7 +11,7 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy import PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.install.webhook_configuration import Target, configuration
 from tests.unit.checks.auditing import Json, evidence, judge, places
@@ -25,7 +25,7 @@ ALL = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operatio
 def written(**change: Any) -> Json:
     """The configuration as the operator writes it, with fields of the deny webhook replaced."""
     target = Target("iocaudit", "iocaudit-admission")
-    body: Json = configuration(CATALOGUE, PolicySet(CATALOGUE), target, PEM)
+    body: Json = configuration(CATALOGUE, PolicySet(CATALOGUE, preset=Preset.LOCKDOWN), target, PEM)
     deny = next(webhook for webhook in body["webhooks"] if webhook["name"] == "deny.iocaudit.io")
     deny.update(change)
     for webhook in body["webhooks"]:
@@ -154,7 +154,7 @@ def test_a_stale_bundle_is_flagged_where_the_operator_found_it_so() -> None:
     world = World()
     world.put(subject)
     client = client_of(subject.raw["webhooks"][0])
-    auditor = Auditor(CATALOGUE.select(["admission-bypass"]), PolicySet(CATALOGUE), world)
+    auditor = Auditor(CATALOGUE.select(["admission-bypass"]), PolicySet(CATALOGUE, preset=Preset.LOCKDOWN), world)
     assert auditor.audit(subject).found == []
     world.untrusted = {client: "unable to get local issuer certificate", client._replace(port=1): "another"}
     (found,) = auditor.audit(subject).found
@@ -198,12 +198,14 @@ def under(check: str, subject: Json, *policies: Json, beside: Json | None = None
     resources = [Resource(raw, CLUSTER) for raw in (subject, *([beside] if beside else []))]
     for resource in resources:
         world.put(resource)
-    auditor = Auditor(CATALOGUE.select([check]), read_policies(policies, CATALOGUE), world)
+    auditor = Auditor(CATALOGUE.select([check]), read_policies(policies, CATALOGUE, preset=Preset.LOCKDOWN), world)
     return [f"{found.severity.label}: {found.hit.evidence}" for found in auditor.audit(resources[0]).found]
 
 
 def of_policies(*policies: Json) -> Json:
-    body: Json = configuration(CATALOGUE, read_policies(policies, CATALOGUE), Target("iocaudit", "x"), PEM)
+    body: Json = configuration(
+        CATALOGUE, read_policies(policies, CATALOGUE, preset=Preset.LOCKDOWN), Target("iocaudit", "x"), PEM
+    )
     return body
 
 
@@ -235,7 +237,7 @@ def test_while_the_operator_is_about_to_register_it_nothing_is_missing() -> None
     metadata = {"name": "iocaudit-admission", "labels": {"app.kubernetes.io/part-of": "iocaudit"}, "uid": "u"}
     raw = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {}}
     world = World()
-    auditor = Auditor(CATALOGUE.select(["admission-bypass"]), PolicySet(CATALOGUE), world)
+    auditor = Auditor(CATALOGUE.select(["admission-bypass"]), PolicySet(CATALOGUE, preset=Preset.LOCKDOWN), world)
     assert len(auditor.audit(Resource(raw, CLUSTER)).found) == 1
     world.registering = True
     assert auditor.audit(Resource(raw, CLUSTER)).found == []

@@ -17,7 +17,7 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy import PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import judge
 
@@ -44,7 +44,7 @@ def broken(pod: PodSpec) -> Iterator[Hit]:
 
 
 def auditor(catalogue: Catalogue, *policies: dict[str, Any], world: World | None = None) -> Auditor:
-    return Auditor(catalogue, read_policies(policies, catalogue), world or World())
+    return Auditor(catalogue, read_policies(policies, catalogue, preset=Preset.LOCKDOWN), world or World())
 
 
 def settle(found: Auditor, resource: Resource, request: Request = ALICE, old: Resource | None = None) -> Any:

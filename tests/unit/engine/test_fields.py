@@ -21,7 +21,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.engine import policy_reader, waiver_reader
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.fields import Known, Operator
-from iocaudit.engine.policy import Existing, Mode, OnFault, OnIncomplete, SameImage, SubjectKind
+from iocaudit.engine.policy import Existing, Mode, OnFault, OnIncomplete, Preset, SameImage, SubjectKind
 from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 
@@ -42,6 +42,7 @@ POLICY: Json = {
     "metadata": {"name": "full"},
     "spec": {
         "priority": 5,
+        "preset": "guard",
         "match": {
             "namespaces": ["lab", "team-*"],
             "excludeNamespaces": ["team-x"],
@@ -93,6 +94,7 @@ WORDS: dict[str, dict[str, frozenset[str]]] = {
         "spec.checks[].profiles[]": frozenset(PROFILES),
         "spec.checks[].mode": frozenset(Mode),
         "spec.checks[].severity": frozenset(severity.label for severity in Severity),
+        "spec.preset": frozenset(Preset),
         "spec.onFault": frozenset(OnFault),
         "spec.onIncomplete": frozenset(OnIncomplete),
         "spec.existing": frozenset(Existing),

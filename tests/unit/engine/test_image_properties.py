@@ -18,7 +18,7 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.kept import Interner, keep
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy import PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import Verdict, judge
 from iocaudit.live.inventory import Inventory
@@ -37,7 +37,7 @@ EVERYTHING_DENIES = Auditor(
     ),
     World(),
 )
-DEFAULT = Auditor(CATALOGUE, PolicySet(CATALOGUE), World())
+DEFAULT = Auditor(CATALOGUE, PolicySet(CATALOGUE, preset=Preset.LOCKDOWN), World())
 LISTS = ("containers", "initContainers", "ephemeralContainers")
 VOLUMES: list[Json] = [
     {"name": "etc", "hostPath": {"path": "/etc"}},

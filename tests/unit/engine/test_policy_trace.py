@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import Mode, PolicySet
+from iocaudit.engine.policy import Mode, PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.policy_trace import Decision, trace
 
@@ -25,7 +25,7 @@ def policy(name: str, checks: list[dict[str, Any]], *, priority: int = 0, **matc
 def one(check_id: str, *raws: dict[str, Any], namespace: str | None = "shop", profile: str = "default") -> Decision:
     check = CATALOGUE.find(check_id)
     assert check is not None
-    (decision,) = trace(read_policies(raws, CATALOGUE, profile=profile), namespace, {}, [check])
+    (decision,) = trace(read_policies(raws, CATALOGUE, profile=profile, preset=Preset.LOCKDOWN), namespace, {}, [check])
     return decision
 
 
@@ -116,7 +116,7 @@ def test_it_agrees_with_what_the_engine_goes_by(
         policy(f"p{number}", rules, priority=priority, **match)
         for number, (priority, rules, match) in enumerate(given_policies)
     ]
-    policies: PolicySet = read_policies(raws, CATALOGUE, profile=profile)
+    policies: PolicySet = read_policies(raws, CATALOGUE, profile=profile, preset=Preset.LOCKDOWN)
     labels = {"tier": "gold"} if gold else {}
     in_force = policies.settings(namespace, labels)
     for found in trace(policies, namespace, labels, ALL):

@@ -7,7 +7,7 @@ import yaml
 
 from iocaudit.core.guard import NOT_THE_API_SERVERS_OWN
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy import PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.install.webhook_configuration import Target, configuration
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def webhooks(policies: PolicySet | None = None, **more: Any) -> dict[str, Json]:
-    found = configuration(CATALOGUE, policies or PolicySet(CATALOGUE), TARGET, b"pem", **more)
+    found = configuration(CATALOGUE, policies or PolicySet(CATALOGUE, preset=Preset.LOCKDOWN), TARGET, b"pem", **more)
     return {webhook["name"].partition(".")[0]: webhook for webhook in found["webhooks"]}
 
 
