@@ -2,23 +2,15 @@
 
 from collections.abc import Iterator
 
-from iocaudit.core.check import Parameter, Params, check
+from checks._rate_ceiling import CEILING, ceiling_of
+from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.rate_limit.attachment import TARGETS
 from iocaudit.core.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
 from iocaudit.core.rate_limit.traefik_version import WORKLOADS
-from iocaudit.core.rate_limit.values import number
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
-
-_CEILING = Parameter(
-    "maximumPerSecond",
-    {"type": "number", "exclusiveMinimum": 0},
-    "the most requests a second that still count as a limit",
-    default=10_000,
-    exempts=True,
-)
 
 
 @check(
@@ -30,7 +22,7 @@ _CEILING = Parameter(
     uses=(*LOOKED_UP, *TARGETS),
     in_files=WORKLOADS,
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
-    parameters=(_CEILING,),
+    parameters=(CEILING,),
 )
 def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A rate limit is configured and does nothing.
@@ -59,7 +51,7 @@ def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> 
 
     Sources: documentation and CRDs of each gateway, named in its module below iocaudit/core/rate_limit.
     """
-    ceiling = number(params["maximumPerSecond"]) or 0.0
+    ceiling = ceiling_of(params)
     for gateway in GATEWAYS:
         judge = gateway.limits.get(resource.kind) if resource.kind is not None else None
         if judge is None:

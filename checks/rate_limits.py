@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from iocaudit.core.check import check
+from checks._rate_ceiling import CEILING, ceiling_of, what_is_missing
+from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONFIG_MAP, INGRESS, INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
@@ -13,7 +14,7 @@ from iocaudit.core.rate_limit.front_doors import controllers_behind, routes_else
 from iocaudit.core.rate_limit.gateway import Gateway
 from iocaudit.core.rate_limit.registry import FILTERS, GATEWAYS, LOOKED_UP, ROUTES
 from iocaudit.core.rate_limit.traefik_version import WORKLOADS
-from iocaudit.core.rate_limit.verdict import Limit, any_of, unknown
+from iocaudit.core.rate_limit.verdict import Limit, above, any_of, unknown
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -30,8 +31,9 @@ from iocaudit.core.world import World
     uses=(INGRESS_CLASS, HTTP_ROUTE, GRPC_ROUTE, *ROUTES, *parents.LOOKED_UP, *LOOKED_UP),
     in_files=(*WORKLOADS, CONFIG_MAP),
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
+    parameters=(CEILING,),
 )
-def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+def no_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A route into the cluster has no rate limit.
 
     One client can send as many requests as its line carries and starve everybody else. What counts is the
@@ -39,6 +41,10 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     a chain of middlewares, or for everything. The controller is the one that the IngressClass or GatewayClass
     names. Where only a class's name is known and it is the default of several controllers, a limit by any of
     them counts; where the controller is not known at all, that is said.
+
+    A limit for some requests alone (those with a header, of a path, from some addresses, of one consumer) leaves all
+    others unlimited: the message says whom it covers. One over every address counts in full, and so does one that
+    leaves out a few trusted addresses. A rate that nobody reaches is none.
 
     A LoadBalancer Service of a known controller (told by the images or the labels of the pods it selects) is such a
     way in where nothing limits all that the controller serves and the world holds no route of it. Where it holds
@@ -69,32 +75,32 @@ def no_rate_limit(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: documentation and CRDs of each gateway, named in its module below iocaudit/core/rate_limit.
     """
+    ceiling = ceiling_of(params)
     if resource.kind is INGRESS:
-        yield from _ingress(resource, world)
+        yield from _ingress(resource, world, ceiling)
     elif resource.kind is SERVICE:
-        yield from _front_door(resource, world)
+        yield from _front_door(resource, world, ceiling)
     elif resource.kind in (HTTP_ROUTE, GRPC_ROUTE):
         entered = parents.parents_of(resource, world)
         if len(entered) * parents.size_of(resource) > parents.MOST_WAYS:
             yield Skip("whether it has a rate limit was not judged: it has more parents and rules than any route may")
             return
         for parent in entered:
-            yield from _entered_by(parent, resource, world)
+            yield from _entered_by(parent, resource, world, ceiling)
     else:
         for gateway in GATEWAYS:
             if resource.kind in gateway.routes:
-                yield from _own_route(gateway, resource, world)
+                yield from _own_route(gateway, resource, world, ceiling)
 
 
 _SPEAKING = [gateway for gateway in GATEWAYS if gateway.speaks]
 """Those whose limit on a route counts where nobody knows who serves it."""
 
 
-def _ingress(resource: Resource, world: World) -> Iterator[Hit | Skip]:
+def _ingress(resource: Resource, world: World, ceiling: float) -> Iterator[Hit | Skip]:
     gateways, said = serving(resource, world, GATEWAYS)
-    limit = any_of(
-        judge(resource, world) for gateway in gateways or _SPEAKING if (judge := gateway.ingress) is not None
-    )
+    judged = (judge(resource, world) for gateway in gateways or _SPEAKING if (judge := gateway.ingress) is not None)
+    limit = above(any_of(judged), ceiling)
     if limit.effective:
         return
     if not gateways:
@@ -104,17 +110,23 @@ def _ingress(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     else:
         yield Hit(
             "metadata.annotations",
-            f"has no rate limit: {_wanted(gateways, said)}",
+            f"{what_is_missing(limit)}{_then(limit)} {_wanted(gateways, said)}",
             "|".join(gateway.name for gateway in gateways),
             repair=_annotated(gateways),
         )
 
 
-def _front_door(service: Resource, world: World) -> Iterator[Hit | Skip]:
+def _then(limit: Limit) -> str:
+    """What joins the sentence about what is missing to that about what is wanted."""
+    return ";" if limit.only or limit.by else ":"
+
+
+def _front_door(service: Resource, world: World, ceiling: float) -> Iterator[Hit | Skip]:
     gateways = controllers_behind(service, world, GATEWAYS)
     if not gateways:
         return
-    limit = any_of(judge(service, world) for gateway in gateways if (judge := gateway.globally) is not None)
+    judged = (judge(service, world) for gateway in gateways if (judge := gateway.globally) is not None)
+    limit = above(any_of(judged), ceiling)
     if limit.effective:
         return
     routes = routes_elsewhere(service, world, gateways, GATEWAYS)
@@ -125,8 +137,10 @@ def _front_door(service: Resource, world: World) -> Iterator[Hit | Skip]:
         return
     names = [gateway.name for gateway in gateways]
     wanted = "; ".join(f"{gateway.name} wants {gateway.wants}" for gateway in gateways)
+    partly = f" ({'; '.join(limit.only)})" if limit.only else ""
     said = (
-        f"leads to {' or '.join(names)}, with no limit for all that comes in and no route here to carry one: {wanted}"
+        f"leads to {' or '.join(names)}, with no limit for all that comes in{partly} and no route here to carry one:"
+        f" {wanted}"
     )
     yield Hit("spec.selector", said, "|".join(names))
 
@@ -148,19 +162,20 @@ def _wanted(gateways: Sequence[Gateway], said: str) -> str:
     )
 
 
-def _own_route(gateway: Gateway, resource: Resource, world: World) -> Iterator[Hit | Skip]:
+def _own_route(gateway: Gateway, resource: Resource, world: World, ceiling: float) -> Iterator[Hit | Skip]:
     assert resource.kind is not None
-    for path, label, limit, evidence, at, repair in gateway.routes[resource.kind](resource, world):
-        what = f"{label} has" if label else "has"
+    for path, label, found, evidence, at, repair in gateway.routes[resource.kind](resource, world):
+        limit = above(found, ceiling)
         whose = label or "it"
         if limit.unknown:
             yield Skip(f"whether {whose} has a rate limit can't be told: {limit.unknown}")
         elif not limit.effective:
-            said = f"{what} no rate limit: {gateway.name} wants {gateway.wants}"
-            yield Hit(path, said, evidence, at=at, repair=repair)
+            said = f"{label} {what_is_missing(limit)}".strip()
+            wanted = f"{gateway.name} wants {gateway.wants}"
+            yield Hit(path, f"{said}{_then(limit)} {wanted}", evidence, at=at, repair=repair)
 
 
-def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterator[Hit | Skip]:
+def _entered_by(parent: parents.Parent, route: Resource, world: World, ceiling: float) -> Iterator[Hit | Skip]:
     """The hits on a route of the Gateway API by one of its Gateways.
 
     The Gateway API has no rate limit of its own: a limit is a policy attached or a filter referenced. So where
@@ -171,7 +186,7 @@ def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterat
         yield Skip(f"unknown controller: {parent.doubt} belongs to {parent.controller}")
         return
     rules = parents.rules_of(route, parent, world)
-    limits = [_rule_limit(rule, gateways, world) for rule in rules]
+    limits = [above(_rule_limit(rule, gateways, world), ceiling) for rule in rules]
     open_rules = [index for index, limit in enumerate(limits) if not limit.effective and not limit.unknown]
     for limit in limits:
         if limit.unknown:
@@ -185,16 +200,21 @@ def _entered_by(parent: parents.Parent, route: Resource, world: World) -> Iterat
         wanted = f"no policy or filter of any gateway limits it (unknown controller: {parent.doubt})"
     evidence = f"{parent.namespace}/{parent.name}"
     if len(open_rules) == len(rules):
-        yield Hit("spec.parentRefs", f"has no rate limit by {parent}: {wanted}", evidence)
+        yield Hit("spec.parentRefs", _said(any_of(limits), parent, wanted), evidence)
         return
     for index in open_rules:
         name = rules[index].name
         yield Hit(
             "spec.rules",
-            f"rule {name or index} has no rate limit by {parent}: {wanted}",
+            f"rule {name or index} {_said(limits[index], parent, wanted)}",
             f"{evidence}|{name or index}",
             at=f"spec.rules[{index}]",
         )
+
+
+def _said(limit: Limit, parent: parents.Parent, wanted: str) -> str:
+    what, colon, more = what_is_missing(limit).partition(":")
+    return f"{what} by {parent}{colon}{more}{_then(limit)} {wanted}"
 
 
 def _rule_limit(rule: parents.Rule, gateways: list[Gateway], world: World) -> Limit:

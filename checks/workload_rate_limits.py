@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from checks._rate_ceiling import CEILING, ceiling_of, what_is_missing
 from iocaudit.core.alike import labelled_alike
-from iocaudit.core.check import check
+from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, PODS, SERVICE
 from iocaudit.core.kinds.gateways import ENVOY_FILTER, LINKERD_RATE_LIMIT, LINKERD_SERVER
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.rate_limit import cilium, istio, linkerd
-from iocaudit.core.rate_limit.verdict import LIMITED, Limit, absent
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, above, absent, any_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, text
@@ -37,8 +38,9 @@ _WANTS = {
     controls={"attack": "T1499, T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Resource policies"},
     profile="strict",
     audit_only=True,
+    parameters=(CEILING,),
 )
-def no_workload_rate_limit(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
+def no_workload_rate_limit(pod: PodSpec, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A workload in a service mesh has no rate limit between workloads.
 
     The gateway's limit does not count what comes from inside: one compromised or broken neighbour can starve the
@@ -90,11 +92,13 @@ def no_workload_rate_limit(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
         if (reason := world.incomplete(NAMESPACE)) is not None and world.get(NAMESPACE, None, namespace) is None:
             yield Skip(f"whether it is in a service mesh can't be told: {reason}")
         return
-    limit = _limit(mesh, pod, namespace, services, world)
+    limit = above(_limit(mesh, pod, namespace, services, world), ceiling_of(params))
     if limit.unknown:
         yield Skip(f"whether it has a rate limit in the mesh can't be told: {limit.unknown}")
     elif not limit.effective:
-        yield Hit(labelled_alike(pod).path, f"has no rate limit between workloads: {mesh} wants {_WANTS[mesh]}", mesh)
+        what = what_is_missing(limit)
+        said = f"{what}; {mesh}" if limit.only or limit.by else f"{what} between workloads: {mesh}"
+        yield Hit(labelled_alike(pod).path, f"{said} wants {_WANTS[mesh]}", mesh)
 
 
 def _services(pod: PodSpec, namespace: str, world: World) -> list[str]:
@@ -145,6 +149,5 @@ def _limit(mesh: str, pod: PodSpec, namespace: str, services: list[str], world: 
     if mesh == "Linkerd":
         return linkerd.limit_of_workload(pod.labels, namespace, world, near)
     known = cilium.limited_services(world, near)
-    if any((namespace, name) in known for name in services):
-        return LIMITED
-    return absent(world, *cilium.CONFIGS)
+    limit = any_of(known.get((namespace, name), OPEN) for name in services)
+    return limit if limit.effective else any_of((limit, absent(world, *cilium.CONFIGS)))

@@ -14,6 +14,8 @@ KONG_PLUGIN = Kind("configuration.konghq.com", "v1", "KongPlugin", "kongplugins"
 KONG_CLUSTER_PLUGIN = Kind(
     "configuration.konghq.com", "v1", "KongClusterPlugin", "kongclusterplugins", namespaced=False
 )
+KONG_CONSUMER = Kind("configuration.konghq.com", "v1", "KongConsumer", "kongconsumers")
+KONG_CONSUMER_GROUP = Kind("configuration.konghq.com", "v1beta1", "KongConsumerGroup", "kongconsumergroups")
 
 HTTP_PROXY = Kind("projectcontour.io", "v1", "HTTPProxy", "httpproxies")
 CONTOUR_CONFIGURATION = Kind("projectcontour.io", "v1alpha1", "ContourConfiguration", "contourconfigurations")

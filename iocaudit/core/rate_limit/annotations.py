@@ -1,14 +1,16 @@
 """Limits that stand in annotations of an Ingress: whole numbers above zero, each of requests in some time."""
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from iocaudit.core import paths
+from iocaudit.core.rate_limit.conditions import MOST_EXEMPT, networks_of, share_of
 from iocaudit.core.rate_limit.values import number, per_second, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem
+from iocaudit.core.rate_limit.verdict import Limit, Problem, any_of, idle, title
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import text
+
+_LONGEST = 64 * 1024
 
 
 class Annotation(NamedTuple):
@@ -19,9 +21,12 @@ class Annotation(NamedTuple):
 
 
 def annotation_limits(resource: Resource, annotations: Iterable[Annotation]) -> Limit:
-    """Whether any of them has a number above zero."""
-    values = resource.annotations
-    return LIMITED if any(whole(values.get(one.name)) for one in annotations) else OPEN
+    """Whether any of them has a number above zero, and how many requests a second the lowest of them allows."""
+    values, by = resource.annotations, title(resource)
+    set_here = [one for one in annotations if one.name in values]
+    found = ((whole(values[one.name]), one.seconds) for one in set_here)
+    limits = [Limit(True, rate=count / seconds if seconds else 0.0, by=by) for count, seconds in found if count]
+    return any_of(limits) if limits or not set_here else idle(by)
 
 
 def whole(value: object) -> int | None:
@@ -51,12 +56,9 @@ def annotation_problems(resource: Resource, annotations: Iterable[Annotation], c
             )
 
 
-def allows_everybody(value: object) -> bool:
-    """Whether a comma-separated list of CIDRs covers a whole address family."""
-    for token in text(value).split(","):
-        try:
-            if ipaddress.ip_network(token.strip(), strict=False).prefixlen == 0:
-                return True
-        except ValueError:
-            continue
-    return False
+def exempted(value: object) -> str:
+    """Whom a list of addresses leaves out of a limit, where that is more than a few of them: else empty."""
+    share = share_of(networks_of(text(value)[:_LONGEST]))
+    if share < MOST_EXEMPT:
+        return ""
+    return "every client" if share >= 1 else "at least half of all clients"

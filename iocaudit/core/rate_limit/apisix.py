@@ -1,12 +1,14 @@
 """APISIX: plugins of a route, of a plugin configuration it names, or of everything.
 
 Source: APISIX ingress controller, API of apisix.apache.org/v2 (ApisixRoute, ApisixPluginConfig, ApisixGlobalRule)
-and v1alpha1 (PluginConfig and GatewayProxy), schemas of the plugins limit-req, limit-count and limit-conn.
+and v1alpha1 (PluginConfig and GatewayProxy), schemas of the plugins limit-req, limit-count, limit-conn and workflow. A
+plugin with ``_meta.filter`` runs for the requests that fit it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iocaudit.core import paths
@@ -20,14 +22,15 @@ from iocaudit.core.kinds.gateways import (
     APISIX_ROUTE,
 )
 from iocaudit.core.rate_limit.backends import class_of
+from iocaudit.core.rate_limit.conditions import EVERYBODY, Scope, covering, nginx_key, where
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import made, on_every_rule
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import number, per_second, positive
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, any_of, unknown
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, Part, Problem, absent, any_of, idle, title, unknown
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import Json, lookup, mapping, mappings, text
+from iocaudit.core.shape import Json, items, lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
@@ -36,30 +39,69 @@ _CONFIG = {"config": {"count": 20, "time_window": 1, "key": "remote_addr", "reje
 _STARTER = {"name": "limit-count", **_CONFIG}
 _NUMBERS = {"limit-req": "rate", "limit-count": "count", "limit-conn": "conn"}
 _FILTER = APISIX_GATEWAY_PLUGIN_CONFIG.key
+_WORKFLOW = "workflow"
+_LONGEST = 200
 
 
-def _limit_of(plugins: object) -> Limit:
-    return any_of(_plugin(plugin) for plugin in mappings(plugins))
+def _limit_of(plugins: object, by: str) -> Limit:
+    return any_of(_plugin(plugin, by) for plugin in mappings(plugins))
 
 
-def _plugin(plugin: dict[str, Any]) -> Limit:
-    field = _NUMBERS.get(text(plugin.get("name")))
-    config = mapping(plugin.get("config"))
-    if field is None or plugin.get("enable") is False or lookup(config, "_meta", "disable") is True:
+def _plugin(plugin: dict[str, Any], by: str) -> Limit:
+    name, config = text(plugin.get("name")), mapping(plugin.get("config"))
+    if name not in (*_NUMBERS, _WORKFLOW):
         return OPEN
+    if plugin.get("enable") is False or lookup(config, "_meta", "disable") is True:
+        return OPEN if name == _WORKFLOW else idle(by)
+    rules = list(_rules(name, config))
+    if rules:
+        filters = lookup(config, "_meta", "filter")
+        return covering(by, [(_narrowed(scope, filters), rate) for scope, rate in rules])
+    if plugin.get("secretRef"):
+        return unknown(f"the configuration of plugin {clip(name)} is in a Secret")
+    return OPEN if name == _WORKFLOW else idle(by)
+
+
+def _rules(name: str, config: Mapping[str, Any]) -> Iterator[tuple[Scope, float]]:
+    """Whom each count of a plugin is for, and how many requests a second it allows."""
+    if name == _WORKFLOW:
+        for rule in mappings(config.get("rules")):
+            for action in items(rule.get("actions")):
+                if isinstance(action, list) and len(action) > 1 and text(action[0]) in _NUMBERS:
+                    for scope, rate in _rules(text(action[0]), mapping(action[1])):
+                        yield _narrowed(scope, rule.get("case")), rate
+        return
+    field = _NUMBERS[name]
+    for rule in mappings(config.get("rules")):
+        if positive(rule.get(field)):
+            # Where a variable of its key is not set, the rule does not hold.
+            yield nginx_key(text(rule.get("key"))), _rate(name, rule)
     if positive(config.get(field)):
-        return LIMITED
-    return unknown(f"the configuration of plugin {plugin['name']} is in a Secret") if plugin.get("secretRef") else OPEN
+        yield EVERYBODY, _rate(name, config)
+
+
+def _rate(name: str, config: Mapping[str, Any]) -> float:
+    window = {"limit-req": 1.0, "limit-count": number(config.get("time_window"))}.get(name)
+    return (number(config.get(_NUMBERS[name])) or 0.0) / window if window else 0.0
+
+
+def _narrowed(scope: Scope, conditions: object) -> Scope:
+    """The same rule under conditions of lua-resty-expr."""
+    if not isinstance(conditions, list) or not conditions:
+        return scope
+    said = where(json.dumps(conditions, default=str)[:_LONGEST])
+    return Scope(f"{said} and {scope.words}" if scope.words else said)
 
 
 def _global(world: World, near: Resource) -> Limit:
     def build() -> Limit:
         return any_of(
-            _limit_of(lookup(rule.raw, "spec", "plugins")) for rule in world.all(APISIX_GLOBAL_RULE, near=near)
+            _limit_of(lookup(rule.raw, "spec", "plugins"), title(rule))
+            for rule in world.all(APISIX_GLOBAL_RULE, near=near)
         )
 
     found = world.memo("apisix global rules", (APISIX_GLOBAL_RULE,), build, near=near)
-    return found if found.effective or found.unknown else absent(world, APISIX_GLOBAL_RULE)
+    return found if found.effective or found.unknown else any_of((found, absent(world, APISIX_GLOBAL_RULE)))
 
 
 def _proxy(reference: object, group: str, namespace: str | None, near: Resource, world: World) -> Limit:
@@ -70,14 +112,15 @@ def _proxy(reference: object, group: str, namespace: str | None, near: Resource,
     found = world.get(APISIX_GATEWAY_PROXY, home, text(lookup(reference, "name")), near=near)
     if found is None:
         return absent(world, APISIX_GATEWAY_PROXY)
-    return _limit_of([one for one in mappings(lookup(found.raw, "spec", "plugins")) if one.get("enabled") is True])
+    enabled = [one for one in mappings(lookup(found.raw, "spec", "plugins")) if one.get("enabled") is True]
+    return _limit_of(enabled, title(found))
 
 
 def _named(kind: Kind, namespace: str | None, name: str, owner: Resource, world: World) -> Limit:
     if not name:
         return OPEN
     found = world.get(kind, namespace, name, near=owner)
-    return _limit_of(lookup(found.raw, "spec", "plugins")) if found is not None else absent(world, kind)
+    return absent(world, kind) if found is None else _limit_of(lookup(found.raw, "spec", "plugins"), title(found))
 
 
 def _config_of(route: dict[str, Any], owner: Resource, world: World) -> tuple[str | None, str]:
@@ -90,7 +133,7 @@ def _routes(resource: Resource, world: World) -> Iterator[Part]:
         namespace, config = _config_of(route, resource, world)
         limit = any_of(
             (
-                _limit_of(route.get("plugins")),
+                _limit_of(route.get("plugins"), title(resource)),
                 _named(APISIX_PLUGIN_CONFIG, namespace, config, resource, world),
                 _global(world, resource),
             )
@@ -144,17 +187,15 @@ def _plugin_problems(path: str, plugins: object, ceiling: float) -> Iterator[Pro
             yield Problem(f"{place}.enable", "is false", "false")
         elif lookup(config, "_meta", "disable") is True:
             yield Problem(f"{place}.config._meta.disable", "is true", "true")
-        elif _plugin(plugin).unknown:
-            yield Skip(_plugin(plugin).unknown)
-        elif not positive(config.get(field)):
-            yield Problem(f"{place}.config.{field}", "is no number above 0", "unset")
+        elif unread := _plugin(plugin, "").unknown:
+            yield Skip(unread)
+        elif not (rules := list(_rules(name, config))):
+            yield Problem(f"{place}.config.{field}", "is not a number above 0", "unset")
         else:
-            yield from _too_high(f"{place}.config.{field}", name, config, field, ceiling)
+            yield from _too_high(f"{place}.config.{field}", min(rate for _, rate in rules), ceiling)
 
 
-def _too_high(path: str, name: str, config: Any, field: str, ceiling: float) -> Iterator[Problem]:
-    window = {"limit-req": 1.0, "limit-count": number(config.get("time_window"))}.get(name)
-    rate = (number(config.get(field)) or 0.0) / window if window else 0.0
+def _too_high(path: str, rate: float, ceiling: float) -> Iterator[Problem]:
     if rate > ceiling:
         yield Problem(path, f"allows {per_second(rate)}, more than {ceiling:g}, which limits nobody", f"{rate:g}")
 

@@ -7,16 +7,25 @@ limit of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from iocaudit.core.kinds.gateways import CILIUM_CLUSTER_ENVOY_CONFIG, CILIUM_ENVOY_CONFIG
 from iocaudit.core.rate_limit.backends import service_names
-from iocaudit.core.rate_limit.envoy_config import LOCAL, LOCAL_TYPE, has_global_limit, local_limits, starter
+from iocaudit.core.rate_limit.conditions import EVERYBODY, covering
+from iocaudit.core.rate_limit.envoy_config import (
+    LOCAL,
+    LOCAL_TYPE,
+    has_global_limit,
+    local_limits,
+    local_rules,
+    sent_descriptors,
+    starter,
+)
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.istio import filter_problems
 from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.parents import Rule, rules_of
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, absent, all_of
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, absent, all_of, any_of, idle, title
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, lookup, mappings, text
 from iocaudit.core.world import World
@@ -24,31 +33,41 @@ from iocaudit.core.world import World
 CONFIGS = (CILIUM_ENVOY_CONFIG, CILIUM_CLUSTER_ENVOY_CONFIG)
 
 
-def limited_services(world: World, near: Resource) -> frozenset[tuple[str, str]]:
-    """Namespace and name of each Service whose traffic a configuration limits."""
+def limited_services(world: World, near: Resource) -> Mapping[tuple[str, str], Limit]:
+    """By namespace and name of each Service how a configuration limits its traffic."""
 
-    def build() -> frozenset[tuple[str, str]]:
-        return frozenset(
-            (text(service.get("namespace")) or config.namespace or world.default_namespace, text(service.get("name")))
-            for kind in CONFIGS
-            for config in world.all(kind, near=near)
-            if _limits(config)
-            for service in mappings(lookup(config.raw, "spec", "services"))
-        )
+    def build() -> dict[tuple[str, str], Limit]:
+        found: dict[tuple[str, str], Limit] = {}
+        for kind in CONFIGS:
+            for config in world.all(kind, near=near):
+                limit = _limit_of(config)
+                if limit == OPEN:
+                    continue
+                for service in mappings(lookup(config.raw, "spec", "services")):
+                    namespace = text(service.get("namespace")) or config.namespace or world.default_namespace
+                    key = (namespace, text(service.get("name")))
+                    found[key] = any_of((found.get(key, OPEN), limit))
+        return found
 
     return world.memo("cilium limited services", CONFIGS, build, near=near)
 
 
-def _limits(config: Resource) -> bool:
-    resources = lookup(config.raw, "spec", "resources")
-    return any(limit.effective for limit in local_limits(resources)) or has_global_limit(resources)
+def _limit_of(config: Resource) -> Limit:
+    resources, by = lookup(config.raw, "spec", "resources"), title(config)
+    rules = local_rules(resources)
+    if has_global_limit(resources):
+        sent = sent_descriptors(resources)
+        rules += [(scope, 0.0) for scope in sent] if sent else [(EVERYBODY, 0.0)]
+    if rules:
+        return covering(by, rules)
+    return idle(by) if local_limits(resources) else OPEN
 
 
 def limit_of_services(services: Iterable[tuple[str, str]], world: World, near: Resource) -> Limit:
     """Limited if the traffic to each of the Services is."""
     known = limited_services(world, near)
-    limit = all_of(LIMITED if service in known else OPEN for service in services)
-    return limit if limit.effective else absent(world, *CONFIGS)
+    limit = all_of(known.get(service, OPEN) for service in services)
+    return limit if limit.effective else any_of((limit, absent(world, *CONFIGS)))
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
@@ -74,7 +93,7 @@ def _limiting(way: Way, world: World) -> Made | str:
             name for at, rule in enumerate(rules) if way.at in ("", f"spec.rules[{at}]") for name in rule.services()
         ]
     known = limited_services(world, route)
-    wanted = [name for name in dict.fromkeys(names) if name not in known]
+    wanted = [name for name in dict.fromkeys(names) if not known.get(name, OPEN).effective]
     if not wanted:
         return "it leads to no Service, which is what a CiliumEnvoyConfig limits"
     if any(namespace != home for namespace, _ in wanted):

@@ -2,20 +2,23 @@
 or ContourDeployment.
 
 Source: Contour documentation, "Rate limiting": a virtual host's policy also covers the routes of the HTTPProxies it
-includes; Contour reads no limit from an Ingress or a route of the Gateway API.
+includes; Contour reads no limit from an Ingress or a route of the Gateway API. A descriptor is sent only for requests
+that have all of its entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.gateways import CONTOUR_CONFIGURATION, CONTOUR_DEPLOYMENT, HTTP_PROXY
+from iocaudit.core.rate_limit.conditions import ALWAYS_SENT, Scope, covering, with_header
 from iocaudit.core.rate_limit.gateway import Gateway, Problems, Way
 from iocaudit.core.rate_limit.parents import Rule
-from iocaudit.core.rate_limit.values import UNITS, number, per_second, positive, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, Part, Problem, absent, all_of, any_of, idle, title
 from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
@@ -27,31 +30,65 @@ _CONFIGURATIONS: dict[Kind, tuple[str, ...]] = {CONTOUR_CONFIGURATION: (), CONTO
 """Where a configuration stands: by itself, or in what the provisioner makes one of."""
 
 
-def _limits(policy: object) -> bool:
-    return _local(policy) or _global(policy)
+def _limit_of(policy: object, by: str) -> Limit:
+    """The limit of a policy of one object: its own count, or what it tells the rate limit service."""
+    if not mapping(policy):
+        return OPEN
+    found = any_of((_local(policy, by), _global(policy, by)))
+    meant = "local" in mapping(policy) or lookup(policy, "global", "disabled") is not True
+    return found if found.effective or found.only or not meant else idle(by)
 
 
-def _local(policy: object) -> bool:
-    return positive(lookup(policy, "local", "requests"))
+def _local(policy: object, by: str) -> Limit:
+    requests = number(lookup(policy, "local", "requests")) or 0.0
+    rate = requests / UNITS.get(text(lookup(policy, "local", "unit")), 1)
+    return Limit(True, rate=rate, by=by) if requests > 0 else OPEN
 
 
-def _global(policy: object) -> bool:
+def _global(policy: object, by: str) -> Limit:
     found = mapping(lookup(policy, "global"))
-    return found.get("disabled") is not True and bool(mappings(found.get("descriptors")))
+    if found.get("disabled") is True:
+        return OPEN
+    return covering(by, [(_scope(one), 0.0) for one in mappings(found.get("descriptors"))])
+
+
+def _scope(descriptor: Mapping[str, Any]) -> Scope:
+    """For which requests a descriptor is sent: those that have all of its entries."""
+    scopes = [scope for entry in mappings(descriptor.get("entries")) for scope in _conditions(entry)]
+    if len(scopes) == 1:
+        return scopes[0]
+    return Scope(" and ".join(dict.fromkeys(scope.words for scope in scopes)))
+
+
+def _conditions(entry: Mapping[str, Any]) -> Iterator[Scope]:
+    name = text(lookup(entry, "requestHeader", "headerName"))
+    if name and name.lower() not in ALWAYS_SENT:
+        yield Scope(with_header(name))
+    match = entry.get("requestHeaderValueMatch")
+    if isinstance(match, dict):
+        headers = mappings(match.get("headers"))
+        inverted = match.get("expectMatch") is False
+        said = " and ".join(dict.fromkeys(text(one.get("name")) for one in headers))
+        words = f"requests {'without' if inverted else 'with'} header {clip(said, 80)} of a certain value"
+        yield Scope(words, (), json.dumps(headers, sort_keys=True, default=str), inverted)
 
 
 def _default(world: World, near: Resource) -> Limit:
     """The rate limit service's default, of whichever configuration has one."""
 
-    def build() -> bool:
-        return any(
-            _global({"global": lookup(one.raw, "spec", *path, "rateLimitService", "defaultGlobalRateLimitPolicy")})
+    def build() -> Limit:
+        return any_of(
+            _global(
+                {"global": lookup(one.raw, "spec", *path, "rateLimitService", "defaultGlobalRateLimitPolicy")},
+                title(one),
+            )
             for kind, path in _CONFIGURATIONS.items()
             for one in world.all(kind, near=near)
         )
 
     kinds = tuple(_CONFIGURATIONS)
-    return LIMITED if world.memo("contour default", kinds, build, near=near) else absent(world, *kinds)
+    found = world.memo("contour default", kinds, build, near=near)
+    return found if found.effective else any_of((found, absent(world, *kinds)))
 
 
 def _includers(world: World, near: Resource) -> dict[_Identity, list[Resource]]:
@@ -94,7 +131,7 @@ def _routes(proxy: Resource, world: World) -> Iterator[Part]:
     roots = _roots(proxy, world)
     if roots:
         hosts = all_of(
-            LIMITED if _limits(lookup(root.raw, "spec", "virtualhost", "rateLimitPolicy")) else OPEN for root in roots
+            _limit_of(lookup(root.raw, "spec", "virtualhost", "rateLimitPolicy"), title(root)) for root in roots
         )
     else:
         hosts = absent(world, HTTP_PROXY)
@@ -102,7 +139,7 @@ def _routes(proxy: Resource, world: World) -> Iterator[Part]:
             return  # nothing includes it, so that nothing serves it
     for index, route in enumerate(routes):
         policy = route.get("rateLimitPolicy")
-        own = LIMITED if _limits(policy) else OPEN
+        own = _limit_of(policy, title(proxy))
         # A route may opt out of the default, not of its virtual host's local limit.
         default = OPEN if lookup(policy, "global", "disabled") is True else _default(world, proxy)
         prefix = next((text(one.get("prefix")) for one in mappings(route.get("conditions")) if one.get("prefix")), "")
@@ -145,7 +182,7 @@ def _policy_problems(path: str, policy: object, ceiling: float) -> Iterator[Prob
         elif requests / unit > ceiling:
             rate = per_second(requests / unit)
             yield Problem(f"{path}.local.requests", f"allows {rate}, more than {ceiling:g}, which limits nobody", rate)
-    if "global" in found and not lookup(found, "global", "disabled") and not _global(found):
+    if "global" in found and not lookup(found, "global", "disabled") and _global(found, "") == OPEN:
         yield Problem(f"{path}.global.descriptors", "is empty: nothing is sent to the rate limit service")
 
 

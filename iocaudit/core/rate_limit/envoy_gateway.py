@@ -2,7 +2,8 @@
 
 Source: Envoy Gateway, API of BackendTrafficPolicy and its translator: the most specific policy replaces the wider ones
 whole, but that of a route or rule with a ``mergeType`` is merged into the nearest of its listener, ListenerSet or
-Gateway; of two at one place the older holds. A rule in shadow mode counts and never refuses.
+Gateway; of two at one place the older holds. A rule in shadow mode counts and never refuses; one with clientSelectors
+is for the requests that fit all of their conditions.
 """
 
 from __future__ import annotations
@@ -21,16 +22,28 @@ from iocaudit.core.rate_limit.attachment import (
     oldest_selecting,
     unread,
 )
+from iocaudit.core.rate_limit.conditions import (
+    ALWAYS_SENT,
+    EVERYBODY,
+    MOST_EXEMPT,
+    Scope,
+    covering,
+    is_everywhere,
+    networks_of,
+    share_of,
+)
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import attachment
 from iocaudit.core.rate_limit.parents import Parent, Rule, listeners_of
 from iocaudit.core.rate_limit.values import UNITS, number, per_second, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
+from iocaudit.core.rate_limit.verdict import Limit, Problem, absent, all_of, any_of, idle, title
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _SCOPES = ("global", "local")
+_ANYTHING = (".*", ".+", "^.*$", "^.+$", "/.*", "^/.*", "^/.*$", "")
 
 
 def _rule(rule: Rule, world: World) -> Limit:
@@ -42,7 +55,7 @@ def _rule(rule: Rule, world: World) -> Limit:
         _decided(own, next((one for one in _on_parent(rule.parent, section, route, world) if one), None))
         for section in listeners_of(rule.parent)
     )
-    return limit if limit.effective else absent(world, *unread(BACKEND_TRAFFIC_POLICY, world, route))
+    return limit if limit.effective else any_of((limit, absent(world, *unread(BACKEND_TRAFFIC_POLICY, world, route))))
 
 
 def _on(target: Target, known: Resource | None, near: Resource, world: World) -> dict[str, Resource]:
@@ -88,13 +101,79 @@ def _decided(own: Resource | None, parent: Resource | None) -> Limit:
         above = _limit_rules(parent)
         # Strategically merged, lists keep the rules of both; as JSON, the list of a scope replaces the one above.
         rules = [*rules, *(one for one in above if merge != "JSONMerge" or one[0] not in {scope for scope, _ in rules})]
-    return LIMITED if any(_enforced(one) for _, one in rules) else OPEN
+    holder = own if parent is None or (own is not None and _limit_rules(own)) else parent
+    by = title(holder) if holder is not None else ""
+    if rules and not any(_enforced(one) for _, one in rules):
+        return idle(by)
+    return covering(by, ((_scope(one), _rate(one)) for _, one in rules if _enforced(one)))
 
 
 def _limit_rules(policy: Resource | None) -> list[tuple[str, dict[str, Any]]]:
     """Its rules, each with the scope it is in."""
     limit = lookup(policy.raw, "spec", "rateLimit") if policy is not None else None
     return [(scope, rule) for scope in _SCOPES for rule in mappings(lookup(limit, scope, "rules"))]
+
+
+def _rate(rule: dict[str, Any]) -> float:
+    unit = UNITS.get(text(lookup(rule, "limit", "unit")).lower(), 1)
+    return (number(lookup(rule, "limit", "requests")) or 0.0) / unit
+
+
+def _scope(rule: dict[str, Any]) -> Scope:
+    """Whom a rule is for: all conditions of all its selectors have to hold."""
+    scopes = [scope for one in mappings(rule.get("clientSelectors")) for scope in _conditions(one) if scope.words]
+    if len(scopes) == 1:
+        return scopes[0]
+    return Scope(" and ".join(dict.fromkeys(scope.words for scope in scopes)))
+
+
+def _conditions(selector: dict[str, Any]) -> Iterator[Scope]:
+    for header in mappings(selector.get("headers")):
+        yield _valued("header", header)
+    for parameter in mappings(selector.get("queryParams")):
+        yield _valued("query parameter", parameter)
+    if methods := mappings(selector.get("methods")):
+        names = [("not " if one.get("invert") is True else "") + text(one.get("value")) for one in methods]
+        key = tuple(sorted(text(one.get("value")) for one in methods))
+        inverted = [one.get("invert") is True for one in methods]
+        yield Scope(f"requests of method {clip(', '.join(names), 80)}", (), ("method", key), all(inverted))
+    if isinstance(selector.get("path"), dict):
+        yield _path(selector["path"])
+    if isinstance(selector.get("sourceCIDR"), dict):
+        yield _address(selector["sourceCIDR"])
+
+
+def _valued(what: str, match: dict[str, Any]) -> Scope:
+    """A header or a query parameter; one that is told apart by its values has to be there."""
+    name, value, kind = text(match.get("name")), text(match.get("value")), text(match.get("type"))
+    inverted = match.get("invert") is True
+    every = kind == "Distinct" or (kind == "RegularExpression" and value in _ANYTHING)
+    if every and not inverted and name.lower() in ALWAYS_SENT:
+        return EVERYBODY
+    shown = "" if kind == "Distinct" else f": {clip(value, 80)}"
+    words = f"requests {'without' if inverted else 'with'} {what} {clip(name, 80)}{shown}"
+    return Scope(words, (), None if kind == "Distinct" else (what, name.lower(), kind, value), inverted)
+
+
+def _path(match: dict[str, Any]) -> Scope:
+    value, kind, inverted = text(match.get("value")), text(match.get("type")), match.get("invert") is True
+    if not inverted and (
+        (value == "/" and kind in ("", "PathPrefix")) or (kind == "RegularExpression" and value in _ANYTHING)
+    ):
+        return EVERYBODY
+    return Scope(
+        f"requests {'outside' if inverted else 'of'} path {clip(value, 80)}", (), ("path", kind, value), inverted
+    )
+
+
+def _address(match: dict[str, Any]) -> Scope:
+    value, inverted = text(match.get("value")), match.get("invert") is True
+    networks = tuple(networks_of(value))
+    # All but a few addresses that are trusted are everybody.
+    if (inverted and share_of(networks) < MOST_EXEMPT) or (not inverted and is_everywhere(networks)):
+        return EVERYBODY
+    words = f"clients {'outside' if inverted else 'in'} {clip(value, 80)}"
+    return Scope(words, () if inverted else networks, ("address", value), inverted)
 
 
 def _rules(limit: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,7 +186,12 @@ def _enforced(rule: dict[str, Any]) -> bool:
     return number(lookup(rule, "limit", "requests")) is not None and rule.get("shadowMode") is not True
 
 
-def _limiting(way: Way, world: World) -> Made:
+def _limiting(way: Way, world: World) -> Made | str:
+    route = way.route
+    target = Target(GROUP, route.kind_name, world.namespace_of(route) or "", route.name)
+    if (standing := _on(target, route, route, world).get("")) is not None:
+        # Of two policies on one route the older holds.
+        return f"give {title(standing)} a rule without clientSelectors: a second policy would not hold beside it"
     limit = {"type": "Local", "local": {"rules": [{"limit": {"requests": 20, "unit": "Second"}}]}}
     return Made((attachment(BACKEND_TRAFFIC_POLICY, way, world, {"rateLimit": limit}),))
 

@@ -5,23 +5,25 @@ prefixes; HAProxy Ingress by jcmoraisjr, configuration keys (limit), of scope ba
 Both take the same keys without a prefix from a ConfigMap, which is looked for in files alone: a cluster has too many.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from iocaudit.core import paths
 from iocaudit.core.kinds import CONFIG_MAP, INGRESS, SERVICE
 from iocaudit.core.rate_limit.annotations import (
     Annotation,
-    allows_everybody,
     annotation_limits,
     annotation_problems,
+    exempted,
     whole,
 )
 from iocaudit.core.rate_limit.backends import services
 from iocaudit.core.rate_limit.gateway import Gateway, Problems
 from iocaudit.core.rate_limit.values import seconds
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, absent, all_of, any_of
+from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, any_of, idle, title
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mapping
+from iocaudit.core.shape import lookup, mapping, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _REQUESTS = "rate-limit-requests"
@@ -32,6 +34,7 @@ _LIMITS = tuple(
     for prefix in _PREFIXES
     for annotation in (Annotation(f"{prefix}limit-rps", 1), Annotation(f"{prefix}limit-connections"))
 )
+_WHITELISTS = tuple(f"{prefix}rate-limit-whitelist" for prefix in _TECHNOLOGIES)
 _EXEMPTIONS = tuple(f"{prefix}limit-whitelist" for prefix in _PREFIXES)
 
 
@@ -59,11 +62,14 @@ def _technologies(ingress: Resource) -> tuple[Annotation, ...]:
 
 
 def _technologies_ingress(ingress: Resource, world: World) -> Limit:
-    return any_of((annotation_limits(ingress, _technologies(ingress)), _technologies_all(ingress, world)))
+    own = _for_most(ingress, annotation_limits(ingress, _technologies(ingress)), _WHITELISTS)
+    return any_of((own, _technologies_all(ingress, world)))
 
 
 def _technologies_problems(ingress: Resource, world: World, ceiling: float) -> Problems:
-    yield from annotation_problems(ingress, _technologies(ingress), ceiling)
+    limits = _technologies(ingress)
+    yield from annotation_problems(ingress, limits, ceiling)
+    yield from _exemption_problems(ingress, annotation_limits(ingress, limits), _WHITELISTS)
 
 
 def _community_all(near: Resource, world: World) -> Limit:
@@ -72,7 +78,8 @@ def _community_all(near: Resource, world: World) -> Limit:
 
 def _community_ingress(ingress: Resource, world: World) -> Limit:
     own = any_of((_own(ingress), _community_all(ingress, world)))
-    return own if own.effective else all_of(_of_service(one, world) for one in services(ingress, world))
+    behind = all_of(_of_service(one, world) for one in services(ingress, world))
+    return any_of((own, behind))
 
 
 def _of_service(service: Resource | None, world: World) -> Limit:
@@ -80,13 +87,26 @@ def _of_service(service: Resource | None, world: World) -> Limit:
 
 
 def _own(resource: Resource) -> Limit:
-    if any(allows_everybody(resource.annotations.get(name)) for name in _EXEMPTIONS):
-        return OPEN
-    return annotation_limits(resource, _LIMITS)
+    return _for_most(resource, annotation_limits(resource, _LIMITS), _EXEMPTIONS)
+
+
+def _for_most(resource: Resource, limit: Limit, exemptions: Iterable[str]) -> Limit:
+    """The limit, or none where a list of addresses exempts everybody from it, or nearly so."""
+    if limit.effective and any(exempted(resource.annotations.get(name)) for name in exemptions):
+        return idle(title(resource))
+    return limit
+
+
+def _exemption_problems(resource: Resource, limit: Limit, exemptions: Iterable[str]) -> Iterator[Problem]:
+    for name in exemptions if limit.effective else ():
+        if whom := exempted(value := resource.annotations.get(name)):
+            said = f"exempts {whom} ({clip(text(value), 80)}) from the limit"
+            yield Problem("metadata.annotations" + paths.key(name), said, name)
 
 
 def _community_problems(resource: Resource, world: World, ceiling: float) -> Problems:
     yield from annotation_problems(resource, _LIMITS, ceiling)
+    yield from _exemption_problems(resource, annotation_limits(resource, _LIMITS), _EXEMPTIONS)
 
 
 HAPROXY_TECHNOLOGIES = Gateway(

@@ -8,14 +8,15 @@ from iocaudit.core import paths
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.rate_limit.annotations import (
     Annotation,
-    allows_everybody,
     annotation_limits,
     annotation_problems,
+    exempted,
 )
 from iocaudit.core.rate_limit.gateway import Gateway, Problems
-from iocaudit.core.rate_limit.verdict import OPEN, Limit, Problem, absent, all_of
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, Problem, absent, all_of, any_of, idle, title
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 _PREFIX = "nginx.ingress.kubernetes.io/"
@@ -34,7 +35,7 @@ def _ingress(ingress: Resource, world: World) -> Limit:
     namespace = world.namespace_of(ingress) or ""
     known = world.memo("nginx limits by host", (INGRESS,), lambda: _by_host(world, ingress), near=ingress)
     limit = all_of(known.get((namespace, host), OPEN) for host in _hosts(ingress))
-    return limit if limit.effective else absent(world, INGRESS)
+    return limit if limit.effective else any_of((limit, absent(world, INGRESS)))
 
 
 def _is_canary(ingress: Resource) -> bool:
@@ -58,9 +59,10 @@ def _by_host(world: World, near: Resource) -> dict[tuple[str, str], Limit]:
 
 
 def _own(ingress: Resource) -> Limit:
-    if any(allows_everybody(ingress.annotations.get(name)) for name in _EXEMPTIONS):
-        return OPEN
-    return annotation_limits(ingress, _LIMITS)
+    limit = annotation_limits(ingress, _LIMITS)
+    if limit.effective and any(exempted(ingress.annotations.get(name)) for name in _EXEMPTIONS):
+        return idle(title(ingress))
+    return limit
 
 
 def _problems(ingress: Resource, world: World, ceiling: float) -> Problems:
@@ -72,10 +74,9 @@ def _problems(ingress: Resource, world: World, ceiling: float) -> Problems:
                 yield Problem("metadata.annotations" + paths.key(one.name), said, "canary")
     if annotation_limits(ingress, _LIMITS).effective:
         for name in _EXEMPTIONS:
-            if allows_everybody(value := ingress.annotations.get(name)):
-                yield Problem(
-                    "metadata.annotations" + paths.key(name), f"exempts every client ({value}) from the limit", name
-                )
+            if whom := exempted(value := ingress.annotations.get(name)):
+                said = f"exempts {whom} ({clip(text(value), 80)}) from the limit"
+                yield Problem("metadata.annotations" + paths.key(name), said, name)
 
 
 INGRESS_NGINX = Gateway(

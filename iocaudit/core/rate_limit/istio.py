@@ -6,22 +6,32 @@ namespace), Gateway (selector), VirtualService (gateways), labels of gateways ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from iocaudit.core.hit import Skip
 from iocaudit.core.kinds.gateway_api import GROUP
 from iocaudit.core.kinds.gateways import ENVOY_FILTER, ISTIO_GATEWAY, ISTIO_VIRTUAL_SERVICE
 from iocaudit.core.rate_limit.attachment import Target, attached, dangling
-from iocaudit.core.rate_limit.envoy_config import LOCAL, LOCAL_TYPE, has_global_limit, local_limits, starter
+from iocaudit.core.rate_limit.conditions import EVERYBODY, Scope, covering
+from iocaudit.core.rate_limit.envoy_config import (
+    LOCAL,
+    LOCAL_TYPE,
+    has_global_limit,
+    local_limits,
+    local_rules,
+    sent_descriptors,
+    starter,
+)
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import per_second
-from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Part, Problem, absent, unknown
+from iocaudit.core.rate_limit.verdict import Limit, Part, Problem, absent, any_of, idle, title, unknown
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, lookup, mapping, mappings, strings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 ROOT = "istio-system"
@@ -35,19 +45,88 @@ _INGRESS_GATEWAY = {"istio": "ingressgateway", "app": "istio-ingressgateway"}
 class _Filters:
     """The EnvoyFilters that limit in one context: by each label they select by, and those that select none."""
 
-    by_label: dict[tuple[str, str], list[Resource]] = field(default_factory=dict)
-    everywhere: set[str] = field(default_factory=set)
+    by_label: dict[tuple[str, str], list[_Limiting]] = field(default_factory=dict)
+    everywhere: dict[str, list[_Limiting]] = field(default_factory=dict)
 
 
-def limits_in(envoy_filter: Resource, contexts: tuple[str, ...]) -> bool:
-    """Whether one of its patches puts an effective rate limit into one of the contexts."""
+class _Patch(NamedTuple):
+    """What a patch limits: a scope with its rate, and the virtual host that it is for (empty: every one)."""
+
+    scope: Scope
+    rate: float
+    host: str
+
+
+class _Limiting(NamedTuple):
+    """An EnvoyFilter with what its patches limit; without any, it has filters that do nothing."""
+
+    filter: Resource
+    patches: tuple[_Patch, ...]
+
+    def limit(self, hosts: Iterable[str]) -> Limit:
+        """The limit for requests to some hosts; without any, of whatever comes in."""
+        by, wanted = title(self.filter), frozenset(hosts)
+        if not self.patches:
+            return idle(by)
+        covered = {one.host for one in self.patches if one.host and not one.scope.words}
+        rules = []
+        for scope, rate, host in self.patches:
+            if host and not (wanted and wanted <= covered and host in wanted):
+                scope = Scope(" and ".join((f"requests to {clip(host, 80)}", *([scope.words] if scope.words else ()))))
+            rules.append((scope, rate))
+        return covering(by, rules)
+
+
+def _limiting_in(envoy_filter: Resource, contexts: tuple[str, ...], sent: Sequence[Scope]) -> _Limiting | None:
+    """What its patches limit in some contexts; None where no filter of theirs is one that limits.
+
+    ``sent`` says for which requests other EnvoyFilters ask the rate limit service, where this one does not say.
+    """
+    found: list[_Patch] = []
+    asks = meant = False
+    own: list[_Patch] = []
     for patch in mappings(lookup(envoy_filter.raw, "spec", "configPatches")):
         if (text(lookup(patch, "match", "context")) or "ANY") not in contexts:
             continue
         value = lookup(patch, "patch", "value")
-        if any(limit.effective for limit in local_limits(value)) or has_global_limit(value):
-            return True
-    return False
+        place, host = _place(patch)
+        found += [_Patch(scope, rate, host) for scope, rate in local_rules(value, place)]
+        own += [_Patch(scope, 0.0, host) for scope in sent_descriptors(value, place)]
+        asks = asks or has_global_limit(value)
+        meant = meant or asks or bool(local_limits(value))
+    if asks:
+        found += own or [_Patch(scope, 0.0, "") for scope in sent or (EVERYBODY,)]
+    return _Limiting(envoy_filter, tuple(found)) if meant else None
+
+
+def _place(patch: Mapping[str, Any]) -> tuple[str, str]:
+    """The route that a patch is for, in words, and the host: empty where it is for all."""
+    if text(patch.get("applyTo")) not in ("HTTP_ROUTE", "VIRTUAL_HOST", "ROUTE_CONFIGURATION"):
+        return "", ""
+    vhost = lookup(patch, "match", "routeConfiguration", "vhost")
+    name = text(lookup(vhost, "name")) if text(patch.get("applyTo")) != "ROUTE_CONFIGURATION" else ""
+    host = "" if "|" in name or name.startswith("*") else name.partition(":")[0]
+    route = text(lookup(vhost, "route", "name"))
+    return (f"requests of route {clip(route, 80)}" if route else ""), host
+
+
+def limits_in(envoy_filter: Resource, contexts: tuple[str, ...]) -> bool:
+    """Whether one of its patches puts an effective rate limit into one of the contexts."""
+    found = _limiting_in(envoy_filter, contexts, ())
+    return found is not None and bool(found.patches)
+
+
+def _sent(world: World, near: Resource) -> dict[str, list[Scope]]:
+    """By namespace for which requests its EnvoyFilters ask the rate limit service."""
+
+    def build() -> dict[str, list[Scope]]:
+        found: dict[str, list[Scope]] = {}
+        for one in world.all(ENVOY_FILTER, near=near):
+            if scopes := sent_descriptors(lookup(one.raw, "spec", "configPatches")):
+                found.setdefault(world.namespace_of(one) or "", []).extend(scopes)
+        return found
+
+    return world.memo("istio descriptors", (ENVOY_FILTER,), build, near=near)
 
 
 def _filters(world: World, contexts: tuple[str, ...], near: Resource) -> _Filters:
@@ -56,15 +135,18 @@ def _filters(world: World, contexts: tuple[str, ...], near: Resource) -> _Filter
 
 def _index(world: World, contexts: tuple[str, ...], near: Resource) -> _Filters:
     found = _Filters()
+    sent = _sent(world, near)
     for one in world.all(ENVOY_FILTER, near=near):
-        if not limits_in(one, contexts):
+        home = world.namespace_of(one) or ""
+        limiting = _limiting_in(one, contexts, sent.get(home, ()))
+        if limiting is None:
             continue
         labels = _selector(one)
         if labels:
             for pair in labels.items():
-                found.by_label.setdefault(pair, []).append(one)
+                found.by_label.setdefault(pair, []).append(limiting)
         elif not mappings(lookup(one.raw, "spec", "targetRefs")):
-            found.everywhere.add(world.namespace_of(one) or "")
+            found.everywhere.setdefault(home, []).append(limiting)
     return found
 
 
@@ -74,45 +156,62 @@ def _selector(envoy_filter: Resource) -> dict[str, str]:
 
 
 def limit_of_workload(
-    labels: Mapping[str, Any], namespace: str, contexts: tuple[str, ...], world: World, near: Resource
+    labels: Mapping[str, Any],
+    namespace: str,
+    contexts: tuple[str, ...],
+    world: World,
+    near: Resource,
+    hosts: Sequence[str] = (),
 ) -> Limit:
-    """The limit of a workload whose labels and namespace are known."""
+    """The limit of a workload whose labels and namespace are known, for requests to some hosts."""
+    limit = any_of(_everywhere(home, contexts, hosts, world, near) for home in dict.fromkeys((ROOT, namespace)))
     found = _filters(world, contexts, near)
-    if ROOT in found.everywhere or namespace in found.everywhere:
-        return LIMITED
     for pair in labels.items():
-        if not isinstance(pair[1], str):
+        if limit.effective or not isinstance(pair[1], str):
             continue
         for one in found.by_label.get(pair, ()):
-            if world.namespace_of(one) in (ROOT, namespace) and _selector(one).items() <= labels.items():
-                return LIMITED
-    return absent(world, ENVOY_FILTER)
+            selected = _selector(one.filter).items() <= labels.items()
+            if selected and world.namespace_of(one.filter) in (ROOT, namespace):
+                limit = any_of((limit, one.limit(hosts)))
+    return limit if limit.effective else any_of((limit, absent(world, ENVOY_FILTER)))
 
 
-def _limit_of_selector(selector: Mapping[str, Any], near: Resource, world: World) -> Limit:
+def _everywhere(home: str, contexts: tuple[str, ...], hosts: Sequence[str], world: World, near: Resource) -> Limit:
+    """The limit of the EnvoyFilters of a namespace that select no workload."""
+
+    def build() -> Limit:
+        return any_of(one.limit(hosts) for one in _filters(world, contexts, near).everywhere.get(home, ()))
+
+    key = ("istio everywhere", home, contexts, tuple(hosts))
+    return world.memo(key, (ENVOY_FILTER,), build, near=near)
+
+
+def _limit_of_selector(selector: Mapping[str, Any], near: Resource, world: World, hosts: Sequence[str] = ()) -> Limit:
     """The limit of a gateway's workload, of which only what it is selected by is known, not its namespace."""
     labels = {str(key): value for key, value in selector.items() if isinstance(value, str)}
     if labels.items() <= _INGRESS_GATEWAY.items() and labels:
         labels = _INGRESS_GATEWAY
-    key = ("istio gateway", tuple(sorted(labels.items())))
-    return world.memo(key, (ENVOY_FILTER,), lambda: _by_selector(labels, near, world), near=near)
+    key = ("istio gateway", tuple(sorted(labels.items())), tuple(hosts))
+    return world.memo(key, (ENVOY_FILTER,), lambda: _by_selector(labels, near, world, hosts), near=near)
 
 
-def _by_selector(labels: Mapping[str, str], near: Resource, world: World) -> Limit:
+def _by_selector(labels: Mapping[str, str], near: Resource, world: World, hosts: Sequence[str]) -> Limit:
     found = _filters(world, GATEWAY_CONTEXTS, near)
-    if ROOT in found.everywhere:
-        return LIMITED
+    limit = _everywhere(ROOT, GATEWAY_CONTEXTS, hosts, world, near)
     doubt = ""
     for pair in labels.items():
         for one in found.by_label.get(pair, ()):
-            wanted = _selector(one)
+            wanted = _selector(one.filter)
             if wanted.items() <= labels.items():
-                return LIMITED
-            if all(labels.get(key, value) == value for key, value in wanted.items()):
-                doubt = f"EnvoyFilter {one.name} may select the gateway's pods or not"
-    if not doubt and found.everywhere:
-        doubt = f"the gateway may run in namespace {min(found.everywhere)}, which an EnvoyFilter limits, or not"
-    return unknown(doubt) if doubt else absent(world, ENVOY_FILTER)
+                limit = any_of((limit, one.limit(hosts)))
+            elif all(labels.get(key, value) == value for key, value in wanted.items()):
+                doubt = f"EnvoyFilter {one.filter.name} may select the gateway's pods or not"
+    elsewhere = [home for home, every in found.everywhere.items() if home != ROOT and any(one.patches for one in every)]
+    if not doubt and elsewhere:
+        doubt = f"the gateway may run in namespace {min(elsewhere)}, which an EnvoyFilter limits, or not"
+    if limit.effective:
+        return limit
+    return any_of((limit, unknown(doubt) if doubt else absent(world, ENVOY_FILTER)))
 
 
 def _virtual_service(service: Resource, world: World) -> Iterator[Part]:
@@ -126,33 +225,39 @@ def _virtual_service(service: Resource, world: World) -> Iterator[Part]:
             lacking = absent(world, ISTIO_GATEWAY)
             limit = lacking if lacking.unknown else unknown(f"Gateway {where}/{name} is not there")
         else:
-            limit = _limit_of_selector(mapping(lookup(gateway.raw, "spec", "selector")), service, world)
+            hosts = strings(lookup(service.raw, "spec", "hosts"))
+            limit = _limit_of_selector(mapping(lookup(gateway.raw, "spec", "selector")), service, world, hosts)
         yield Part("spec.gateways", f"its way through Gateway {where}/{name}", limit, f"{where}/{name}")
 
 
 def _rule(rule: Rule, world: World) -> Limit:
     parent = rule.parent
     class_name = text(lookup(parent.gateway.raw, "spec", "gatewayClassName")) if parent.gateway is not None else ""
-    for target in (
+    hosts = strings(lookup(rule.route.raw, "spec", "hostnames"))
+    targets = (
         Target(GROUP, "Gateway", parent.namespace, parent.name),
         Target(GROUP, "GatewayClass", ROOT, class_name),  # of the root namespace, for all Gateways of the class
-    ):
-        if _targeted(target, rule.route, world):
-            return LIMITED
+    )
+    limit = any_of(_targeted(target, hosts, rule.route, world) for target in targets)
+    if limit.effective:
+        return limit
     labels = {"gateway.networking.k8s.io/gateway-name": parent.name, "istio.io/gateway-name": parent.name}
-    return limit_of_workload(labels, parent.namespace, GATEWAY_CONTEXTS, world, rule.route)
+    return any_of((limit, limit_of_workload(labels, parent.namespace, GATEWAY_CONTEXTS, world, rule.route, hosts)))
 
 
-def _targeted(target: Target, near: Resource, world: World) -> bool:
-    def build() -> bool:
+def _targeted(target: Target, hosts: Sequence[str], near: Resource, world: World) -> Limit:
+    def build() -> Limit:
         found = attached(ENVOY_FILTER, world, target, near)
-        return any(limits_in(one, GATEWAY_CONTEXTS) for filters in found.values() for one in filters)
+        sent = _sent(world, near).get(target.namespace, ())
+        every = (_limiting_in(one, GATEWAY_CONTEXTS, sent) for filters in found.values() for one in filters)
+        return any_of(one.limit(hosts) for one in every if one is not None)
 
-    return world.memo(("istio target", target), (ENVOY_FILTER,), build, near=near)
+    return world.memo(("istio target", target, tuple(hosts)), (ENVOY_FILTER,), build, near=near)
 
 
 def _ingress(ingress: Resource, world: World) -> Limit:
-    return _limit_of_selector(_INGRESS_GATEWAY, ingress, world)
+    hosts = [text(rule.get("host")) for rule in mappings(lookup(ingress.raw, "spec", "rules"))]
+    return _limit_of_selector(_INGRESS_GATEWAY, ingress, world, hosts if all(hosts) else ())
 
 
 def _problems(envoy_filter: Resource, world: World, ceiling: float) -> Problems:

@@ -1,7 +1,8 @@
 """Kong: plugins named by an annotation of the route or its Services, by an ExtensionRef, or global.
 
 Source: Kong Ingress Controller documentation (annotations, KongPlugin, KongClusterPlugin with label
-``global: "true"``) and the plugins' schemas: rate-limiting, rate-limiting-advanced, response-ratelimiting.
+``global: "true"``) and the plugins' schemas: rate-limiting, rate-limiting-advanced, response-ratelimiting. A plugin
+that a route and a KongConsumer both name, or with a ``consumerRef``, is for the requests of that consumer alone.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from iocaudit.core import paths
 from iocaudit.core.hit import Skip
 from iocaudit.core.kinds import INGRESS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
-from iocaudit.core.kinds.gateways import KONG_CLUSTER_PLUGIN, KONG_PLUGIN
+from iocaudit.core.kinds.gateways import KONG_CLUSTER_PLUGIN, KONG_CONSUMER, KONG_CONSUMER_GROUP, KONG_PLUGIN
 from iocaudit.core.rate_limit.backends import services
+from iocaudit.core.rate_limit.conditions import EVERYBODY, Scope, covering
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import listed, made
 from iocaudit.core.rate_limit.parents import Rule
 from iocaudit.core.rate_limit.values import UNITS, number, per_second
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of, any_of, unknown
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, Problem, absent, all_of, any_of, idle, title, unknown
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import items, mapping, mappings, text
 from iocaudit.core.wording import clip
@@ -30,17 +32,48 @@ _LIMITING = ("rate-limiting", "rate-limiting-advanced", "response-ratelimiting",
 _BODY = {"plugin": _LIMITING[0], "config": {"second": 20, "policy": "local"}}
 _KINDS = (KONG_PLUGIN, KONG_CLUSTER_PLUGIN)
 _FILTER = KONG_PLUGIN.key
+_CONSUMERS = {KONG_CONSUMER: "consumer", KONG_CONSUMER_GROUP: "consumer group"}
 
 
 def _limit_of(plugin: Resource) -> Limit:
     raw = plugin.raw
-    if raw.get("plugin") not in _LIMITING or raw.get("disabled") is True:
+    if raw.get("plugin") not in _LIMITING:
         return OPEN
-    if any(True for _ in _rates(raw)):
-        return LIMITED
+    if raw.get("disabled") is True:
+        return idle(title(plugin))
+    if rates := [rate for _, rate in _rates(raw)]:
+        consumer = text(raw.get("consumerRef"))
+        scope = Scope(f"requests of consumer {clip(consumer, 80)}") if consumer else EVERYBODY
+        return covering(title(plugin), [(scope, min(rates))])
     if "configFrom" in raw or mappings(raw.get("configPatches")):
         return unknown(f"the configuration of plugin {clip(plugin.name)} is in a Secret")
-    return OPEN
+    return idle(title(plugin))
+
+
+def _consumers(world: World, near: Resource) -> Mapping[tuple[str, str], list[str]]:
+    """By namespace and name of a plugin, the consumers and groups of consumers that name it."""
+
+    def build() -> dict[tuple[str, str], list[str]]:
+        found: dict[tuple[str, str], list[str]] = {}
+        for kind, noun in _CONSUMERS.items():
+            for one in world.all(kind, near=near):
+                for name in _names(one):
+                    namespace, _, plain = name.rpartition(":")
+                    key = (namespace or world.namespace_of(one) or "", plain)
+                    found.setdefault(key, []).append(f"{noun} {one.name}")
+        return found
+
+    return world.memo("kong consumers", tuple(_CONSUMERS), build, near=near)
+
+
+def _for_consumers(plugin: Resource, owner: Resource, world: World) -> Limit:
+    """The limit of a plugin at a route or a Service: where consumers name it too, it is for their requests there."""
+    limit = _limit_of(plugin)
+    home = plugin.namespace or world.namespace_of(owner) or ""
+    whose = _consumers(world, owner).get((home, plugin.name)) if limit.effective else None
+    if not whose:
+        return limit
+    return covering(title(plugin), [(Scope(f"requests of {clip(one, 80)}"), limit.rate) for one in whose])
 
 
 def _rates(raw: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -70,7 +103,7 @@ def _global(world: World, near: Resource) -> Limit:
         )
 
     found = world.memo("global kong plugins", (KONG_CLUSTER_PLUGIN,), build, near=near)
-    return found if found.effective or found.unknown else absent(world, KONG_CLUSTER_PLUGIN)
+    return found if found.effective or found.unknown else any_of((found, absent(world, KONG_CLUSTER_PLUGIN)))
 
 
 def _names(owner: Resource) -> list[str]:
@@ -86,7 +119,9 @@ def _plugin(name: str, owner: Resource, world: World) -> Resource | None:
 
 def _by_names(names: Iterable[str], owner: Resource, world: World) -> Limit:
     found = ((_plugin(name, owner, world)) for name in names)
-    return any_of(_limit_of(plugin) if plugin is not None else absent(world, *_KINDS) for plugin in found)
+    return any_of(
+        _for_consumers(plugin, owner, world) if plugin is not None else absent(world, *_KINDS) for plugin in found
+    )
 
 
 def _service(service: Resource | None, world: World) -> Limit:
@@ -158,7 +193,7 @@ def _limiting_all(service: Resource, world: World) -> Made:
 KONG = Gateway(
     name="Kong",
     wants=f"a KongPlugin rate-limiting in annotation {_PLUGINS}, or a global KongClusterPlugin",
-    looks_up=(KONG_PLUGIN, KONG_CLUSTER_PLUGIN, SERVICE),
+    looks_up=(KONG_PLUGIN, KONG_CLUSTER_PLUGIN, SERVICE, *_CONSUMERS),
     ingress_controllers=("ingress-controllers.konghq.com/kong",),
     class_names=("kong",),
     filters=(_FILTER,),

@@ -2,40 +2,51 @@
 
 Source: Kuadrant, RateLimitPolicy of kuadrant.io/v1 and its merge strategies. From Gateway over listener and route to
 rule: overrides beat what is more specific, defaults hold where the more specific policy has no limits at all, and
-``strategy: merge`` does so limit by limit.
+``strategy: merge`` does so limit by limit. A limit with ``when`` is for the requests for which all its predicates hold;
+``counters`` tell clients apart and leave nobody out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
 from iocaudit.core.kinds.gateway_api import GROUP, HTTP_ROUTE
 from iocaudit.core.kinds.gateways import KUADRANT_RATE_LIMIT
 from iocaudit.core.rate_limit.attachment import Target, attached, dangling
+from iocaudit.core.rate_limit.conditions import EVERYBODY, Scope, covering, where
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import made, target
 from iocaudit.core.rate_limit.parents import Parent, Rule, listeners_of
 from iocaudit.core.rate_limit.values import number, per_second, seconds, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Problem, absent, all_of
+from iocaudit.core.rate_limit.verdict import Limit, Problem, absent, all_of, any_of, idle, title
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.world import World
 
 _BLOCKS = ("overrides", "defaults")
+_MOST_NAMED = 4
+
+
+class _Named(NamedTuple):
+    """One limit of a policy."""
+
+    raw: Any
+    by: str
 
 
 class _Limits(NamedTuple):
     """What a policy, or several merged, come to: the limits by name, and the conditions of them all."""
 
-    limits: Mapping[str, Any]
+    limits: Mapping[str, _Named]
     when: Any = None
 
     @property
-    def effective(self) -> bool:
-        return not _never(self.when) and any(_acts(limit) for limit in self.limits.values())
+    def limit(self) -> Limit:
+        return _together_limit(self.limits.values(), self.when)
 
 
 def _rule(rule: Rule, world: World) -> Limit:
@@ -45,11 +56,8 @@ def _rule(rule: Rule, world: World) -> Limit:
     # A rule goes by its place, counted from 1, and in newer releases by its name.
     sections = dict.fromkeys(("", f"rule-{rule.position + 1}", *([rule.name] if rule.name else ())))
     own = [policy for section in sections for policy in found.get(section, ())]
-    limit = all_of(
-        LIMITED if _above(rule.parent, section, route, world).over(own) else OPEN
-        for section in listeners_of(rule.parent)
-    )
-    return limit if limit.effective else absent(world, KUADRANT_RATE_LIMIT)
+    limit = all_of(_above(rule.parent, section, route, world).over(own) for section in listeners_of(rule.parent))
+    return limit if limit.effective else any_of((limit, absent(world, KUADRANT_RATE_LIMIT)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +65,31 @@ class _Above:
     """The policies of a Gateway and one of its listeners, and what they come to: the same for all of its routes.
 
     ``settled``: they override whatever is more specific. ``acting`` are the limits among their merged defaults that
-    act where nothing more specific has the same name.
+    act where nothing more specific has the same name, those for everybody first.
     """
 
     policies: Sequence[Resource]
     settled: bool
-    alone: bool
+    alone: Limit
     defaults: _Limits
     overrides: _Limits
-    acting: frozenset[str]
+    acting: Sequence[tuple[str, _Named]]
 
-    def over(self, own: Sequence[Resource]) -> bool:
-        """Whether these and the policies of a route and its rule come to an effective limit."""
+    def over(self, own: Sequence[Resource]) -> Limit:
+        """What these and the policies of a route and its rule come to."""
         if self.settled or not own:
             return self.alone
         mine = _together(own)
         if not mine.limits:
-            return _together([*self.policies, *own]).effective
-        if _never(self.overrides.when or mine.when or self.defaults.when):
-            return False
-        return (
-            any(_acts(limit) for limit in self.overrides.limits.values())
-            or any(_acts(limit) for name, limit in mine.limits.items() if name not in self.overrides.limits)
-            or len(self.acting) > sum(name in self.acting for name in mine.limits)
-        )
+            return _together([*self.policies, *own]).limit
+        # Of hundreds of defaults that a Gateway may have the first few that are left say enough.
+        left = (one for name, one in self.acting if name not in mine.limits)
+        acting = [
+            *self.overrides.limits.values(),
+            *(one for name, one in mine.limits.items() if name not in self.overrides.limits),
+            *islice(left, _MOST_NAMED),
+        ]
+        return _together_limit(acting, self.overrides.when or mine.when or self.defaults.when)
 
 
 def _above(parent: Parent, section: str, near: Resource, world: World) -> _Above:
@@ -96,10 +105,13 @@ def _above(parent: Parent, section: str, near: Resource, world: World) -> _Above
         return _Above(
             policies,
             any(overrides and not merges for _, _, overrides, merges in read),
-            _together(policies).effective,
+            _together(policies).limit,
             defaults,
             overrides,
-            frozenset(n for n, limit in defaults.limits.items() if n not in overrides.limits and _acts(limit)),
+            sorted(
+                (one for one in defaults.limits.items() if one[0] not in overrides.limits and _acts(one[1].raw)),
+                key=lambda one: (bool(_scope(mapping(one[1].raw).get("when")).words), _rate(one[1].raw)),
+            ),
         )
 
     return world.memo(("kuadrant", target, section), (KUADRANT_RATE_LIMIT,), build, near=near)
@@ -126,9 +138,46 @@ def _read(policy: Resource) -> tuple[_Limits, bool, bool]:
     for name in ("defaults", "overrides"):
         if name in spec:
             block = mapping(spec[name])
-            limits = _Limits(mapping(block.get("limits")), block.get("when"))
-            return limits, name == "overrides", text(block.get("strategy")) == "merge"
-    return _Limits(mapping(spec.get("limits")), spec.get("when")), False, False
+            return _limits(block, policy), name == "overrides", text(block.get("strategy")) == "merge"
+    return _limits(spec, policy), False, False
+
+
+def _limits(block: Mapping[str, Any], policy: Resource) -> _Limits:
+    by = title(policy)
+    return _Limits({name: _Named(one, by) for name, one in mapping(block.get("limits")).items()}, block.get("when"))
+
+
+def _together_limit(limits: Iterable[_Named], when: Any) -> Limit:
+    """What limits come to that hold side by side, under a condition of them all."""
+    by_policy: dict[str, list[Any]] = {}
+    for one in limits:
+        by_policy.setdefault(one.by, []).append(one.raw)
+    found = []
+    for by, raws in by_policy.items():
+        acting = [] if _never(when) else [raw for raw in raws if _acts(raw)]
+        scopes = [(_scope(when, mapping(raw).get("when")), _rate(raw)) for raw in acting]
+        found.append(covering(by, scopes) if scopes else idle(by))
+    return any_of(found)
+
+
+def _scope(*conditions: object) -> Scope:
+    """Whom a limit is for: all conditions have to hold."""
+    said = [text(one.get("predicate")).strip() for each in conditions for one in mappings(each)]
+    said = [one for one in said if one != "true"]
+    if not said:
+        return EVERYBODY
+    if len(said) > 1:
+        return Scope(where(" and ".join(said)))
+    return Scope(where(said[0]), (), said[0].replace("!=", "=="), "!=" in said[0])
+
+
+def _rate(limit: object) -> float:
+    """The lowest of its rates, in requests a second."""
+    rates = [
+        (number(rate.get("limit")) or 0.0) / (seconds(rate.get("window")) or 1.0)
+        for rate in mappings(mapping(limit).get("rates"))
+    ]
+    return min(rates, default=0.0)
 
 
 def _acts(limit: object) -> bool:
@@ -177,6 +226,9 @@ def _limiting(way: Way, world: World) -> Made | str:
     route = way.route
     if route.kind is not HTTP_ROUTE:
         return f"a RateLimitPolicy of Kuadrant has no {route.kind_name} for a target"
+    own = Target(GROUP, route.kind_name, world.namespace_of(route) or "", route.name)
+    if standing := attached(KUADRANT_RATE_LIMIT, world, own, route).get(""):
+        return f"give {title(standing[0])} a limit without when: a second policy would not hold beside it"
     spec = {"targetRef": target(route), "limits": {"all": {"rates": [{"limit": 20, "window": "1s"}]}}}
     return Made((made(KUADRANT_RATE_LIMIT, route, world, {"spec": spec}),))
 

@@ -12,39 +12,54 @@ from typing import Any
 from iocaudit.core.kinds.gateways import LINKERD_RATE_LIMIT, LINKERD_SERVER
 from iocaudit.core.label_selector import selects
 from iocaudit.core.rate_limit.attachment import dangling, targets
+from iocaudit.core.rate_limit.conditions import EVERYBODY, Scope, covering
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems
 from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.values import number, per_second, positive, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, Limit, Problem, absent
+from iocaudit.core.rate_limit.verdict import Limit, Problem, absent, any_of, idle, title
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import Json, lookup, mapping, mappings, text
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 
 def limit_of_workload(labels: Mapping[str, Any], namespace: str, world: World, near: Resource) -> Limit:
     """The limit of a workload: by a policy on a Server that selects it."""
 
-    def build() -> dict[str, list[Resource]]:
-        """The limited Servers of each namespace."""
-        found: dict[str, list[Resource]] = {}
+    def build() -> dict[str, list[tuple[Resource, Limit]]]:
+        """The Servers of each namespace that a policy is for, with what it limits."""
+        found: dict[str, list[tuple[Resource, Limit]]] = {}
         for policy in world.all(LINKERD_RATE_LIMIT, near=near):
-            home = world.namespace_of(policy) or ""
-            for ref in targets(policy) if _limits(policy) else ():
+            home, limit = world.namespace_of(policy) or "", _limit_of(policy)
+            for ref in targets(policy):
                 server = world.get(LINKERD_SERVER, home, text(ref.get("name")), near=near)
                 if server is not None and text(ref.get("kind")) == "Server":
-                    found.setdefault(home, []).append(server)
+                    found.setdefault(home, []).append((server, limit))
         return found
 
     limited = world.memo("linkerd limits", (LINKERD_RATE_LIMIT, LINKERD_SERVER), build, near=near)
-    for server in limited.get(namespace, ()):
-        if selects(lookup(server.raw, "spec", "podSelector"), labels):
-            return LIMITED
-    return absent(world, LINKERD_RATE_LIMIT, LINKERD_SERVER)
+    limit = any_of(
+        limit
+        for server, limit in limited.get(namespace, ())
+        if selects(lookup(server.raw, "spec", "podSelector"), labels)
+    )
+    return limit if limit.effective else any_of((limit, absent(world, LINKERD_RATE_LIMIT, LINKERD_SERVER)))
 
 
-def _limits(policy: Resource) -> bool:
-    spec = mapping(policy.raw.get("spec"))
-    return any(positive(lookup(spec, part, "requestsPerSecond")) for part in ("total", "identity"))
+def _limit_of(policy: Resource) -> Limit:
+    """The limit of all requests, or of each client's; overrides are for the clients that they name."""
+    spec, by = mapping(policy.raw.get("spec")), title(policy)
+    rules = [
+        (EVERYBODY, number(lookup(spec, part, "requestsPerSecond")) or 0.0)
+        for part in ("total", "identity")
+        if positive(lookup(spec, part, "requestsPerSecond"))
+    ]
+    for one in mappings(spec.get("overrides")):
+        if positive(one.get("requestsPerSecond")):
+            names = ", ".join(text(ref.get("name")) for ref in mappings(one.get("clientRefs")))
+            scope = Scope(f"requests of clients {clip(names, 80)}")
+            rules.append((scope, number(one.get("requestsPerSecond")) or 0.0))
+    return covering(by, rules) if rules else idle(by)
 
 
 def _problems(policy: Resource, world: World, ceiling: float) -> Problems:

@@ -1,21 +1,23 @@
 """NGINX Inc.'s ingress controller: annotations, and Policies on VirtualServers.
 
-Source: NGINX Ingress Controller documentation: annotations (rate limiting), Policy resource, VirtualServer.
+Source: NGINX Ingress Controller documentation: annotations (rate limiting), Policy resource (tiers by ``condition``),
+VirtualServer. Requests for which the key is empty are not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from iocaudit.core import paths
 from iocaudit.core.hit import Skip
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.kinds.gateways import NGINX_POLICY, NGINX_VIRTUAL_SERVER, NGINX_VIRTUAL_SERVER_ROUTE
+from iocaudit.core.rate_limit.conditions import EVERYBODY, Scope, covering, nginx_key, where
 from iocaudit.core.rate_limit.gateway import Gateway, Made, Problems, Way
 from iocaudit.core.rate_limit.making import made
 from iocaudit.core.rate_limit.values import nginx_rate, per_second, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of
+from iocaudit.core.rate_limit.verdict import OPEN, Limit, Part, Problem, absent, all_of, any_of, idle, title
 from iocaudit.core.repair import Edit
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, text
@@ -24,20 +26,50 @@ from iocaudit.core.world import World
 
 _RATE = "nginx.org/limit-req-rate"
 _DRY_RUN = "nginx.org/limit-req-dry-run"
+_KEY = "nginx.org/limit-req-key"
 _POLICIES = "nginx.org/policies"
 _TRUE = ("true", "True", "TRUE", "1", "t", "T")
 
 
-def _limits(policy: Resource) -> bool:
+def _limit_of(policies: Iterable[Resource]) -> Limit:
+    """The limit of policies that are named together: tiers by a claim or a variable, and what holds for the rest."""
+    found = [policy for policy in policies if "rateLimit" in mapping(policy.raw.get("spec"))]
+    acting = [policy for policy in found if _acts(policy)]
+    if not acting:
+        return idle(title(found[0])) if found else OPEN
+    scopes = [(_scope(policy), nginx_rate(lookup(policy.raw, "spec", "rateLimit", "rate")) or 0.0) for policy in acting]
+    more = f" and {len(acting) - 1} more" if len(acting) > 1 else ""
+    return covering(title(acting[0]) + more, scopes)
+
+
+def _acts(policy: Resource) -> bool:
     limit = mapping(lookup(policy.raw, "spec", "rateLimit"))
     return bool(nginx_rate(limit.get("rate"))) and limit.get("dryRun") is not True
 
 
+def _scope(policy: Resource) -> Scope:
+    """Whom a policy is for: with a condition, the requests that fit it; the default tier takes all the others."""
+    limit = mapping(lookup(policy.raw, "spec", "rateLimit"))
+    condition = mapping(limit.get("condition"))
+    if condition.get("default") is True:
+        return EVERYBODY
+    claim = mapping(condition.get("jwt"))
+    if claim:
+        return Scope(where(f"claim {text(claim.get('claim'))} is {text(claim.get('match'))}"))
+    if variables := mappings(condition.get("variables")):
+        return Scope(where(" and ".join(f"{text(one.get('name'))} is {text(one.get('match'))}" for one in variables)))
+    return nginx_key(text(limit.get("key")))
+
+
 def _ingress(ingress: Resource, world: World) -> Limit:
     annotations = ingress.annotations
-    if nginx_rate(annotations.get(_RATE)) and text(annotations.get(_DRY_RUN)) not in _TRUE:
-        return LIMITED
-    return _by_policies(_named(annotations.get(_POLICIES)), ingress, world)
+    own = OPEN
+    if _RATE in annotations:
+        rate = nginx_rate(annotations[_RATE])
+        acts = rate and text(annotations.get(_DRY_RUN)) not in _TRUE
+        scope = nginx_key(text(annotations.get(_KEY)))
+        own = covering(title(ingress), [(scope, rate or 0.0)]) if acts else idle(title(ingress))
+    return any_of((own, _by_policies(_named(annotations.get(_POLICIES)), ingress, world)))
 
 
 def _named(value: object) -> list[dict[str, Any]]:
@@ -51,13 +83,9 @@ def _named(value: object) -> list[dict[str, Any]]:
 
 
 def _by_policies(entries: list[dict[str, Any]], owner: Resource, world: World) -> Limit:
-    return any_of(_by_policy(_policy(entry, owner, world), world) for entry in entries)
-
-
-def _by_policy(policy: Resource | None, world: World) -> Limit:
-    if policy is None:
-        return absent(world, NGINX_POLICY)
-    return LIMITED if _limits(policy) else OPEN
+    found = [_policy(entry, owner, world) for entry in entries]
+    limit = _limit_of(policy for policy in found if policy is not None)
+    return limit if None not in found else any_of((limit, absent(world, NGINX_POLICY)))
 
 
 def _policy(entry: Mapping[str, Any], owner: Resource, world: World) -> Resource | None:

@@ -36,7 +36,7 @@ from iocaudit.core.rate_limit.traefik_middlewares import (
 )
 from iocaudit.core.rate_limit.traefik_version import IMAGES, shows_traefik_3
 from iocaudit.core.rate_limit.values import number, per_second, positive, seconds, shown
-from iocaudit.core.rate_limit.verdict import LIMITED, OPEN, Limit, Part, Problem, absent, all_of, any_of, unknown
+from iocaudit.core.rate_limit.verdict import Limit, Part, Problem, absent, all_of, any_of, idle, unknown
 from iocaudit.core.repair import Edit
 from iocaudit.core.resource import Resource
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
@@ -49,10 +49,13 @@ _FILTER = TRAEFIK_MIDDLEWARE.key
 
 
 def _limit_of(found: list[Identity], doubt: str, known: Middlewares) -> Limit:
-    if any(identity in known.limiting for identity in found):
-        return LIMITED
+    if limiting := [identity for identity in found if identity in known.rates]:
+        rate, identity = min((known.rates[identity], identity[1:]) for identity in limiting)
+        return Limit(True, rate=rate, by=f"Middleware {'/'.join(identity)}")
     doubt = doubt or next((known.doubtful[identity] for identity in found if identity in known.doubtful), "")
-    return unknown(doubt) if doubt else OPEN
+    if doubt:
+        return unknown(doubt)
+    return idle(next((known.idle[identity] for identity in found if identity in known.idle), ""))
 
 
 def _by_tokens(value: object, owner: Resource, world: World) -> Limit:

@@ -18,10 +18,10 @@ from iocaudit.core.kinds.gateways import (
     TRAEFIK_MIDDLEWARE,
 )
 from iocaudit.core.rate_limit.traefik_version import WORKLOADS, shows_traefik_3
-from iocaudit.core.rate_limit.values import positive
-from iocaudit.core.rate_limit.verdict import absent
+from iocaudit.core.rate_limit.values import number, positive, seconds
+from iocaudit.core.rate_limit.verdict import absent, title
 from iocaudit.core.resource import Resource
-from iocaudit.core.shape import lookup, mappings, text
+from iocaudit.core.shape import lookup, mapping, mappings, text
 from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
@@ -35,7 +35,10 @@ Identity = tuple[Kind, str, str]
 class Middlewares:
     """All Middlewares at once: which limit, themselves or through chains, so that shared chains are walked once."""
 
-    limiting: set[Identity] = field(default_factory=set)
+    rates: dict[Identity, float] = field(default_factory=dict)
+    """Of those that limit, themselves or through a chain, how many requests a second they let through."""
+    idle: dict[Identity, str] = field(default_factory=dict)
+    """Those that are meant to limit and do not, as messages name them."""
     doubtful: dict[Identity, str] = field(default_factory=dict)
     tokens: dict[str, list[Identity]] = field(default_factory=dict)
 
@@ -59,19 +62,36 @@ def _read_all(world: World, near: Resource) -> Middlewares:
     for identity, middleware in everything.items():
         spec = middleware.raw.get("spec")
         if positive(lookup(spec, "rateLimit", "average")) or positive(lookup(spec, "inFlightReq", "amount")):
-            found.limiting.add(identity)
+            found.rates[identity] = _rate(spec)
+        elif "rateLimit" in mapping(spec) or "inFlightReq" in mapping(spec):
+            found.idle[identity] = title(middleware)
         for entry in mappings(lookup(spec, "chain", "middlewares")):
             members, doubt = resolve(entry, middleware, world, found.tokens)
             for member in members:
                 users.setdefault(member, []).append(identity)
             if doubt:
                 doubtful.setdefault(identity, doubt)
-    _spread(found.limiting, users)
+    # A chain lets through what the strictest of its members does.
+    for base in sorted(found.rates, key=lambda one: found.rates[one]):
+        waiting = [base]
+        while waiting:
+            for user in users.get(waiting.pop(), ()):
+                if user not in found.rates:
+                    found.rates[user] = found.rates[base]
+                    waiting.append(user)
     reached = set(doubtful)
     _spread(reached, users)
     reason = next(iter(doubtful.values()), "")
     found.doubtful = {identity: doubtful.get(identity, reason) for identity in reached}
     return found
+
+
+def _rate(spec: object) -> float:
+    """How many requests a second a Middleware lets through; 0 where it counts those under way."""
+    if positive(lookup(spec, "inFlightReq", "amount")):
+        return 0.0
+    period = seconds(lookup(spec, "rateLimit", "period")) if "period" in mapping(lookup(spec, "rateLimit")) else 1.0
+    return (number(lookup(spec, "rateLimit", "average")) or 0.0) / period if period else 0.0
 
 
 def _spread(reached: set[Identity], users: Mapping[Identity, list[Identity]]) -> None:

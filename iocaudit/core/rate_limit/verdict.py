@@ -5,14 +5,25 @@ from typing import NamedTuple
 
 from iocaudit.core.kinds import Kind
 from iocaudit.core.repair import Repair
+from iocaudit.core.resource import Resource
+from iocaudit.core.wording import clip
 from iocaudit.core.world import World
 
 
 class Limit(NamedTuple):
-    """Whether a rate limit takes effect. ``unknown`` says why that can't be told; it is empty where it can."""
+    """Whether a rate limit takes effect for every request.
+
+    ``unknown`` says why that can't be told; it is empty where it can. ``rate`` is how many requests a second it lets
+    through, as far as that is known: nobody is limited by a rate that nobody reaches. ``only`` says of limits that hold
+    for some requests whom they cover, a clause each. ``by`` names the object that holds the limit, or the one whose
+    limit does nothing.
+    """
 
     effective: bool
     unknown: str = ""
+    rate: float = 0.0
+    only: tuple[str, ...] = ()
+    by: str = ""
 
 
 LIMITED = Limit(True)
@@ -24,28 +35,51 @@ def unknown(reason: str) -> Limit:
     return Limit(False, reason)
 
 
+def idle(by: str) -> Limit:
+    """There is a limit, and it does nothing: ``by`` is the object that it stands in."""
+    return Limit(False, by=by)
+
+
 def any_of(limits: Iterable[Limit]) -> Limit:
-    """Limited as soon as one of them is; else unknown as soon as one of them is."""
-    reason = ""
+    """Limited as soon as one of them is, by the lowest rate; else unknown as soon as one of them is."""
+    best: Limit | None = None
+    reason = by = ""
+    only: dict[str, None] = {}
     for limit in limits:
         if limit.effective:
-            return LIMITED
-        reason = reason or limit.unknown
-    return unknown(reason) if reason else OPEN
+            if not limit.rate:
+                return limit
+            best = limit if best is None or limit.rate < best.rate else best
+        reason, by = reason or limit.unknown, by or limit.by
+        only.update(dict.fromkeys(limit.only))
+    if best is not None:
+        return best
+    return Limit(False, reason, only=tuple(only), by=by)
 
 
 def all_of(limits: Iterable[Limit]) -> Limit:
     """Open as soon as one of them is, and where there are none; else unknown as soon as one of them is."""
-    found = False
+    worst: Limit | None = None
     reason = ""
     for limit in limits:
-        found = True
         if not limit.effective and not limit.unknown:
-            return OPEN
+            return limit
         reason = reason or limit.unknown
-    if not found:
+        worst = limit if worst is None or limit.rate > worst.rate else worst
+    if worst is None:
         return OPEN
-    return unknown(reason) if reason else LIMITED
+    return unknown(reason) if reason else worst
+
+
+def above(limit: Limit, ceiling: float) -> Limit:
+    """The limit, or none where it lets more through than still counts as one."""
+    return limit._replace(effective=False) if limit.effective and limit.rate > ceiling else limit
+
+
+def title(resource: Resource) -> str:
+    """An object as messages name it."""
+    where = f"{resource.namespace}/" if resource.namespace else ""
+    return clip(f"{resource.kind_name} {where}{resource.name}", 200)
 
 
 def absent(world: World, *kinds: Kind) -> Limit:

@@ -621,7 +621,7 @@ OBJECTS = [
     (nginx_policy("rate: 5r/s, dryRun: true"), "only logged"),
     (virtual_server("policies: [{name: gone}]", "x: y"), "names Policy gone"),
     (apisix_route(COUNT.replace("true", "false")), "is false"),
-    (apisix_route(COUNT.replace("count: 10", "count: 0")), "no number above 0"),
+    (apisix_route(COUNT.replace("count: 10", "count: 0")), "is not a number above 0"),
     (apisix_route("plugin_config_name: gone"), "names ApisixPluginConfig shop/gone"),
     (
         object_of(
