@@ -25,3 +25,8 @@ def what_is_missing(limit: Limit) -> str:
     if limit.by:
         return f"has no rate limit: that of {limit.by} does nothing"
     return "has no rate limit"
+
+
+def cause_of(limit: Limit) -> str:
+    """The object whose limit does nothing, which is told as one thing with the route that is open because of it."""
+    return "" if limit.only else limit.by

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from checks._rate_ceiling import CEILING, ceiling_of
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
+from iocaudit.core.place import Place
 from iocaudit.core.rate_limit.attachment import TARGETS
 from iocaudit.core.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
 from iocaudit.core.rate_limit.traefik_version import WORKLOADS
+from iocaudit.core.rate_limit.verdict import title
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
@@ -18,6 +20,7 @@ from iocaudit.core.world import World
     severity=Severity.MEDIUM,
     iocs=(IoC.INBOUND_TRAFFIC,),
     group="network",
+    implies={Place.NAMESPACE: ("no-rate-limit", "no-workload-rate-limit")},
     looks_at=LIMITS,
     uses=(*LOOKED_UP, *TARGETS),
     in_files=WORKLOADS,
@@ -29,7 +32,7 @@ def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> 
 
     It looks like protection and is none: an average that is zero or absent, a dry run, a rate that nobody
     reaches, a filter without tokens to take, a reference to something which isn't there, an object of a group that
-    the installed version no longer reads.
+    the installed version no longer reads. That a route is open because of it is told with it.
 
     Bad:
 
@@ -61,4 +64,5 @@ def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> 
                 yield problem
             else:
                 path, message, evidence, at = problem
-                yield Hit(path, f"{gateway.name}: its rate limit has no effect: {path} {message}", evidence, at=at)
+                said = f"{gateway.name}: its rate limit has no effect: {path} {message}"
+                yield Hit(path, said, evidence, at=at, about=title(resource))

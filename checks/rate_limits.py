@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from checks._rate_ceiling import CEILING, ceiling_of, what_is_missing
+from checks._rate_ceiling import CEILING, cause_of, ceiling_of, what_is_missing
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONFIG_MAP, INGRESS, INGRESS_CLASS, SERVICE
@@ -113,6 +113,7 @@ def _ingress(resource: Resource, world: World, ceiling: float) -> Iterator[Hit |
             f"{what_is_missing(limit)}{_then(limit)} {_wanted(gateways, said)}",
             "|".join(gateway.name for gateway in gateways),
             repair=_annotated(gateways),
+            about=cause_of(limit),
         )
 
 
@@ -172,7 +173,8 @@ def _own_route(gateway: Gateway, resource: Resource, world: World, ceiling: floa
         elif not limit.effective:
             said = f"{label} {what_is_missing(limit)}".strip()
             wanted = f"{gateway.name} wants {gateway.wants}"
-            yield Hit(path, f"{said}{_then(limit)} {wanted}", evidence, at=at, repair=repair)
+            message = f"{said}{_then(limit)} {wanted}"
+            yield Hit(path, message, evidence, at=at, repair=repair, about=cause_of(limit))
 
 
 def _entered_by(parent: parents.Parent, route: Resource, world: World, ceiling: float) -> Iterator[Hit | Skip]:
@@ -200,7 +202,8 @@ def _entered_by(parent: parents.Parent, route: Resource, world: World, ceiling: 
         wanted = f"no policy or filter of any gateway limits it (unknown controller: {parent.doubt})"
     evidence = f"{parent.namespace}/{parent.name}"
     if len(open_rules) == len(rules):
-        yield Hit("spec.parentRefs", _said(any_of(limits), parent, wanted), evidence)
+        whole = any_of(limits)
+        yield Hit("spec.parentRefs", _said(whole, parent, wanted), evidence, about=cause_of(whole))
         return
     for index in open_rules:
         name = rules[index].name
@@ -209,6 +212,7 @@ def _entered_by(parent: parents.Parent, route: Resource, world: World, ceiling: 
             f"rule {name or index} {_said(limits[index], parent, wanted)}",
             f"{evidence}|{name or index}",
             at=f"spec.rules[{index}]",
+            about=cause_of(limits[index]),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from checks._rate_ceiling import CEILING, ceiling_of, what_is_missing
+from checks._rate_ceiling import CEILING, cause_of, ceiling_of, what_is_missing
 from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
@@ -98,7 +98,7 @@ def no_workload_rate_limit(pod: PodSpec, world: World, params: Params) -> Iterat
     elif not limit.effective:
         what = what_is_missing(limit)
         said = f"{what}; {mesh}" if limit.only or limit.by else f"{what} between workloads: {mesh}"
-        yield Hit(labelled_alike(pod).path, f"{said} wants {_WANTS[mesh]}", mesh)
+        yield Hit(labelled_alike(pod).path, f"{said} wants {_WANTS[mesh]}", mesh, about=cause_of(limit))
 
 
 def _services(pod: PodSpec, namespace: str, world: World) -> list[str]:

@@ -18,7 +18,7 @@ class Place(Enum):
     POD = auto()
     """Anywhere in the pod."""
     NAMESPACE = auto()
-    """On any object of the Namespace that the implying hit is on, with the same evidence."""
+    """On any object of the Namespace that the implying hit is on or in, with the same evidence (or ``Hit.about``)."""
 
 
 class Within(NamedTuple):

@@ -216,7 +216,7 @@ def _keys(one: Found, place: Place) -> Iterable[object]:
     if place is Place.SAME:
         return ((hit.path, hit.about or hit.evidence),)
     if place is Place.NAMESPACE:
-        return (hit.evidence,)
+        return (hit.about or hit.evidence,)
     within = hit.within
     if within is None:
         return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from iocaudit.core.rate_limit.verdict import OPEN, Limit
@@ -40,22 +40,30 @@ def covering(by: str, rules: Iterable[tuple[Scope, float]]) -> Limit:
     partly = [scope.words for scope, _ in found if scope.words]
     only = (f"{by} limits only {_listed(partly)}",) if partly else ()
     whole = [rate for scope, rate in found if not scope.words]
-    if whole:
-        return Limit(True, rate=min(whole), only=only, by=by)
-    together = _together([scope for scope, _ in found])
-    if together:
-        return Limit(True, rate=max(rate for scope, rate in found if scope in together), only=only, by=by)
-    return Limit(False, only=only, by=by)
+    whole += [*_opposites(found), *_addresses(found)]
+    return Limit(True, rate=min(whole), only=only, by=by) if whole else Limit(False, only=only, by=by)
 
 
-def _together(scopes: list[Scope]) -> list[Scope]:
-    """Those of the rules that make up everybody: two opposite ones, or addresses that amount to all."""
-    conditions = {(scope.condition, scope.inverted) for scope in scopes if scope.condition is not None}
-    opposite = [scope for scope in scopes if (scope.condition, not scope.inverted) in conditions]
-    by_address = [scope for scope in scopes if scope.networks]
-    if not opposite and is_everywhere(network for scope in by_address for network in scope.networks):
-        return by_address
-    return opposite
+def _opposites(rules: Sequence[tuple[Scope, float]]) -> Iterator[float]:
+    """The rate of each two rules that make up everybody, as one asks for what the other excludes."""
+    lowest: dict[tuple[Hashable, bool], float] = {}
+    for scope, rate in rules:
+        if scope.condition is not None:
+            key = (scope.condition, scope.inverted)
+            lowest[key] = min(rate, lowest.get(key, rate))
+    for (condition, inverted), rate in lowest.items():
+        if not inverted and (condition, True) in lowest:
+            yield max(rate, lowest[condition, True])
+
+
+def _addresses(rules: Sequence[tuple[Scope, float]]) -> Iterator[float]:
+    """The rate of the strictest rules whose addresses amount to all."""
+    covered: list[Network] = []
+    for scope, rate in sorted(rules, key=lambda rule: rule[1]):
+        covered += scope.networks
+        if scope.networks and is_everywhere(covered):
+            yield rate
+            return
 
 
 def _listed(words: Iterable[str]) -> str:
