@@ -8,7 +8,7 @@ from iocaudit.core import admin_images, admin_surfaces, authentication, exposure
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import INGRESS, SERVICE
-from iocaudit.core.kinds.gateways import LEGACY_TRAEFIK_INGRESS_ROUTE, TRAEFIK_INGRESS_ROUTE
+from iocaudit.core.kinds.gateways import LEGACY_TRAEFIK_INGRESS_ROUTE, OPENSHIFT_ROUTE, TRAEFIK_INGRESS_ROUTE
 from iocaudit.core.rate_limit.backends import service_names
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
@@ -24,7 +24,7 @@ _TRAEFIK_API = ("api@internal", "dashboard@internal")
     severity=Severity.HIGH,
     iocs=(IoC.INBOUND_TRAFFIC,),
     group="network",
-    looks_at=(SERVICE, INGRESS, TRAEFIK_INGRESS_ROUTE, LEGACY_TRAEFIK_INGRESS_ROUTE),
+    looks_at=(SERVICE, INGRESS, TRAEFIK_INGRESS_ROUTE, LEGACY_TRAEFIK_INGRESS_ROUTE, OPENSHIFT_ROUTE),
     uses=(SERVICE, *authentication.LOOKED_UP),
     in_audits=admin_images.WORKLOADS,
     controls={"attack": "T1133", "ms": "MS-TA9005", "owasp": "K06", "nsa": "Authentication"},
@@ -35,7 +35,8 @@ def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     Dashboards, workflow engines, notebooks, etcd, registries and monitoring give away the cluster or run what they
     are told to. Behind a LoadBalancer, a NodePort or an Ingress without authentication they are found by scanners
     within hours. Told by the names and ports of the Service and, in an audit, by the images of the pods it selects;
-    behind an Ingress only where every port of the Service leads to such an image, not to a proxy beside it.
+    behind an Ingress only where every port of the Service leads to such an image, not to a proxy beside it. A Route of
+    OpenShift asks nobody who they are: what it leads to has to, as a port that is named after a proxy does.
 
     Bad:
 
@@ -65,6 +66,8 @@ def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
         yield from _service(resource, world)
     elif resource.kind is INGRESS:
         yield from _ingress(resource, world)
+    elif resource.kind is OPENSHIFT_ROUTE:
+        yield from _route(resource, world)
     else:
         yield from _ingress_route(resource, world)
 
@@ -114,6 +117,20 @@ def _ingress(ingress: Resource, world: World) -> Iterator[Hit | Skip]:
             yield Hit("spec.rules", f"opens {title} (Service {name}{more}) to the outside", f"{title}|{name}")
         elif doubt:
             yield Skip(f"whether it asks for authentication can't be told: {doubt}")
+
+
+_PROXIES = ("oauth", "proxy", "sso", "auth")
+
+
+def _route(route: Resource, world: World) -> Iterator[Hit]:
+    port = text(lookup(route.raw, "spec", "port", "targetPort")).lower()
+    if any(word in port for word in _PROXIES):
+        return
+    backends = [lookup(route.raw, "spec", "to"), *mappings(lookup(route.raw, "spec", "alternateBackends"))]
+    for name in dict.fromkeys(text(lookup(one, "name")) for one in backends):
+        title, more = _surface(name, world.namespace_of(route), route, world) if name else ("", "")
+        if title:
+            yield Hit("spec.to", f"opens {title} (Service {clip(name)}{more}) to the outside", f"{title}|{name}")
 
 
 def _ingress_route(route: Resource, world: World) -> Iterator[Hit | Skip]:

@@ -15,8 +15,10 @@ from iocaudit.core.kinds.gateways import (
     ISTIO_GATEWAY,
     LEGACY_TRAEFIK_INGRESS_ROUTE,
     NGINX_VIRTUAL_SERVER,
+    OPENSHIFT_ROUTE,
     TRAEFIK_INGRESS_ROUTE,
 )
+from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup, mapping, mappings, strings, text
@@ -56,6 +58,7 @@ _LISTEN_PORTS = "alb.ingress.kubernetes.io/listen-ports"
         ISTIO_GATEWAY,
         HTTP_PROXY,
         NGINX_VIRTUAL_SERVER,
+        OPENSHIFT_ROUTE,
     ),
     uses=(HTTP_ROUTE, GRPC_ROUTE),
     controls=_CONTROLS,
@@ -73,7 +76,8 @@ def ingress_without_tls(resource: Resource, world: World, params: Params) -> Ite
     """A way into the cluster has no TLS.
 
     What passes is readable and changeable on the way: passwords, cookies, tokens. A listener that only redirects to
-    HTTPS is fine.
+    HTTPS is fine. A Route of OpenShift whose TLS ends at the router serves plain HTTP beside it where its
+    `insecureEdgeTerminationPolicy` is Allow.
 
     Bad:
 
@@ -98,7 +102,8 @@ def ingress_without_tls(resource: Resource, world: World, params: Params) -> Ite
 
     Fix: Give it a certificate (spec.tls of an Ingress, an HTTPS listener of a Gateway) and redirect HTTP to HTTPS.
 
-    Sources: Kubernetes reference of Ingress; Gateway API, Gateway; CRDs of Traefik, Istio, Contour and NGINX Inc.
+    Sources: Kubernetes reference of Ingress; Gateway API, Gateway; CRDs of Traefik, Istio, Contour and NGINX Inc.;
+    OpenShift documentation, Route configuration.
     """
     if resource.kind is INGRESS:
         yield from _ingress(resource, params)
@@ -218,12 +223,27 @@ def _virtual_server(server: Resource) -> Iterator[Hit]:
         yield Hit("spec.tls", f"host {clip(host)} has no TLS", "unset")
 
 
+def _route(route: Resource) -> Iterator[Hit]:
+    tls = mapping(lookup(route.raw, "spec", "tls"))
+    # One without a host gets it from the router.
+    host = text(lookup(route.raw, "spec", "host"))
+    whose = f"host {clip(host)}" if host else "its host"
+    if not text(tls.get("termination")):
+        yield Hit("spec.tls", f"{whose} has no TLS: everything passes in the clear", "unset")
+    elif tls.get("insecureEdgeTerminationPolicy") == "Allow":
+        path = "spec.tls.insecureEdgeTerminationPolicy"
+        fix = "Set `spec.tls.insecureEdgeTerminationPolicy: Redirect`."
+        repair = put("Redirect")
+        yield Hit(path, f"{whose} serves plain HTTP beside TLS (Allow)", "Allow", fix=fix, repair=repair)
+
+
 _OTHERS: dict[Kind, Callable[[Resource], Iterator[Hit | Skip]]] = {
     TRAEFIK_INGRESS_ROUTE: _ingress_route,
     LEGACY_TRAEFIK_INGRESS_ROUTE: _ingress_route,
     ISTIO_GATEWAY: _istio,
     HTTP_PROXY: _http_proxy,
     NGINX_VIRTUAL_SERVER: _virtual_server,
+    OPENSHIFT_ROUTE: _route,
 }
 
 
@@ -293,7 +313,7 @@ def _covered(host: str, hosts: set[str]) -> bool:
     severity=Severity.MEDIUM,
     iocs=_IOCS,
     group="network",
-    looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE),
+    looks_at=(INGRESS, HTTP_ROUTE, GRPC_ROUTE, OPENSHIFT_ROUTE),
     controls={"attack": "T1557", "owasp": "K05", "nsa": "Network policies"},
     parameters=(string_list("allowed", "wildcard hosts that may be used, such as `*.preview.example`", exempts=True),),
 )
@@ -323,12 +343,20 @@ def ingress_wildcard_host(resource: Resource, params: Params) -> Iterator[Hit]:
           - host: shop.example.com
             http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
 
-    Fix: Name the hosts that it is for (`spec.rules[].host` of an Ingress, `spec.hostnames` of a route).
+    Fix: Name the hosts that it is for (`spec.rules[].host` of an Ingress, `spec.hostnames` of a route; no
+    `wildcardPolicy` of a Route).
 
-    Sources: Kubernetes reference of Ingress (wildcard hosts); Gateway API, HTTPRoute (hostnames).
+    Sources: Kubernetes reference of Ingress (wildcard hosts); Gateway API, HTTPRoute (hostnames); OpenShift
+    documentation, Route (wildcardPolicy).
     """
     allowed = {name.lower() for name in params["allowed"]}
     spec = mapping(resource.raw.get("spec"))
+    if resource.kind is OPENSHIFT_ROUTE:
+        host = "*." + text(spec.get("host")).partition(".")[2]
+        if spec.get("wildcardPolicy") == "Subdomain" and host.lower() not in allowed:
+            said = f"answers for every host of {clip(host)} (wildcardPolicy: Subdomain)"
+            yield Hit("spec.wildcardPolicy", said, host, repair=put("None"))
+        return
     if resource.kind is not INGRESS:
         for index, host in enumerate(strings(spec.get("hostnames"))):
             if "*" in host and host.lower() not in allowed:

@@ -47,6 +47,8 @@ CILIUM_CLUSTER_ENVOY_CONFIG = Kind(
 LINKERD_SERVER = Kind("policy.linkerd.io", "v1beta1", "Server", "servers")
 LINKERD_RATE_LIMIT = Kind("policy.linkerd.io", "v1alpha1", "HTTPLocalRateLimitPolicy", "httplocalratelimitpolicies")
 
+OPENSHIFT_ROUTE = Kind("route.openshift.io", "v1", "Route", "routes")
+
 ALB_CLASS_PARAMS = Kind("elbv2.k8s.aws", "v1beta1", "IngressClassParams", "ingressclassparams", namespaced=False)
 GKE_BACKEND_CONFIG = Kind("cloud.google.com", "v1", "BackendConfig", "backendconfigs")
 GKE_BACKEND_POLICY = Kind("networking.gke.io", "v1", "GCPBackendPolicy", "gcpbackendpolicies")

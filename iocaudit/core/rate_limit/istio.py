@@ -164,11 +164,25 @@ def limit_of_workload(
     hosts: Sequence[str] = (),
 ) -> Limit:
     """The limit of a workload whose labels and namespace are known, for requests to some hosts."""
+    pairs = tuple(sorted((key, value) for key, value in labels.items() if isinstance(value, str)))
+
+    def build() -> Limit:
+        return _of_workload(dict(pairs), namespace, contexts, world, near, hosts)
+
+    return world.memo(("istio workload", namespace, contexts, pairs, tuple(hosts)), (ENVOY_FILTER,), build, near=near)
+
+
+def _of_workload(
+    labels: Mapping[str, str],
+    namespace: str,
+    contexts: tuple[str, ...],
+    world: World,
+    near: Resource,
+    hosts: Sequence[str],
+) -> Limit:
     limit = any_of(_everywhere(home, contexts, hosts, world, near) for home in dict.fromkeys((ROOT, namespace)))
     found = _filters(world, contexts, near)
     for pair in labels.items():
-        if limit.effective or not isinstance(pair[1], str):
-            continue
         for one in found.by_label.get(pair, ()):
             selected = _selector(one.filter).items() <= labels.items()
             if selected and world.namespace_of(one.filter) in (ROOT, namespace):

@@ -65,7 +65,8 @@ class _Above:
     """The policies of a Gateway and one of its listeners, and what they come to: the same for all of its routes.
 
     ``settled``: they override whatever is more specific. ``acting`` are the limits among their merged defaults that
-    act where nothing more specific has the same name, those for everybody first.
+    act where nothing more specific has the same name, ``beating`` some of those among their overrides: both have those
+    for everybody first, and of these the strictest.
     """
 
     policies: Sequence[Resource]
@@ -74,6 +75,7 @@ class _Above:
     defaults: _Limits
     overrides: _Limits
     acting: Sequence[tuple[str, _Named]]
+    beating: Sequence[_Named]
 
     def over(self, own: Sequence[Resource]) -> Limit:
         """What these and the policies of a route and its rule come to."""
@@ -85,7 +87,7 @@ class _Above:
         # Of hundreds of defaults that a Gateway may have the first few that are left say enough.
         left = (one for name, one in self.acting if name not in mine.limits)
         acting = [
-            *self.overrides.limits.values(),
+            *self.beating,
             *(one for name, one in mine.limits.items() if name not in self.overrides.limits),
             *islice(left, _MOST_NAMED),
         ]
@@ -110,8 +112,9 @@ def _above(parent: Parent, section: str, near: Resource, world: World) -> _Above
             overrides,
             sorted(
                 (one for one in defaults.limits.items() if one[0] not in overrides.limits and _acts(one[1].raw)),
-                key=lambda one: (bool(_scope(mapping(one[1].raw).get("when")).words), _rate(one[1].raw)),
+                key=lambda one: _width(one[1].raw),
             ),
+            sorted(overrides.limits.values(), key=lambda one: _width(one.raw))[:_MOST_NAMED],
         )
 
     return world.memo(("kuadrant", target, section), (KUADRANT_RATE_LIMIT,), build, near=near)
@@ -169,6 +172,11 @@ def _scope(*conditions: object) -> Scope:
     if len(said) > 1:
         return Scope(where(" and ".join(said)))
     return Scope(where(said[0]), (), said[0].replace("!=", "=="), "!=" in said[0])
+
+
+def _width(limit: object) -> tuple[bool, bool, float]:
+    """Sorts limits: those that act, then those for everybody, then the strictest come first."""
+    return not _acts(limit), bool(_scope(mapping(limit).get("when")).words), _rate(limit)
 
 
 def _rate(limit: object) -> float:

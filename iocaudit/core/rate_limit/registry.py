@@ -15,6 +15,7 @@ from iocaudit.core.rate_limit.kuadrant import KUADRANT
 from iocaudit.core.rate_limit.linkerd import LINKERD
 from iocaudit.core.rate_limit.nginx_fabric import NGINX_FABRIC
 from iocaudit.core.rate_limit.nginx_inc import NGINX_INC
+from iocaudit.core.rate_limit.openshift import OPENSHIFT
 from iocaudit.core.rate_limit.traefik import TRAEFIK
 
 GATEWAYS: tuple[Gateway, ...] = (
@@ -31,6 +32,7 @@ GATEWAYS: tuple[Gateway, ...] = (
     APISIX,
     CILIUM,
     LINKERD,
+    OPENSHIFT,
     ALB,
     GKE,
     KUADRANT,

@@ -186,6 +186,19 @@ def nginx_policy(rest: str) -> str:
     return object_of("k8s.nginx.org/v1", "Policy", "calm", f"spec: {{rateLimit: {{{rest}}}}}")
 
 
+def openshift_route(annotations: str = "{}", rest: str = "") -> str:
+    return f"""
+apiVersion: route.openshift.io/v1
+kind: Route
+metadata: {{name: web, namespace: shop, annotations: {annotations}}}
+spec: {{host: a.example, to: {{kind: Service, name: web}}{rest}}}
+"""
+
+
+OPENSHIFT = "haproxy.router.openshift.io/rate-limit-connections"
+OPENSHIFT_200 = f'{{{OPENSHIFT}: "true", {OPENSHIFT}.rate-http: "200"}}'
+
+
 def virtual_server(server: str, route: str) -> str:
     spec = f"spec: {{host: a.example, {server}, routes: [{{path: /, {route}}}]}}"
     return object_of("k8s.nginx.org/v1", "VirtualServer", "web", spec)
@@ -324,6 +337,14 @@ OPEN = [
         together(routed(CILIUM_ROUTE), cilium(BUCKET, "[{name: x, namespace: shop}]")),
         "Cilium",
     ),
+    ("openshift", openshift_route(), "OpenShift's router wants annotations haproxy.router.openshift.io/rate-limit"),
+    ("openshift, not switched on", openshift_route(f'{{{OPENSHIFT}.rate-http: "200"}}'), "OpenShift's router wants"),
+    (
+        "openshift, requests that pass through",
+        openshift_route(OPENSHIFT_200, ", tls: {termination: passthrough}"),
+        "OpenShift's router wants",
+    ),
+    ("openshift ingress", ingress("openshift.io/ingress-to-route"), "OpenShift's router wants"),
     ("alb", ingress(ALB), "AWS Load Balancer Controller wants annotation alb.ingress.kubernetes.io/wafv2-acl-arn"),
     ("alb, none", ingress(ALB, "{alb.ingress.kubernetes.io/wafv2-acl-arn: none}"), "AWS Load Balancer Controller"),
     (
@@ -350,6 +371,13 @@ CANARY = (
 )
 CALM = '{nginx.ingress.kubernetes.io/limit-rps: "5"}'
 LIMITED = [
+    ("openshift", openshift_route(OPENSHIFT_200)),
+    (
+        "openshift, connections that pass through",
+        openshift_route(f'{{{OPENSHIFT}: "true", {OPENSHIFT}.rate-tcp: "60"}}', ", tls: {termination: passthrough}"),
+    ),
+    ("openshift, connections", openshift_route(f'{{{OPENSHIFT}: "t", {OPENSHIFT}.concurrent-tcp: "60"}}')),
+    ("openshift ingress", ingress("openshift.io/ingress-to-route", OPENSHIFT_200)),
     ("ingress-nginx, a canary", together(ingress("k8s.io/ingress-nginx", CALM), CANARY)),
     ("ingress-nginx", ingress("k8s.io/ingress-nginx", '{nginx.ingress.kubernetes.io/limit-connections: "5"}')),
     ("kong", together(ingress(KONG, NAMED), kong("calm", MINUTE))),
@@ -597,6 +625,11 @@ INEFFECTIVE = [
     ("{nginx.org/policies: gone}", "names Policy gone"),
     ("{konghq.com/plugins: gone}", "names KongPlugin gone"),
     ("{k8s.apisix.apache.org/plugin-config-name: gone}", "names ApisixPluginConfig shop/gone"),
+    (f'{{{OPENSHIFT}.rate-http: "200"}}', "is unset, so that"),
+    (f'{{{OPENSHIFT}: "yes", {OPENSHIFT}.rate-tcp: "5"}}', "is yes, so that"),
+    (f'{{{OPENSHIFT}: "true"}}', "without any number"),
+    (f'{{{OPENSHIFT}: "TRUE", {OPENSHIFT}.rate-http: many}}', "not a whole number"),
+    (f'{{{OPENSHIFT}: "true", {OPENSHIFT}.rate-http: "999999"}}', "more than 10000"),
 ]
 
 
