@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -52,10 +53,7 @@ class Baseline(NamedTuple):
         """The report without the hits listed here, and how many there were."""
         known = {entry["fingerprint"] for entry in self.entries}
         kept = [found for found in report.found if found.fingerprint not in known]
-        return (
-            Report(kept, report.skipped, report.faults, report.not_configured, report.audited, report.waived),
-            len(report.found) - len(kept),
-        )
+        return replace(report, found=kept), len(report.found) - len(kept)
 
     def stale(self, seen: Collection[str], catalogue: Catalogue) -> list[dict[str, Any]]:
         """The entries of checks that ran (all, where an entry names none that is known) and match no hit."""

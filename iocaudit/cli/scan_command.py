@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -14,12 +15,13 @@ from iocaudit.cli.outputs import Output, outputs_of, say, write_outputs
 from iocaudit.cli.progress import scan_progress
 from iocaudit.cli.scan_options import ScanArguments, scan_options
 from iocaudit.cli.select import select_checks
+from iocaudit.cli.settings_file import apply_settings, find_settings, read_settings
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.causes import with_causes
-from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument, empty_input, headline, is_empty
+from iocaudit.sinks.summary import ReadingSummary, SettingsInForce, UnreadableDocument, empty_input, headline, is_empty
 
 if TYPE_CHECKING:
     from iocaudit.cli.baseline import Baseline
@@ -39,6 +41,7 @@ def command(**given: Any) -> int:
     that cannot be written; 1 findings at or above --fail-on; 3 a check failed, everything was skipped, or with
     --require-complete anything was; 0 otherwise.
     """
+    settings, notes = _settings(given)
     asked = ScanArguments(**given)
     asked.refuse_contradictions()
     outputs = outputs_of(asked.outputs, asked.output_file)
@@ -59,10 +62,13 @@ def command(**given: Any) -> int:
         jobs=asked.jobs,
         suggest=_suggestions(asked, outputs),
         exclude=asked.exclude,
+        annotations=not asked.no_annotations,
     )
     run = _Run(asked, catalogue, options)
     scan = run.scan()
     reading = run.reading(scan)
+    reading.settings = settings
+    reading.notes[:0] = notes
     if not (asked.cluster or asked.allow_empty) and is_empty(scan.report, reading):
         reading.errors.append(empty_input(asked.paths, reading))
         if asked.new_baseline:
@@ -82,6 +88,17 @@ def command(**given: Any) -> int:
     if all(output.file is not None for output in outputs):
         say(headline(shown, reading) + (f"; written to {', '.join(files)}" if files else ""))
     return exit_code(scan.report, reading, asked.threshold, require_complete=asked.require_complete)
+
+
+def _settings(given: dict[str, Any]) -> tuple[SettingsInForce | None, list[str]]:
+    """Put the settings of the repository into what was given; what of them is in force, and what is to be said."""
+    if given["no_config"] or (given["cluster"] and not given["config"]):
+        return None, []
+    named = given["config"]
+    path, notes = (Path(named), []) if named else find_settings(Path.cwd())
+    if path is None:
+        return None, notes
+    return apply_settings(given, read_settings(path, named=bool(named)), click.get_current_context()), notes
 
 
 def _suggestions(asked: ScanArguments, outputs: tuple[Output, ...]) -> Any:

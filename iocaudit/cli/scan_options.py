@@ -24,6 +24,7 @@ from iocaudit.core.severity import Severity
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 NEVER = "never"
+SETTINGS = ".iocaudit.yaml"
 _FILE = click.Path(allow_dash=True)
 """A name as it is; the type tells a shell to complete files."""
 
@@ -58,6 +59,9 @@ class ScanArguments:
     diff: bool
     unsafe: bool
     target: str | None
+    config: str | None
+    no_config: bool
+    no_annotations: bool
     require_complete: bool
     allow_empty: bool
     color: str
@@ -81,6 +85,8 @@ class ScanArguments:
         """Raises click.UsageError where options do not go together."""
         if self.cluster == bool(self.paths):
             raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+        if self.config and self.no_config:
+            raise click.UsageError("give --config or --no-config, not both")
         no_connection_without_cluster(self.cluster, self.context, self.kubeconfig)
         if self.left_out_namespaces and not self.cluster:
             raise click.UsageError("--exclude-namespace goes with --cluster")
@@ -163,6 +169,9 @@ _OPTIONS = (
         help="Write the hits found into this file and exit with 0; reasons that it holds are kept.",
     ),
     click.option("--prune", is_flag=True, help="Remove entries from the --baseline that match nothing any more."),
+    click.option("--config", type=_FILE, metavar="FILE", help=f"Settings  [default: {SETTINGS} of the repository]"),
+    click.option("--no-config", is_flag=True, help="Use no settings file."),
+    click.option("--no-annotations", is_flag=True, help="Judge what objects ask to ignore by annotations, too."),
     click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own."),
     click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only."),
     connection_options,

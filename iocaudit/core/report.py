@@ -151,6 +151,13 @@ class Waived(NamedTuple):
     expires: str
 
 
+class Ignored(NamedTuple):
+    """A hit that an annotation of its own object asks to leave out: told with the reason, not counted."""
+
+    found: Found
+    reason: str
+
+
 class Implied(NamedTuple):
     """A hit that has the same cause as another, which is shown and at least as severe: told with that one alone."""
 
@@ -175,6 +182,7 @@ class Report:
     waived: list[Waived] = field(default_factory=list)
     images: ImageIndex | None = field(default=None, compare=False, repr=False)
     implied: list[Implied] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
 
     @property
     def hits(self) -> list[Found]:
@@ -208,6 +216,7 @@ class Report:
         self.found += other.found
         self.implied += other.implied
         self.waived += other.waived
+        self.ignored += other.ignored
         self.skipped += other.skipped
         self.faults += other.faults
         self.not_configured |= other.not_configured
@@ -223,6 +232,7 @@ class Report:
             self.audited,
             sorted(self.waived, key=lambda w: _order_found(w.found)),
             implied=sorted(self.implied, key=lambda i: _order_found(i.found)),
+            ignored=sorted(self.ignored, key=lambda i: _order_found(i.found)),
         )
 
 

@@ -13,7 +13,7 @@ from iocaudit.core.report import Found, Report, by_reason
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import markdown, visible, workflow_data, workflow_property
-from iocaudit.sinks.summary import ReadingSummary, headline, indicators
+from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators
 
 _COMMAND = {
     Severity.CRITICAL: "error",
@@ -52,12 +52,18 @@ def render(report: Report, reading: ReadingSummary) -> str:
         found = waived.found
         why = f"{found.message} (by {waived.waiver} until {waived.expires}: {waived.reason})"
         lines.append(_line("notice", f"iocaudit waived {found.check}", why, found.origin.file, found.origin.line))
+    for ignored in report.ignored:
+        found = ignored.found
+        why = f"{found.message} (by an annotation: {ignored.reason})"
+        lines.append(_line("notice", f"iocaudit ignored {found.check}", why, found.origin.file, found.origin.line))
     for note in reading.notes:
         lines.append(_line("notice", "iocaudit", note, None, None))
     for skipped in report.skipped:
         file, line = (skipped.origin.file, skipped.origin.line) if skipped.origin else (None, None)
         title = f"iocaudit skipped {skipped.check or ''}".strip()
         lines.append(_line("notice", title, f"{skipped.subject or ''} {skipped.reason}".strip(), file, line))
+    if own := gate(report, reading):
+        lines.append(f"iocaudit: {visible(own)}\n")
     return "".join(lines) + f"iocaudit: {visible(headline(report, reading))}\n"
 
 

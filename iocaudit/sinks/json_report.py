@@ -81,6 +81,9 @@ def as_json(report: Report, reading: ReadingSummary, checks: Iterable[Check]) ->
             }
             for one in report.waived
         ],
+        "ignored": [
+            {**finding_json(one.found, controls.get(one.found.check)), "reason": one.reason} for one in report.ignored
+        ],
         "skipped": [_not_evaluated(entry, entry.reason) for entry in report.skipped],
         "notConfigured": [
             {"check": check, "parameters": list(missing)} for check, missing in report.not_configured.items()

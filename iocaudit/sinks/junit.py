@@ -12,7 +12,7 @@ from iocaudit.core.report import Found, Report
 from iocaudit.core.resource import Origin
 from iocaudit.core.severity import Severity
 from iocaudit.sinks.escape import xml_text
-from iocaudit.sinks.summary import ReadingSummary
+from iocaudit.sinks.summary import ReadingSummary, gate
 
 
 def render(report: Report, reading: ReadingSummary, fail_on: Severity | None = Severity.LOW) -> str:
@@ -39,17 +39,19 @@ def render(report: Report, reading: ReadingSummary, fail_on: Severity | None = S
     for waived in report.waived:
         why = f"waived by {waived.waiver} until {waived.expires}: {waived.reason}"
         _sub(suite.hit(waived.found), "skipped", why)
+    for ignored in report.ignored:
+        _sub(suite.hit(ignored.found), "skipped", f"ignored by an annotation: {ignored.reason}")
     if not len(suite.element):
         suite.case("audit", f"{report.audited} objects", None)
     counts = {
         "tests": str(len(suite.element)),
         "failures": str(suite.failures),
         "errors": str(len(report.faults) + len(reading.errors)),
-        "skipped": str(len(report.skipped) + len(report.waived)),
+        "skipped": str(len(report.skipped) + len(report.waived) + len(report.ignored)),
     }
     suite.element.attrib.update(counts)
-    if reading.notes:
-        ElementTree.SubElement(suite.element, "system-out").text = xml_text("\n".join(reading.notes))
+    if notes := [*filter(None, [gate(report, reading)]), *reading.notes]:
+        ElementTree.SubElement(suite.element, "system-out").text = xml_text("\n".join(notes))
     root = ElementTree.Element("testsuites", {"name": "iocaudit", **counts})
     root.append(suite.element)
     ElementTree.indent(root)

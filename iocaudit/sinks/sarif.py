@@ -16,11 +16,11 @@ from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.identity import SCHEME
 from iocaudit.core.links import DOCUMENTATION, check_url
-from iocaudit.core.report import Found, Report, Waived
+from iocaudit.core.report import Found, Ignored, Report, Waived
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
 from iocaudit.sinks.escape import json_text, visible
-from iocaudit.sinks.summary import ReadingSummary
+from iocaudit.sinks.summary import ReadingSummary, gate
 
 _LEVEL = {
     Severity.CRITICAL: "error",
@@ -40,7 +40,10 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
     results, left_out = _most_severe(report.found)
     waived = report.waived[: MOST_RESULTS - len(results)]
     left_out += len(report.waived) - len(waived)
+    ignored = report.ignored[: MOST_RESULTS - len(results) - len(waived)]
+    left_out += len(report.ignored) - len(ignored)
     used = {found.check for found in results} | {one.found.check for one in waived}
+    used |= {one.found.check for one in ignored}
     rules = sorted((check for check in checks if check.id in used), key=lambda check: check.id)
     index = {check.id: number for number, check in enumerate(rules)}
     notifications = [_notification("error", str(error), error.file, error.line) for error in reading.errors]
@@ -51,7 +54,8 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
     for skipped in report.skipped:
         said = ": ".join(str(part) for part in (skipped.check, skipped.subject, skipped.reason) if part)
         notifications.append(_notification("note", said, _file(skipped), _line(skipped)))
-    notifications += (_notification("note", note, None, None) for note in reading.notes)
+    notes = [*filter(None, [gate(report, reading)]), *reading.notes]
+    notifications += (_notification("note", note, None, None) for note in notes)
     if left_out:
         notifications.append(
             _notification(
@@ -87,6 +91,7 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
                 "results": [
                     *(_result(found, index) for found in results),
                     *(_waived(one, index) for one in waived),
+                    *(_ignored(one, index) for one in ignored),
                 ],
             }
         ],
@@ -216,6 +221,14 @@ def _waived(waived: Waived, index: dict[str, int]) -> dict[str, Any]:
     return {
         **_result(waived.found, index),
         "suppressions": [{"kind": "external", "status": "accepted", "justification": why}],
+    }
+
+
+def _ignored(ignored: Ignored, index: dict[str, int]) -> dict[str, Any]:
+    """A result that services show as dismissed where it stands, with the reason."""
+    return {
+        **_result(ignored.found, index),
+        "suppressions": [{"kind": "inSource", "status": "accepted", "justification": visible(ignored.reason)}],
     }
 
 

@@ -21,6 +21,13 @@ class UnreadableDocument(NamedTuple):
         return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
 
 
+class SettingsInForce(NamedTuple):
+    """The settings file that a scan went by, and what of it makes the gate milder: ``fail-on never``."""
+
+    file: str
+    lowers: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class ReadingSummary:
     """How the input was read. ``other_kinds`` counts Kubernetes documents of kinds no check looks at."""
@@ -37,6 +44,7 @@ class ReadingSummary:
     """How many hits are not reported because of their severity, on request."""
     errors: list[UnreadableDocument] = field(default_factory=list)
     baselined: int = 0
+    settings: SettingsInForce | None = None
     notes: list[str] = field(default_factory=list)
     """What is to be said beside the report, such as waivers that waived nothing."""
 
@@ -66,6 +74,17 @@ def by_severity(report: Report) -> dict[Severity, int]:
     return {severity: counts[severity] for severity in reversed(Severity) if counts[severity]}
 
 
+def gate(report: Report, reading: ReadingSummary) -> str:
+    """What the scanned repository itself had a say in: its settings file, its annotations. Empty for nothing."""
+    parts = []
+    if reading.settings is not None:
+        file, lowers = reading.settings
+        parts.append(f"settings of {file}" + (f" lower the gate: {'; '.join(lowers)}" if lowers else " lower nothing"))
+    if report.ignored:
+        parts.append(f"{counted(len(report.ignored), 'hit')} ignored by annotations")
+    return "; ".join(parts)
+
+
 def headline(report: Report, reading: ReadingSummary) -> str:
     """The one line that sums a report up: ``3 findings in 2 objects: 1 critical, 2 low; 9 objects audited``.
 
@@ -83,6 +102,7 @@ def headline(report: Report, reading: ReadingSummary) -> str:
     for number, what in (
         (reading.below, "below --severity"),
         (len(report.waived), "waived"),
+        (len(report.ignored), "ignored"),
         (reading.baselined, "in the baseline"),
         (reading.excluded, "left out by --exclude"),
         (len(report.skipped), "skipped"),
@@ -125,6 +145,8 @@ def summary_of(report: Report, reading: ReadingSummary) -> dict[str, Any]:
         "belowSeverity": reading.below,
         "baselined": reading.baselined,
         "waived": len(report.waived),
+        "ignored": len(report.ignored),
+        "settings": reading.settings and {"file": reading.settings.file, "lowers": list(reading.settings.lowers)},
         "bySeverity": {severity.label: severities[severity] for severity in reversed(Severity)},
         "byCheck": dict(sorted(by_check.items())),
         "skipped": len(report.skipped),

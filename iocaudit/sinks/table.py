@@ -14,7 +14,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.look import Look, cells, wrapped
-from iocaudit.sinks.summary import ReadingSummary, headline, indicators
+from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators
 
 _STYLES = {Severity.CRITICAL: "1;31", Severity.HIGH: "31", Severity.MEDIUM: "33", Severity.LOW: "36"}
 _BOLD, _DIM, _GOOD, _BAD = "1", "2", "32", "1;31"
@@ -143,6 +143,7 @@ def _tail(report: Report, reading: ReadingSummary, look: Look) -> Iterator[str]:
         yield from said("fault", f"{fault.check}: {fault.subject}: {fault.error}", _BAD)
     yield from _some("skipped", list(_skipped(report)), said, look)
     yield from _some("waived", list(_waived(report)), said, look)
+    yield from _some("ignored", list(_ignored(report)), said, look)
     for note in reading.notes:
         yield from said("note", note)
     if reading.not_kubernetes:
@@ -150,6 +151,8 @@ def _tail(report: Report, reading: ReadingSummary, look: Look) -> Iterator[str]:
         yield from said("not audited", f"{counted(reading.not_kubernetes, 'document')} that {is_not} Kubernetes")
     if report.found and look.width is not None and not look.verbose:
         yield from wrapped("whole messages and paths: -v; why, and how to fix it: iocaudit explain CHECK", look.width)
+    if own := gate(report, reading):
+        yield from wrapped(visible(own), look.width)
     if report.not_configured:
         number = len(report.not_configured)
         yield from wrapped(
@@ -186,6 +189,13 @@ def _waived(report: Report) -> Iterator[str]:
         where = _where(found.origin.file, found.origin.line)
         why = f"by {waived.waiver} until {waived.expires}: {waived.reason}"
         yield f"{where + ': ' if where else ''}{found.check}: {found.subject}: {found.hit.message} ({why})"
+
+
+def _ignored(report: Report) -> Iterator[str]:
+    for ignored in report.ignored:
+        found = ignored.found
+        where = _where(found.origin.file, found.origin.line)
+        yield f"{where + ': ' if where else ''}{found.check}: {found.subject}: {found.hit.message} ({ignored.reason})"
 
 
 def _where(file: str | None, line: int | None) -> str:

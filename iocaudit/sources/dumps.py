@@ -39,7 +39,8 @@ class DumpedObject(NamedTuple):
 
 def dumped(resource: Resource, report: Report) -> DumpedObject:
     """What has to be known of an object to tell later which of its hits are its own, those under waivers too."""
-    whole = Report(found=[*report.found, *(one.found for one in report.waived)], images=report.images)
+    accepted = [*(one.found for one in report.waived), *(one.found for one in report.ignored)]
+    whole = Report(found=[*report.found, *accepted], images=report.images)
     origin = resource.origin
     return DumpedObject(origin.file, origin.document, origin.item, keep(resource, whole, Interner(), patches=False))
 

@@ -76,7 +76,7 @@ class Scan:
     errors: list[Unread] = field(default_factory=list)
     templates: list[tuple[str, Template]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    """What is to be said beside the report, of waivers that waived nothing."""
+    """What is to be said beside the report, of waivers and annotations that accepted nothing."""
     missing: list[Wanted] = field(default_factory=list)
     """What hits miss, where that was asked for."""
     dumped: list[DumpedObject] = field(default_factory=list)
@@ -92,6 +92,7 @@ class Scan:
         self.templates += other.templates
         self.missing += other.missing
         self.dumped += other.dumped
+        self.notes += other.notes
 
     def sorted(self) -> Scan:
         """The same, in an order that does not depend on who read what when."""

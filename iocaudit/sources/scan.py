@@ -47,7 +47,8 @@ class ScanOptions(NamedTuple):
     ``jobs`` None: a second process for large inputs. ``render``: run helm and kustomize on what has to be rendered.
     ``values``: files for helm.
     ``suggest``: work repairs out, as patches of the objects or as changes of the text too, or collect what is missing.
-    ``exclude``: patterns of files and folders to leave out.
+    ``exclude``: patterns of files and folders to leave out. ``annotations``: leave out what objects ask to ignore;
+    never of what was rendered.
     """
 
     profile: str = "default"
@@ -59,7 +60,11 @@ class ScanOptions(NamedTuple):
     jobs: int | None = None
     suggest: Literal["", "patch", "text", "missing"] = ""
     exclude: tuple[str, ...] = ()
+    annotations: bool = True
     most_waiting: int = MOST_WAITING
+
+
+_PLAIN = ScanOptions(annotations=False)
 
 
 class Task:
@@ -117,7 +122,7 @@ class Task:
         auditor = self._auditor(self._reader.world)
         for waiting in part:
             progress.step(waiting.file)
-            _audit(self._reader.subjects_of(waiting, scan), auditor, scan, self._reader.keeps, self._options.suggest)
+            _audit(self._reader.subjects_of(waiting, scan), auditor, scan, self._reader.keeps, self._options)
         return scan
 
     def audit_alone(self, part: Iterable[str], progress: Progress) -> Scan:
@@ -136,7 +141,7 @@ class Task:
             auditor = self._auditor(reader.world)
             one = Scan()
             found = reader.subjects_of(reader.read(file, one), one)
-            _audit(found, auditor, one, reader.keeps, self._options.suggest)
+            _audit(found, auditor, one, reader.keeps, self._options)
             skipped_templates(one)
             scan.extend(self.fold(one))
         return scan
@@ -234,8 +239,10 @@ def _audit(
     auditor: Auditor,
     scan: Scan,
     keeps: Callable[[Resource], bool],
-    suggest: str = "",
+    options: ScanOptions = _PLAIN,
 ) -> None:
+    suggest = options.suggest
+    annotated = options.annotations and not options.render
     table: LineTable | None = None
     changes: DocumentChanges | None = None
     document: Document | None = None
@@ -243,6 +250,10 @@ def _audit(
         report = auditor.audit(subject.resource)
         if subject.resource.origin.by_shape:
             report.found = [one for found in report.found if (one := certain(found, subject.resource)) is not None]
+        if annotated and subject.resource.annotations:
+            from iocaudit.engine.annotations import leave_out  # late: few objects have any
+
+            scan.notes += leave_out(report, subject.resource, auditor.catalogue)
         if subject.resource.uid:
             from iocaudit.sources.dumps import dumped  # late: few inputs come from a cluster
 
@@ -259,7 +270,7 @@ def _audit(
                 one._replace(found=one.found._replace(origin=source.origin(one.found, subject.resource)))
                 for one in report.waived
             ]
-        elif (report.found or report.waived) and subject.resource.origin.line is not None:
+        elif (report.found or report.waived or report.ignored) and subject.resource.origin.line is not None:
             if table is None or subject.document is not document:
                 document = subject.document
                 table = LineTable.of(document)
@@ -268,6 +279,7 @@ def _audit(
             if changes is not None:
                 report.found = [changes.add_to(one) for one in report.found]
             report.waived = [one._replace(found=_placed(one.found, table)) for one in report.waived]
+            report.ignored = [one._replace(found=_placed(one.found, table)) for one in report.ignored]
         scan.report.extend(report)
         if not keeps(subject.resource):
             subject.resource.forget_pods()  # so that it is freed without the garbage collector, which is off

@@ -1,0 +1,151 @@
+"""``.iocaudit.yaml``: found in the repository alone, never able to do more than lower the gate in plain sight."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iocaudit.cli.main import cli
+from iocaudit.cli.scan_command import command
+from iocaudit.cli.settings_file import KEYS, SettingsError, find_settings, read_settings
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: agent
+  annotations:
+    ignore.iocaudit.io/host-network: reads the traffic of the node
+spec:
+  hostPID: true
+  hostNetwork: true
+  containers: [{name: c, image: hooli.com/c:1}]
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one manifest in a folder of it, which is the working folder."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy" / "pod.yaml").write_text(POD)
+    monkeypatch.chdir(tmp_path / "deploy")
+    return tmp_path
+
+
+def scan(*argv: str) -> Result:
+    return CliRunner().invoke(cli, ["scan", *argv])
+
+
+def summary(*argv: str) -> dict[str, object]:
+    result = scan("-o", "json", *argv)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    whole: dict[str, object] = json.loads(result.stdout)["summary"]
+    return whole
+
+
+def test_the_file_of_the_repository_counts_and_what_it_lowers_is_told(repository: Path) -> None:
+    (repository / ".iocaudit.yaml").write_text("paths: [deploy]\nfail-on: never\nskip: host-pid\n")
+    result = scan()
+    assert result.exit_code == 0
+    assert "settings of ../.iocaudit.yaml lower the gate: fail-on never; skip host-pid; 1 hit ignored" in result.output
+    assert "host-pid:" not in result.output
+    assert summary()["settings"] == {"file": "../.iocaudit.yaml", "lowers": ["fail-on never", "skip host-pid"]}
+
+
+def test_the_command_line_wins_and_what_it_replaces_lowers_nothing(repository: Path) -> None:
+    (repository / ".iocaudit.yaml").write_text("fail-on: never\nskip: host-pid\n")
+    told = summary("--fail-on", "high", "--skip", "host-ipc", "pod.yaml")
+    assert told["settings"] == {"file": "../.iocaudit.yaml", "lowers": []}
+    assert "host-pid" in told["byCheck"]  # type: ignore[operator]
+
+
+def test_the_strict_form_takes_nothing_from_the_repository(repository: Path) -> None:
+    (repository / ".iocaudit.yaml").write_text("severity: critical\n")
+    told = summary("--no-config", "--no-annotations", "pod.yaml")
+    assert (told["settings"], told["ignored"]) == (None, 0)
+    assert {"host-pid", "host-network"} <= told["byCheck"].keys()  # type: ignore[attr-defined]
+
+
+def test_the_search_ends_at_the_root_of_the_repository(repository: Path) -> None:
+    (repository / "deploy" / ".git").mkdir()
+    (repository / ".iocaudit.yaml").write_text("severity: critical\n")
+    assert find_settings(Path.cwd()) == (None, [])
+    (repository / "deploy" / ".git").rmdir()
+    assert find_settings(Path.cwd()) == (repository / ".iocaudit.yaml", [])
+    (repository / ".git").rmdir()
+    assert find_settings(Path.cwd()) == (None, [])
+
+
+def test_a_link_and_a_file_of_another_user_are_not_taken(repository: Path) -> None:
+    elsewhere = repository / "elsewhere.yaml"
+    elsewhere.write_text("severity: critical\n")
+    settings = repository / ".iocaudit.yaml"
+    settings.symlink_to(elsewhere)
+    assert "not a regular file" in find_settings(Path.cwd())[1][0]
+    with pytest.raises(SettingsError):
+        read_settings(settings, named=False)
+    assert "not a regular file" in scan("pod.yaml").output
+    assert summary("--config", str(settings), "pod.yaml")["belowSeverity"] != 0
+    settings.unlink()
+    settings.write_text("severity: critical\n")
+    with patch.object(os, "geteuid", return_value=settings.stat().st_uid + 1):
+        assert "belongs to another user" in find_settings(Path.cwd())[1][0]
+        with pytest.raises(SettingsError):
+            read_settings(settings, named=False)
+
+
+def test_everything_wrong_is_told_at_once_with_its_line(repository: Path) -> None:
+    settings = repository / ".iocaudit.yaml"
+    settings.write_text(
+        "fail-on: hgih\nskp: a\nrender: true\nallow-empty: yep\nskip: [1]\nprofile: strict\nprofile: x\n"
+    )
+    with pytest.raises(SettingsError) as raised:
+        read_settings(settings, named=False)
+    lines = str(raised.value).splitlines()
+    assert [line.split(":")[1] for line in lines] == ["1", "2", "3", "4", "5", "7"]
+    assert "did you mean skip?" in lines[1]
+    assert "only be given on the command line, as --render" in lines[2]
+
+
+def test_a_file_can_set_nothing_that_writes_runs_or_connects() -> None:
+    options = {
+        option.removeprefix("--")
+        for parameter in command.params
+        for option in parameter.opts
+        if option.startswith("--") and getattr(parameter, "secondary_opts", []) == []
+    }
+    forbidden = {"render", "values", "fix", "unsafe-fixes", "generate", "output", "output-file", "write-baseline"}
+    forbidden |= {"prune", "kubeconfig", "context", "cluster", "config"}
+    assert forbidden <= options
+    assert not forbidden & set(KEYS)
+    assert set(KEYS) - {"paths"} <= options
+
+
+def test_files_that_are_named_are_found_beside_the_settings(repository: Path) -> None:
+    (repository / ".iocaudit.yaml").write_text("baseline: known.json\n")
+    assert scan("pod.yaml", "--no-config", "--write-baseline", "../known.json").exit_code == 0
+    told = summary("pod.yaml")
+    assert told["baselined"] != 0
+    assert told["settings"] == {"file": "../.iocaudit.yaml", "lowers": ["baseline ../known.json"]}
+
+
+@given(st.text(max_size=60) | st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))).map(
+    lambda pairs: "".join(f"{key}: {value}\n" for key, value in pairs)
+))  # fmt: skip
+def test_any_text_is_settings_or_an_error_that_names_the_file(text: str) -> None:
+    with patch("iocaudit.cli.settings_file._text", return_value=text):
+        said, keys = "", set[str]()
+        try:
+            keys = set(read_settings(Path("x/.iocaudit.yaml"), named=True).settings)
+        except SettingsError as error:
+            said = str(error)
+        assert all(line.startswith("x/.iocaudit.yaml") for line in said.split("\n") if said)
+        assert keys <= set(KEYS)
