@@ -74,9 +74,19 @@ def _first(text: str) -> tuple[str, int, int] | None:
     if not may_hold_format(text):
         return None
     for form in FORMATS:
-        if found := form.search(text):
-            return form.kind, found.start(), found.end()
+        found = form.search(text)
+        while found is not None:
+            if found.lastindex is None or _is_password(found[found.lastindex]):
+                return form.kind, found.start(), found.end()
+            found = compiled(form.pattern).search(text, found.end())
     return None
+
+
+def _is_password(value: str) -> bool:
+    from iocaudit.core.credential_names import Standing  # late: few scans meet a text that asks for it
+    from iocaudit.core.credential_values import is_literal
+
+    return is_literal(value, Standing.PASSWORD)
 
 
 _harmless: set[str] = set()

@@ -15,7 +15,10 @@ from iocaudit.core.credential_signs import Signs
 
 
 class Format(NamedTuple):
-    """A format: what it is called in a message; one of ``signs`` is in whatever matches, and ``mark`` too."""
+    """A format: what it is called in a message; one of ``signs`` is in whatever matches, and ``mark`` too.
+
+    A group of the pattern is a password, which may be none: a reference, a place to be filled in.
+    """
 
     kind: str
     mark: str
@@ -105,32 +108,32 @@ FORMATS: tuple[Format, ...] = (
         "a password in an URL",
         "@",
         ("://",),
-        r"\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{0,100}:[^\s/:@$<>{}\"'*]{3,200}@[\w.\[-]",
+        r"\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s/:@$<>{}\"']{0,100}:([^\s/:@$<>{}\"'*]{3,200})@[\w.\[-]",
     ),
     Format(
         "a password in a connection string",
         "@",
         ("@tcp(", "@unix("),
-        r"\b[\w.-]{1,64}:[^\s:@$<>{}\"'*]{3,200}@(?:tcp|unix)\(",
+        r"\b[\w.-]{1,64}:([^\s:@$<>{}\"'*]{3,200})@(?:tcp|unix)\(",
     ),
     Format(
         "a password in a connection string",
         "=",
         ("assword=", "PASSWORD=", "wd=", "WD="),
-        r"[?&;]\s{0,3}(?:[Pp]assword|PASSWORD|[Pp]wd|PWD)=[^\s&;$<>{}\"'*]{3,200}",
+        r"[?&;]\s{0,3}(?:[Pp]assword|PASSWORD|[Pp]wd|PWD)=([^\s&;$<>{}\"'*]{3,200})",
     ),
     Format(
         "a password in a connection string",
         "@",
         ("oracle:", "sqlplus "),
         r"(?:\boracle:thin:|\boracle:oci:|\bsqlplus (?:-\w{1,2} ){0,3})"
-        r"[\w$#]{1,30}/[^\s/@$<>{}\"']{3,200}@[\w/(]",
+        r"[\w$#]{1,30}/([^\s/@$<>{}\"']{3,200})@[\w/(]",
     ),
     Format(
         "a password in a statement",
         " ",
         ("dentified by ", "DENTIFIED BY ", "dentified By "),
-        r"\b(?:[Ii]dentified by (?:password )?|IDENTIFIED BY (?:PASSWORD )?)[\"'][^\s\"'$<>{}]{3,200}[\"']",
+        r"\b(?:[Ii]dentified by (?:password )?|IDENTIFIED BY (?:PASSWORD )?)[\"']([^\s\"'$<>{}]{3,200})[\"']",
     ),
 )
 

@@ -21,7 +21,7 @@ class Standing(IntEnum):
     FOREIGN = 1
     """Another word behind that of a credential says what the value is (``TOKEN_STRATEGY``); or it is just a ``key``."""
     WEAK = 2
-    """One thing among others that are called so: ``encode_key``, ``credentials``, ``auth``."""
+    """One thing among others that are called so: ``encode_key``, ``auth``."""
     UNCERTAIN = 3
     """What a program knows as its secret, or the name of the Secret that holds it."""
     STRONG = 4
@@ -32,7 +32,7 @@ class Standing(IntEnum):
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"[a-z]+")
 _PASSWORD = re.compile(
-    r"[a-z]*(?:password|passwd|passphrase|passcode|passwort|pwd)s?$|[a-z]{0,12}pw$|psk$|requirepass$"
+    r"[a-z]*(?:password|passwd|passphrase|passcode|passwort|pwd)s?$|[a-z]{0,12}pw$|[a-z]{0,12}psk$|requirepass$"
 )
 # Words of every day that end as a password does.
 _NO_PASS = frozenset({"bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass", "multipass"})
@@ -110,12 +110,23 @@ _NAMED_SECRETS = frozenset({"existing", "pull", "tls", "ssl", "ca", "cert", "cer
 _TEXT_TOKENS = frozenset({"bos", "eos", "pad", "unk", "sep", "cls", "mask", "stop", "page", "next", "continuation"})
 
 
+def speaks_of_one(text: str) -> bool:
+    """Whether a word of a credential is among the words of a text, as in a name that has none to offer."""
+    return may_be_name(text) and any(
+        word in ("key", "keys") or _CREDENTIAL_WORD.match(word) for word in _words_of(text)
+    )
+
+
+def _words_of(name: str) -> list[str]:
+    return _WORD.findall(_CAMEL.sub("_", name).lower())
+
+
 @lru_cache(maxsize=4096)
 def standing(name: str) -> Standing:
     """What a name says for a credential under it."""
     if not may_be_name(name):
         return Standing.NONE
-    words = _WORD.findall(_CAMEL.sub("_", name[-200:]).lower())
+    words = _words_of(name[-200:])
     while len(words) > 1 and words[-1] in _WHICH:
         words.pop()
     if not words:
@@ -146,7 +157,9 @@ def _of_last(words: list[str]) -> Standing:
     if _SECRET.match(last):
         named = not before and last in ("secret", "secrets")
         return Standing.NONE if before in _NAMED_SECRETS else Standing.UNCERTAIN if named else Standing.STRONG
-    if _CREDENTIAL.match(last) or last in ("auth", "authorization"):
+    if _CREDENTIAL.match(last):
+        return Standing.UNCERTAIN
+    if last in ("auth", "authorization"):
         return Standing.WEAK
     if last == "cookie":
         return Standing.STRONG if before == "erlang" else Standing.WEAK

@@ -14,7 +14,7 @@ from iocaudit.core.credential_names import Standing
 _TAIL = 120
 _GAP = r"[ \t]{0,40}"
 _ASSIGNS = re.compile(
-    rf"(?P<close>\\{{0,3}}[\"'`]?\]{{0,2}}){_GAP}(?P<op>=>|:=|\?=|\+=|::|:|=)(?![=~]){_GAP}"
+    rf"(?P<close>\\{{0,3}}[\"'`]?\]{{0,2}}){_GAP}(?P<op>=>|:=|\?=|\+=|::|:|=)(?!=|~\s){_GAP}"
     r"|(?P<xml>>)"
     r"|(?P<argument>\\{0,3}[\"'])\s{0,20},\s{0,20}"
     r"|(?P<atom>\s{0,9}),\s{0,9}(?=<<\"|[\"'])"
@@ -38,6 +38,7 @@ _QUOTED = re.compile(
     r"|\"((?:[^\"\\\n]|\\.){0,2000})\"|'((?:[^'\\\n]|\\.|''){0,2000})'|`([^`\n]{0,2000})`)"
 )
 _WORD = re.compile(r"[^\s\"'`;,&<>(){}\[\]|]{1,2000}")
+_IN_ELEMENT = re.compile(r"[^\s<>]{1,2000}")
 _SHELL_WORD = re.compile(r"[^\s\"'`;|<>]{1,2000}")
 _REST = re.compile(r"[^\n]{0,600}")
 _COMMENT_BEHIND = re.compile(r"\s(?:#|//|;|--|<!--|/\*)")
@@ -54,7 +55,7 @@ _SETS = re.compile(
 _IDENTITY = re.compile(r"\b(?:login|user|username|account|machine|role)\s{1,9}\S{1,100}\s{1,9}$", re.IGNORECASE)
 _SQL = re.compile(r"\b(?:USER|ROLE|WITH|ALTER|CREATE|GRANT|SET|LOGIN)\b[^\n]{0,100}$", re.IGNORECASE)
 # A part of a path, of an address, of a reference in a store: no name of its own.
-_OF_SOMETHING_ELSE = re.compile(r"[/\\%#]$|(?<![\s(\[{,/])(?<!\$env)(?<!^):$")
+_OF_SOMETHING_ELSE = re.compile(r"[/\\%#]$|\$\w{0,4}[({]$|\{\{\s?$|(?<![\s(\[{,/])(?<!\$env)(?<!^):$")
 _SETTER = re.compile(
     r"(?:define|set|put|add|append|insert|property|header|with)\w{0,40}\(\s{0,9}[\"']$|(?:^|\W)\(\s{0,9}[\"']$"
     r"|\{\s{0,9}[\"']?$",
@@ -73,8 +74,9 @@ _PROSE = frozenset(
 )  # fmt: skip
 _CONVERTED = re.compile(r"ConvertTo-SecureString\s{1,9}(?:-(?:String|AsPlainText|Force)\s{1,9}){0,3}", re.IGNORECASE)
 _GOES_ON = re.compile(r"\s{0,9}(?:\+|\.\.?\w|%\s|\|\s{0,9}\w|\?|\.\s)")
+_NO_SIGN = re.compile(r"^[^\"'`]*[A-Za-z0-9][^\"'`]*$")
 _ELEMENT = re.compile(r"<(?:\w{1,30}:)?$")
-_CONTENT = re.compile(r"(?:<!\[CDATA\[)?\s{0,40}([^<>\s]{1,2000}?)\s{0,40}(?:\]\]>)?</")
+_CONTENT = re.compile(r"(?:<!\[CDATA\[)?\s{0,40}([^<>\s]{1,2000}?)\s{0,40}(?:\]\]>)?</([\w.:-]{1,100})")
 _BELOW = re.compile(r"\n([ \t]{1,80})(\S[^\n]{0,600})")
 _VALUE_BELOW = re.compile(r"[\"']?(?:value|default|plaintext)[\"']?\s{0,9}[:=]\s{0,9}")
 _BLOCK = frozenset({"|", ">", "|-", ">-", "|+", ">+"})
@@ -152,7 +154,7 @@ def _after(place: Place, at: int) -> Value | None:
     """A value in quotes, or one word."""
     if _QUOTED.match(place.text, at):
         return _quoted_words(place, at)
-    found = _WORD.match(place.text, at)
+    found = (_IN_ELEMENT if place.text[at - 1] == ">" else _WORD).match(place.text, at)
     if found is None or _is_call(place.text, found.end()):
         return None
     return Value(found[0], at, place.code)
@@ -174,6 +176,8 @@ def _assigned(place: Place, at: int, op: str, *, spaced: bool) -> Value | None:
         return _shell_word(text, at)
     if _BEFORE.fullmatch(head.strip()) and not head.rstrip().endswith(("(", "{", "[")):
         return _rest(place, at, op, spaced=spaced)
+    if op == "=" and text[at - 1].isspace() and not text[place.end].isspace():
+        return None  # the end of an address: ?access_token= and what comes next
     value = _after(place, at)
     if value is None or (
         head.rstrip()[-1:] in ("(", ",", "{") and value.text.replace("_", "").replace(".", "").isalpha()
@@ -188,7 +192,7 @@ def _rest(place: Place, at: int, op: str, *, spaced: bool) -> Value | None:
     value = _without_comment(line)
     if op == ":" and (not value or value in _BLOCK):
         return _below(place, at + len(line), block=bool(value))
-    if value[:1] in "([&*|>" or (value.startswith("{") and (op == ":" or value.endswith("}"))):
+    if value[:1] in ("([&*|>" if op == ":" else "([") or (value.startswith("{") and (op == ":" or value.endswith("}"))):
         return None if not value.startswith("{") or "}" not in value[:-1] else Value(value, at)
     ends_as_code = spaced and value.endswith(";")
     value = value.rstrip(",;")
@@ -220,7 +224,7 @@ def _below(place: Place, at: int, *, block: bool) -> Value | None:
         return None
     if block:
         value = found[2].rstrip()
-        return None if " " in value else Value(value, found.start(2))
+        return None if " " in value or value[0] in "{[<#-" else Value(value, found.start(2))
     within = _VALUE_BELOW.match(place.text, found.start(2))
     return _after(place, within.end()) if within else None
 
@@ -234,7 +238,7 @@ def _words(place: Place, value: str, start: int) -> Value | None:
         return Value(bare, start) if bare else None
     if place.of is not Standing.PASSWORD or len(words) > 8 or bare[-1] in ".:?!":
         return None
-    if not _PROSE.isdisjoint(word.lower() for word in words):
+    if not _PROSE.isdisjoint(word.lower() for word in words) or not all(map(_NO_SIGN.search, words)):
         return None
     if "phrase" not in place.name.lower() and not any(char.isdigit() for char in bare):
         return None
@@ -251,7 +255,9 @@ def _shell_word(text: str, at: int) -> Value | None:
 def _content(place: Place, at: int) -> Value | None:
     """``<name>value</name>``; the name of an element may have a prefix."""
     found = _CONTENT.match(place.text, at) if _ELEMENT.search(place.head[-40:]) else None
-    return Value(found[1], found.start(1)) if found else None
+    if found is None or not found[2].endswith(place.name):
+        return None
+    return Value(found[1], found.start(1))
 
 
 def _argument(place: Place, at: int, tail: str) -> Value | None:
@@ -276,9 +282,9 @@ def _behind_option(place: Place, at: int, *, in_list: bool) -> Value | None:
 
 def _behind_word(place: Place, at: int, tail: str) -> Value | None:
     """``name value`` without a sign between them: alone in its line, or behind a word that says who or what."""
-    alone = not place.head.strip(" \t>-")
-    sets, identity = _SETS.search(tail) is not None, _IDENTITY.search(tail) is not None
     quoted = _quoted(place.text, at)
+    alone = not place.head.strip(" \t>-:@${([" if quoted else " \t>-")
+    sets, identity = _SETS.search(tail) is not None, _IDENTITY.search(tail) is not None
     if not (alone or sets or identity or (quoted and _SQL.search(tail))):
         return None
     rest = _without_comment(_line(place.text, at)).rstrip("; \t")

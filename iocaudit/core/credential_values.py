@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from iocaudit.core.credential_names import Standing, standing
+from iocaudit.core.credential_names import Standing, speaks_of_one, standing
 
 _REFERENCE = re.compile(
     # Filled in by a template, a shell or the program that reads it; some way into the text too.
@@ -19,13 +19,13 @@ _REFERENCE = re.compile(
     r"|^[A-Za-z][A-Za-z0-9+.-]{1,30}://"
     r"|^(?:ref\+|arn:|projects/|file:|env:|vault:|ssm:|secret(?:ref)?:|secrets?manager:|aws[a-z]{2,20}:|gcp[a-z]{2,20}:"
     r"|azure[a-z]{2,20}:|keyvault:|kms:|sops:|op:|sm:|keyring:|keychain:|prompt:|exec:|k8s:|kubernetes:|valueFrom|cmd:"
-    r"|conjur:|doppler:|bws:|akeyless:|barbican:|lookup:|env\.)"
+    r"|encrypted:|enc:|cipher:|sealed:|conjur:|doppler:|bws:|akeyless:|barbican:|lookup:|env\.)"
     r"|^[a-z][a-z0-9_-]{1,30}:(?://)?[\w.-]{1,100}[/#][\w./#@-]{1,200}$"
     # What is enciphered, and by what: ENC[…], ENC(…), {cipher}…, $ANSIBLE_VAULT;…
     r"|^[A-Za-z]{2,12}\[.{0,500}\]$|^\$ANSIBLE_VAULT;|^-----BEGIN (?:PGP|AGE|CERT|PUB|RSA PUB|EC PUB|SSH2 PUB)"
     r"|^\{(?!noop|plain|PLAIN|cleartext|CLEARTEXT|clear)[\w:.-]{1,40}\}"
     # A tag of YAML, and a variable of a statement.
-    r"|^!{1,2}[A-Za-z][\w:./-]{0,40}(?:\s|$)|^:[a-z_]{1,60}$|^\?$|^<<|^\$\d{1,2}$|^%[sdvq]$",
+    r"|^!{1,2}[A-Za-z][\w:./-]{0,40}\s|^!{1,2}[a-z]{1,40}$|^:[a-z_]{1,60}$|^\?$|^<<|^\$\d{1,2}$|^%[sdvq]$",
 )
 _HASH = re.compile(
     r"^\$(?:\d\w{0,2}|2[abxy]|apr1|argon2\w{0,2}|scrypt|pbkdf2[\w-]{0,20}|bcrypt[\w-]{0,20}|y|gy|sha1|md5|P|H|S)\$"
@@ -39,11 +39,12 @@ _OPEN = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"^(?:|\*{1,}|(?:<.{0,200}>)|\[[A-Za-z][\w .-]{0,60}\]|[\[(]?(?:redacted|masked|hidden|removed|omitted|snip)[\])]?"
-    r"|\.{2,}|[-_x]{3,}|x{1,4}\.{3}|\u2026|todo|tbd|fixme|placeholder|n/?a|example|dummy"
+    r"|\.{2,}|[-_x]{3,}|x{1,4}\.{3}|\u2026|todo|tbd|fixme|placeholder|n/?a"
     r"|(?:your|enter|insert|put|replace|fill[_ -]in|paste|specify|provide)[_ -].{0,100}"
     r"|.{0,60}[_ -](?:here|placeholder)"
-    r"|%[^%]{1,80}%|@[\w.]{1,60}@|__\w{1,60}__|#\w{1,60}#|\|\w{1,60}\||~\w{1,60}~|\{\w[\w .-]{0,60}\})$"
-    r"|^(?-i:CHANGE_?-?ME[A-Z_0-9-]{0,40})$",
+    r"|%[\w().:-]{1,80}%|@[\w.]{1,60}@|__\w{1,60}__|#\w{1,60}#|#[A-Za-z_]\w{0,40}(?:\.\w{1,40}){1,5}"
+    r"|\|\w{1,60}\||~[a-z_]{1,60}~|\{\w[\w .-]{0,60}\})$"
+    r"|^(?-i:CHANGE[_-]ME)$",
     re.IGNORECASE,
 )
 _PLAIN = re.compile(
@@ -52,10 +53,9 @@ _PLAIN = re.compile(
     r"|[+-]?\d{1,5}(?:\.\d{1,3})?|\d{1,5}[smhdw]|\d{4}-\d\d-\d\d.{0,20})$",
     re.IGNORECASE,
 )
-_FLAG = re.compile(r"[01]$|\d{6,}$")
-_VARIABLE = re.compile(r"^\${1,2}(?:env:)?[A-Za-z_]\w{0,80}(?:$|->|\[|\.|::)|^&?\$\w{1,60}(?:->|\[)|^[$][{(]")
+_VARIABLE = re.compile(r"^\${1,2}(?:env:)?[A-Za-z_]\w{0,80}(?:$|->|[\[{.]|::)|^&?\$\w{1,60}(?:->|\[)|^[$][{(]")
 _CALL = re.compile(
-    r"^@?(?:new |await |\w{1,40}!)?[A-Za-z_$][\w.$:>-]{0,100}\(.{0,1000}\)?$|^[A-Za-z_$][\w.]{0,80}\[['\"\w:$]"
+    r"^@?(?:new |await |\w{1,40}!)?[A-Za-z_$][\w.$:<>-]{0,100}[!?]?\(.{0,1000}\)?$|^[A-Za-z_$][\w.]{0,80}\[['\"\w:$]"
 )
 _DOTTED = re.compile(r"^[A-Za-z_$][\w$-]{0,60}(?:\??\.[A-Za-z_][\w-]{0,60}){1,8}$")
 _ROOTS = frozenset(
@@ -72,10 +72,11 @@ _SEGMENTS = re.compile(r"^(?:[a-z][a-z_.-]{0,80}/){2,20}[a-z][a-z0-9_.-]{0,80}$|
 _NAME_OF_ENV = re.compile(r"^[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}$")
 _KUBERNETES_NAME = re.compile(r"^[a-z][a-z0-9]{0,40}(?:[./-][a-z0-9]{1,40}){1,10}$")
 # A word, or several with dashes or dots between them.
-_OBJECT_NAME = re.compile(r"^[a-z]{1,63}$|^[a-z][a-z0-9]{0,62}(?:[./-][a-z0-9]{1,63}){1,10}$")
+_OBJECT_NAME = re.compile(r"^[a-z]{1,63}$|^[a-z]{1,62}\d?(?:[./-](?:[a-z]{1,62}\d?|v?\d{1,4})){1,10}$")
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,60}$")
 _ADDRESS = re.compile(r"[./:]")
 _BASE64 = re.compile(r"^[A-Za-z0-9+/]{16,}={0,2}$")
-_PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^A-Za-z0-9]+")
+_PIECE = re.compile(r"[A-Za-z]\d[a-z]?(?![A-Za-z0-9])|[A-Z]\d(?=[A-Z])|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^A-Za-z0-9]+")
 _USER = re.compile(r"^[\w.@+-]{1,64}$")
 _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 _LAST_OF_NAMES = frozenset(
@@ -98,13 +99,15 @@ def is_literal(value: str, of: Standing, *, code: bool = False) -> bool:
         return len(value) > tag + 1
     if code and re.fullmatch(r"[A-Za-z_]\w*", value):
         return False
+    if of < Standing.STRONG and _NAME.match(value) and speaks_of_one(value):
+        return False
     if of is Standing.FOREIGN:
         return len(value) >= 8 and _is_odd(value) and not (_ADDRESS.search(value) and not _BASE64.match(value))
     if of is Standing.WEAK:
         return _is_pair(value) or (_is_odd(value) and len(value) >= 6)
     if of is Standing.UNCERTAIN:
-        return not _OBJECT_NAME.match(value)
-    return not (of is Standing.STRONG and _is_name_of_one(value))
+        return len(value) > 3 and not _OBJECT_NAME.match(value)
+    return of is Standing.PASSWORD or (len(value) > 3 and not _is_name_of_one(value))
 
 
 def _is_none(value: str, of: Standing) -> bool:
@@ -136,12 +139,13 @@ def _digits_within(text: str) -> bool:
 
 
 def _is_code(value: str) -> bool:
+    value = value.rstrip("!?;")
     if _CALL.match(value):
         return value.endswith((")", "]")) or "['" in value or '["' in value or "[:" in value
     if not _DOTTED.match(value):
         return False
     parts = value.replace("?", "").split(".")
-    return parts[0].lstrip("$").lower() in _ROOTS or standing(parts[-1]) is not Standing.NONE
+    return parts[0].lstrip("$").lower() in _ROOTS or any(map(standing, parts))
 
 
 def _is_path(value: str) -> bool:
