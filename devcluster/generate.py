@@ -13,10 +13,12 @@ from iocaudit.core.own_names import NAMESPACE
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
+from iocaudit.sinks import json_report
 from iocaudit.sinks.catalogue import index
 from iocaudit.sinks.catalogue.blocks import Block
 from iocaudit.sinks.catalogue.markdown import as_markdown
 from iocaudit.sinks.catalogue.page import page
+from iocaudit.sinks.json_page import json_page
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CHECKS = re.compile(r"(?<=<!-- checks:begin -->\n).*?(?=<!-- checks:end -->)", re.DOTALL)
@@ -77,6 +79,12 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
     return found | {name: _page(blocks(catalogue)) for name, blocks in _INDEXES.items()}
 
 
+def report_page() -> str:
+    """The text of docs/json-report.md."""
+    schema = json.loads(Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
+    return "<!-- Generated from the schema of the report by make gen. -->\n\n" + as_markdown(json_page(schema))
+
+
 def _page(blocks: Iterator[Block]) -> str:
     return _PAGE_HEAD + as_markdown(blocks)
 
@@ -93,6 +101,7 @@ def generate(root: Path) -> list[Path]:
         rbac: rights(catalogue, namespace),
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
         ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),
+        docs / "json-report.md": report_page(),
         **{docs / name: text for name, text in pages(catalogue).items()},
     }
     written = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]

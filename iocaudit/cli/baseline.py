@@ -102,10 +102,11 @@ def stale_note(
     if not prune:
         return f"{path}: {count} no longer {match} (--prune removes them)"
     if not whole:
-        return f"{path}: {count} no longer {match}, and not removed: not everything could be judged"
+        return f"{path}: {count} no longer {match}, not removed: not everything could be judged"
     gone = {entry["fingerprint"] for entry in stale}
     write_baseline(path, Baseline(tuple(one for one in baseline.entries if one["fingerprint"] not in gone)))
-    return f"{path}: {count} that no longer {match} removed"
+    was = "was" if len(stale) == 1 else "were"
+    return f"{path}: {count} that no longer {match} {was} removed"
 
 
 def read_baseline(path: str, *, anew: bool = False) -> Baseline:

@@ -14,9 +14,10 @@ import click
 
 from iocaudit.cli.writing import replace_file
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import visible
 from iocaudit.sources.files import Inputs, read_once
-from iocaudit.sources.repairing import Repaired, Rescan, repair
+from iocaudit.sources.repairing import Repaired, Rescan, key_of, repair
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -108,5 +109,11 @@ def _say(outcome: Repaired, verb: str) -> None:
     for found, reason in outcome.refused:
         where = f"{found.origin.file}:{found.origin.line}" if found.origin.line else found.origin.file
         click.echo(visible(f"not fixed: {where}: {found.check}: {found.subject}: {reason}"), err=True)
+    if outcome.done:
+        fixable = {key_of(found) for found in outcome.first.report.found if found.hit.repair is not None}
+        known = sum(key_of(found) in fixable for found in outcome.done)
+        after = len(outcome.done) - known
+        also = f", and {after} more that became fixable by these changes" if after else ""
+        click.echo(f"{verb}: {counted(known, 'hit')}{also}", err=True)
     if outcome.unsafe > 0:
         click.echo(f"{outcome.unsafe} more can be fixed with --unsafe-fixes: they may break the workload", err=True)

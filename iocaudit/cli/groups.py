@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from iocaudit.cli.near import near_words
@@ -23,6 +25,13 @@ class Group(click.Group):
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in found if one is not None])
+
+
+def hint_of(given: str, known: Iterable[str], plural: str) -> str:
+    """``" (did you mean x?)"`` for what is near to a known word, else all of them: ``" (groups: a, b)"``."""
+    words = sorted(known)
+    near = near_words(given, words)
+    return f" (did you mean {', '.join(near)}?)" if near else f" ({plural}: {', '.join(words)})"
 
 
 def unknown_option(error: click.NoSuchOption) -> click.UsageError:

@@ -1,5 +1,6 @@
 """``iocaudit``: finds the subcommand, and turns our own errors into one line and an exit code."""
 
+import errno
 import importlib
 import os
 import sys
@@ -73,6 +74,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    streams = sys.stdout, sys.stderr
     try:
         code = cli.main(prog_name=_called(), standalone_mode=False)
     except click.ClickException as error:
@@ -80,6 +82,12 @@ def _run() -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except SystemExit as ended:
+        if sys.stdout is streams[0]:
+            raise
+        # click takes a reader that has gone for the end, with the exit code of findings
+        sys.stdout, sys.stderr = streams
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from ended
     except IocauditError as error:
         click.echo(f"iocaudit: {error}", err=True)
         return 2

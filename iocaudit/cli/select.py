@@ -11,7 +11,7 @@ from iocaudit.engine.fields import nearest
 
 def known_check(catalogue: Catalogue, name: str) -> Check:
     """The check of that id or alias; wrong usage with the nearest ids where there is none."""
-    check = catalogue.find(name)
+    check = catalogue.find(name.lower())
     if check is None:
         hint = nearest(name, catalogue.names, most=3, otherwise=" (iocaudit checks lists them)")
         raise click.UsageError(f"there is no check {name!r}{hint}")

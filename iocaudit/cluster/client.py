@@ -6,7 +6,6 @@ times the CPU of decoding bytes, so they are left out.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import orjson
 import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
+from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from yaml import YAMLError
 
@@ -380,14 +380,19 @@ def _name(body: Mapping[str, Any]) -> str:
 
 def _unknown_context(kubeconfig: Path | None, context: str | None) -> str | None:
     """What to say of a context that a readable kubeconfig does not have; None for any other mistake."""
-    if context is None:
-        return None
-    file = str(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
+    file = str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)
     try:
-        contexts, _ = config.list_kube_config_contexts(str(kubeconfig) if kubeconfig else None)  # type: ignore[no-untyped-call]
+        merged = KubeConfigMerger(file).config  # type: ignore[no-untyped-call]
+        whole = mapping(merged.value) if merged is not None else {}
     except (config.ConfigException, OSError, ValueError, YAMLError):
         return None
-    names = sorted(text(mapping(one).get("name")) for one in contexts)
-    if context in names:
+    wanted = context or text(whole.get("current-context"))
+    contexts = whole.get("contexts")
+    names = (
+        sorted(text(mapping(getattr(one, "value", one)).get("name")) for one in contexts)
+        if isinstance(contexts, list)
+        else []
+    )
+    if not wanted or wanted in names:
         return None
-    return f"no context {context!r} in {file} (there are: {several(names, 10) or 'none'})"
+    return f"no context {wanted!r} in {file} (there are: {several(names, 10) or 'none'})"

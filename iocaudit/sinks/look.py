@@ -69,7 +69,7 @@ def wrapped(text: str, width: int | None, *, first: str = "", indent: str = "") 
     """
     if width is None or cells(first) + cells(text) <= width:
         return [first + text]
-    room = max(width, len(indent) + NARROWEST // 2)
+    room = max(width, len(indent) + NARROWEST // 2) if indent else width
     lines, line, taken, begun = [], first, cells(first), False
     for word in text.split(" "):
         size = cells(word)

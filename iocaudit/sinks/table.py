@@ -205,12 +205,14 @@ def _where(file: str | None, line: int | None) -> str:
 
 
 def fixable_of(report: Report) -> str:
-    """How many of the hits a repair is known for; nothing where for none."""
-    repairs = [found.hit.repair for found in report.found if found.hit.repair is not None]
+    """How many of all hits a repair is known for, which is what --diff counts; nothing where for none."""
+    repairs = [found.hit.repair for found in report.hits if found.hit.repair is not None]
     safe = sum(repair.safe for repair in repairs)
     if not repairs:
         return ""
     unsafe = len(repairs) - safe
-    known = [f"{safe} by --fix"] if safe else []
-    known += [f"{unsafe} {'more ' if safe else ''}with --fix --unsafe-fixes"] if unsafe else []
+    known = [f"{counted(safe, 'hit')} by --fix"] if safe else []
+    if unsafe:
+        alone = f"{counted(unsafe, 'hit')} by --fix --unsafe-fixes"
+        known.append(f"{unsafe} more with --unsafe-fixes" if safe else alone)
     return f"{', '.join(known)} (--diff {'--unsafe-fixes ' if unsafe else ''}shows them)"

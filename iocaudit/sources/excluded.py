@@ -49,14 +49,13 @@ class Excluded:
         return found
 
     def leaves_out_named(self, path: str) -> bool:
-        """The same for a file that was given by itself: a folder on its way may be left out, too."""
+        """The same for a file that was given by itself: a folder on its way from where we are may be left out, too."""
         if not self._names and not self._paths:
             return False
-        parts = os.path.normpath(path).split(os.sep)
-        for end in range(1, len(parts) + 1):
-            if parts[end - 1] not in ("", os.pardir) and self.leaves_out(os.sep.join(parts[:end])):
-                return True
-        return False
+        parts = os.path.relpath(path).split(os.sep)
+        if parts[0] == os.pardir:
+            return self.leaves_out(path)
+        return any(self.leaves_out(os.sep.join(parts[:end])) for end in range(1, len(parts) + 1))
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

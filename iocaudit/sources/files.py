@@ -53,10 +53,10 @@ class Inputs:
         for path in paths:
             if path != "-" and not os.path.exists(path):
                 raise InputError(f"{path}: no such file or folder")
-            if path != "-" and self._excluded.leaves_out_named(path):
-                continue
             if path != "-" and os.path.isdir(path):
                 self._walk(path)
+                continue
+            if path != "-" and self._excluded.leaves_out_named(path):
                 continue
             self.files.append(path)
             self.named.add(path)

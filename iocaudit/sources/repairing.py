@@ -51,27 +51,27 @@ def repair(
         trial, mine = dict(texts), []
         for file, wanted in _by_file(scan, unsafe, refused).items():
             if (reason := _reason(file, wanted, forbidden)) is not None:
-                refused |= {_key(found): Refused(found, reason) for found in wanted}
+                refused |= {key_of(found): Refused(found, reason) for found in wanted}
                 continue
             data = texts[file] if file in texts else read_bytes(file)
             if isinstance(data, Unreadable):
-                refused |= {_key(found): Refused(found, data.reason) for found in wanted}
+                refused |= {key_of(found): Refused(found, data.reason) for found in wanted}
                 continue
             before.setdefault(file, data)
             fixed = fix(data, name_of(file), wanted)
-            refused |= {_key(one.found): one for one in fixed.refused}
+            refused |= {key_of(one.found): one for one in fixed.refused}
             if fixed.data == data:
-                refused |= {_key(found): Refused(found, "its repair changes nothing") for found in fixed.done}
+                refused |= {key_of(found): Refused(found, "its repair changes nothing") for found in fixed.done}
                 continue
             trial[file] = fixed.data
             mine += fixed.done
         if not mine:
             break
         after = rescan(trial)
-        still = {_key(found) for found in after.report.found}
-        stuck = [found for found in mine if _key(found) in still]
+        still = {key_of(found) for found in after.report.found}
+        stuck = [found for found in mine if key_of(found) in still]
         if stuck:
-            refused |= {_key(found): Refused(found, "it is still found after the change") for found in stuck}
+            refused |= {key_of(found): Refused(found, "it is still found after the change") for found in stuck}
             continue
         texts, scan = trial, after
         done += mine
@@ -81,7 +81,8 @@ def repair(
     return Repaired(first, scan, before, changed, done, list(refused.values()), left_out)
 
 
-def _key(found: Found) -> Hashable:
+def key_of(found: Found) -> Hashable:
+    """What a hit is the same by before and after a change of its file."""
     origin = found.origin
     return (origin.file, origin.document, origin.item, found.check, found.hit.place, found.hit.evidence)
 
@@ -91,7 +92,7 @@ def _by_file(scan: Scan, unsafe: bool, refused: Mapping[Hashable, Refused]) -> d
     wanted: dict[str, list[Found]] = {}
     for found in scan.report.found:
         mechanical = found.hit.repair is not None and (unsafe or found.hit.repair.safe)
-        if mechanical and found.origin.file is not None and _key(found) not in refused:
+        if mechanical and found.origin.file is not None and key_of(found) not in refused:
             wanted.setdefault("-" if found.origin.file == name_of("-") else found.origin.file, []).append(found)
     return wanted
 

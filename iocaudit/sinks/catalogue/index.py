@@ -79,6 +79,18 @@ def of_ioc(ioc: IoC, catalogue: Catalogue) -> Iterator[Block]:
         yield Paragraph(prose("No check of configuration speaks of it: it shows at run time."))
 
 
+def all_iocs(catalogue: Catalogue) -> Iterator[Block]:
+    """The ten indicators on one screen: what each is, and how many checks speak of it."""
+    yield Grid(
+        ("IoC", "what it is", "checks"),
+        tuple(
+            (prose(str(int(ioc))), prose(ioc.title), prose(str(sum(ioc in check.iocs for check in catalogue))))
+            for ioc in IoC
+        ),
+    )
+    yield Paragraph(prose("`iocaudit explain --ioc NUMBER` lists the checks of one."))
+
+
 def by_severity(catalogue: Catalogue) -> Iterator[Block]:
     yield Heading(1, prose("Checks by severity"))
     yield Paragraph(

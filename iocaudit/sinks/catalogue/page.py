@@ -12,6 +12,7 @@ from iocaudit.core.check_doc import CheckDoc, doc_of
 from iocaudit.core.controls import controls_of
 from iocaudit.core.kinds import PODS, Kind
 from iocaudit.core.kinds.ours import API_VERSION
+from iocaudit.core.links import check_url
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.sinks.catalogue.blocks import (
@@ -61,6 +62,11 @@ def page(check: Check, catalogue: Catalogue) -> Iterator[Block]:
     yield Heading(2, prose("Sources"))
     yield Paragraph(prose(doc.sources))
     yield from _related(check, catalogue)
+
+
+def published(check: Check) -> Block:
+    """Where the same is to be read on the web."""
+    return Paragraph((Span(check_url(check.id), "plain"),))
 
 
 def _facts(check: Check) -> Iterator[tuple[str, Line]]:

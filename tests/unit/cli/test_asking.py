@@ -91,7 +91,8 @@ def test_checks_as_table_and_as_markdown() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("checks", "--group", "pod"), "there is no group 'pod' (groups: images, network"),
+        (("checks", "--group", "pod"), "there is no group 'pod' (did you mean pods?)"),
+        (("checks", "--group", "volumes,nothing"), "there is no group 'nothing' (groups: images, network"),
         (("checks", "--ioc", "11"), "11"),
         (("explain",), "name a check"),
         (("explain", "host-pid", "privlieged-container"), "did you mean privileged-container"),
@@ -238,3 +239,35 @@ def test_as_a_plugin_it_goes_by_kubectls_name() -> None:
         assert main._called() == "kubectl iocaudit"
     with mock.patch.object(sys, "argv", ["iocaudit"]):
         assert main._called() == "iocaudit"
+
+
+def test_checks_that_wait_for_a_parameter_are_listed_with_it() -> None:
+    code, said, _ = run("checks", "--unset")
+    assert code == 0
+    wanted = {(check.id, one.name) for check in CATALOGUE for one in check.parameters if one.required}
+    assert {tuple(line.split()[:2]) for line in said.splitlines()[1:] if line[0].islower()} == wanted
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n"
+    unset = len({check for check, _ in wanted})
+    assert f"{unset} checks need a parameter (iocaudit checks --unset)" in run("scan", "-", stdin=pod)[1]
+
+
+def test_the_ten_indicators_fit_on_one_screen() -> None:
+    code, said, _ = run("explain", "--ioc")
+    assert code == 0
+    lines = said.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[1:11]] == [str(number) for number in range(1, 11)]
+    assert run("explain", "--ioc", "7")[1].startswith("IoC 7")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_lists_and_pages_keep_to_the_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in (("checks",), ("checks", "--unset"), *(("explain", check.id) for check in list(CATALOGUE)[:30])):
+        code, said, _ = run(*arguments)
+        assert code == 0
+        long = [line for line in said.splitlines() if len(line) > columns and not line.startswith(("  ", "https:"))]
+        if arguments[0] == "explain":  # the words of a table may need more
+            long = [line for line in long if "  " not in line]
+        assert not long

@@ -225,3 +225,60 @@ def test_an_object_nested_deeper_than_a_stack_loses_its_patch_alone(api: FakeApi
     patched = {f"{one['check']} {one['subject']['name']}": "patch" in one for one in said["findings"]}
     assert patched["privileged-container deep"] is True
     assert "preset-node deep" in patched
+
+
+def test_a_namespace_means_that_namespace_alone(api: FakeApi) -> None:
+    api.put(NAMESPACE, "lab")
+    api.put(POD, "other", "lab", spec={"containers": [PRIVILEGED]})
+    both = {("privileged-container", "Deployment/web"), ("privileged-container", "Pod/other")}
+    everything = scan(api, "--check", "privileged-container", code=1)
+    assert hits(everything) == both
+    lab = scan(api, "--check", "privileged-container", "-n", "lab", code=1)
+    assert hits(lab) == {("privileged-container", "Pod/other")}
+    assert "only namespace lab was audited, without cluster-scoped objects" in lab["notes"]
+    without = scan(api, "--check", "privileged-container", "--exclude-namespace", "lab,none", code=1)
+    assert hits(without) == {("privileged-container", "Deployment/web")}
+    assert "left out: lab, none" in without["notes"]
+    assert scan(
+        api, "--check", "namespace-without-quota", "--profile", "strict", "-n", "lab", "--fail-on", "never", code=0
+    )
+    assert hits(scan(api, "--exclude-namespace", "lab,shop", code=0)) == set()
+
+
+def test_a_namespace_that_is_not_there_is_an_error(api: FakeApi) -> None:
+    with mock.patch.object(Client, "connect", return_value=api):
+        code, out, errors = run("scan", "--cluster", "-n", "shpo")
+    assert (code, out, errors) == (2, "", "iocaudit: there is no namespace 'shpo' in the cluster\n")
+
+
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: CURRENT
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {}}]
+contexts:
+- {name: prod, context: {cluster: c, user: u}}
+- {name: test, context: {cluster: c, user: u}}
+"""
+
+
+@pytest.mark.parametrize("command", [("scan", "--cluster"), ("top",), ("rbac", "path", "ada", "--cluster")])
+@pytest.mark.parametrize("current", ["test", "gone"])
+def test_a_wrong_context_is_named_with_those_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], current: str
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG.replace("CURRENT", current))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    code, _, errors = run(*command, "--context", "nope", "--kubeconfig", str(file))
+    assert (code, errors) == (2, f"iocaudit: no context 'nope' in {file} (there are: prod, test)\n")
+    if current == "gone":
+        code, _, errors = run(*command, "--kubeconfig", str(file))
+        assert (code, errors) == (2, f"iocaudit: no context 'gone' in {file} (there are: prod, test)\n")
+
+
+@pytest.mark.parametrize("command", [("scan", "-"), ("rbac", "path", "ada", "-"), ("policy", "explain", "-n", "a")])
+def test_a_kubeconfig_without_a_cluster_is_refused(command: tuple[str, ...]) -> None:
+    code, _, errors = run(*command, "--kubeconfig", "a", stdin="")
+    assert (code, "--kubeconfig goes with --cluster" in errors) == (2, True)
