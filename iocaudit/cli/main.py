@@ -24,6 +24,7 @@ _COMMANDS = {
     "webhook": ("webhook_command", "Run the validating admission webhook."),
     "operator": ("operator_command", "Run the operator."),
     "manifests": ("manifests_command", "Print what installs the auditor in a cluster."),
+    "uninstall": ("uninstall_command", "Say what goes with the auditor, and how to keep policies and waivers."),
     "completion": ("completion_command", "Print what completes commands, options and check ids in a shell."),
     "version": ("version_command", "Print the version."),
 }

@@ -1,0 +1,133 @@
+"""``iocaudit uninstall``: what goes with the auditor, and how to keep what people wrote. It deletes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from iocaudit.cli.extras import advice
+from iocaudit.cli.params import connection_options
+from iocaudit.core.errors import IocauditError
+from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.yaml_write import block
+from iocaudit.sinks.escape import visible
+
+if TYPE_CHECKING:
+    from iocaudit.cluster.client import Client
+
+_WRITTEN = (AUDIT_POLICY, IOC_WAIVER)
+_HOW = """\
+keep policies and waivers in a file:
+  iocaudit uninstall --save iocaudit-kept.yaml
+remove everything:
+  iocaudit manifests | kubectl delete --ignore-not-found -f -
+remove the programs alone; policies, waivers and findings stay in the cluster:
+  iocaudit uninstall --programs | kubectl delete --ignore-not-found -f -
+after it is installed again:
+  kubectl apply --server-side -f iocaudit-kept.yaml
+  (a waiver that is made again covers what stands by then)"""
+
+
+class UninstallError(IocauditError):
+    """What people wrote cannot be saved; names the file and what to do."""
+
+
+@click.command("uninstall")
+@click.option("--save", "target", metavar="FILE", help="Write the AuditPolicies and IocWaivers of the cluster there.")
+@click.option("--programs", is_flag=True, help="Print what is installed but for the kinds and what people wrote.")
+@connection_options
+def command(target: str | None, programs: bool, context: str | None, kubeconfig: Path | None) -> int:
+    """Say how much goes with the auditor, and how to keep policies and waivers. Nothing is deleted.
+
+    Exit code: 2 wrong usage, or what is to be saved cannot be read or written; 0 otherwise.
+    """
+    if programs:
+        if target is not None:
+            raise click.UsageError("--programs asks no cluster: save first, with --save alone")
+        click.echo("---\n".join(_programs()), nl=False)
+        return 0
+    if target is not None:
+        count = _save(_connected(kubeconfig, context), target)
+        click.echo(f"{target}: {_count(count, 'object')} written", err=True)
+        return 0
+    try:
+        said = _what_goes(_connected(kubeconfig, context))
+    except (IocauditError, ModuleNotFoundError) as error:
+        why = advice(error) if isinstance(error, ModuleNotFoundError) else error
+        said = f"with the auditor go all AuditPolicies, IocWaivers, findings and reports (not counted: {why})"
+    click.echo(visible(said))
+    click.echo(_HOW)
+    return 0
+
+
+def _connected(kubeconfig: Path | None, context: str | None) -> Client:
+    from iocaudit.cluster.client import Client  # late: it imports the Kubernetes client
+
+    return Client.connect(kubeconfig, context)
+
+
+def _programs() -> Iterator[str]:
+    """The manifests without policies and without the definitions of our kinds, with which their objects go."""
+    import yaml
+
+    from iocaudit.cli.manifests_command import folder
+
+    def read(name: str) -> str:
+        return folder().joinpath(*name.split("/")).read_text(encoding="utf-8")
+
+    for name in yaml.safe_load(read("kustomization.yaml"))["resources"]:
+        if not name.startswith("crds/") and f"kind: {AUDIT_POLICY.name}" not in (found := read(name)).splitlines():
+            yield found
+
+
+def _save(client: Client, target: str) -> int:
+    """Policies and waivers as they can be applied again, without what the cluster added."""
+    from iocaudit.cli.writing import write_file
+
+    bodies = [_as_written(raw) for kind in _WRITTEN for raw in client.each(kind)]
+    text_of = "".join(f"---\n{block(body)}\n" for body in bodies)
+    try:
+        refused = write_file(target, text_of.encode())
+    except OSError as error:
+        raise UninstallError(f"{target}: cannot be written: {error.strerror}") from error
+    if refused:
+        raise UninstallError(f"{target}: nothing is written: it {refused}")
+    return len(bodies)
+
+
+def _as_written(raw: Json) -> Json:
+    given = mapping(raw.get("metadata"))
+    metadata = {"name": given["name"], **({"labels": given["labels"]} if given.get("labels") else {})}
+    return {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata, "spec": raw.get("spec", {})}
+
+
+def _what_goes(client: Client) -> str:
+    from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
+
+    now = datetime.now(UTC)
+    policies = sum(1 for _ in client.each(AUDIT_POLICY))
+    ends = [text(mapping(raw.get("spec")).get("expires")) for raw in client.each(IOC_WAIVER)]
+    over = sum(1 for end in ends if _has_ended(end, now))
+    findings = sum(1 for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for _ in client.each(kind))
+    ended = f" ({over} of them ended)" if over else ""
+    return (
+        f"with the auditor go {_count(policies, 'AuditPolicy')}, {_count(len(ends), 'IocWaiver')}{ended}, "
+        f"{_count(findings, 'finding')} and all reports"
+    )
+
+
+def _has_ended(end: str, now: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(end) <= now
+    except (ValueError, TypeError):
+        return False
+
+
+def _count(number: int, noun: str) -> str:
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
