@@ -39,7 +39,8 @@ test: $(VENV)/ready lint ## everything that needs only the clone
 	$(BIN)/python -m devcluster.binaries
 	$(BIN)/pytest -q tests/unit tests/packaging tests/cluster
 
-test-cases: $(VENV)/ready ## the labelled cases and the real manifests (IOCAUDIT_CASES, IOCAUDIT_REALWORLD)
+test-cases: $(VENV)/ready ## labelled cases, real manifests, add-ons (IOCAUDIT_CASES, IOCAUDIT_REALWORLD, IOCAUDIT_ADDONS)
+	$(BIN)/python -m devcluster.binaries
 	$(BIN)/pytest -q tests/acceptance
 
 gen: $(VENV)/ready ## write the generated files

@@ -208,15 +208,15 @@ def test_scan_of_the_cluster_judges_as_the_operator_does(
 
 
 def test_what_waive_writes_covers_what_stood_and_nothing_that_comes(
-    operated: ControlPlane, shop: str, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    operated: ControlPlane, shop: str, eventually: Eventually
 ) -> None:
     cluster = operated
     apply(cluster, deployment(shop, privileged=True, replicas=1), pod(shop, "own", containers=[PRIVILEGED]))
     eventually(lambda: len(pods(cluster, shop)) == 2, "the pods")
     eventually(lambda: finding(cluster, shop, "Pod/own").get("state") == "Open", "the pod's finding", seconds=30)
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    asked = ("--cluster", f"--kubeconfig={cluster.kubeconfig}", "-n", shop)
     why = ("--owner", "team-shop", "--reason", "until v2 is out", "--days", "30", "--yes")
-    code, text, said = run("waive", "--cluster", "-n", shop, "--include-critical", *why)
+    code, text, said = run("waive", *asked, "--include-critical", *why)
     assert code == 0, said
     written = [document for document in yaml.safe_load_all(text) if document]
     cluster.kubectl("apply", "--server-side", "-f", "-", input=text)
@@ -231,7 +231,7 @@ def test_what_waive_writes_covers_what_stood_and_nothing_that_comes(
         assert set(one["status"]["covered"]["fingerprints"]) == set(recorded["covered"]["fingerprints"])
     apply(cluster, pod(shop, "later", containers=[PRIVILEGED]))
     eventually(lambda: finding(cluster, shop, "Pod/later").get("state") == "Open", "what comes later", seconds=30)
-    code, text, said = run("waive", "--cluster", "-n", shop, *why)
+    code, text, said = run("waive", *asked, *why)
     assert code == 0, said
     assert {name for one in yaml.safe_load_all(text) if one for name in one["spec"]["names"]} == {"later"}
 
