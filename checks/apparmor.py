@@ -1,13 +1,13 @@
 """Containers without the AppArmor profile that a runtime brings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
+from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context, undone_with
 from iocaudit.core.repair import put, remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
@@ -34,6 +34,26 @@ def _effective(container: Container, annotations: dict[str, Placed]) -> Placed |
         in_context(container.security_context, container.path, _FIELD)
         or annotations.get(container.name)
         or in_context(container.pod.security_context, container.pod.path, _FIELD)
+    )
+
+
+def _pairs(pod: PodSpec, annotations: Mapping[str, Placed]) -> list[tuple[str, str]]:
+    """The annotation of each container and the field that holds for it, its own or its pod's: they must match.
+
+    Source: validateAppArmorAnnotationsAndFieldsMatchOnCreate of kube-apiserver.
+    """
+    found = []
+    for container in pod.containers if annotations else ():
+        annotated, said = annotations.get(container.name), _field(container)
+        if annotated is not None and said is not None:
+            found.append((annotated.path, said.path))
+    return found
+
+
+def _field(container: Container) -> Placed | None:
+    """The field that holds for a container: its own, else its pod's."""
+    return in_context(container.security_context, container.path, _FIELD) or in_context(
+        container.pod.security_context, container.pod.path, _FIELD
     )
 
 
@@ -98,7 +118,7 @@ def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     for path, profile in seen.items():
         if not any(entry.kind == profile.kind and glob(entry.file or "*", profile.file) for entry in allowed):
             message = f"sets the AppArmor profile {clip(str(profile))}, which is not allowed"
-            yield Hit(path, message, str(profile), repair=profile.undone(path))
+            yield Hit(path, message, str(profile), repair=undone_with(path, _pairs(pod, annotations)))
 
 
 @check(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from checks._host_process import host_process_paths
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
@@ -15,6 +16,7 @@ _CONTROLS = {
     "owasp": "K01",
     "nsa": "Pod security enforcement",
 }
+_FIRST = "Remove `hostProcess: true`, beside which the API server wants `hostNetwork: true`; then remove that."
 
 
 @check(
@@ -55,7 +57,14 @@ def host_network(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, baseline, Host Namespaces.
     """
     if pod.host_network:
-        yield pod.hit("hostNetwork", "shares the node's network (hostNetwork: true)", "true", repair=remove())
+        needed = bool(host_process_paths(pod))
+        yield pod.hit(
+            "hostNetwork",
+            "shares the node's network (hostNetwork: true)",
+            "true",
+            fix=_FIRST if needed else None,
+            repair=None if needed else remove(),
+        )
 
 
 @check(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from checks._host_process import host_process_paths
 from checks._root_on_node import ROOT_ON_NODE
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
@@ -62,14 +63,16 @@ def host_process_container(pod: PodSpec) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, baseline, HostProcess.
     """
+    # The API server wants all containers of a pod to be HostProcess containers, or none.
+    undo = remove(*host_process_paths(pod))
     if lookup(pod.security_context, "windowsOptions", "hostProcess") is True:
         yield pod.hit(
             "securityContext.windowsOptions.hostProcess",
             "runs as a HostProcess pod (hostProcess: true)",
             "true",
-            repair=remove(),
+            repair=undo,
         )
     for container in pod.containers:
         if lookup(container.security_context, "windowsOptions", "hostProcess") is True:
             path = "securityContext.windowsOptions.hostProcess"
-            yield container.hit(path, "runs as a HostProcess container", "true", repair=remove())
+            yield container.hit(path, "runs as a HostProcess container", "true", repair=undo)

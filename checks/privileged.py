@@ -7,9 +7,11 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import PodSpec
+from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.core.shape import text
+from iocaudit.core.wording import clip
 
 
 @check(
@@ -66,4 +68,18 @@ def privileged_container(pod: PodSpec) -> Iterator[Hit]:
     """
     for container in pod.containers:
         if container.security_context.get("privileged") is True:
-            yield container.hit("securityContext.privileged", "runs privileged", "true", repair=remove())
+            shared = _propagated(container)
+            first = f"Remove `mountPropagation: Bidirectional` at {shared}, which only privileged containers may have"
+            yield container.hit(
+                "securityContext.privileged",
+                "runs privileged",
+                "true",
+                fix=f"{first}; then remove `privileged: true`." if shared else None,
+                repair=None if shared else remove(),
+            )
+
+
+def _propagated(container: Container) -> str:
+    """Where the container hands mounts on to the node: it may do that only while it is privileged."""
+    mounts = (one for one in container.volume_mounts if one.get("mountPropagation") == "Bidirectional")
+    return next((f"`{clip(text(one.get('mountPath')))}`" for one in mounts), "")

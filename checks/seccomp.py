@@ -7,9 +7,9 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context
+from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context, undone_with
 from iocaudit.core.pss import PSS_VERSION, minor_version
-from iocaudit.core.repair import put
+from iocaudit.core.repair import Edit, Repair, put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
 
@@ -38,6 +38,21 @@ def _effective(container: Container) -> Placed | None:
         or in_context(pod.security_context, pod.path, _FIELD)
         or _annotation(pod, _POD_ANNOTATION)
     )
+
+
+def _pairs(pod: PodSpec) -> list[tuple[str, str]]:
+    """The annotations and the fields that must match: the pod's, and each container's.
+
+    Source: validateSeccompAnnotationsAndFields of kube-apiserver.
+    """
+    holders = [(_POD_ANNOTATION, pod.path, pod.security_context)]
+    holders += [(_CONTAINER_ANNOTATION + one.name, one.path, one.security_context) for one in pod.containers]
+    found = []
+    for key, path, context in holders if pod.annotations else ():
+        annotated, said = _annotation(pod, key), in_context(context, path, _FIELD)
+        if annotated is not None and said is not None:
+            found.append((annotated.path, said.path))
+    return found
 
 
 def _allowed(profile: Profile, profiles: tuple[str, ...], files: tuple[str, ...]) -> bool:
@@ -117,7 +132,7 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     for path, profile in seen.items():
         if not _allowed(profile, profiles, files):
             message = f"sets the seccomp profile {clip(str(profile))}, which is not allowed"
-            yield Hit(path, message, str(profile), repair=profile.undone(path))
+            yield Hit(path, message, str(profile), repair=undone_with(path, _pairs(pod)))
 
 
 @check(
@@ -177,4 +192,6 @@ def seccomp_missing(pod: PodSpec, params: Params) -> Iterator[Hit]:
         found = _effective(container)
         if found is None or (not annotated and ".annotations[" in found.path):
             undo = put({"type": RUNTIME_DEFAULT})
+            if (own := _annotation(pod, _CONTAINER_ANNOTATION + container.name)) is not None:
+                undo = Repair((*undo.edits, Edit("set", own.path, "runtime/default")))
             yield container.hit("securityContext.seccompProfile", "sets no seccomp profile", "unset", repair=undo)

@@ -13,6 +13,7 @@ from iocaudit.cluster.discovery import Served, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import NAMESPACE, Kind
+from iocaudit.core.mutability import is_fixed
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.report import Found, Skipped, finding_fingerprint
 from iocaudit.core.resource import CLUSTER, Ref, Resource
@@ -106,8 +107,11 @@ class _Audit:
     def _object(self, resource: Resource) -> None:
         report = self._auditor.audit(resource)
         self._inventory.put(keep(resource, report, self._intern))
-        if self._suggest:
+        # Whatever made an object would undo a patch of it.
+        if self._suggest and resource.controller is None:
             for found in report.found:
+                if resource.kind is not None and is_fixed(resource.kind, resource.raw, found.hit):
+                    continue
                 if (suggestion := suggested(found, resource).suggestion) is not None:
                     self._suggestions[found.subject, found.same_hit] = suggestion
         report.found = []

@@ -6,7 +6,7 @@ Source: the API reference of SeccompProfile and AppArmorProfile; the annotation 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from iocaudit.core.repair import Edit, Repair
@@ -51,6 +51,16 @@ class Profile(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.file}" if self.file else self.kind
+
+
+def undone_with(path: str, pairs: Sequence[tuple[str, str]]) -> Repair:
+    """As ``undone``, for all that the API server wants to say the same: pairs of an annotation and a field."""
+    together = {path}
+    for pair in (*pairs, *pairs):  # twice: an annotation leads to a field, and that to further annotations
+        if not together.isdisjoint(pair):
+            together.update(pair)
+    mine = Profile(RUNTIME_DEFAULT)
+    return Repair(tuple(edit for one in sorted(together) for edit in mine.undone(one).edits))
 
 
 class Placed(NamedTuple):

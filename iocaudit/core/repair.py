@@ -5,7 +5,7 @@ into RFC 6902 against an object. It is safe where it cannot change what a worklo
 unsafe in every other case: nobody but its owner knows whether a program needs what a repair takes from it.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from iocaudit.core.errors import IocauditError
@@ -66,7 +66,7 @@ def put(value: Any, path: str = "", *, safe: bool = False) -> Repair:
     return Repair((Edit("set", path, value),), safe)
 
 
-@cache
+@lru_cache(maxsize=1024)
 def remove(*paths: str, safe: bool = False) -> Repair:
     """Remove what is at these paths; without any, at the hit's own."""
     return Repair(tuple(Edit("remove", path) for path in paths or ("",)), safe)

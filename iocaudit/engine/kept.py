@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar, cast
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
+from iocaudit.core.mutability import recreated
 from iocaudit.core.pod_images import Images
 from iocaudit.core.report import Fault, Found, Report, Skipped, home_of
 from iocaudit.core.resource import Ref, Resource
@@ -102,12 +103,15 @@ def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool 
     kind = resource.kind
     assert kind is not None, "only known kinds are audited"
     controller = _controller(resource)
+    found = report.found
+    if patches and controller is None:
+        found = [_feasible(one, resource) for one in found]
     return Kept(
         uid=resource.uid,
         kind=kind,
         ref=resource.ref,
         resource_version=text(resource.metadata.get("resourceVersion")),
-        hits=_hits(resource, report, intern),
+        hits=_hits(resource, report, found, intern),
         controller=intern(controller) if controller else None,
         labels=intern(_labels(resource.labels, intern)) if controller or report.found else (),
         selector=_selector(resource) if kind.pods else None,
@@ -115,18 +119,18 @@ def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool 
         skipped=tuple(report.skipped),
         faults=tuple(report.faults),
         not_configured=intern(tuple(sorted(report.not_configured))),
-        patches=_patches(resource, report.found, intern) if patches and controller is None else (),
+        patches=_patches(resource, found, intern) if patches and controller is None else (),
     )
 
 
 _MOST_SHARED_IMAGES = 16
 
 
-def _hits(resource: Resource, report: Report, intern: Interner) -> tuple[KeptHit, ...]:
+def _hits(resource: Resource, report: Report, all_found: Iterable[Found], intern: Interner) -> tuple[KeptHit, ...]:
     """What is kept of the hits. One with many images behind it is not shared, as comparing those takes long."""
     kept: list[KeptHit] = []
     all_shared = True
-    for found in report.found:
+    for found in all_found:
         images = report.behind(found).images
         shared = len(images) <= _MOST_SHARED_IMAGES
         all_shared = all_shared and shared
@@ -142,6 +146,14 @@ def _hits(resource: Resource, report: Report, intern: Interner) -> tuple[KeptHit
         )
         kept.append(intern(hit) if shared else hit)
     return intern(tuple(kept)) if all_shared else tuple(kept)
+
+
+def _feasible(found: Found, resource: Resource) -> Found:
+    """The hit on a stored object with no other repair than one that the API server takes."""
+    kind = resource.kind
+    assert kind is not None, "only known kinds are audited"
+    hit = recreated(kind, resource.raw, found.hit, found.fix)
+    return found if hit is found.hit else found._replace(hit=hit)
 
 
 def _patches(resource: Resource, found: Iterable[Found], intern: Interner) -> tuple[tuple[str, StoredPatch], ...]:

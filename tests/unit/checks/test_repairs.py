@@ -10,10 +10,11 @@ import yaml
 
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
+from iocaudit.core.json_patch import apply
 from iocaudit.core.report import Found
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sources.reading import Scan
-from iocaudit.sources.repairing import repair
+from iocaudit.sources.repairing import Repaired, repair
 from iocaudit.sources.scan import ScanOptions, scan_files
 
 CATALOGUE = builtin_catalogue()
@@ -87,3 +88,72 @@ def test_only_what_changes_no_correct_workload_is_safe() -> None:
         ).report.found
         if found.hit.repair is not None and found.hit.repair.safe
     } == {"pull-policy-not-always"}
+
+
+def _repaired(text: str, *checks: str) -> tuple[str, Repaired]:
+    """The text with every repair of these checks carried out."""
+    rescan = partial(scan_files, ["-"], CATALOGUE.select(set(checks)), ScanOptions(profile="strict"))
+    outcome = repair(lambda texts: rescan(texts=texts), unsafe=True, forbidden={}, given={"-": text.encode()})
+    return outcome.after.get("-", text.encode()).decode(), outcome
+
+
+def _pod(spec: str, annotations: str = "{}") -> str:
+    return f"apiVersion: v1\nkind: Pod\nmetadata: {{name: web, annotations: {annotations}}}\nspec:\n  {spec}\n"
+
+
+def test_what_hands_mounts_on_stays_privileged() -> None:
+    mount = "volumeMounts: [{name: v, mountPath: /v, mountPropagation: MODE}]"
+    text = _pod(f"containers: [{{name: a, image: a, securityContext: {{privileged: true}}, {mount}}}]")
+    for mode, kept in (("Bidirectional", True), ("HostToContainer", False), ("None", False)):
+        after, outcome = _repaired(text.replace("MODE", mode), "privileged-container")
+        assert ("privileged: true" in after) is kept
+        (found,) = outcome.first.report.found
+        assert ("`mountPropagation: Bidirectional` at `/v`" in found.fix) is kept
+
+
+def test_host_process_containers_are_all_of_a_pod_or_none() -> None:
+    options = "securityContext: {windowsOptions: {hostProcess: true}}"
+    one, two = (f"{{name: {name}, image: a, {options}}}" for name in "ab")
+    text = _pod(f"hostNetwork: true\n  {options}\n  containers: [{one}, {two}]")
+    after, _ = _repaired(text, "host-network")
+    assert after == text  # the API server wants it while they are there
+    after, outcome = _repaired(text, "host-process-container")
+    assert "hostProcess" not in after
+    assert len(outcome.first.report.found) == 3
+    for found in outcome.first.report.found:
+        assert found.hit.repair is not None
+        assert len(found.hit.repair.edits) == 3
+    after, _ = _repaired(text, "host-process-container", "host-network")
+    assert "hostNetwork" not in after
+
+
+APPARMOR = "container.apparmor.security.beta.kubernetes.io"
+SECCOMP = "seccomp.security.alpha.kubernetes.io/pod"
+CONTAINER_SECCOMP = "container.seccomp.security.alpha.kubernetes.io"
+
+
+def test_annotation_and_field_of_a_profile_change_together() -> None:
+    """Whichever hit is repaired: the API server wants them to say the same."""
+    both = "securityContext: {appArmorProfile: {type: Unconfined}, seccompProfile: {type: Unconfined}}"
+    annotations = {f"{APPARMOR}/{name}": "unconfined" for name in "ab"} | {SECCOMP: "unconfined"}
+    text = _pod(f"{both}\n  containers: [{{name: a, image: a}}, {{name: b, image: b}}]", str(annotations))
+    for check, field, hits in (
+        ("apparmor-unconfined", "appArmorProfile", 3),
+        ("seccomp-unconfined", "seccompProfile", 1),
+    ):
+        options = ScanOptions(profile="strict", suggest="patch")
+        found = scan_files(["-"], CATALOGUE.select({check}), options, texts={"-": text.encode()}).report.found
+        assert len(found) == hits
+        for one in found:
+            assert one.suggestion is not None
+            after = apply(yaml.safe_load(text), one.suggestion.patch)
+            assert after["spec"]["securityContext"][field] == {"type": "RuntimeDefault"}
+            values = [value for key, value in after["metadata"]["annotations"].items() if check[:7] in key]
+            assert set(values) == {"runtime/default"}
+
+
+def test_a_profile_that_is_set_beside_an_annotation_takes_it_along() -> None:
+    text = _pod("containers: [{name: a, image: a}]", str({f"{CONTAINER_SECCOMP}/a": "localhost/x"}))
+    after, _ = _repaired(text, "seccomp-missing")
+    assert "runtime/default" in after
+    assert "RuntimeDefault" in after
