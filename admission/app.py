@@ -24,6 +24,7 @@ from admission.review import (
     unread,
     with_adopter,
 )
+from admission.told import with_told
 from iocaudit.core.own_names import NEVER_DENIES_PATH, VALIDATE_PATH
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.posture import Verdict, spare
@@ -124,6 +125,7 @@ class ValidateApp:
         review.forget_pods()
         if spares:
             verdict = spare(verdict, _SYSTEM)
+        verdict = with_told(verdict, self._auditor().catalogue)
         self._metrics.count(review, verdict, time.perf_counter() - started)
         await _send(send, review.uid, verdict)
         # Once the answer is on its way, so that nothing of this can be in its way.

@@ -41,7 +41,7 @@ class Attempts:
         self._posting: Post | None = None
 
     def count(self, review: Review, verdict: Verdict) -> int:
-        """Count a denied request once for each check that denied it, and what is recorded of it; how many those are.
+        """Count a denied request once for each cause that denied it, and what is recorded of it; how many those are.
 
         A denial because a check failed or lacked something is a fault, and no attempt.
         """
@@ -49,7 +49,7 @@ class Attempts:
         if resource is None:
             return 0
         worst: dict[str, Found] = {}
-        for found in verdict.denials:
+        for found in verdict.causes.denials:
             worst.setdefault(found.check, found)
         now = self._clock()
         for check, found in worst.items():

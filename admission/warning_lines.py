@@ -45,7 +45,7 @@ def warnings(verdict: Verdict) -> list[str]:
     if not (verdict.warnings or verdict.notes or verdict.faults or verdict.skipped):
         return []
     objects: dict[Ref | None, _Said] = {}
-    for found in verdict.warnings:
+    for found in verdict.causes.warnings:
         _said_of(objects, found.subject).hits.setdefault(found.same_hit, found)
     for fault in verdict.faults:
         _said_of(objects, fault.subject).add(f"could not be evaluated: {fault.error}", fault.check)

@@ -26,9 +26,10 @@ def _clip(text: str, limit: int) -> str:
 def denial(verdict: Verdict) -> str:
     """The message of ``status``: each reason names object, field and value, and how to mend it."""
     lines = [_clip(line, _LONGEST_LINE) for line in verdict.refusal.splitlines()]
-    lines += [_line(found) for found in verdict.denials[:_MOST_DENIALS]]
-    if len(verdict.denials) > _MOST_DENIALS:
-        lines.append(f"and {len(verdict.denials) - _MOST_DENIALS} more")
+    causes = verdict.causes.denials
+    lines += [_line(found) for found in causes[:_MOST_DENIALS]]
+    if len(causes) > _MOST_DENIALS:
+        lines.append(f"and {len(causes) - _MOST_DENIALS} more")
     lines += [_clip(f"[fault] {line}", _LONGEST_LINE) for line in _faults(verdict.fault_denials)[:_MOST_DENIALS]]
     for skipped in verdict.incomplete_denials[:_MOST_DENIALS]:
         lines.append(_clip(f"[incomplete] {_reason(skipped)}", _LONGEST_LINE))

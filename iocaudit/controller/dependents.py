@@ -47,6 +47,11 @@ class Dependents:
         elif None not in homes:
             homes[home] = None
 
+    def waits(self, kind: Kind | None, home: str | None) -> bool:
+        """Whether objects of a kind in a namespace (None: in cluster scope) are to be audited again."""
+        homes = self._due.get(kind) if kind is not None else None
+        return homes is not None and (None in homes or home in homes)
+
     def clear(self) -> None:
         """Everything is audited anyway."""
         self._due.clear()

@@ -93,11 +93,19 @@ class Publisher:
             if not keys:
                 del self._scopes[one.scope]
 
-    def publish(self, scope: str | None, findings: Iterable[Finding], sure: Sure, holding: Container[str] = ()) -> None:
+    def publish(
+        self,
+        scope: str | None,
+        findings: Iterable[Finding],
+        sure: Sure,
+        holding: Container[str] = (),
+        implied: Container[tuple[str, str, str, str]] = (),
+    ) -> None:
         """Make the posture findings on objects of a scope these.
 
         ``sure`` says of a stored one that is not among them whether its absence was really seen. One that is Waived
-        and was not seen is so only as long as its waivers are among those ``holding``.
+        and was not seen is so only as long as its waivers are among those ``holding``. One that is ``implied`` (by
+        check, group, kind and name) is not resolved but told with another: it is removed at once.
         """
         now = self._clock()
         writes: list[Write] = []
@@ -110,6 +118,9 @@ class Publisher:
             if write is not None:
                 writes.append(write)
         rest = [self._stored[key] for key in self._scopes.get(scope, {}) if key not in keys]
+        told = {one.key for one in rest if one.type == POSTURE and (one.check, *one.place) in implied}
+        writes += [Write(Action.REMOVE, key) for key in told]
+        rest = [one for one in rest if one.key not in told]
         seen = {one.key: sure(one) for one in rest}
         writes += unwanted((one for one in rest if seen[one.key]), now, self._retention)
         writes += [

@@ -19,15 +19,16 @@ from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.core import own_names
 from iocaudit.core.guard import WebhookClient
-from iocaudit.core.kinds import NAMESPACE, PODS, Kind
+from iocaudit.core.kinds import NAMESPACE, PODS, Kind, kind_of
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
+from iocaudit.core.report import Finding
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.kept import Interner, keep
-from iocaudit.live.inventory import Inventory, Scope
+from iocaudit.live.inventory import Causes, Inventory, Scope
 from iocaudit.live.summary import Summary
 from iocaudit.live.world import LiveWorld, older
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
@@ -308,7 +309,7 @@ class Cluster:
                 self.inventory.drop(resource.uid)
             else:
                 self._audit(change.raw, change.kind, fresh=True)
-            dirty[resource.namespace] = None
+            dirty[resource.home] = None
         self._publish_all(dirty)
 
     def _publish_all(self, scopes: Iterable[Scope]) -> None:
@@ -349,7 +350,7 @@ class Cluster:
             for resource in self._live.known(kind, home):
                 beat()
                 self._audit(resource.raw, kind, fresh=True)
-                yield resource.namespace
+                yield resource.home
             return
         namespace = home if kind.namespaced else None
         with contextlib.suppress(ForbiddenError):  # the sweep says so
@@ -374,8 +375,20 @@ class Cluster:
             place = (one.group, one.kind, one.subject)
             return (one.check, *place) not in unsure and (None, *place) not in unsure
 
-        findings = self.inventory.findings(scope, self.waivers.in_force())
-        self.publisher.publish(scope, findings, sure, self.waivers.holding())
+        causes = self.inventory.causes(scope, self.catalogue, self.waivers.in_force())
+        findings = [finding for finding in causes.findings if not self._is_outdated(finding)]
+        self.publisher.publish(scope, findings, sure, self.waivers.holding(), _implied(causes))
+
+    def _is_outdated(self, finding: Finding) -> bool:
+        """Whether a grant came to stand on its binding only because the role changed, and the binding is judged next.
+
+        It would be stored to be resolved a moment later.
+        """
+        if any(found.hit.grant is None for found in finding.hits):
+            return False
+        subject = finding.subject
+        waits = self._dependents.waits(kind_of(subject.group, subject.kind), finding.home)
+        return waits and self.publisher.get((finding.home, finding.name)) is None
 
     def reports(self) -> dict[str | None, Json]:
         """The content of each namespace's report, and of the cluster's (None)."""
@@ -387,7 +400,7 @@ class Cluster:
                 whole.cover(kept)
                 if kept.home is not None:
                     homes.setdefault(kept.home, Summary()).cover(kept)
-            for finding in self.inventory.findings(scope, waivers):
+            for finding in self.inventory.causes(scope, self.catalogue, waivers).findings:
                 whole.count(finding)
                 if finding.home is not None:
                     homes.setdefault(finding.home, Summary()).count(finding)
@@ -405,3 +418,9 @@ class Cluster:
         bad = sum(1 for summary in homes.values() if summary.severities.total())
         contents[None] = {**whole.content(names), "namespaces": bad}
         return contents
+
+
+def _implied(causes: Causes) -> frozenset[tuple[str, str, str, str]]:
+    """Check, and group, kind and name of the subject as findings have them, of what is told with something else."""
+    subjects = ((one.found.check, one.found.subject.shown) for one in causes.implied)
+    return frozenset((check, ref.group, ref.kind, ref.name) for check, ref in subjects)

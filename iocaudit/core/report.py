@@ -32,6 +32,8 @@ def _parts(check: str, ref: Ref) -> tuple[str | None, ...]:
     return (check, ref.group, ref.kind, ref.namespace or None, ref.name)
 
 
+Group = tuple[str, str, str, str | None, str]
+"""Check, and group, kind, namespace and name of its subject."""
 SameHit = tuple[str, str, str]
 """Check, path and evidence: what makes two hits of one object the same."""
 
@@ -83,6 +85,12 @@ class Found(NamedTuple):
     @property
     def finding_fingerprint(self) -> str:
         return finding_fingerprint(self.check, self.subject)
+
+    @property
+    def group(self) -> Group:
+        """What the hits of one finding have in common."""
+        ref = self.subject
+        return (self.check, ref.group, ref.kind, ref.namespace, ref.name)
 
     @property
     def cause(self) -> Cause:
@@ -259,7 +267,8 @@ class Finding:
     """One check on one top-level owner, with its hits: what a custom resource holds.
 
     ``waived`` has, by ``same_hit``, those that a waiver covers. They come last and count for the severity only
-    where there are no others. ``patch`` undoes it where that takes no more than the subject itself.
+    where there are no others. ``patch`` undoes it where that takes no more than the subject itself. ``implies`` are the
+    hits of other findings that are told with this one.
     """
 
     check: str
@@ -271,6 +280,7 @@ class Finding:
     verified: bool = True
     waived: Mapping[tuple[str, str, str], "Waived"] = field(default_factory=dict)
     patch: "StoredPatch | None" = None
+    implies: tuple[Found, ...] = ()
 
     @property
     def name(self) -> str:
@@ -286,12 +296,13 @@ def findings_of(
     found: Iterable[Found],
     waived: Iterable[Waived] = (),
     patches: "Mapping[tuple[str, Ref], StoredPatch] | None" = None,
+    parts: "Mapping[Group, tuple[Found, ...]] | None" = None,
 ) -> list[Finding]:
     """Group hits, and those that waivers cover, by check and subject; the same hit said twice counts once.
 
-    ``patches`` are those of checks on subjects.
+    ``patches`` are those of checks on subjects, ``parts`` what hits of a check on a subject imply.
     """
-    grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, str, str], Found]] = {}
+    grouped: dict[Group, dict[SameHit, Found]] = {}
     accepted: dict[int, Waived] = {}
     for one in found:
         _group(grouped, one)
@@ -299,7 +310,7 @@ def findings_of(
         if _group(grouped, entry.found):
             accepted[id(entry.found)] = entry
     findings = []
-    for hits in grouped.values():
+    for key, hits in grouped.items():
         ordered = sorted(hits.values(), key=lambda f: (id(f) in accepted, -f.severity, f.hit.path, f.hit.evidence))
         first = ordered[0]
         covered = {one.same_hit: accepted[id(one)] for one in ordered if id(one) in accepted} if accepted else {}
@@ -314,15 +325,28 @@ def findings_of(
                 tuple(ordered),
                 waived=covered,
                 patch=patch,
+                implies=parts.get(key, ()) if parts else (),
             )
         )
     return findings
 
 
-def _group(grouped: dict[tuple[str, str, str, str | None, str], dict[tuple[str, str, str], Found]], one: Found) -> bool:
+def parts_of(implied: Iterable[Implied]) -> dict[Group, tuple[Found, ...]]:
+    """What the hits of a check on a subject imply, each once, worst first."""
+    parts: dict[Group, dict[tuple[Group, SameHit], Found]] = {}
+    for one in implied:
+        parts.setdefault(one.by.group, {}).setdefault((one.found.group, one.found.same_hit), one.found)
+    return {
+        group: tuple(
+            sorted(found.values(), key=lambda f: (-f.severity, f.check, f.subject.kind, f.subject.name, f.hit.path))
+        )
+        for group, found in parts.items()
+    }
+
+
+def _group(grouped: dict[Group, dict[SameHit, Found]], one: Found) -> bool:
     """Put a hit with the others of its check and subject; whether it was not among them."""
-    ref = one.subject
-    hits = grouped.setdefault((one.check, ref.group, ref.kind, ref.namespace, ref.name), {})
+    hits = grouped.setdefault(one.group, {})
     return hits.setdefault(one.same_hit, one) is one
 
 

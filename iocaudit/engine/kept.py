@@ -43,6 +43,7 @@ class KeptHit(NamedTuple):
     fix: str
     template_path: str
     images: Images = ()
+    weight: int = 0
 
     @property
     def in_template(self) -> tuple[str, str, str]:
@@ -143,6 +144,7 @@ def _hits(resource: Resource, report: Report, all_found: Iterable[Found], intern
             found.default_fix,
             _template_path(resource, found.hit.path),
             intern(images) if shared else images,
+            found.weight,
         )
         kept.append(intern(hit) if shared else hit)
     return intern(tuple(kept)) if all_shared else tuple(kept)

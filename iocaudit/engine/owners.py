@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.label_selector import selects
 from iocaudit.core.pod_images import Images, ImagesBehind, gained
-from iocaudit.core.report import Finding, Found, Waived, findings_of
+from iocaudit.core.report import Finding, Found, Implied, Waived, findings_of, parts_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import mapping
@@ -104,8 +104,20 @@ class Templates:
         return self._waivers if self._waivers is not None and self._waivers.speaks_of(hit.check) else None
 
 
-def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepting | None = None) -> list[Finding]:
-    """The findings of these objects (those of one namespace, or the cluster-scoped ones), sorted.
+class Attributed(NamedTuple):
+    """The hits of some objects, each on whom it is told of, and the patches of checks on subjects.
+
+    ``claimed`` are those on owners that pods only claim to have.
+    """
+
+    own: list[Found]
+    claimed: list[Found]
+    waived: list[Waived]
+    patches: dict[tuple[str, Ref], StoredPatch]
+
+
+def attributed(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepting | None = None) -> Attributed:
+    """Put the hits of these objects (those of one namespace, or the cluster-scoped ones) on owners.
 
     ``watched`` says whether a group and kind is one whose objects we list.
     """
@@ -131,8 +143,14 @@ def fold(members: Iterable[Kept], find: Find, watched: Watched, waivers: Accepti
                     own.append(found)
                 else:
                     waived.append(accepted)
-    findings = findings_of(own, waived, patches)
-    findings += [replace(finding, verified=False) for finding in findings_of(claimed)]
+    return Attributed(own, claimed, waived, patches)
+
+
+def findings_in(hits: Attributed, implied: Iterable[Implied] = ()) -> list[Finding]:
+    """The findings that these hits are, sorted; those that others imply are listed with them."""
+    parts = parts_of(implied)
+    findings = findings_of(hits.own, hits.waived, hits.patches, parts)
+    findings += [replace(finding, verified=False) for finding in findings_of(hits.claimed, parts=parts)]
     return sorted(findings, key=lambda finding: (finding.home or "", finding.name))
 
 
@@ -165,4 +183,4 @@ def _claim(kept: Kept, watched: Watched) -> Ref | None:
 
 
 def _found(kept: KeptHit, subject: Ref, hit: Hit) -> Found:
-    return Found(kept.check, kept.severity, kept.iocs, subject, CLUSTER, hit, kept.fix)
+    return Found(kept.check, kept.severity, kept.iocs, subject, CLUSTER, hit, kept.fix, None, kept.weight)

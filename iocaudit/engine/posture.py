@@ -14,12 +14,20 @@ from iocaudit.engine.policy import Mode, Setting
 _T = TypeVar("_T", Fault, Skipped)
 
 
+class Told(NamedTuple):
+    """The denials and the warnings that are named: those of which no other is the cause."""
+
+    denials: tuple[Found, ...]
+    warnings: tuple[Found, ...]
+
+
 class Verdict(NamedTuple):
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
     ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, one reason
     a line, ``notes`` what whoever writes one should know, ``recorded`` what is kept of it as evidence though it is
     allowed.
+    ``told`` are the causes among denials and warnings, where somebody worked them out.
     ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
     (``aggregation``, ``exempt``, ``existing``, ``own``, ``system``) to the hits it spared.
     """
@@ -37,6 +45,12 @@ class Verdict(NamedTuple):
     refusal: str = ""
     notes: tuple[str, ...] = ()
     recorded: tuple[Found, ...] = ()
+    told: Told | None = None
+
+    @property
+    def causes(self) -> Told:
+        """What to name of the denials and the warnings."""
+        return self.told if self.told is not None else Told(self.denials, self.warnings)
 
 
 _NOTHING = Verdict(allowed=True)

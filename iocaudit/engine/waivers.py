@@ -100,8 +100,8 @@ class Waiver:
         )
 
     def may_speak_of(self, scope: str | None) -> bool:
-        """Whether it may speak of objects of a namespace (None: of the cluster, where the Namespaces are)."""
-        return scope is None or self._in_place(scope)
+        """Whether it may speak of what is at home in a namespace (None: in cluster scope)."""
+        return self._in_place(scope)
 
     def names_kind(self, group: str, kind: str) -> bool:
         return not self.kinds or kind in self.kinds or f"{kind}.{group}" in self.kinds

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from iocaudit.core.kinds import Kind
-from iocaudit.core.report import Finding
+from iocaudit.core.report import Finding, Implied
+from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.causes import causes_of
 from iocaudit.engine.kept import Kept
-from iocaudit.engine.owners import Accepting, fold
+from iocaudit.engine.owners import Accepting, Attributed, attributed, findings_in
 
 Scope = str | None
-"""A namespace, or None for the cluster-scoped objects: what is folded together."""
+"""A namespace with its Namespace object, or None for all else in cluster scope: what is folded together."""
+
+
+class Causes(NamedTuple):
+    """The findings of a scope that stand by themselves, and the hits that are told with one of them."""
+
+    findings: list[Finding]
+    implied: list[Implied]
 
 
 class Inventory:
@@ -33,16 +43,16 @@ class Inventory:
 
     def put(self, kept: Kept) -> None:
         self._kept[kept.uid] = kept
-        self._scopes.setdefault(kept.ref.namespace, {})[kept.uid] = None
+        self._scopes.setdefault(kept.home, {})[kept.uid] = None
 
     def drop(self, uid: str) -> Kept | None:
         """Forget an object; returns what was known of it."""
         kept = self._kept.pop(uid, None)
         if kept is not None:
-            members = self._scopes[kept.ref.namespace]
+            members = self._scopes[kept.home]
             members.pop(uid, None)
             if not members:
-                del self._scopes[kept.ref.namespace]
+                del self._scopes[kept.home]
         return kept
 
     def drop_missing(self, kind: Kind, seen: set[str], namespace: Scope = None) -> None:
@@ -69,8 +79,20 @@ class Inventory:
         return (self._kept[uid] for uid in self._scopes.get(scope, {}))
 
     def findings(self, scope: Scope, waivers: Accepting | None = None) -> list[Finding]:
-        """The findings on the objects of a scope, sorted, as the waivers have it."""
-        return fold(self.members(scope), self.get, self.watched, waivers)
+        """The findings on the objects of a scope, sorted, as the waivers have it, those that others imply included."""
+        return findings_in(self._attributed(scope, waivers))
+
+    def causes(self, scope: Scope, catalogue: Catalogue, waivers: Accepting | None = None) -> Causes:
+        """The same without those that others imply."""
+        hits = self._attributed(scope, waivers)
+        shown, implied = causes_of([*hits.own, *hits.claimed], catalogue)
+        claimed = {id(one) for one in hits.claimed}
+        own = [one for one in shown if id(one) not in claimed]
+        left = hits._replace(own=own, claimed=[one for one in shown if id(one) in claimed])
+        return Causes(findings_in(left, implied), implied)
+
+    def _attributed(self, scope: Scope, waivers: Accepting | None) -> Attributed:
+        return attributed(self.members(scope), self.get, self.watched, waivers)
 
     def unsure(self, scope: Scope) -> set[tuple[str | None, str, str, str]]:
         """(check, group, kind, name) that could not be evaluated: what was found there before still holds.

@@ -30,6 +30,7 @@ class Summary:
     reasons: Counter[tuple[bool, str, str]] = field(default_factory=Counter)
     not_configured: set[str] = field(default_factory=set)
     waived: int = 0
+    hits: int = 0
 
     def count(self, finding: Finding) -> None:
         """Count a finding: one that waivers cover whole apart, and nowhere else."""
@@ -37,6 +38,7 @@ class Summary:
             self.waived += 1
             return
         self.severities[finding.severity.label] += 1
+        self.hits += len(finding.hits) - len(finding.waived) + len(finding.implies)
         self.checks[finding.check] += 1
         for ioc in finding.iocs:
             self.iocs[str(int(ioc))] += 1
@@ -65,6 +67,8 @@ class Summary:
         reasons = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
         return {
             "severities": {level.label: self.severities[level.label] for level in sorted(Severity, reverse=True)},
+            "causes": self.severities.total(),
+            "hits": self.hits,
             "waived": self.waived,
             "checks": dict(sorted(self.checks.items())),
             "iocs": dict(sorted(self.iocs.items(), key=lambda item: int(item[0]))),

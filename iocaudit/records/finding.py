@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from iocaudit.core.kinds.ours import API_VERSION
-from iocaudit.core.report import MOST_HITS, Finding, Found, Waived
+from iocaudit.core.report import MOST_HITS, Finding, Found, Group, Waived
 from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
@@ -34,6 +34,8 @@ TIMES = ("firstSeen", "lastChanged", "resolvedAt")
 # The bounds of the schema: a longer value would make the API server refuse the whole finding.
 _LONG, _HIT, _TITLE = 2048, 1024, 256
 _RENDERED = 4 * MOST
+MOST_IMPLIED = 50
+"""How many findings that it implies a finding lists; beyond that only the count of hits grows."""
 MOST_WAIVERS = 16
 """How many waivers a finding names; each hit names its own."""
 
@@ -61,6 +63,9 @@ def finding_content(finding: Finding, title: str) -> Json:
     if finding.waived:
         content["waivedCount"] = len(finding.waived)
         content["waivers"] = _waivers(finding.waived.values())
+    if finding.implies:
+        content["impliedCount"] = len(finding.implies)
+        content["implies"] = _implied(finding.implies)
     if finding.patch is not None:
         content["repair"] = _repair(finding.patch)
     return content
@@ -84,6 +89,18 @@ def _waivers(waived: Iterable[Waived]) -> list[Json]:
         {"name": clip(one.waiver, 253), "expires": one.expires, "reason": clip(one.reason, _HIT)}
         for _, one in sorted(found.items())[:MOST_WAIVERS]
     ]
+
+
+def _implied(implies: Iterable[Found]) -> list[Json]:
+    """Each finding that is told with this one, as it would be called by itself: the worst, and of how many hits."""
+    found: dict[Group, Json] = {}
+    for one in implies:
+        entry = found.setdefault(
+            one.group,
+            {"check": one.check, "severity": one.severity.label, "target": target(one.subject), "hits": 0},
+        )
+        entry["hits"] += 1
+    return list(found.values())[:MOST_IMPLIED]
 
 
 def _hit(found: Found, waived: Waived | None) -> Json:

@@ -32,7 +32,7 @@ class Stored:
 
     key: Key
     scope: str | None
-    """The namespace of its subject; a Namespace's finding is in scope None and lives in that namespace."""
+    """The namespace that its subject is at home in, which is where it lives; a Namespace is at home in itself."""
     check: str
     group: str
     kind: str
@@ -59,7 +59,7 @@ def stored(body: Mapping[str, object]) -> Stored:
     subject = mapping(finding.get("subject"))
     return Stored(
         key=(text(metadata.get("namespace")) or None, text(metadata.get("name"))),
-        scope=text(subject.get("namespace")) or None,
+        scope=text(metadata.get("namespace")) or None,
         check=text(finding.get("check")),
         group=text(subject.get("group")),
         kind=text(subject.get("kind")),

@@ -13,6 +13,7 @@ from iocaudit.core.report import Found, Report, by_reason
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import markdown, visible, workflow_data, workflow_property
+from iocaudit.sinks.implied import implies
 from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators
 
 _COMMAND = {
@@ -26,15 +27,15 @@ _MOST_ROWS = 200
 _MOST_NOT_EVALUATED = 50
 
 
-def _line(command: str, title: str, message: str, file: str | None, line: int | None, fix: str = "") -> str:
+def _line(command: str, title: str, message: str, file: str | None, line: int | None, *more: str) -> str:
     properties = []
     if file:
         properties.append(f"file={workflow_property(file)}")
     if line:
         properties.append(f"line={line}")
     properties.append(f"title={workflow_property(title)}")
-    # The line break between message and fix is ours; those in values were made visible before.
-    told = workflow_data(message) + (f"%0A{workflow_data(fix)}" if fix else "")
+    # The line breaks between them are ours; those in values were made visible before.
+    told = "%0A".join(workflow_data(said) for said in (message, *more) if said)
     return f"::{command} {','.join(properties)}::{told}\n"
 
 
@@ -44,10 +45,12 @@ def render(report: Report, reading: ReadingSummary) -> str:
     for fault in report.faults:
         file, line = (fault.origin.file, fault.origin.line) if fault.origin else (None, None)
         lines.append(_line("error", f"iocaudit fault {fault.check}", f"{fault.subject}: {fault.error}", file, line))
+    parts = report.parts()
     for found in worst_first(report):
         place = found.origin
         title = f"iocaudit {found.check}"
-        lines.append(_line(_COMMAND[found.severity], title, found.message, place.file, place.line, found.fix))
+        more = (found.fix, implies(found, parts.get(id(found), ())))
+        lines.append(_line(_COMMAND[found.severity], title, found.message, place.file, place.line, *more))
     for waived in report.waived:
         found = waived.found
         why = f"{found.message} (by {waived.waiver} until {waived.expires}: {waived.reason})"

@@ -12,6 +12,7 @@ from iocaudit.core.report import Found, Report
 from iocaudit.core.resource import Origin
 from iocaudit.core.severity import Severity
 from iocaudit.sinks.escape import xml_text
+from iocaudit.sinks.implied import implies
 from iocaudit.sinks.summary import ReadingSummary, gate
 
 
@@ -19,15 +20,18 @@ def render(report: Report, reading: ReadingSummary, fail_on: Severity | None = S
     """A ``testsuites`` document: hits from ``fail_on`` on are failures (None: no hit is), faults and unreadable
     documents errors; what is below is a case that passed, with the hit as its output."""
     suite = _Suite()
+    parts = report.parts()
     for found in report.found:
+        more = implies(found, parts.get(id(found), ()))
         case = suite.hit(found)
         if fail_on is not None and found.severity >= fail_on:
             suite.failures += 1
             failure = _sub(case, "failure", found.message, type=found.severity.label)
-            failure.text = xml_text(found.fix)
+            failure.text = xml_text("\n".join(filter(None, (found.fix, more))))
         else:
             out = ElementTree.SubElement(case, "system-out")
-            out.text = xml_text(f"{found.severity.label}: {found.message}. {found.fix}".rstrip(". ") + ".")
+            said = f"{found.severity.label}: {found.message}. {found.fix}".rstrip(". ") + "."
+            out.text = xml_text("\n".join(filter(None, (said, more))))
     for fault in report.faults:
         _sub(suite.case(fault.check, str(fault.subject or "fault"), fault.origin), "error", fault.error, type="fault")
     for error in reading.errors:

@@ -5,7 +5,7 @@ a place with a line for each result, paths below the working folder relative to 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from iocaudit.core.report import Found, Ignored, Report, Waived
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
 from iocaudit.sinks.escape import json_text, visible
+from iocaudit.sinks.implied import implies
 from iocaudit.sinks.summary import ReadingSummary, gate
 
 _LEVEL = {
@@ -31,6 +32,7 @@ _LEVEL = {
 # The numbers code scanning services sort by ("security-severity", CVSS-like).
 MOST_RESULTS = 25_000
 _MOST_TEXT = 1024
+_MOST_RELATED = 20
 _BASE = "%SRCROOT%"
 _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.0"}
 
@@ -38,6 +40,7 @@ _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5"
 def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> dict[str, Any]:
     """One run with the rules of its results, one result a hit, and what went wrong as notifications."""
     results, left_out = _most_severe(report.found)
+    parts = report.parts()
     waived = report.waived[: MOST_RESULTS - len(results)]
     left_out += len(report.waived) - len(waived)
     ignored = report.ignored[: MOST_RESULTS - len(results) - len(waived)]
@@ -89,7 +92,7 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
                 "originalUriBaseIds": {_BASE: {"description": {"text": "The folder the scan was started in."}}},
                 "columnKind": "unicodeCodePoints",
                 "results": [
-                    *(_result(found, index) for found in results),
+                    *(_result(found, index, parts.get(id(found), ())) for found in results),
                     *(_waived(one, index) for one in waived),
                     *(_ignored(one, index) for one in ignored),
                 ],
@@ -158,7 +161,9 @@ def _notification(level: str, message: str, file: str | None, line: int | None) 
     return entry
 
 
-def _result(found: Found, index: dict[str, int]) -> dict[str, Any]:
+def _result(found: Found, index: dict[str, int], parts: Sequence[Found] = ()) -> dict[str, Any]:
+    """``parts`` are the hits that it implies: places that are related, and no results of their own."""
+    said = filter(None, (found.message, found.fix and f"Fix: {found.fix}", implies(found, parts)))
     ref = found.subject
     locations = _location(found.origin.file, found.origin.line) or [{}]
     locations[0]["logicalLocations"] = [
@@ -172,19 +177,29 @@ def _result(found: Found, index: dict[str, int]) -> dict[str, Any]:
         "ruleId": found.check,
         "ruleIndex": index[found.check],
         "level": _LEVEL[found.severity],
-        "message": {"text": visible(found.message + (f" Fix: {found.fix}" if found.fix else ""))},
+        "message": {"text": visible(" ".join(said))},
         "locations": locations,
         "partialFingerprints": {
             f"iocauditHit/{SCHEME}": found.fingerprint,
             f"iocauditFinding/{SCHEME}": found.finding_fingerprint,
         },
         **_fixes(found),
+        **_related(parts),
         "properties": {
             "severity": found.severity.label,
             "path": visible(found.hit.place),
             **({"byShape": True} if found.origin.by_shape else {}),
         },
     }
+
+
+def _related(parts: Sequence[Found]) -> dict[str, Any]:
+    related = [
+        {**location, "message": {"text": visible(f"{part.check}: {part.message}")}}
+        for part in parts[:_MOST_RELATED]
+        for location in _location(part.origin.file, part.origin.line)
+    ]
+    return {"relatedLocations": related} if related else {}
 
 
 def _fixes(found: Found) -> dict[str, Any]:

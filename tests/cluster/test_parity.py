@@ -32,6 +32,7 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.wording import clip
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.causes import with_causes
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
 from iocaudit.sources.scan import ScanOptions, scan_files
@@ -274,7 +275,7 @@ def test_the_operator_stores_the_same_hits(examples: Examples, eventually: Event
     with operator(examples.cluster, log):
         eventually(lambda: '"swept"' in log.read_text(), "the first sweep", seconds=120)
     from_cluster = scan_cluster(CATALOGUE, examples.options, kubeconfig=examples.cluster.kubeconfig).report
-    expected = lines(from_cluster.found)
+    expected = lines(with_causes(from_cluster, CATALOGUE).found)
     counts: dict[tuple[str, str], int] = {}
     for line in expected:
         counts[line[:2]] = counts.get(line[:2], 0) + 1

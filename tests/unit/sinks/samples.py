@@ -5,11 +5,13 @@ from pathlib import Path
 from iocaudit.core.report import Fault, Report, Skipped, Waived
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.causes import with_causes
 from iocaudit.sinks import github, json_report, junit, sarif, table
 from iocaudit.sinks.look import Look
 from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
 from iocaudit.sources.scan import ScanOptions, scan_files
 
+CATALOGUE = builtin_catalogue().select({"privileged-container", "privilege-escalation-allowed"})
 MANIFEST = """\
 apiVersion: v1
 kind: Pod
@@ -30,7 +32,7 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
     """The manifest as scanned, with a skipped and a fault; ``name`` replaces the name of every object."""
     file = folder / "hostile.yaml"
     file.write_text(MANIFEST)
-    scan = scan_files([str(file)], builtin_catalogue().select({"privileged-container"}), ScanOptions(suggest="text"))
+    scan = scan_files([str(file)], CATALOGUE, ScanOptions(suggest="text"))
     found = [one._replace(origin=one.origin._replace(file="hostile.yaml")) for one in scan.report.found]
     errors = [UnreadableDocument("hostile.yaml", error.line, error.reason) for error in scan.errors]
     if name is not None:
@@ -47,19 +49,20 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
         ],
     )
     notes = ["waiver old: covers nothing that was audited"]
+    report = with_causes(report, CATALOGUE)
+    assert report.implied
     return report, ReadingSummary(files=scan.files, documents=scan.documents, errors=errors, notes=notes)
 
 
 def outputs(report: Report, reading: ReadingSummary) -> dict[str, str]:
     """Each output by the name of its golden file."""
-    checks = builtin_catalogue().select({"privileged-container"})
     return {
         "table.txt": table.render(report, reading),
         "table-80.txt": table.render(report, reading, Look(80, colour=True)),
         "table-verbose.txt": table.render(report, reading, Look(80, verbose=True)),
         "step-summary.md": github.step_summary(report, reading),
-        "report.json": json_report.render(report, reading, checks),
-        "report.sarif": sarif.render(report, reading, checks),
+        "report.json": json_report.render(report, reading, CATALOGUE),
+        "report.sarif": sarif.render(report, reading, CATALOGUE),
         "junit.xml": junit.render(report, reading),
         "github.txt": github.render(report, reading),
     }

@@ -1,0 +1,25 @@
+"""What a finding is told for: the hits that it implies, in one line."""
+
+from collections.abc import Sequence
+
+from iocaudit.core.report import Found
+
+_MOST = 5
+
+
+def implies(cause: Found, parts: Sequence[Found]) -> str:
+    """``Implies host-path-mount, writable-host-path (3 hits) and secret-access of ClusterRoleBinding web.``
+
+    Nothing where it implies nothing.
+    """
+    counted: dict[str, int] = {}
+    for part in parts:
+        named = part.check if part.subject == cause.subject else f"{part.check} of {part.subject}"
+        counted[named] = counted.get(named, 0) + 1
+    names = [named if number == 1 else f"{named} ({number} hits)" for named, number in counted.items()]
+    if not names:
+        return ""
+    if len(names) > _MOST:
+        return f"Implies {', '.join(names[:_MOST])} and {len(names) - _MOST} more."
+    *first, last = names
+    return f"Implies {', '.join(first)} and {last}." if first else f"Implies {last}."
