@@ -125,7 +125,8 @@ class ValidateApp:
         review.forget_pods()
         if spares:
             verdict = spare(verdict, _SYSTEM)
-        verdict = with_told(verdict, self._auditor().catalogue)
+        judged, catalogue = verdict, self._auditor().catalogue
+        verdict = await self._aside(lambda: with_told(judged, catalogue)) if aside else with_told(judged, catalogue)
         self._metrics.count(review, verdict, time.perf_counter() - started)
         await _send(send, review.uid, verdict)
         # Once the answer is on its way, so that nothing of this can be in its way.

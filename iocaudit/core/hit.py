@@ -14,7 +14,7 @@ class Hit(NamedTuple):
     differs (a rule by its position). ``evidence`` is the value in a canonical spelling: two hits of one check
     with the same path and evidence are the same hit. ``severity`` is None where the check's own holds.
     ``repair`` is how to undo it, where that takes no more than the object itself. ``grant``, of a hit on a binding,
-    says what it grants of whom; ``within``, of a hit in a pod, is filled in by the engine where it may tell. ``about``
+    says what it grants of whom; ``within``, of a hit in a pod, is filled in by the engine where it is wanted. ``about``
     is what it has in common with a hit of another check at the same path, where that is not the evidence. ``alone``: it
     implies no hit of another check, whatever its own declares.
     """

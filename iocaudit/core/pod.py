@@ -10,6 +10,7 @@ from iocaudit.core import paths
 from iocaudit.core.composed.layers import real
 from iocaudit.core.hit import Hit
 from iocaudit.core.image import ImagePatterns, ImageReference
+from iocaudit.core.place import Within
 from iocaudit.core.repair import Repair
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import mapping, mappings, text
@@ -38,7 +39,17 @@ class Container:
     fields that exist on both levels. ``volume_mounts`` are the maps in the list of that name.
     """
 
-    __slots__ = ("image_text", "list_name", "name", "path", "pod", "raw", "security_context", "volume_mounts")
+    __slots__ = (
+        "_within",
+        "image_text",
+        "list_name",
+        "name",
+        "path",
+        "pod",
+        "raw",
+        "security_context",
+        "volume_mounts",
+    )
 
     def __init__(self, pod: PodSpec, raw: dict[str, Any], list_name: str, path: str) -> None:
         self.pod = pod
@@ -50,6 +61,7 @@ class Container:
         context = raw.get("securityContext")
         self.security_context: Mapping[str, Any] = context if isinstance(context, dict) else {}
         self.volume_mounts = mappings(raw.get("volumeMounts"))
+        self._within: Within | None = None
 
     @property
     def title(self) -> str:
@@ -98,7 +110,16 @@ class Container:
     ) -> Hit:
         """A hit at ``field`` below this container; the message is prefixed with the container's title."""
         path = f"{self.path}.{field}" if field else self.path
-        return Hit(path, f"{self.title} {message}", str(evidence), severity, None, fix, repair)
+        within = None if field.startswith("volumeMounts") else self.within
+        return Hit(path, f"{self.title} {message}", str(evidence), severity, None, fix, repair, None, within)
+
+    @property
+    def within(self) -> Within:
+        """What a hit is about that is about this container alone."""
+        found = self._within
+        if found is None:
+            found = self._within = Within(self.pod.path, (self.path,))
+        return found
 
 
 class PodSpec:

@@ -13,11 +13,11 @@ from iocaudit.core.shape import mappings, text
 class PodParts:
     """Looks up the parts of one pod behind many hits, in a time that does not grow with its containers."""
 
-    __slots__ = ("_defaults", "_mounts", "_paths", "_pod")
+    __slots__ = ("_containers", "_defaults", "_mounts", "_pod")
 
     def __init__(self, pod: PodSpec) -> None:
         self._pod = pod
-        self._paths = {container.path for container in pod.containers}
+        self._containers = {container.path: container.within for container in pod.containers}
         self._mounts: dict[str, dict[str, None]] | None = None
         self._defaults: dict[tuple[str, str], tuple[str, ...]] = {}
 
@@ -25,17 +25,18 @@ class PodParts:
         """The parts behind a hit at ``path``, as it reads before the parts of the pod are put in their own places."""
         pod = self._pod.path
         for head in heads(path):
-            if head in self._paths:
-                return Within(pod, (head,), self._mounted(path[len(head) :]))
+            if (container := self._containers.get(head)) is not None:
+                return self._mounted(container, path[len(head) :])
             if head == pod:
                 return self._shared(path[len(head) :])
         return Within(pod)
 
-    def _mounted(self, rest: str) -> str:
-        match _parsed(rest):
-            case (paths.Field("volumeMounts"), paths.Key(name), *_):
-                return self._volume(name)
-        return ""
+    def _mounted(self, container: Within, rest: str) -> Within:
+        if rest.startswith(".volumeMounts["):
+            match _parsed(rest):
+                case (paths.Field("volumeMounts"), paths.Key(name), *_):
+                    return container._replace(volume=self._volume(name))
+        return container
 
     def _shared(self, rest: str) -> Within:
         """Behind a hit at what follows the path of the pod."""

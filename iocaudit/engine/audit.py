@@ -238,7 +238,7 @@ class Auditor:
         complete = self.world.complete_for(resource)
         clock, end = (deadline.clock, deadline.at) if deadline is not None else (_no_clock, 1.0)
         places: list[_At] = []
-        asks_within = False
+        asking: dict[str, Check] = {}
         # A hundred checks run here for each object: what can be settled before the loop is. What cannot be known
         # is said of every check that lacks it.
         for step in plan.concerned(fields) if complete else plan.steps:
@@ -256,7 +256,8 @@ class Auditor:
                     for hit in run(subject):
                         if isinstance(hit, Hit):
                             places.append((subject, hit.path))
-                            asks_within = asks_within or step.check.implies_in_pods
+                            if step.check.implies_in_pods:
+                                asking[step.check.id] = step.check
                             if shared and isinstance(subject, PodSpec):
                                 hit = subject.settled(hit)
                             report.found.append(_found(step, hit, ref, origin))
@@ -275,8 +276,8 @@ class Auditor:
             except Exception as error:  # noqa: BLE001  a check's error is data here: a Fault, judged by onFault
                 text = redacted(f"{type(error).__name__}: {error}")
                 report.faults.append(Fault(step.check.id, ref, text, origin))
-        if asks_within and len(places) > 1:
-            report.found = _within(report.found, places)
+        if asking and len(places) > 1:
+            report.found = _within(report.found, places, asking)
         if shared:
             report.found = _once(report.found)
             report.skipped = list(dict.fromkeys(report.skipped))
@@ -377,12 +378,13 @@ _At = tuple[PodSpec | Resource, str]
 """What a check was handed, and the path of a hit as it said it."""
 
 
-def _within(found: list[Found], places: Iterable[_At]) -> list[Found]:
-    """The hits with the parts of their pods that they are about, for which hits of other checks are there that ask."""
+def _within(found: list[Found], places: Iterable[_At], asking: Mapping[str, Check]) -> list[Found]:
+    """The hits with the parts of their pods that they are about, where those ``asking`` may imply them."""
     parts: dict[int, PodParts] = {}
+    concerned = {*asking, *(name for check in asking.values() for name in check.implies)}
     settled = []
     for one, (subject, path) in zip(found, places, strict=True):
-        if isinstance(subject, PodSpec):
+        if one.hit.within is None and one.check in concerned and isinstance(subject, PodSpec):
             known = parts.get(id(subject))
             if known is None:
                 known = parts[id(subject)] = PodParts(subject)

@@ -46,10 +46,12 @@ class _Standing(NamedTuple):
 def with_causes(report: Report, catalogue: Catalogue, *, namespace: str = "default", alone: bool = False) -> Report:
     """The same report with the hits that others imply moved from ``found`` to ``implied``.
 
-    ``namespace`` is the one that an object without any is in. ``alone``: each file is a world of its own. What an
-    earlier call moved is looked at anew.
+    ``namespace`` is the one that an object without any is in. ``alone``: each file is a world of its own. Whatever
+    takes hits away has to come before: a report that has ``implied`` hits is given back as it is.
     """
-    every = report.hits
+    every = report.found
+    if report.implied:
+        return report
     if alone:
         found, implied = [], []
         for _, part in groupby(every, key=lambda one: one.origin.file):
@@ -165,11 +167,14 @@ class _Fold:
     # -- grants --------------------------------------------------------------------------------------------
 
     def _fold_grants(self) -> None:
-        roles: dict[tuple[_Object, str], int] = {}
         bindings = [number for number, one in enumerate(self._hits) if one.hit.grant is not None]
+        if not bindings:
+            return
+        roles: dict[tuple[_Object, str], int] = {}
         wanted = {(grant.role, grant.origin) for number in bindings if (grant := self._hits[number].hit.grant)}
+        kinds = {role[1] for role, _ in wanted}
         for number, one in enumerate(self._hits):
-            if one.hit.grant is None and (on := _object(one)) in wanted:
+            if one.subject.kind in kinds and (on := _object(one)) in wanted:
                 known = roles.get((on, one.check))
                 if known is None or self._rank(number) < self._rank(known):
                     roles[on, one.check] = number
