@@ -247,17 +247,18 @@ def grants(
     only: Only | None = None,
     because: Because | None = None,
     by_subject: bool = False,
+    keeps_critical: bool = False,
 ) -> Iterator[Hit | Skip]:
     """The hits of ``powers`` on a role's rules or on a binding's subjects.
 
     A rule of every verb on every resource counts only where ``everything`` says so: wildcard-rule and
     cluster-admin-binding speak of it. What a Role names that stands outside namespaces it does not give, nor what only
     objects of impossible names are: whoever wrote it meant to, so it is told, as low. What Kubernetes' own admin, edit
-    and view hold weighs less in a binding of
-    these: they are made for that, and admin-role-bound-widely judges how far. Our own install is exempt as long as it
-    is what this version makes it. ``by_subject``: the judge looks at who is bound.
+    and view hold weighs less in a binding of these: they are made for that, and admin-role-bound-widely judges how
+    far; what is critical stays so where ``keeps_critical`` says it. Our own install is exempt as long as it is what
+    this version makes it. ``by_subject``: the judge looks at who is bound.
     """
-    asking = _Asking(powers, judge, only, because, by_subject)
+    asking = _Asking(powers, judge, only, because, by_subject, keeps_critical)
     if resource.kind in ROLES:
         if not is_own(resource, world):
             yield from _stated(resource, world, asking, everything=everything)
@@ -275,6 +276,7 @@ class _Asking(NamedTuple):
     only: Only | None
     because: Because | None
     by_subject: bool
+    keeps_critical: bool
 
     def of(self, amounts: Mapping[Power, tuple[str, ...]]) -> list[str]:
         """What is given of the powers asked about."""
@@ -352,7 +354,8 @@ class _Weighing:
         judged, because = self._judged, self._asking.because
         for reach in (reach._replace(subject=subject) for reach in found):
             severity = self._asking.judge(reach)
-            if self._made_for_it and judged.bound.is_default(reach.rule):
+            keeps = self._asking.keeps_critical and severity is Severity.CRITICAL
+            if self._made_for_it and not keeps and judged.bound.is_default(reach.rule):
                 severity = min(severity, Severity.HIGH if judged.binding.is_clusterwide else Severity.MEDIUM)
             elif because is not None and not judged.is_everything:  # who may do everything needs no way to it
                 why = why or because(reach)

@@ -1,6 +1,7 @@
 """Grants that lead into pods, or to what pods can reach."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, grants, once
 from checks._reach import Reached
@@ -63,12 +64,16 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     Jobs, mutable scheduling directives; CIS Kubernetes Benchmark 1.12, 5.1.4.
     """
     reached = Reached(resource, world)
-    yield from once(
-        *(
-            grants(resource, world, (power,), reached.by_pods, everything=True, because=reached.through_pods)
-            for power in (WORKLOADS_CREATED, PODS_CHANGED, FIXED_CHANGED)
-        ),
+    judge = partial(
+        grants,
+        resource,
+        world,
+        judge=reached.by_pods,
+        everything=True,
+        because=reached.through_pods,
+        keeps_critical=True,
     )
+    yield from once(*(judge(powers=(one,)) for one in (WORKLOADS_CREATED, PODS_CHANGED, FIXED_CHANGED)))
     yield from reached.problems
 
 

@@ -132,9 +132,12 @@ def _led_to(
                 continue
             done.add(subject.text)
             by_name = list(_naming((subject.name,), None, after))
-            if by_name and (way_by_accounts(subject, before, cause) or not way_by_accounts(subject, after, cause)):
-                by_name.clear()
-            for grant in (*by_name, *_in_their_namespaces(subject, before, after, cause, done)):
+            spaces = _spaces(subject, after)
+            if not (by_name or spaces) or not way_by_accounts(subject, after, cause):
+                continue
+            if way_by_accounts(subject, before, cause):
+                continue
+            for grant in (*by_name, *_in_their_namespaces(spaces, before, after, cause, done)):
                 if grant not in seen:
                     seen.add(grant)
                     yield Completed(grant, before, after)
@@ -146,15 +149,11 @@ def _subjects(binding: Binding, world: World) -> Iterator[Subject]:
 
 
 def _in_their_namespaces(
-    subject: Subject, before: World, after: World, cause: Resource, done: set[str]
+    spaces: Iterable[str], before: World, after: World, cause: Resource, done: set[str]
 ) -> Iterator[Resource]:
-    """The grants over the identities of namespaces in which somebody gets to cluster-admin only now."""
-    for namespace in _spaces(subject, after):
-        if f"namespace {namespace}" in done:
-            continue
-        if privileged_account(namespace, before, cause).account is not None:
-            continue
-        if privileged_account(namespace, after, cause).account is None:
+    """The grants over the identities of namespaces in which nobody got to cluster-admin before."""
+    for namespace in spaces:
+        if f"namespace {namespace}" in done or privileged_account(namespace, before, cause).account is not None:
             continue
         done.add(f"namespace {namespace}")
         yield from (role for role in after.of(ROLE, namespace) if _over_identities(rules_of(role)))
@@ -183,8 +182,9 @@ def _naming(names: Iterable[str], power: Power | None, world: World) -> Iterator
         for kind in (CLUSTER_ROLE, ROLE):
             for role in world.every(kind):
                 for rule in rules_of(role):
-                    given = powers_of(rule, clusterwide=kind is CLUSTER_ROLE).keys() if rule.names else ()
-                    for one in _BY_NAME.intersection(given):
+                    if not rule.names or rule.verbs.isdisjoint(_VERBS_BY_NAME):
+                        continue
+                    for one in _BY_NAME.intersection(powers_of(rule, clusterwide=kind is CLUSTER_ROLE)):
                         for name in rule.names:
                             found.setdefault(name, []).append((one, role))
         return found
@@ -199,6 +199,7 @@ def _naming(names: Iterable[str], power: Power | None, world: World) -> Iterator
 
 
 _BY_NAME = frozenset({ESCALATE, IMPERSONATE, TOKENS})
+_VERBS_BY_NAME = frozenset({"escalate", "bind", "impersonate", "create", "*"})
 
 
 def _over_identities(rules: Iterable[Rule]) -> bool:

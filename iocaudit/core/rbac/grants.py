@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from iocaudit.core.kinds import ROLE
 from iocaudit.core.rbac.bindings import Binding, resolve
 from iocaudit.core.rbac.graph import Held
-from iocaudit.core.rbac.powers import SIGNER_NAMES, powers_of
+from iocaudit.core.rbac.powers import SIGNER_NAMES, may_lead_on
 from iocaudit.core.rbac.rules import RBAC_GROUP, Rule
 from iocaudit.core.world import World
 
@@ -65,9 +66,16 @@ class Grants:
 
 def _leads_on(rule: Rule, clusterwide: bool) -> bool:
     """Whether a rule may be part of a way: most are not, and every step asks twenty times."""
-    if rule.verbs_on_everything or powers_of(rule, clusterwide=clusterwide):
+    return _found_to(rule, clusterwide) if rule.is_huge else _kept(rule, clusterwide)
+
+
+def _found_to(rule: Rule, clusterwide: bool) -> bool:
+    if may_lead_on(rule, clusterwide=clusterwide):
         return True
     return any(rule.covers(_CERTIFICATES, name) for name in (_REQUESTS, f"{_REQUESTS}/status"))
+
+
+_kept = lru_cache(maxsize=8192)(_found_to)
 
 
 def meet(one: Binding, other: Binding, world: World) -> Binding | None:

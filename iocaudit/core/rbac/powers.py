@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from iocaudit.core.kinds import CUSTOM_WORKLOADS, POD_TEMPLATE, WORKLOADS
+from iocaudit.core.rbac.existing import gives_anything
 from iocaudit.core.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS
 from iocaudit.core.rbac.power import Power, Target
 from iocaudit.core.rbac.rules import RBAC_GROUP, WRITES, Rule
@@ -241,7 +242,7 @@ POWERS: tuple[Power, ...] = (
 _CRITICAL_UNLESS_NAMED = (SECRETS, TOKENS)
 OVER_IDENTITIES = frozenset({ESCALATE, IMPERSONATE, WORKLOADS_CREATED, TOKENS})
 """What gives the rights of those ServiceAccounts that are where it holds."""
-_LEADING = OVER_IDENTITIES | {SECRETS, NODES, CERTIFICATES, WEBHOOKS}
+_LEADING = OVER_IDENTITIES | {PODS_CHANGED, EXEC, SECRETS, NODES, CERTIFICATES, WEBHOOKS, RBAC}
 
 
 def powers_of(rule: Rule, *, clusterwide: bool) -> dict[Power, tuple[str, ...]]:
@@ -267,13 +268,16 @@ def critical_powers(rule: Rule, namespace: str | None) -> dict[Power, tuple[str,
     return {p: t for p, t in found.items() if p.critical or (p in _CRITICAL_UNLESS_NAMED and not rule.names)}
 
 
-def may_lead_on(rule: Rule) -> bool:
-    """Whether a rule may be part of a way to cluster-admin, wherever it holds."""
-    return bool(rule.verbs_on_everything) or not _LEADING.isdisjoint(powers_of(rule, clusterwide=True))
+def may_lead_on(rule: Rule, *, clusterwide: bool = True) -> bool:
+    """Whether a rule may be part of a way to cluster-admin, where it holds."""
+    return bool(rule.verbs_on_everything) or not _LEADING.isdisjoint(powers_of(rule, clusterwide=clusterwide))
 
 
 def is_dangerous(rule: Rule, *, clusterwide: bool) -> bool:
-    """Whether a rule changes something, reads Secrets, uses a wildcard, or has any of the powers."""
+    """Whether a rule changes something, reads Secrets, uses a wildcard, or has any of the powers, and is about
+    anything that there is."""
+    if not gives_anything(rule):
+        return False
     if "*" in rule.verbs or ("*" in rule.resources and rule.groups):
         return True
     changes = any(verb not in _PLAIN_READS for verb in rule.verbs) and bool(rule.resources - _HARMLESS_WRITES)

@@ -48,7 +48,13 @@ def test_the_service_accounts_of_a_namespace_are_not_everybody_in_it() -> None:
 
 
 def test_harmless_grants() -> None:
-    for given in (rule("get", "pods"), rule("create", "selfsubjectreviews", "authentication.k8s.io")):
+    for given in (
+        rule("bbb", "aaa", "*"),
+        rule("*", "aaa"),
+        rule("get", "secrets", names="*"),
+        rule("get", "pods"),
+        rule("create", "selfsubjectreviews", "authentication.k8s.io"),
+    ):
         assert severities(run(CHECK, binding("x", "r", "Group:system:unauthenticated"), role("r", given))) == ["high"]
         assert not run(CHECK, binding("x", "r", "Group:system:authenticated"), role("r", given)).found
     assert not run(CHECK, binding("x", "r", "User:alice"), role("r", DANGEROUS[0])).found

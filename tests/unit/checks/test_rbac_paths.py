@@ -126,6 +126,19 @@ def test_critical_for_its_way_exactly_where_there_is_one(
     assert bool(found) is bool(way), (found, way)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(["admin", "edit", "view"]), st.sampled_from(SPACES), st.lists(OTHERS, max_size=3))
+def test_kubernetes_own_roles_are_critical_where_they_lead_on(
+    to: str, space: str | None, others: list[Resource]
+) -> None:
+    mine = binding("mine", to, "User:alice", namespace=space)
+    world = World()
+    for resource in (mine, *ROLES, *others):
+        world.put(resource)
+    way = way_to_cluster_admin(ALICE, world).steps
+    assert bool(critical(mine, world)) is bool(way), way
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(GRANTS), st.sampled_from(GRANTS), st.sampled_from(SPACES), st.lists(OTHERS, max_size=3))
 @example(HARMLESS_USERS_AND_TEAM, [rule("impersonate", "groups")], "shop", [])

@@ -235,7 +235,7 @@ def milder(less: Grant, more: Grant, others: list[Resource], profile: str) -> li
     return lost
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(pairs(), st.sampled_from(["default", "strict"]))
 @example(
     (

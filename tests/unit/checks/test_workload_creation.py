@@ -123,9 +123,13 @@ def test_a_role_that_is_nowhere_is_said_where_it_may_matter() -> None:
     assert "lost is nowhere among what was read" in report.skipped[0].reason
 
 
-def test_kubernetes_own_admin_and_edit_keep_their_weight_in_a_namespace() -> None:
-    found = run("workload-creation", binding("b", "edit", "User:bob", namespace="ops"), _ADMIN).found
-    assert [(one.severity.label, "and so as" in one.message) for one in found] == [("medium", False)]
+def test_kubernetes_own_admin_and_edit_weigh_less_in_a_namespace_unless_a_way_leads_on() -> None:
+    for name in ("admin", "edit"):
+        here = binding("b", name, "User:bob", namespace="ops")
+        (found,) = run("workload-creation", here).found
+        assert (found.severity.label, "and so as" in found.message) == ("medium", False)
+        assert severities(run("workload-creation", here, _ADMIN)) == ["critical"]
+        assert severities(run("workload-creation", binding("b", name, "User:bob"))) == ["critical"]
 
 
 def test_an_rbac_definition_is_judged_binding_by_binding() -> None:
