@@ -1,6 +1,6 @@
 """Network policies that allow everything, and those that do nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
@@ -13,7 +13,11 @@ from iocaudit.core.kinds.policies import (
 )
 from iocaudit.core.network.coverage import NEEDS, POLICIES, READERS
 from iocaudit.core.network.endpoints import selected_by
+from iocaudit.core.network.makers import maker_of
 from iocaudit.core.network.model import EGRESS, Breadth, Policy
+from iocaudit.core.rbac.escalation import READ
+from iocaudit.core.rbac.graph import graph_of
+from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
@@ -110,6 +114,7 @@ def policy_allows_everything(resource: Resource, world: World) -> Iterator[Hit]:
     looks_at=POLICIES,
     needs=(*NEEDS, *PODS),
     uses=(SERVICE_ACCOUNT,),
+    in_files=READ,
     controls={
         "cis-1.12": "5.3.2",
         "attack": "T1046",
@@ -127,7 +132,8 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
     pods are all on the node's network (`hostNetwork: true`), where no policy of pods reaches them. Judged against
     every workload there is, pod templates included. A policy for all pods of its namespace is left out, which may
     wait for the first one, and so are policies for host endpoints or nodes; workloads of files that name no namespace
-    may be meant for any.
+    may be meant for any. Of files it is said, and not judged, where a policy may be for pods that a controller makes of
+    a custom resource (an operator's database): nobody sees their labels.
 
     Bad:
 
@@ -181,8 +187,38 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
         why = f"selects only pods on the node's network ({clip(on_node)}), which no network policy holds"
         yield Hit("spec", f"has no effect: it {why}", "host network")
         return
+    if resource.origin.source == "file" and (maker := _maker(policies, resource, world)):
+        yield Skip(f"it may select pods that {clip(maker)} makes, which are not among what was read")
+        return
     where = "in the cluster" if policies[0].spaces is not None else f"in namespace {world.namespace_of(resource)}"
     yield Hit("spec", f"selects no workload {where}", "no workload")
+
+
+_MADE = (("", "pods"), ("apps", "statefulsets"), ("apps", "deployments"), ("apps", "daemonsets"), ("batch", "jobs"))
+
+
+def _maker(policies: Sequence[Policy], resource: Resource, world: World) -> str:
+    """What may make pods that policies of a file select, whose labels nobody sees; empty where nothing is known to."""
+    home = resource.namespace if policies[0].spaces is None else None
+    return maker_of(policies, home, world) or (_operator(home, world, resource) if home is not None else "")
+
+
+def _operator(namespace: str, world: World, near: Resource) -> str:
+    """A workload of a namespace that may make pods there; empty where there is none."""
+
+    def build() -> str:
+        graph = graph_of(world)
+        for kind in PODS:
+            for workload in world.of(kind, namespace, near=near):
+                for name in dict.fromkeys(pod.service_account for pod in workload.pods):
+                    account = Subject("ServiceAccount", name, namespace)
+                    for held in graph.held(account, world, near=workload):
+                        there = held.binding.is_clusterwide or held.binding.holds_in(namespace, world)
+                        if there and any(rule.allows("create", *what) for rule in held.bound.rules for what in _MADE):
+                            return f"{workload.kind_name} {workload.name}"
+        return ""
+
+    return world.memo(("makes pods", namespace), (*PODS, *READ), build, near=near)
 
 
 def _waits_for_pods(policy: Policy) -> bool:

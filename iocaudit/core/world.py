@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from iocaudit.core import own_names
 from iocaudit.core.errors import IncompleteError
@@ -33,6 +33,15 @@ class _Kept:
     stamp: int
     revision: int
     value: Any
+
+
+class OtherObject(NamedTuple):
+    """An object of a kind that no check knows; without a namespace it may be in any."""
+
+    group: str
+    kind: str
+    namespace: str | None
+    name: str
 
 
 class _Places:
@@ -73,6 +82,8 @@ class World:
         """By the namespace that it concerns (None: all), kind and name what is not known whole, and why."""
         self._indexing = 0
         self._installed: frozenset[str] = frozenset()
+        self.others: dict[OtherObject, None] = {}
+        """The objects of kinds that no check knows, as far as files hold them: their controllers may make pods."""
         self._revision = 0
         self._versions: dict[Kind, int] = {}
         self._homes: dict[tuple[Kind, str | None], int] = {}

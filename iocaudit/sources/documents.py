@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from iocaudit.core.by_shape import may_hold_pods
 from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, read_json
 from iocaudit.sources.yaml_builder import AliasBudget, Built, YamlError, build
-from iocaudit.sources.yaml_text import DEFINITION, defined_group, sniff, split
+from iocaudit.sources.yaml_text import DEFINITION, defined_group, named_in, sniff, split
 
 
 class Document(NamedTuple):
@@ -49,12 +49,15 @@ class Unreadable(NamedTuple):
 class OtherKind(NamedTuple):
     """A Kubernetes document of a kind that was not wanted, and was not parsed.
 
-    ``installs`` is the API group of a CustomResourceDefinition.
+    ``installs`` is the API group of a CustomResourceDefinition; ``namespace`` and ``name`` are those of any other
+    object of a custom group.
     """
 
     api_version: str
     kind: str
     installs: str = ""
+    namespace: str = ""
+    name: str = ""
 
 
 class NotKubernetes(NamedTuple):
@@ -201,7 +204,7 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
         if certain is not None and _always_parsed(*certain):
             certain = None
         if certain is not None and not wanted(*certain) and not _may_hold_pods(*certain, chunk):
-            yield OtherKind(*certain, defined_group(chunk) if certain[1] == DEFINITION else "")
+            yield _other(*certain, chunk)
             index += 1
             continue
         if not ascii_only and (bad := _NO_UTF8.search(chunk)):
@@ -221,6 +224,14 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
         except YamlError as error:
             yield _broken(error, chunk, line, name)
             index += 1
+
+
+def _other(api_version: str, kind: str, chunk: str) -> OtherKind:
+    if kind == DEFINITION:
+        return OtherKind(api_version, kind, defined_group(chunk))
+    group = api_version.rpartition("/")[0]
+    named = named_in(chunk) if "." in group and not group.endswith(".k8s.io") else ("", "")
+    return OtherKind(api_version, kind, "", *named)
 
 
 def _json(text: str, name: str, wanted: Wanted, cache: TextCache) -> Iterator[Outcome]:

@@ -19,7 +19,7 @@ from iocaudit.core.kinds.unknown import SHAPED
 from iocaudit.core.report import Report, Skipped
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import lookup, text
-from iocaudit.core.world import World
+from iocaudit.core.world import OtherObject, World
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.sources.documents import (
     Document,
@@ -174,12 +174,17 @@ class Reader:
         state = {name: value for name, value in vars(self).items() if name not in ("world", "cache", "_kept")}
         kept = [kind.key for kind in self._kept]
         order = [(resource.raw, resource.origin) for resource in self._order]
-        world = {"_namespace": self.world.default_namespace, "_installed": self.world.installed}
+        world = {
+            "_namespace": self.world.default_namespace,
+            "_installed": self.world.installed,
+            "_others": self.world.others,
+        }
         return {**state, **world, "_kept": kept, "_order": order}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.world = World(default_namespace=state.pop("_namespace"))
         self.world.install(state.pop("_installed"))
+        self.world.others = state.pop("_others")
         self.cache = TextCache()
         vars(self).update(state)
         self._kept = frozenset(KINDS[key] for key in state["_kept"])
@@ -220,6 +225,7 @@ class Reader:
                 waiting.weight += len(outcome.text) // 2
                 for subject in self._counted(waiting.subjects(outcome, scan), scan):
                     waiting.entries.append(subject)
+                    self._note_other(subject.resource)
                     if self.keeps(subject.resource):
                         self.world.add(subject.resource)
                         self._order.append(subject.resource)
@@ -228,8 +234,8 @@ class Reader:
                     else:
                         size += _PARSED * len(outcome.text)
             else:
-                if isinstance(outcome, OtherKind) and outcome.installs:
-                    installed.add(outcome.installs)
+                if isinstance(outcome, OtherKind):
+                    self._note_kind(outcome, installed)
                 waiting.note(outcome, scan)
         if not installed <= self.world.installed:
             self.world.install(self.world.installed | installed)
@@ -240,13 +246,26 @@ class Reader:
             self._left -= size
         return waiting
 
+    def _note_kind(self, outcome: OtherKind, installed: set[str]) -> None:
+        """Note what a document says that was not parsed: the group that it installs, or whose object it is."""
+        if outcome.installs:
+            installed.add(outcome.installs)
+        elif outcome.name:
+            group = outcome.api_version.rpartition("/")[0]
+            self.world.others[OtherObject(group, outcome.kind, outcome.namespace or None, outcome.name)] = None
+
+    def _note_other(self, resource: Resource) -> None:
+        if resource.kind in (None, SHAPED) and "." in resource.group and resource.kind_name != DEFINITION:
+            other = OtherObject(resource.group, resource.kind_name, resource.namespace, resource.name)
+            self.world.others[other] = None
+
     def take_rendered(self, data: bytes, name: str, scan: Scan, sourced: Callable[[Document], Sourced]) -> Waiting:
         """The same for what was rendered from a file; ``sourced`` tells of each document where it comes from."""
         waiting = Waiting(name, lines=False)
         installed = set(self.world.installed)
         for outcome in read_documents(data, name, self._wanted, cache=self.cache):
-            if isinstance(outcome, OtherKind) and outcome.installs:
-                installed.add(outcome.installs)
+            if isinstance(outcome, OtherKind):
+                self._note_kind(outcome, installed)
             if not isinstance(outcome, Document):
                 assert not isinstance(outcome, Later), "nothing was allowed to wait"
                 waiting.note(outcome, scan)
@@ -256,6 +275,7 @@ class Reader:
             document, file, source = sourced(outcome)
             for subject in self._counted(waiting.subjects(document, scan), scan):
                 resource = subject.resource
+                self._note_other(resource)
                 resource.origin = resource.origin._replace(file=file or name, rendered=True)
                 waiting.entries.append(subject._replace(source=source))
                 if self.keeps(resource):

@@ -53,6 +53,9 @@ def _next_marker(text: str, start: int) -> int:
     return len(text)
 
 
+_METADATA = re.compile(r"metadata:[ ]*(?:\{([^{}\n]{0,1000})|(?:#[^\n]*)?\r?\n((?:[ ]+[^\n]*\n?){1,40}))")
+
+
 def sniff(document: str) -> tuple[str, str] | None:
     """The apiVersion and kind that a document certainly has, or None where only parsing it can tell."""
     if not document.isascii() and _ODD_BREAK.search(document):
@@ -75,6 +78,23 @@ def _only(document: str, key: str, line: re.Pattern[str]) -> re.Match[str] | Non
     if at_start == (later >= 0) or document.find("\n" + key, later + 1 if later >= 0 else 0) >= 0:
         return None
     return line.match(document, 0 if at_start else later + 1)
+
+
+def named_in(document: str) -> tuple[str, str]:
+    """The namespace and name of an object; empty where only parsing it can tell."""
+    start = 0 if document.startswith("metadata:") else document.find("\nmetadata:") + 1
+    head = _METADATA.match(document, start)
+    if head is None:
+        return "", ""
+    flow, block = head[1], head[2] or ""
+    indent = block[: len(block) - len(block.lstrip(" "))]
+    found = {}
+    for line in flow.split(",") if flow is not None else block.splitlines():
+        if flow is None and (not line.startswith(indent) or line.startswith(f"{indent} ")):
+            continue
+        key, _, value = line.strip().partition(":")
+        found[key.strip()] = value.partition(" #")[0].strip().strip("\"'")
+    return found.get("namespace", ""), found.get("name", "")
 
 
 def defined_group(definition: str) -> str:
