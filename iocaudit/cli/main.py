@@ -90,7 +90,10 @@ def _run() -> int:
         sys.stdout, sys.stderr = streams
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from ended
     except IocauditError as error:
-        click.echo(f"iocaudit: {error}", err=True)
+        from iocaudit.sinks.escape import visible  # late: only mistakes need it
+
+        # an error may have several lines, and names from files in each
+        click.echo("\n".join(map(visible, f"iocaudit: {error}".split("\n"))), err=True)
         return 2
     except ModuleNotFoundError as error:
         if (text := advice(error)) is None:

@@ -11,7 +11,6 @@ from typing import NamedTuple, TextIO
 import click
 from click.shell_completion import CompletionItem
 
-from iocaudit.cli.writing import write_file
 from iocaudit.core.errors import IocauditError
 from iocaudit.sinks.escape import visible
 
@@ -42,7 +41,7 @@ class OutputType(click.ParamType[Output]):
             self.fail(f"{word!r} is not one of {', '.join(FORMATS)}", param, ctx)
         if equals and not file:
             self.fail(f"{value!r} names no file: write {word}=FILE", param, ctx)
-        return Output(word.lower(), file or None)
+        return Output(word.lower(), file if file and file != "-" else None)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  click's signature
         return [CompletionItem(word) for word in FORMATS if word.startswith(incomplete.lower())]
@@ -53,6 +52,7 @@ def outputs_of(given: Iterable[Output], file: str | None) -> tuple[Output, ...]:
 
     Raises click.UsageError where two outputs want one place, or a file's folder is not there.
     """
+    file = None if file == "-" else file
     outputs = list(given) or [Output("table", None)]
     here = [one for one in outputs if one.file is None]
     if len(here) > 1:
@@ -99,6 +99,8 @@ def say(text: str) -> None:
 
 
 def _to_file(path: str, data: bytes) -> None:
+    from iocaudit.cli.writing import write_file  # late: most reports go to standard output
+
     try:
         if _is_device(path):
             with open(path, "wb") as stream:

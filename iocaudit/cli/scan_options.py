@@ -29,7 +29,7 @@ _FILE = click.Path(allow_dash=True)
 """A name as it is; the type tells a shell to complete files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ScanArguments:
     """What was given on the command line, each field under the name of its option's variable."""
 

@@ -66,6 +66,17 @@ def test_what_cannot_be_meant_is_refused_before_the_scan(arguments: tuple[str, .
     assert (code, out, said in errors) == (2, "", True), errors
 
 
+def test_a_dash_is_standard_output() -> None:
+    plain = run("scan", "-", *ONLY, "-o", "json", stdin=POD)
+    assert run("scan", "-", *ONLY, "-o", "json=-", stdin=POD) == plain
+    assert run("scan", "-", *ONLY, "-o", "json", "--output-file", "-", stdin=POD) == plain
+
+
+def test_a_name_in_an_error_moves_no_cursor(tmp_path: Path) -> None:
+    code, _, errors = run("scan", str(tmp_path / "a\x1b[31m\n::error::b.yaml"))
+    assert (code, errors.count("\n"), "\x1b" in errors) == (2, 2, False)
+
+
 def test_a_report_is_written_through_no_link_and_what_was_there_stays(tmp_path: Path) -> None:
     precious, link = tmp_path / "precious", tmp_path / "link"
     precious.write_text("precious")
