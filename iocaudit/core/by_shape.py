@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from iocaudit.core import paths
 from iocaudit.core.composed.layers import item_path
 from iocaudit.core.errors import PathSyntaxError
-from iocaudit.core.kinds.unknown import COMPOSITIONS, PATTERNS
+from iocaudit.core.kinds.unknown import COMPOSITIONS, holds_patterns
 from iocaudit.core.pod import PodSpec
 from iocaudit.core.shape import Json, mapping
 
@@ -39,17 +39,15 @@ class Found(NamedTuple):
     unjudged: list[str]
 
 
-def may_hold_pods(group: str, text: str) -> bool:
-    """Whether it is worth a look into an object of that group which is written so: a cheap test in advance."""
-    if group in PATTERNS:
-        return False
-    return "ontainers" in text or text.count("apiVersion") > 1
+def may_hold_pods(group: str, kind: str, text: str) -> bool:
+    """Whether it is worth a look into an object of that kind which is written so: a cheap test in advance."""
+    return not holds_patterns(group, kind) and ("ontainers" in text or text.count("apiVersion") > 1)
 
 
-def search(raw: Json, group: str) -> Found:
+def search(raw: Json, group: str, kind: str) -> Found:
     """What an object of a kind that no check knows holds."""
     found = Found([], [], [])
-    if group not in PATTERNS:
+    if not holds_patterns(group, kind):
         _walk(raw, "", "", {}, found, _MOST_DEPTH)
         if group in COMPOSITIONS:
             unjudged = [f"{path}.containers" for _, path, *_ in found.pods] + found.unjudged
@@ -124,7 +122,7 @@ def _holds_containers(value: Any) -> bool:
 
 def shaped_pods(resource: Resource, value: Json, _path: str) -> Iterator[PodSpec]:
     """The pods of an object by their shape."""
-    for spec, path, metadata, metadata_path in search(value, resource.group).pods:
+    for spec, path, metadata, metadata_path in search(value, resource.group, resource.kind_name).pods:
         pod = PodSpec(resource, spec, path, mapping(metadata), metadata_path)
         for name in _LISTS:
             pod.add_list(name)

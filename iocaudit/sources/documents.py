@@ -297,8 +297,8 @@ def _template(line: int, what: str, tool: str, folder: str) -> Template:
     return Template(line, f"{what}: render it with `{command}` and scan that", tool, folder)
 
 
-def _may_hold_pods(api_version: str, _kind: str, text: str) -> bool:
-    return may_hold_pods(api_version.rpartition("/")[0], text)
+def _may_hold_pods(api_version: str, kind: str, text: str) -> bool:
+    return may_hold_pods(api_version.rpartition("/")[0], kind, text)
 
 
 def _always_parsed(api_version: str, kind: str) -> bool:

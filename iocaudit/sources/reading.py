@@ -36,7 +36,6 @@ from iocaudit.sources.documents import (
 )
 from iocaudit.sources.files import Inputs, read_bytes, size_of
 from iocaudit.sources.json_text import MOST_BROKEN
-from iocaudit.sources.kustomize import Fragments
 from iocaudit.sources.subjects import Aside, Source, Subject, subjects
 from iocaudit.sources.yaml_builder import AliasBudget
 from iocaudit.sources.yaml_text import DEFINITION
@@ -44,6 +43,7 @@ from iocaudit.sources.yaml_text import DEFINITION
 if TYPE_CHECKING:
     from iocaudit.engine.missing import Wanted
     from iocaudit.sources.dumps import DumpedObject
+    from iocaudit.sources.kustomize import Fragments
 
 MOST_WAITING = 64 * 1024 * 1024
 """How many characters of text wait in memory for their audit."""
@@ -162,6 +162,8 @@ class Reader:
         self.texts = dict(texts or {})
         self.named = frozenset(named)
         self.fragments = fragments or {}
+        self.reads_twice = False
+        """Whether what can be read only once is asked for again, so that it is kept."""
         self._kept: frozenset[Kind] = frozenset((NAMESPACE, *catalogue.file_world_kinds))
         self._order: list[Resource] = []
         self._left = most_waiting
@@ -208,7 +210,13 @@ class Reader:
         return self.take(data, name_of(file), scan, may_read_again=True)
 
     def bytes_of(self, file: str) -> bytes | Unreadable:
-        return self.texts[file] if file in self.texts else read_bytes(file, named=file in self.named)
+        """The bytes of a file, or why they cannot be had."""
+        if file in self.texts:
+            return self.texts[file]
+        data = read_bytes(file, named=file in self.named)
+        if self.reads_twice and file in self.named and isinstance(data, bytes) and size_of(file) is None:
+            self.texts[file] = data
+        return data
 
     def take(self, data: bytes, name: str, scan: Scan, *, may_read_again: bool = False) -> Waiting:
         """The same for bytes that were read already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -11,10 +12,9 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.policy import PolicySet
-from iocaudit.sources.documents import Document
+from iocaudit.sources.documents import KUSTOMIZATIONS, Document
 from iocaudit.sources.excluded import Excluded
 from iocaudit.sources.files import Inputs, size_of
-from iocaudit.sources.kustomize import Kustomizations
 from iocaudit.sources.lines import LineTable
 from iocaudit.sources.policy_files import (
     PolicyDocument,
@@ -27,7 +27,6 @@ from iocaudit.sources.policy_files import (
 from iocaudit.sources.progress import Progress, Silence
 from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, note_inputs, skipped_templates
 from iocaudit.sources.subjects import Subject, subjects
-from iocaudit.sources.unknown_kinds import certain, said, unjudged
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -111,7 +110,13 @@ class Task:
         scan.sorted()
         if self.waivers is not None and self._now is not None:
             scan.notes += self.waivers.notes((one.waiver for one in scan.report.waived), self._now)
+        by_shape = sum(found.origin.by_shape for found in scan.report.found)
+        if by_shape:
+            hits = "1 hit is" if by_shape == 1 else f"{by_shape} hits are"
+            scan.notes.append(f"{hits} by shape, in kinds that no check knows (byShape in -o json)")
         if scan.others:
+            from iocaudit.sources.unknown_kinds import said, unjudged  # late: so many inputs have none
+
             scan.unjudged = unjudged(scan.others, self._catalogue)
             scan.notes += filter(None, [said(scan.unjudged)])
         return scan
@@ -176,8 +181,12 @@ def scan_files(
     files = inputs.files + sorted(set(texts or ()) - set(inputs.files))
     scan = Scan(excluded=excluded.count)
     note_inputs(inputs, scan)
-    kustomizations = Kustomizations(files, reader.bytes_of, reader.cache)
-    reader.fragments = kustomizations.fragments()
+    reader.reads_twice = options.render
+    if options.render or any(os.path.basename(file) in KUSTOMIZATIONS for file in files):
+        from iocaudit.sources.kustomize import Kustomizations  # late: few inputs have any
+
+        kustomizations = Kustomizations(files, reader.bytes_of, reader.cache)
+        reader.fragments = kustomizations.fragments()
     if options.each_file_alone:
         progress.stage("auditing", len(files))
         _in_parts(task.audit_alone, files, [size_of(file) for file in files], scan, options, progress)
@@ -249,6 +258,8 @@ def _audit(
     for subject in found:
         report = auditor.audit(subject.resource)
         if subject.resource.origin.by_shape:
+            from iocaudit.sources.unknown_kinds import certain  # late: few files hold any
+
             report.found = [one for found in report.found if (one := certain(found, subject.resource)) is not None]
         if annotated and subject.resource.annotations:
             from iocaudit.engine.annotations import leave_out  # late: few objects have any

@@ -86,7 +86,7 @@ def _subjects(value: dict[str, Any], origin: Origin, document: Document, aside: 
         if kind_of(group, raw["kind"]) is not None:
             yield _subject(raw, place, document)
             continue
-        found = search(raw, group)
+        found = search(raw, group, raw["kind"])
         if found.unjudged:
             aside.containers.append((Resource(raw, place), found.unjudged))
         if found.pods:

@@ -7,27 +7,28 @@ SHAPED = Kind("", "", "kind known by its shape", "", pods=(PodAt((), "shape"),))
 
 PATTERNS = frozenset(
     {
+        "admission.k8s.io",
         "admissionregistration.k8s.io",
         "apiextensions.k8s.io",
-        "config.gatekeeper.sh",
-        "constraints.gatekeeper.sh",
-        "expansion.gatekeeper.sh",
+        "audit.k8s.io",
+        "gatekeeper.sh",
         "jspolicy.com",
+        "kubewarden.io",
+        "kuttl.dev",
         "kyverno.io",
-        "mutations.gatekeeper.sh",
-        "policies.kubewarden.io",
-        "policies.kyverno.io",
+        "polaris.fairwinds.com",
         "policy",
-        "policy.jspolicy.com",
         "policy.karmada.io",
         "policy.open-cluster-management.io",
-        "policy.sigstore.dev",
-        "polaris.fairwinds.com",
-        "templates.gatekeeper.sh",
+        "sigstore.dev",
         "wgpolicyk8s.io",
     }
 )
-"""Groups whose objects say what others should look like: policies, schemas. What they hold never runs."""
+"""Groups, with those below them, whose objects say what others should look like or looked like: policies, schemas,
+tests, records. What they hold is not run because of them."""
+
+HISTORY = frozenset({("apps", "ControllerRevision")})
+"""Kinds that keep what was, and run nothing."""
 
 COMPOSITIONS = frozenset(
     {
@@ -41,3 +42,9 @@ COMPOSITIONS = frozenset(
     }
 )
 """Groups whose objects are recipes: other objects are made of them once their gaps are filled in."""
+
+
+def holds_patterns(group: str, kind: str) -> bool:
+    """Whether what an object of this kind holds is never run because of it."""
+    parts = group.split(".")
+    return (group, kind) in HISTORY or any(".".join(parts[start:]) in PATTERNS for start in range(len(parts)))

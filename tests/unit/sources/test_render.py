@@ -243,6 +243,13 @@ def test_a_chart_that_cannot_be_rendered_is_an_error_and_its_plain_files_are_jud
     assert found["host-pid"] == {("templates/plain.yaml", 6)}
 
 
+def test_standard_input_is_read_beside_what_is_rendered(overlay: Path, tool: Any) -> None:
+    tool("kustomize", BUILT)
+    code, said, _ = run("scan", "-o", "json", "--render", "--check", "host-pid", str(overlay), "-", stdin=PLAIN)
+    assert {one["subject"]["name"] for one in json.loads(said)["findings"]} == {"eu-web", "db"}
+    assert code == 1
+
+
 def test_values_go_with_render(tmp_path: Path) -> None:
     write(tmp_path, {"a.yaml": PLAIN})
     code, _, errors = run("scan", "--values", "v.yaml", str(tmp_path))

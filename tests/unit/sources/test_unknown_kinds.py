@@ -126,6 +126,17 @@ def test_what_policies_hold_never_runs(group: str) -> None:
         assert not scan.report.found
         assert not scan.report.skipped
         assert scan.unjudged == {f"Thing.{group}": 1}
+        if "." in group:
+            assert not scanned(custom(spec, group=f"below.{group}")).report.found
+            assert scanned(custom(spec, group=f"not{group}")).report.found
+
+
+def test_what_was_does_not_run() -> None:
+    template = {"spec": {"template": {"spec": {"containers": [BAD]}}}}
+    for kind, judged in (("ControllerRevision", False), ("Other", True)):
+        scan = scanned({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web-1"}, "data": template})
+        assert bool(scan.report.found) is judged
+        assert not scan.report.skipped
 
 
 @pytest.mark.parametrize("group", sorted(COMPOSITIONS))
