@@ -74,12 +74,16 @@ _PROSE = frozenset(
 )  # fmt: skip
 _CONVERTED = re.compile(r"ConvertTo-SecureString\s{1,9}(?:-(?:String|AsPlainText|Force)\s{1,9}){0,3}", re.IGNORECASE)
 _GOES_ON = re.compile(r"\s{0,9}(?:\+|\.\.?\w|%\s|\|\s{0,9}\w|\?|\.\s)")
-_NO_SIGN = re.compile(r"^[^\"'`]*[A-Za-z0-9][^\"'`]*$")
+_NO_SIGN = re.compile(r"^(?!-)[^\"'`]*[A-Za-z0-9][^\"'`]*$")
 _ELEMENT = re.compile(r"<(?:\w{1,30}:)?$")
 _CONTENT = re.compile(r"(?:<!\[CDATA\[)?\s{0,40}([^<>\s]{1,2000}?)\s{0,40}(?:\]\]>)?</([\w.:-]{1,100})")
 _BELOW = re.compile(r"\n([ \t]{1,80})(\S[^\n]{0,600})")
 _VALUE_BELOW = re.compile(r"[\"']?(?:value|default|plaintext)[\"']?\s{0,9}[:=]\s{0,9}")
 _BLOCK = frozenset({"|", ">", "|-", ">-", "|+", ">+"})
+_TAGGED = re.compile(r"\{[\w:.-]{1,40}\}[^\s,;]")
+"""``{noop}password``: how a password is written comes before it."""
+_STATEMENT = re.compile(r"\):?$|[\w\])]:$|[(\[{]$|\)\s{0,9}[{:]$")
+"""How a line of a program ends that calls or declares something."""
 _OPENING = {"}": "{", ")": "(", "]": "[", '"': '"', "'": "'"}
 _WHERE_TO = frozenset({"proxy_pass", "fastcgi_pass", "uwsgi_pass", "scgi_pass", "grpc_pass", "memcached_pass"})
 """Directives of nginx: where a request is passed to."""
@@ -116,7 +120,7 @@ class Value(NamedTuple):
 def value_at(place: Place) -> Value | None:
     """The value that is assigned to a name; None where none is, or a program makes it up."""
     text, tail = place.text, place.head[-_TAIL:]
-    if _OF_SOMETHING_ELSE.search(tail[-6:]) and not tail.endswith("/:"):
+    if _OF_SOMETHING_ELSE.search(tail[-6:]) and not tail.endswith("/:") and not _ELEMENT.search(tail[-40:]):
         return None
     if _NAMED.search(tail[-40:]) and (paired := _PAIRED.match(text, place.end)):
         return _after(place, paired.end())
@@ -170,14 +174,16 @@ def _assigned(place: Place, at: int, op: str, *, spaced: bool) -> Value | None:
     if converted := _CONVERTED.match(text, at):
         at = converted.end()
     if quoted := _quoted(text, at):
+        if text[at] in "fF" and "{" in quoted[0]:
+            return None
         made_up = _GOES_ON.match(text, quoted[2]) and not place.is_option
         return None if made_up else _words(place, quoted[0], quoted[1])
     if place.is_option or place.argv:
         return _shell_word(text, at)
     if _BEFORE.fullmatch(head.strip()) and not head.rstrip().endswith(("(", "{", "[")):
         return _rest(place, at, op, spaced=spaced)
-    if op == "=" and text[at - 1].isspace() and not text[place.end].isspace():
-        return None  # the end of an address: ?access_token= and what comes next
+    if text[at - 1].isspace() != text[place.end].isspace() and (op == "=" or text[place.end].isspace()):
+        return None  # the end of an address (?access_token= and what comes next), a mark in prose
     value = _after(place, at)
     if value is None or (
         head.rstrip()[-1:] in ("(", ",", "{") and value.text.replace("_", "").replace(".", "").isalpha()
@@ -192,9 +198,13 @@ def _rest(place: Place, at: int, op: str, *, spaced: bool) -> Value | None:
     value = _without_comment(line)
     if op == ":" and (not value or value in _BLOCK):
         return _below(place, at + len(line), block=bool(value))
-    if value[:1] in ("([&*|>" if op == ":" else "([") or (value.startswith("{") and (op == ":" or value.endswith("}"))):
-        return None if not value.startswith("{") or "}" not in value[:-1] else Value(value, at)
-    ends_as_code = spaced and value.endswith(";")
+    if value[:1] in ("([&*|>" if op == ":" else "([") or (value.startswith("{") and not _TAGGED.match(value)):
+        return None
+    if _STATEMENT.search(value):
+        return None
+    ends_as_code = (spaced and value.endswith(";")) or (
+        op == "=" and value.endswith(",") and value[:-1].replace("_", "").isalpha()
+    )
     value = value.rstrip(",;")
     if " " in value or "\t" in value:
         first = value.split()[0]
@@ -266,7 +276,9 @@ def _argument(place: Place, at: int, tail: str) -> Value | None:
     if not option and (_READER.search(tail) or not _SETTER.search(tail)):
         return None
     value = _quoted_words(place, at)
-    return None if value is None or value.text.startswith("-") else value
+    if value is None or value.text.startswith("-") or (tail.rstrip("\"' ").endswith("{") and value.text.isidentifier()):
+        return None
+    return value
 
 
 def _behind_option(place: Place, at: int, *, in_list: bool) -> Value | None:
@@ -293,6 +305,8 @@ def _behind_word(place: Place, at: int, tail: str) -> Value | None:
         return _words(place, quoted[0], quoted[1]) if ends or _SQL.search(tail) else None
     words = rest.split()
     if not words or place.of < Standing.STRONG or place.name in _WHERE_TO:
+        return None
+    if identity and (words[0].lower() in _PROSE or tail.split()[-1].lower() in _PROSE):
         return None
     if sets or identity:
         of_two = len(words) == 2 and "sentinel" in tail  # auth-pass takes the name of the master first

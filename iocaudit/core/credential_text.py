@@ -22,6 +22,8 @@ _MOST = 20_000
 """How many places of a text are looked at."""
 _NAME_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _NAME_END = re.compile(r"[\w.-]{0,80}")
+_SHORT = re.compile(r"[ \t]{0,9}[:=][ \t]{0,9}[^\s\"'|>{]{1,5}\s")
+"""A value too short to be a credential under a name that says little."""
 _COMMENT = ("#", ";", "//", "*", "/*", "<!--", "!", "-- ", "REM ", "rem ", "::", '"" ')
 _COMMENT_WITHIN = re.compile(r"\s(?:#|//|--|<!--)\s")
 _CODE = re.compile(
@@ -54,7 +56,9 @@ def literals(text: str, *, argv: bool = False) -> Iterator[Literal]:
         name = text[start:done].rstrip(".-")
         bare = name.lstrip("-.").removeprefix("D") if name.startswith("-D") else name.lstrip("-.")
         of = standing(bare.rstrip("0123456789_-"))
-        if of is Standing.NONE or (not argv and line.comments(start)):
+        if of is Standing.NONE or (of <= Standing.WEAK and _SHORT.match(text, done)):
+            continue
+        if not argv and line.comments(start):
             continue
         if code is None:
             code = not argv and len(_CODE.findall(text[:20_000])) >= 2
@@ -95,8 +99,9 @@ class _Line:
 
 
 def _is_label(name: str, value: str) -> bool:
-    """``--db-password PASSWORD``, ``"password": "Password"``: the end of the name once more, as people are shown it."""
-    return value != value.lower() and name.lower().endswith(value.lower())
+    """The end of the name once more, as people are shown it (``--db-password PASSWORD``), or in another spelling."""
+    bare = value.replace("_", "").replace("-", "").lower()
+    return bare != value and name.replace("_", "").replace("-", "").lower().endswith(bare)
 
 
 def _places(text: str) -> list[int]:

@@ -17,7 +17,7 @@ _REFERENCE = re.compile(
     r"\$\{|\$\(|\{\{|\}\}|<%|#\{|%\{|@\{|\$__|\$\[\[|\{%|%\(\w{1,60}\)s"
     # An address, or the place of it in a store.
     r"|^[A-Za-z][A-Za-z0-9+.-]{1,30}://"
-    r"|^(?:ref\+|arn:|projects/|file:|env:|vault:|ssm:|secret(?:ref)?:|secrets?manager:|aws[a-z]{2,20}:|gcp[a-z]{2,20}:"
+    r"|^(?:ref\+|arn:|projects/|file:|env:|pass:|fd:|vault:|ssm:|secret(?:ref)?:|secrets?manager:|aws[a-z]{2,20}:|gcp[a-z]{2,20}:"
     r"|azure[a-z]{2,20}:|keyvault:|kms:|sops:|op:|sm:|keyring:|keychain:|prompt:|exec:|k8s:|kubernetes:|valueFrom|cmd:"
     r"|encrypted:|enc:|cipher:|sealed:|conjur:|doppler:|bws:|akeyless:|barbican:|lookup:|env\.)"
     r"|^[a-z][a-z0-9_-]{1,30}:(?://)?[\w.-]{1,100}[/#][\w./#@-]{1,200}$"
@@ -57,7 +57,8 @@ _VARIABLE = re.compile(r"^\${1,2}(?:env:)?[A-Za-z_]\w{0,80}(?:$|->|[\[{.]|::)|^&
 _CALL = re.compile(
     r"^@?(?:new |await |\w{1,40}!)?[A-Za-z_$][\w.$:<>-]{0,100}[!?]?\(.{0,1000}\)?$|^[A-Za-z_$][\w.]{0,80}\[['\"\w:$]"
 )
-_DOTTED = re.compile(r"^[A-Za-z_$][\w$-]{0,60}(?:\??\.[A-Za-z_][\w-]{0,60}){1,8}$")
+_REGEX = re.compile(r"^\^.{0,500}(?:\$$|[(\[])|\\[dwsbDWSB]|\][+*{]|\(\?[:=!P]")
+_DOTTED = re.compile(r"^\.?[A-Za-z_$][\w$-]{0,60}(?:\??\.[A-Za-z_][\w-]{0,60}){1,8}$")
 _ROOTS = frozenset(
     {
         "process", "os", "env", "environ", "config", "conf", "cfg", "settings", "self", "this", "var", "local", "data",
@@ -99,6 +100,8 @@ def is_literal(value: str, of: Standing, *, code: bool = False) -> bool:
         return len(value) > tag + 1
     if code and re.fullmatch(r"[A-Za-z_]\w*", value):
         return False
+    if of is Standing.WEAK and _DOTTED.match(value):
+        return False
     if of < Standing.STRONG and _NAME.match(value) and speaks_of_one(value):
         return False
     if of is Standing.FOREIGN:
@@ -121,6 +124,7 @@ def _is_none(value: str, of: Standing) -> bool:
         or _OPEN.match(value)
         or _is_variable(value)
         or _is_code(value)
+        or _REGEX.search(value)
         or _is_path(value)
         or _is_file(value)
         or (_NAME_OF_ENV.match(value) and standing(value) is not Standing.NONE)
@@ -141,7 +145,7 @@ def _digits_within(text: str) -> bool:
 def _is_code(value: str) -> bool:
     value = value.rstrip("!?;")
     if _CALL.match(value):
-        return value.endswith((")", "]")) or "['" in value or '["' in value or "[:" in value
+        return value.endswith((")", "]", "(", "[")) or "['" in value or '["' in value or "[:" in value
     if not _DOTTED.match(value):
         return False
     parts = value.replace("?", "").split(".")
@@ -157,7 +161,8 @@ def _is_path(value: str) -> bool:
 def _is_path_by_words(value: str) -> bool:
     """A base64 text may start with a slash and hold more of them: the parts of a path are words."""
     parts = [part for part in re.split(r"[/\\]", value) if part not in ("", "~", ".", "..")]
-    return not parts or sum(_is_wordy(part) for part in parts) * 2 > len(parts)
+    plain = value == value.lower() and not set("+=") & set(value)
+    return not parts or plain or sum(_is_wordy(part) for part in parts) * 2 > len(parts)
 
 
 def _is_file(value: str) -> bool:
@@ -215,4 +220,6 @@ def _is_pair(value: str) -> bool:
 
 def _is_name_of_one(value: str) -> bool:
     """The name of a Secret or of a key in it rather than what it holds: ``shop-credentials``, ``client-secret``."""
+    if value in ("password", "token"):
+        return True
     return bool(_KUBERNETES_NAME.match(value)) and re.split(r"[./-]", value)[-1] in _LAST_OF_NAMES

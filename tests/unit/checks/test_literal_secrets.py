@@ -433,3 +433,32 @@ def test_the_time_grows_with_the_text_alone(unit: str) -> None:
         return time.process_time() - started
 
     assert seconds(128_000) < 20 * (seconds(16_000) + 0.05)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "client = connect(host, password=password)",
+        "    password=password,",
+        "token = parser.expect(",
+        "def connect(user: str, password: Optional[str]=None):",
+        "if token := stream.accept(Kind.STRING):",
+        'userpass += f":{password}"',
+        '"service_account_token": "serviceAccountToken",',
+        'GRANT_TYPE_REFRESH_TOKEN = "refresh_token"',
+        "Username and password to include in the request.",
+        "The user and password are encoded.",
+        "url: https://hooli.example/info?access_token= uid",
+        "Authorization: Bearer $(cat /run/secrets/token)",
+        "password_regex: ^(?=.*[A-Z]).{8,}$",
+        'password := os.Getenv("DB_PASSWORD")',
+        "Password string `json:password`",
+        "PASSWORD=$(kubectl get secret db -o jsonpath='{.data.password}' | base64 -d)",
+        '"password": {"$ref": "#/definitions/password"},',
+        "grant_types: [password, client_credentials]",
+        "credentials: |\n  {",
+        "env:\n- name: DB_PASSWORD\n  valueFrom: {secretKeyRef: {name: db, key: password}}",
+    ],
+)
+def test_code_prose_and_fields_of_objects_are_none(line: str) -> None:
+    assert list(in_text(f"# Notes\n{line}\nend = true\n")) == []
