@@ -148,7 +148,9 @@ def is_public(path: str) -> bool:
     return normalise(path) in PUBLIC_FILES
 
 
-_SOCKET_NAMES = frozenset({"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock"})
+_SOCKET_NAMES = frozenset(
+    {"docker.sock", "containerd.sock", "crio.sock", "podman.sock", "cri-dockerd.sock", "isulad.sock"}
+)
 
 
 def _holding(sockets: Iterable[str]) -> dict[str, str]:

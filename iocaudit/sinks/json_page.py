@@ -12,6 +12,7 @@ _SCHEMA = "../iocaudit/sinks/report.schema.json"
 _PARTS = {
     "finding": "A hit: an entry of `findings`",
     "waived": "A waived hit: an entry of `waived`",
+    "ignored": "An ignored hit: an entry of `ignored`",
     "notEvaluated": "What was not evaluated: an entry of `skipped` and `faults`",
     "subject": "`subject`",
     "operation": "An operation of `patch`",
