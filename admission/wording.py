@@ -66,7 +66,7 @@ def annotations(verdict: Verdict) -> dict[str, str]:
         "observed": verdict.observed,
         "recorded": verdict.recorded,
         "faults": (*verdict.faults, *verdict.fault_denials),
-        "incomplete": (*verdict.skipped, *verdict.incomplete_denials),
+        "incomplete": (*verdict.skipped, *verdict.incomplete_denials, *verdict.unsaid),
         "waived": [waived.found for waived in verdict.waived],
         **verdict.spared,
     }

@@ -122,6 +122,11 @@ class Setting(NamedTuple):
         return self.preset.modes(self.check)[severity]
 
     @property
+    def can_warn(self) -> bool:
+        """Whether anybody would be told of the worst hit of the check when it is made."""
+        return self.mode_for(self.severity or self.check.worst) in (Mode.DENY, Mode.WARN)
+
+    @property
     def can_deny(self) -> bool:
         """Whether the worst hit of the check would be denied."""
         return self.mode_for(self.severity or self.check.worst) is Mode.DENY

@@ -28,7 +28,8 @@ class Verdict(NamedTuple):
     a line, ``notes`` what whoever writes one should know, ``recorded`` what is kept of it as evidence though it is
     allowed.
     ``told`` are the causes among denials and warnings, where somebody worked them out.
-    ``observed`` are hits that neither deny nor warn, by check. ``spared`` maps why a denial was turned into a warning
+    ``observed`` are hits that neither deny nor warn, by check, ``unsaid`` what was not evaluated of checks whose hits
+    would do neither. ``spared`` maps why a denial was turned into a warning
     (``aggregation``, ``exempt``, ``existing``, ``own``, ``system``) to the hits it spared.
     """
 
@@ -45,6 +46,7 @@ class Verdict(NamedTuple):
     refusal: str = ""
     notes: tuple[str, ...] = ()
     recorded: tuple[Found, ...] = ()
+    unsaid: tuple[Skipped, ...] = ()
     told: Told | None = None
 
     @property
@@ -107,6 +109,7 @@ def judge(
     skipped, incomplete = (
         _divided(report.skipped, settings, request, lambda setting: setting.on_incomplete) if report.skipped else _NONE
     )
+    skipped, unsaid = _worth_saying(skipped, settings) if skipped else _NONE
     spared = {name: tuple(hits) for name, hits in (("exempt", exempt), ("existing", existing)) if hits}
     return Verdict(
         allowed=not (denials or fault_denials or incomplete),
@@ -119,6 +122,7 @@ def judge(
         skipped=skipped,
         spared=spared,
         waived=tuple(report.waived),
+        unsaid=unsaid,
     )
 
 
@@ -144,6 +148,7 @@ def join(every: Sequence[Verdict]) -> Verdict:
         refusal=next((one.refusal for one in every if one.refusal), ""),
         notes=tuple(note for one in every for note in one.notes),
         recorded=tuple(found for one in every for found in one.recorded),
+        unsaid=tuple(skipped for one in every for skipped in one.unsaid),
     )
 
 
@@ -161,6 +166,7 @@ def spare(verdict: Verdict, why: str) -> Verdict:
         waived=verdict.waived,
         notes=(*verdict.notes, *verdict.refusal.splitlines()),
         recorded=verdict.recorded,
+        unsaid=verdict.unsaid,
     )
 
 
@@ -168,6 +174,18 @@ def _worst_first(found: list[Found]) -> tuple[Found, ...]:
     if len(found) > 1:
         found.sort(key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence))
     return tuple(found)
+
+
+def _worth_saying(
+    skipped: Iterable[Skipped], settings: Mapping[str, Setting]
+) -> tuple[tuple[Skipped, ...], tuple[Skipped, ...]]:
+    """What was not evaluated, and may have denied or warned; and the rest, of which nobody would have been told."""
+    told: list[Skipped] = []
+    unsaid: list[Skipped] = []
+    for one in skipped:
+        setting = settings.get(one.check) if one.check else None
+        (told if setting is None or setting.can_warn else unsaid).append(one)
+    return tuple(told), tuple(unsaid)
 
 
 def _divided(

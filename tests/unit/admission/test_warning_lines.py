@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admission import wording
 from admission.warning_lines import LONGEST, MOST_OF_AN_OBJECT, MOST_TOGETHER, warnings
 from iocaudit.core.hit import Hit
-from iocaudit.core.report import Fault, Found, Skipped
+from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import ADMISSION, Ref
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.posture import Verdict
+from iocaudit.engine.policy_reader import read_policies
+from iocaudit.engine.posture import Verdict, judge
 
 IDS = sorted(check.id for check in builtin_catalogue())
 ENDS = re.compile(r"; see iocaudit explain ([a-z0-9-]+)( \(\d+ more checks?\))?\Z")
@@ -174,3 +178,15 @@ def test_one_reason_of_many_checks_is_one_line() -> None:
     ]
     (line,) = warnings(Verdict(allowed=True, skipped=(Skipped(None, ref, "it is too deep"),)))
     assert line == "ClusterRoleBinding zz: not evaluated: it is too deep"
+
+
+@pytest.mark.parametrize(("mode", "said"), [("deny", 1), ("warn", 1), ("audit", 0)])
+def test_of_checks_that_only_record_nobody_is_told_that_they_were_not_evaluated(mode: str, said: int) -> None:
+    catalogue = builtin_catalogue()
+    rules = [{"profiles": ["default", "strict"], "mode": mode}]
+    policies = read_policies([{"metadata": {"name": "p"}, "spec": {"checks": rules}}], catalogue)
+    ref = Ref("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", None, "zz")
+    report = Report(skipped=[Skipped(check, ref, "ClusterRole zz does not exist") for check in IDS])
+    verdict = judge(report, policies.settings(None), Request(Operation.CREATE, "alice"))
+    assert len(warnings(verdict)) == said
+    assert wording.annotations(verdict)["incomplete"].split(",") == IDS

@@ -102,6 +102,7 @@ def test_the_namespace_is_where_an_unset_one_means(objects: str, tmp_path: Path)
 def test_what_it_costs_while_the_webhook_is_away_is_told(objects: str, tmp_path: Path) -> None:
     _, named, _ = run("policy", "try", policy(tmp_path), objects)
     assert "while the webhook is away, making or changing these is refused in shop alone: " in named
+    assert "whole cluster" not in named
     _, wide, _ = run("policy", "try", policy(tmp_path, '"s*"'), objects)
     assert "refused in every namespace but iocaudit, kube-system: " in wide
     assert "let each policy that denies name its namespaces" in wide
