@@ -32,6 +32,7 @@ class OperatorMetrics:
         self.objects = gauge("objects", "Objects audited and known.")
         self.queue = gauge("queue_length", "Changes that wait to be audited.")
         self.findings = gauge("findings", "Findings as stored.", ("severity", "state"))
+        self.implied = gauge("implied_hits", "Hits that are told with the finding that is their cause.")
         self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
         self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
         self.denying = gauge("denying_checks", "Checks that can deny under the policies in force.")
@@ -60,6 +61,7 @@ class OperatorMetrics:
             self.sweep_duration.set(cluster.duration)
         self.objects.set(len(cluster.inventory))
         self.queue.set(worker.pending)
+        self.implied.set(cluster.implied)
         self.faults.set(sum(len(kept.faults) for kept in cluster.inventory))
         self.policies_refused.set(len(cluster.policies.refused))
         if (policies := cluster.policies.current) is not self._policies:

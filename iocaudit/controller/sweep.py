@@ -90,6 +90,12 @@ class Cluster:
         self._complete = False
         self._listings: list[set[str]] = []
         self._intern = Interner()
+        self._implied: dict[Scope, int] = {}
+
+    @property
+    def implied(self) -> int:
+        """How many hits are told with others, as of the last publication of each scope."""
+        return sum(self._implied.values())
 
     @property
     def missed(self) -> dict[Kind, str]:
@@ -376,6 +382,7 @@ class Cluster:
             return (one.check, *place) not in unsure and (None, *place) not in unsure
 
         causes = self.inventory.causes(scope, self.catalogue, self.waivers.in_force())
+        self._implied[scope] = len(causes.implied)
         findings = [finding for finding in causes.findings if not self._is_outdated(finding)]
         self.publisher.publish(scope, findings, sure, self.waivers.holding(), _implied(causes))
 

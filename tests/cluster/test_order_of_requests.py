@@ -243,12 +243,12 @@ def test_what_passes_while_the_webhook_has_not_seen_it_is_open_soon(
 
 
 def found_at(cluster: ControlPlane) -> dict[str, float]:
-    """When the finding on each ClusterRoleBinding that gives Secrets was stored, where it is Open."""
+    """When the finding on each ClusterRole that gives Secrets came to tell of its binding, where it is Open."""
     return {
-        item["finding"]["subject"]["name"]: seconds_of(item)
+        item["finding"]["subject"]["name"]: datetime.fromisoformat(item["finding"]["lastChanged"]).timestamp()
         for item in items(cluster, "clusteriocfindings")
         if (item["finding"]["check"], item["finding"]["state"]) == ("secret-access", "Open")
-        and item["finding"]["subject"]["kind"] == "ClusterRoleBinding"
+        and [one["target"].split("/")[0] for one in item["finding"].get("implies", ())] == ["ClusterRoleBinding"]
     }
 
 

@@ -13,6 +13,7 @@ from iocaudit.core.controls import controls_of
 from iocaudit.core.kinds import PODS, Kind
 from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.core.links import check_url
+from iocaudit.core.place import Place
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.sinks.catalogue.blocks import (
@@ -32,13 +33,22 @@ HOLD_PODS = "Kinds that hold pods"
 HOLD_PODS_ANCHOR = "kinds-that-hold-pods"
 _ANY_PODS = frozenset(PODS)
 
+_PLACES = {
+    Place.SAME: "at the same place",
+    Place.CONTAINERS: "of the same containers",
+    Place.VOLUME: "of the same volume",
+    Place.POD: "of the same pod",
+    Place.NAMESPACE: "of what is in the Namespace",
+}
+"""Where hits of other checks have to be for one of this check's to imply them."""
+
 
 def page(check: Check, catalogue: Catalogue) -> Iterator[Block]:
     """What it flags and why, its examples, its fix, how it is set, and what it is related to."""
     doc = doc_of(check)
     yield Heading(1, code(check.id))
     yield Paragraph(prose(doc.title + "."))
-    yield Grid(("", ""), tuple((prose(name), line) for name, line in _facts(check)))
+    yield Grid(("", ""), tuple((prose(name), line) for name, line in _facts(check, catalogue)))
     yield Heading(2, prose("Why"))
     for paragraph in doc.why.split("\n\n"):
         yield Paragraph(prose(paragraph))
@@ -69,7 +79,7 @@ def published(check: Check) -> Block:
     return Paragraph((Span(check_url(check.id), "plain"),))
 
 
-def _facts(check: Check) -> Iterator[tuple[str, Line]]:
+def _facts(check: Check, catalogue: Catalogue) -> Iterator[tuple[str, Line]]:
     worst = f"; a single hit may be {check.worst.label}" if check.worst > check.severity else ""
     yield "severity", prose(check.severity.label + worst)
     yield "IoC", joined([ioc_line(ioc) for ioc in check.iocs], "; ")
@@ -85,6 +95,11 @@ def _facts(check: Check) -> Iterator[tuple[str, Line]]:
     ):
         if kinds:
             yield name, kinds_line(kinds)
+    for place, words in _PLACES.items():
+        if implied := [name for name in sorted(check.implies) if check.implies[name] is place]:
+            yield f"tells with it, {words}", _ids(implied)
+    if by := [other.id for other in catalogue if check.id in other.implies]:
+        yield "may be told with", _ids(by)
     if check.aliases:
         yield "earlier ids", joined([code(alias) for alias in check.aliases])
 
@@ -171,7 +186,11 @@ def related(check: Check, catalogue: Catalogue) -> tuple[dict[IoC, list[Check]],
 
 
 def _links(checks: Iterable[Check]) -> Line:
-    return joined([code(check.id, f"{check.id}.md") for check in checks])
+    return _ids(check.id for check in checks)
+
+
+def _ids(ids: Iterable[str]) -> Line:
+    return joined([code(one, f"{one}.md") for one in ids])
 
 
 def policy_example(check: Check) -> str:

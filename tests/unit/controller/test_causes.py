@@ -78,6 +78,7 @@ def test_what_is_implied_is_not_stored_but_listed_with_its_cause(setting: Settin
     names = {name.split()[0] for name in found}
     assert names.isdisjoint({"privilege-escalation-allowed", "may-run-as-root", "no-ingress-policy"})
     assert "cpu-unlimited" in names
+    assert setting.cluster.implied == 4
 
 
 def test_what_becomes_implied_is_removed_and_not_called_resolved(setting: Setting) -> None:
