@@ -101,7 +101,8 @@ class ValidateApp:
             self._metrics.malformed.inc()
             if error.uid:
                 verdict = unread(error)
-                await _send(send, error.uid, spare(verdict, _SYSTEM) if spares else verdict)
+                denies = not spares and self._auditor().policies.denies
+                await _send(send, error.uid, verdict if denies else spare(verdict, _SYSTEM))
             else:
                 await answer(send, 400, f"{error}\n")
             return

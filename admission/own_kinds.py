@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.errors import PolicyError
@@ -35,12 +36,12 @@ _MOST_NAMESPACES = 1000
 
 
 def judge_own(review: Review, auditor: Auditor, longest: timedelta) -> Verdict | None:
-    """The verdict on an object of our own kinds; None for any other. Whoever leaves the spec alone is let be."""
+    """The verdict on an object of our own kinds; None for any other. Whoever leaves what it says alone is let be."""
     resource, old = review.resource, review.old
     judged = resource or old
     if judged is None or judged.group != GROUP:
         return None
-    if review.request.subresource or (resource and old and resource.raw.get("spec") == old.raw.get("spec")):
+    if review.request.subresource or (resource and old and _wanted(resource) == _wanted(old)):
         return _NOTHING
     try:
         if judged.kind is AUDIT_POLICY:
@@ -50,6 +51,11 @@ def judge_own(review: Review, auditor: Auditor, longest: timedelta) -> Verdict |
     except (PolicyError, WaiverError) as error:
         return Verdict(allowed=False, refusal=str(error))
     return _NOTHING
+
+
+def _wanted(resource: Resource) -> dict[str, Any]:
+    """What somebody wrote; a field beside the spec may be one that was meant to be in it."""
+    return {name: value for name, value in resource.raw.items() if name not in ("metadata", "status")}
 
 
 def _policy(judged: Resource, resource: Resource | None, old: Resource | None, auditor: Auditor) -> Verdict:

@@ -35,6 +35,17 @@ POLICY: dict[str, Any] = {
 }
 
 
+def _guard(namespace: str) -> dict[str, Any]:
+    """Preset guard for one namespace, and for what is in none."""
+    match = {"namespaces": [namespace], "clusterScoped": True}
+    return {
+        "apiVersion": "iocaudit.io/v1alpha1",
+        "kind": "AuditPolicy",
+        "metadata": {"name": f"guard-{namespace}"},
+        "spec": {"priority": 10, "preset": "guard", "match": match},
+    }
+
+
 def _object(kind: str, name: str, spec: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
     versions = {"Deployment": "apps/v1", "Ingress": "networking.k8s.io/v1", "NetworkPolicy": "networking.k8s.io/v1"}
     body: dict[str, Any] = {
@@ -61,6 +72,8 @@ def _deployment(name: str, pod: dict[str, Any]) -> dict[str, Any]:
 
 
 PRIVILEGED: dict[str, Any] = {"securityContext": {"privileged": True}}
+_PROBE = _object("Pod", "probe", _pod_spec(container=PRIVILEGED))
+_FAILURE_POLICIES = 'jsonpath={range .webhooks[*]}{.name}{": "}{.failurePolicy}{"\\n"}{end}'
 
 
 class Demo:
@@ -84,6 +97,7 @@ class Demo:
     def run(self) -> None:
         self.before()
         self.install()
+        self.warnings()
         self.denials()
         self.findings()
         self.fix()
@@ -91,6 +105,7 @@ class Demo:
     def before(self) -> None:
         say("Before the install: a namespace with bad objects that run already")
         self.kubectl("create", "namespace", "shop")
+        self.kubectl("create", "namespace", "lab", quiet=True)
         self.apply(_deployment("legacy", _pod_spec(container=PRIVILEGED)))
         backend = {"service": {"name": "web", "port": {"number": 80}}}
         self.apply(_object("Ingress", "web", {"ingressClassName": "nginx", "defaultBackend": backend}))
@@ -101,6 +116,7 @@ class Demo:
             self.kubectl("apply", "-f", str(crd), quiet=True)
         self.kubectl("create", "namespace", "iocaudit", quiet=True)
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s", quiet=True)
+        self.kubectl("apply", "-f", str(_ROOT / "manifests/base/default-policy.yaml"))
         self.apply(POLICY)
         command = [
             sys.executable,
@@ -123,12 +139,24 @@ class Demo:
         self.operator.start("operator", command, self.operator_log, environment)
         # In a cluster the kubelet mounts the certificate; the operator registers the webhook once it answers.
         self.webhook.start()
-        probe = _object("Pod", "probe", _pod_spec(container=PRIVILEGED))
-        self.wait(lambda: self.refused(probe, "--dry-run=server"), "the API server to call the webhook")
+        self.wait(lambda: "privileged-container" in self.tried(_PROBE), "the API server to call the webhook")
+
+    def warnings(self) -> None:
+        say("Preset warn, the default: a privileged pod is warned about, and nothing is denied")
+        said = self.kubectl("apply", "-f", "-", input=_object("Pod", "first", _pod_spec(container=PRIVILEGED)))
+        if "privileged-container" not in said:
+            raise ControlPlaneError("the privileged pod was not warned about")
+        self.kubectl("get", "validatingwebhookconfiguration", "iocaudit", "-o", _FAILURE_POLICIES)
 
     def denials(self) -> None:
-        say("A privileged pod")
+        say("Preset guard for namespace shop: what hands over a node or the cluster is denied there")
+        self.apply(_guard("shop"))
+        self.wait(lambda: "denied the request" in self.tried(_PROBE), "preset guard to be in force")
         self.expect_denied(_object("Pod", "miner", _pod_spec(container=PRIVILEGED)))
+        say("In namespace lab the same is still warned about")
+        body = _object("Pod", "miner", _pod_spec(container=PRIVILEGED))
+        body["metadata"]["namespace"] = "lab"
+        self.apply(body)
         say("The node's /etc mounted at /mnt/etc")
         mounts = {"volumeMounts": [{"name": "etc", "mountPath": "/mnt/etc"}]}
         volumes = [{"name": "etc", "hostPath": {"path": "/etc"}}]
@@ -203,9 +231,10 @@ class Demo:
     def apply(self, body: dict[str, Any]) -> None:
         self.kubectl("apply", "-f", "-", input=body)
 
-    def refused(self, body: dict[str, Any], *arguments: str) -> bool:
+    def tried(self, body: dict[str, Any]) -> str:
+        """What is said to an apply that is only tried."""
         text = orjson.dumps(body).decode()
-        return self.cluster.kubectl("apply", "-f", "-", *arguments, input=text, check=False).returncode != 0
+        return self.cluster.kubectl("apply", "-f", "-", "--dry-run=server", input=text, check=False).stderr
 
     def expect_denied(self, body: dict[str, Any]) -> None:
         name = f"{body['kind']}/{body['metadata']['name']}"

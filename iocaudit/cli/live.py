@@ -72,7 +72,7 @@ def scan_cluster(
 
 
 def _of_files(catalogue: Catalogue, options: ScanOptions, now: datetime) -> Judgement:
-    raws = read_policy_files(options.policy_files)
+    raws = read_policy_files(options.policy_files, catalogue)
     waivers = make_waivers(raws, catalogue, now) or Waivers()
     files = ", ".join(options.policy_files)
     note = f"the cluster is judged by {files} alone, not by its own AuditPolicies and IocWaivers"

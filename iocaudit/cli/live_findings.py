@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from iocaudit.core.kinds import Kind
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.records.finding import rank
-from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
+from iocaudit.records.kinds import CLUSTER_AUDIT_REPORT, CLUSTER_IOC_FINDING, IOC_FINDING
+from iocaudit.records.report import NAME as REPORT_NAME
 
 _LAST = 9
 """Sorts what has no rank behind everything that has one."""
@@ -46,6 +48,8 @@ class Findings:
     worst: list[Json] = field(default_factory=list)
     total: int = 0
     not_read: list[str] = field(default_factory=list)
+    enforcement: str = ""
+    """Where anything is denied, as the operator has it; empty where that could not be read."""
 
 
 def read_findings(
@@ -72,6 +76,9 @@ def read_findings(
                 found.not_read.append(f"{kind.plural}: {error}")
 
     found.worst = sorted(each(), key=worst_first) if limit is None else heapq.nsmallest(limit, each(), key=worst_first)
+    with suppress(ApiError):
+        report = client.get(CLUSTER_AUDIT_REPORT, None, REPORT_NAME)
+        found.enforcement = text(mapping(report.get("report")).get("enforcement"))
     if len(errors) == len(kinds):
         if all(isinstance(error, NotFoundError) for error in errors):
             raise IocauditError("the cluster has no IocFindings: iocaudit is not installed in it")

@@ -1,7 +1,9 @@
 """``iocaudit manifests``: what installs the auditor, from the very files that ``kubectl apply -k`` takes."""
 
 import json
+import re
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -10,11 +12,17 @@ from typing import Any
 import click
 import yaml
 
+from iocaudit import __version__
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.own_names import NAMESPACE
+from iocaudit.engine.presets import Preset
 
 _OPERATOR = "base/operator.yaml"
 _ADMISSION = "base/admission.yaml"
 _SERVICE = "base/services.yaml"
+_IMAGE = f"ghcr.io/iocaudit/iocaudit:{__version__}"
+_IMAGE_TEXT = re.compile(r"[A-Za-z0-9][\w./:@-]*")
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class ManifestsError(IocauditError):
@@ -22,6 +30,22 @@ class ManifestsError(IocauditError):
 
 
 @click.command("manifests")
+@click.option(
+    "--preset",
+    type=click.Choice([preset.value for preset in Preset]),
+    default=Preset.WARN.value,
+    show_default=True,
+    help="What follows from a hit where no policy names its check: the preset of AuditPolicy iocaudit-default.",
+)
+@click.option("--image", metavar="IMAGE", help=f"The image that the Deployments run  [default: {_IMAGE}]")
+@click.option(
+    "--namespace",
+    metavar="NS",
+    default=NAMESPACE,
+    show_default=True,
+    help="The namespace that everything is installed in.",
+)
+@click.option("--crds", is_flag=True, help="Print only the CustomResourceDefinitions: kubectl has to know them first.")
 @click.option(
     "--static-webhook",
     is_flag=True,
@@ -32,17 +56,46 @@ class ManifestsError(IocauditError):
     type=click.Path(path_type=Path),
     help="With --static-webhook: PEM certificates of the CA that signed the webhook's certificate.",
 )
-def command(static_webhook: bool, ca_bundle: Path | None) -> int:
-    """Print what installs the auditor in a cluster: CRDs, namespace, rights, Deployments."""
+def command(
+    preset: str, image: str | None, namespace: str, crds: bool, static_webhook: bool, ca_bundle: Path | None
+) -> int:
+    """Print what installs the auditor in a cluster: CRDs, namespace, rights, Deployments, the default policy.
+
+    kubectl looks every kind up before it applies anything, so that the first install takes two commands:
+
+    \b
+      iocaudit manifests --crds | kubectl apply --server-side -f -
+      iocaudit manifests | kubectl apply --server-side -f -
+
+    With preset observe or warn nothing is denied, and no request fails where the webhook is away.
+    """
     if static_webhook != (ca_bundle is not None):
         raise click.UsageError("--static-webhook and --ca-bundle FILE go together")
+    if crds and static_webhook:
+        raise click.UsageError("--crds prints nothing else: leave out --static-webhook")
+    if not _LABEL.fullmatch(namespace):
+        raise click.UsageError(f"--namespace {namespace!r} is not the name of a namespace")
+    if image is not None and not _IMAGE_TEXT.fullmatch(image):
+        raise click.UsageError(f"--image {image!r} is not an image")
     # The bundle first: nothing is printed that somebody's kubectl would apply by half.
     bundle = None if ca_bundle is None else _bundle(ca_bundle)
-    texts = list(_texts(unmanaged=bundle is not None))
+    change = partial(_changed, preset=Preset(preset), image=image or _IMAGE, namespace=namespace)
+    texts = [change(text) for text in _texts(unmanaged=bundle is not None, only="crds/" if crds else "")]
     if bundle is not None:
-        texts.append(_yaml(_static_webhook(bundle)))
+        texts.append(_yaml(_static_webhook(bundle, Preset(preset), namespace)))
     click.echo("---\n".join(texts), nl=False)
     return 0
+
+
+def _changed(text: str, *, preset: Preset, image: str, namespace: str) -> str:
+    """A manifest with another preset, image or namespace than the files have: the files hold each in few places."""
+    text = text.replace(f"  preset: {Preset.WARN}\n", f"  preset: {preset}\n")
+    text = text.replace(f"image: {_IMAGE}\n", f"image: {image}\n")
+    if namespace == NAMESPACE:
+        return text
+    text = re.sub(rf"\bnamespace: {NAMESPACE}$", f"namespace: {namespace}", text, flags=re.MULTILINE)
+    text = re.sub(rf"^(kind: Namespace\nmetadata:\n  name:) {NAMESPACE}$", rf"\1 {namespace}", text, flags=re.MULTILINE)
+    return text.replace(f".{NAMESPACE}.svc", f".{namespace}.svc")
 
 
 def folder() -> Traversable:
@@ -50,10 +103,12 @@ def folder() -> Traversable:
     return resources.files("iocaudit").joinpath("manifests")
 
 
-def _texts(*, unmanaged: bool) -> Iterator[str]:
+def _texts(*, unmanaged: bool, only: str = "") -> Iterator[str]:
+    """The manifests of the folders whose names begin with ``only``."""
     for name in yaml.safe_load(_read("kustomization.yaml"))["resources"]:
-        text = _read(name)
-        yield _unmanaged(name, text) if unmanaged and name in (_OPERATOR, _ADMISSION) else text
+        if name.startswith(only):
+            text = _read(name)
+            yield _unmanaged(name, text) if unmanaged and name in (_OPERATOR, _ADMISSION) else text
 
 
 def _read(name: str) -> str:
@@ -102,7 +157,7 @@ def _pem(certificate: Any) -> bytes:
     return pem
 
 
-def _static_webhook(bundle: bytes) -> dict[str, Any]:
+def _static_webhook(bundle: bytes, preset: Preset, namespace: str) -> dict[str, Any]:
     """The configuration as the operator would write it, for the Service of these manifests."""
     from iocaudit.engine.catalogue import builtin_catalogue
     from iocaudit.engine.policy import PolicySet
@@ -111,5 +166,5 @@ def _static_webhook(bundle: bytes) -> dict[str, Any]:
     catalogue = builtin_catalogue()
     (service, *_others) = yaml.safe_load_all(_read(_SERVICE))
     metadata = service["metadata"]
-    target = Target(metadata["namespace"], metadata["name"], port=service["spec"]["ports"][0]["port"])
-    return configuration(catalogue, PolicySet(catalogue), target, bundle)
+    target = Target(namespace, metadata["name"], port=service["spec"]["ports"][0]["port"])
+    return configuration(catalogue, PolicySet(catalogue, preset=preset), target, bundle)

@@ -16,6 +16,7 @@ from iocaudit.cli.select import known_check
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.escapes import escapes
 from iocaudit.engine.policy import Mode, Policy, PolicySet, Setting
 from iocaudit.engine.policy_trace import Claim, Decision, trace
 from iocaudit.sinks.columns import columns
@@ -57,8 +58,8 @@ def explain(
 ) -> int:
     """Which policy decides for each check in a namespace, by which of its rules, and what would decide otherwise.
 
-    Without --policy and --cluster the built-in default is shown. --profile is what the operator and the webhook (or
-    scan) run with. Exit code: 2 wrong usage, or policies that cannot be used; 0 otherwise.
+    Without --policy and --cluster: what holds without any policy, preset warn. --profile is what the operator and the
+    webhook (or scan) run with. Exit code: 2 wrong usage, or policies that cannot be used; 0 otherwise.
     """
     if cluster_scope == (namespace is not None):
         raise click.UsageError("give -n NAMESPACE or --cluster-scope (and not both)")
@@ -98,7 +99,7 @@ def _labels(given: Iterable[str]) -> dict[str, str]:
 def _of_files(files: tuple[str, ...], catalogue: Catalogue, profile: str) -> PolicySet:
     from iocaudit.sources.policy_files import make_policies, read_policy_files  # late: after usage is known good
 
-    return make_policies(read_policy_files(files), catalogue, profile)
+    return make_policies(read_policy_files(files, catalogue), catalogue, profile)
 
 
 def _in_place(policies: PolicySet, namespace: str | None, labels: Mapping[str, Any]) -> tuple[list[Policy], list[str]]:
@@ -120,6 +121,12 @@ def _print(
     click.echo(visible(f"{place}: " + (f"asked in this order: {order}" if order else "no policy applies")))
     if elsewhere:
         click.echo(visible(f"not here: {', '.join(elsewhere)}"))
+    choice = policies.chosen(here)
+    by = f"chosen by {choice.policy}" if choice.policy is not None else "no policy here chooses one"
+    click.echo(visible(f"preset: {choice.preset} ({by}): {choice.preset.summary}"))
+    escaped = _escaped(policies, here, decisions)
+    if escaped:
+        click.echo(visible(f"escapes it: {', '.join(f'{check} ({policy})' for check, policy in escaped.items())}"))
     click.echo()
     header = ("CHECK", "MODE", "SEVERITY", "DECIDED BY", "PARAMETERS", "OTHERWISE")
     click.echo(columns(header, [_row(decision) for decision in decisions]), nl=False)
@@ -133,6 +140,12 @@ def _print(
         )
     for note in (*_not_configured(decisions), *_refusals(refused)):
         click.echo(visible(note))
+
+
+def _escaped(policies: PolicySet, here: list[Policy], decisions: list[Decision]) -> dict[str, str]:
+    """Check to the policy that is milder than the preset in force."""
+    found = escapes(policies, here, (decision.check for decision in decisions))
+    return {check.id: policy for check, policy in found.items()}
 
 
 def _not_configured(decisions: list[Decision]) -> list[str]:
@@ -164,7 +177,7 @@ def _row(decision: Decision) -> tuple[str, ...]:
         _by(decision.by) if decision.by is not None else _default(decision),
         parameters,
         "; ".join(f"{_by(claim)}: {claim.mode_for(decision.check)}" for claim in decision.shadowed)
-        or (f"default: {_mode(decision.default)}" if decision.by is not None else ""),
+        or (f"preset {decision.setting.preset}: {_mode(decision.default)}" if decision.by is not None else ""),
     )
 
 
@@ -175,7 +188,7 @@ def _by(claim: Claim) -> str:
 def _default(decision: Decision) -> str:
     if decision.setting.mode is Mode.OFF:
         return f"default (profile {decision.check.profile} is not on)"
-    return "default (by severity)"
+    return f"preset {decision.setting.preset}"
 
 
 def _mode(setting: Setting) -> Mode:
@@ -190,12 +203,17 @@ def _json(
     refused: Mapping[str, str],
 ) -> Json:
     here, elsewhere = _in_place(policies, namespace, labels)
+    choice = policies.chosen(here)
     return {
         "namespace": namespace,
         "labels": dict(labels),
         "profile": policies.profile,
         "asked": [{"name": policy.name, "priority": policy.priority} for policy in here],
         "notHere": elsewhere,
+        "preset": {"name": choice.preset.value, "chosenBy": choice.policy},
+        "escapes": [
+            {"check": check, "policy": policy} for check, policy in _escaped(policies, here, decisions).items()
+        ],
         "refused": [{"policy": name, "reason": reason} for name, reason in sorted(refused.items())],
         "checks": [_decision(decision) for decision in decisions],
     }

@@ -77,7 +77,7 @@ def command(
     if file == "-" and "-" in paths:
         raise click.UsageError("the policy and the objects cannot both be on standard input")
     catalogue = builtin_catalogue()
-    documents = read_policy_files((file,))
+    documents = read_policy_files((file,), catalogue)
     if cluster:
         from iocaudit.cli.live_trial import try_cluster  # late: it imports the Kubernetes client
 

@@ -12,6 +12,7 @@ import click
 from iocaudit.cli.params import check_ids, connection_options, severity_option, words
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.engine.enforcement import NOTHING
 from iocaudit.records.finding import DENIED, OPEN, RECORDED, RESOLVED, WAIVED
 from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import json_text, visible
@@ -61,10 +62,13 @@ def command(
     )
     found = read_findings(wanted, None if everything else limit, context=context, kubeconfig=kubeconfig)
     if output == "json":
-        shown = json.dumps(_json(found.worst, found.total, found.not_read), indent=2, ensure_ascii=False)
+        content = _json(found.worst, found.total, found.not_read) | {"enforcement": found.enforcement or None}
+        shown = json.dumps(content, indent=2, ensure_ascii=False)
         click.echo(json_text(shown))
     else:
         _print(found.worst, found.total, wide=output == "wide")
+        if found.enforcement.startswith(NOTHING):
+            click.echo(visible(found.enforcement))
     for reason in found.not_read:
         click.echo(visible(f"not read: {reason}"), err=True)
     return 3 if found.not_read else 0

@@ -28,6 +28,7 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.kept import Interner, keep
+from iocaudit.engine.places import namespaces_in
 from iocaudit.live.inventory import Causes, Inventory, Scope
 from iocaudit.live.summary import Summary
 from iocaudit.live.world import LiveWorld, older
@@ -161,6 +162,7 @@ class Cluster:
         self._complete = True
         self._count_waivers(waiting)
         self._publish_everything()
+        self.tell_policies()
         self.swept_at = time.monotonic()
         self.duration = self.swept_at - begun
         _log.info(
@@ -176,8 +178,13 @@ class Cluster:
         changed = self.policies.load(raws)
         if changed:
             self._use_policies()
-        self.policies.write_status(self.client)
+        self.tell_policies()
         return changed
+
+    def tell_policies(self) -> None:
+        """Write what the policies' statuses say where it is something else by now."""
+        known = self._complete and self.world.incomplete(NAMESPACE) is None
+        self.policies.write_status(self.client, list(namespaces_in(self.world)) if known else None)
 
     def load_waivers(self, forbidden: set[Kind] | None = None) -> bool:
         """Read the IocWaivers; whether what they cover may have changed.
@@ -423,7 +430,7 @@ class Cluster:
             contents[home] = summary.content(self.policies.in_force(home, labels))
         names = [policy.name for policy in self.policies.current.policies]
         bad = sum(1 for summary in homes.values() if summary.severities.total())
-        contents[None] = {**whole.content(names), "namespaces": bad}
+        contents[None] = {**whole.content(names), "namespaces": bad, "enforcement": self.policies.enforcement}
         return contents
 
 

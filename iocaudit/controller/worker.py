@@ -11,7 +11,7 @@ from collections.abc import Callable
 from iocaudit.cluster.errors import ClusterError
 from iocaudit.controller.pending import PendingChanges
 from iocaudit.controller.sweep import Change, Cluster
-from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.supervision.backoff import Backoff
 from iocaudit.supervision.part import Stop, beat
@@ -146,6 +146,8 @@ class Worker:
                 else:
                     self.cluster.follow_waivers()
             self.cluster.apply(change for change in changes if change.kind is not IOC_WAIVER)
+            if NAMESPACE in kinds:
+                self.cluster.tell_policies()
         except ClusterError:
             self.request_sweep()
             raise

@@ -223,6 +223,7 @@ class PolicySet:
     """Whether any policy looks at a namespace's labels, so that they matter."""
     _kept: dict[tuple[str | None, tuple[tuple[str, str], ...]], dict[str, Setting]] = field(default_factory=dict)
     _by_policies: dict[tuple[int, ...], dict[str, Setting]] = field(default_factory=dict)
+    _denies: bool | None = None
 
     def __post_init__(self) -> None:
         self.policies = tuple(sorted(self.policies, key=lambda p: (-p.priority, p.name)))
@@ -325,7 +326,9 @@ class PolicySet:
     @property
     def denies(self) -> bool:
         """Whether anything can be denied anywhere."""
-        return any(self.may_deny(check) for check in self.catalogue if not check.audit_only)
+        if self._denies is None:
+            self._denies = any(self.may_deny(check) for check in self.catalogue if not check.audit_only)
+        return self._denies
 
     def may_deny(self, check: Check) -> bool:
         """Whether a hit of a check can be denied anywhere: by a policy, or by a preset where none decides."""

@@ -55,6 +55,11 @@ class Preset(StrEnum):
         return _SUMMARIES[self]
 
 
+def denying(check: Check) -> list[Preset]:
+    """The presets that deny the worst hits of a check."""
+    return [] if check.audit_only else [preset for preset in Preset if preset.modes(check)[check.worst] is Mode.DENY]
+
+
 _RECORDS = dict.fromkeys(Severity, Mode.AUDIT)
 _WARNS = _RECORDS | {Severity.HIGH: Mode.WARN, Severity.CRITICAL: Mode.WARN}
 _MODES: Mapping[Preset, Mapping[Severity, Mode]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from iocaudit.core.errors import IocauditError, PolicyError
 from iocaudit.core.kinds.ours import API_VERSION
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from iocaudit.engine.audit import Accept
-    from iocaudit.engine.waivers import Waivers
+    from iocaudit.engine.waivers import Waiver, Waivers
 
 _KINDS = ("AuditPolicy", "IocWaiver")
-_Usable = TypeVar("_Usable")
 
 
 class PolicyDocument(NamedTuple):
@@ -40,8 +39,8 @@ class PolicyDocument(NamedTuple):
         return f"{self.file}:{LineTable.of(self.document).line(path)}"
 
 
-def read_policy_files(files: tuple[str, ...]) -> list[PolicyDocument]:
-    """The AuditPolicies and IocWaivers as they are written; raises PolicyError naming each file and what is wrong.
+def read_policy_files(files: tuple[str, ...], catalogue: Catalogue) -> list[PolicyDocument]:
+    """The AuditPolicies and IocWaivers as they are written; raises PolicyError with all that is wrong in any file.
 
     A document of anything else is refused too: it may be meant for one of ours, and would not count.
     """
@@ -53,7 +52,8 @@ def read_policy_files(files: tuple[str, ...]) -> list[PolicyDocument]:
             if isinstance(outcome, Document):
                 version, kind = outcome.value["apiVersion"], outcome.value["kind"]
                 if version == API_VERSION and kind in _KINDS:
-                    found.append(PolicyDocument(file, outcome))
+                    found.append(one := PolicyDocument(file, outcome))
+                    wrong += _mistakes(one, catalogue)
                     continue
                 reason = f"{clip(f'{kind} of {version}')} is not an AuditPolicy or IocWaiver of {API_VERSION}"
             elif isinstance(outcome, Unreadable | Template):
@@ -69,45 +69,47 @@ def read_policy_files(files: tuple[str, ...]) -> list[PolicyDocument]:
     return found
 
 
+def _mistakes(one: PolicyDocument, catalogue: Catalogue) -> list[str]:
+    """Why a document cannot be used; nothing where it can."""
+    try:
+        if one.raw["kind"] == "AuditPolicy":
+            read_policy(one.raw, catalogue, one.place)
+        else:
+            _read_waiver(one, catalogue)
+    except IocauditError as error:
+        return [str(error)]
+    return []
+
+
+def _read_waiver(one: PolicyDocument, catalogue: Catalogue, now: datetime | None = None) -> Waiver:
+    from datetime import UTC, datetime  # late: few scans have any
+
+    from iocaudit.engine.waiver_reader import read_waiver
+
+    # None is too long in a file: whoever may write the file may write its dates. It still expires.
+    return read_waiver(one.raw, catalogue, stored=False, now=now or datetime.now(UTC), place=one.place)
+
+
 def _documents(file: str) -> Iterable[Outcome]:
     data = read_bytes(file, named=True)
     return [data] if isinstance(data, Unreadable) else read_documents(data, file, lambda _version, _kind: True)
 
 
 def make_policies(documents: Iterable[PolicyDocument], catalogue: Catalogue, profile: str) -> PolicySet:
-    """The policies in force; raises PolicyError naming every mistake in them, unknown checks included."""
-    policies = _all_usable(
-        (one for one in documents if one.raw["kind"] == "AuditPolicy"),
-        lambda one: read_policy(one.raw, catalogue, one.place),
-    )
+    """The policies in force, of documents that were read with this catalogue."""
+    policies = (read_policy(one.raw, catalogue, one.place) for one in documents if one.raw["kind"] == "AuditPolicy")
     return PolicySet(catalogue, tuple(policies), profile)
 
 
 def make_waivers(documents: Iterable[PolicyDocument], catalogue: Catalogue, now: datetime | None) -> Waivers | None:
-    """The waivers among them, None where there is none; raises PolicyError naming every mistake in them."""
+    """The waivers among them, None where there is none."""
     wanted = [one for one in documents if one.raw["kind"] == "IocWaiver"]
     if not wanted or now is None:
         return None
-    from iocaudit.engine.waiver_reader import read_waiver  # late: few scans have any
-    from iocaudit.engine.waivers import Waivers
+    from iocaudit.engine.waivers import Waivers  # late: few scans have any
 
-    # None is too long in a file: whoever may write the file may write its dates. It still expires.
-    read = _all_usable(wanted, lambda one: read_waiver(one.raw, catalogue, stored=False, now=now, place=one.place))
+    read = [_read_waiver(one, catalogue, now) for one in wanted]
     return Waivers((waiver for waiver in read if any(map(catalogue.find, waiver.checks))), longest=None)
-
-
-def _all_usable(documents: Iterable[PolicyDocument], read: Callable[[PolicyDocument], _Usable]) -> list[_Usable]:
-    """What is read of each; raises PolicyError with the mistakes of all, not of the first alone."""
-    usable: list[_Usable] = []
-    errors: list[IocauditError] = []
-    for one in documents:
-        try:
-            usable.append(read(one))
-        except IocauditError as error:
-            errors.append(error)
-    if errors:
-        raise PolicyError("\n".join(map(str, errors))) from errors[0]
-    return usable
 
 
 def now_if_needed(documents: Iterable[PolicyDocument]) -> datetime | None:

@@ -176,7 +176,7 @@ def scan_files(
     excluded = Excluded(options.exclude)
     inputs = Inputs(paths, excluded)
     reader = Reader(catalogue, options.namespace, most_waiting=options.most_waiting, texts=texts, named=inputs.named)
-    policies = read_policy_files(options.policy_files)
+    policies = read_policy_files(options.policy_files, catalogue)
     task = Task(catalogue, policies, options, reader, now_if_needed(policies))
     files = inputs.files + sorted(set(texts or ()) - set(inputs.files))
     scan = Scan(excluded=excluded.count)

@@ -14,6 +14,7 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from devcluster.ports import free_port
+from tests.cluster.installing import install
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 Json = dict[str, Any]
@@ -94,8 +95,7 @@ def pod(name: str, namespace: str = "shop") -> Json:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     with ControlPlane() as cluster:
-        cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+        install(cluster)
         cluster.kubectl("create", "namespace", "shop")
         found = Installed(cluster, tmp_path_factory.mktemp("attempts"))
         try:

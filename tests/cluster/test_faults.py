@@ -27,9 +27,8 @@ from iocaudit.controller.sweep import Cluster
 from iocaudit.core.kinds import POD, kind_of
 from iocaudit.engine.catalogue import builtin_catalogue
 from tests.cluster.custom_kinds import crd_of
-from tests.cluster.installing import install_crds
+from tests.cluster.installing import install, install_crds
 from tests.cluster.processes import (
-    MANIFESTS,
     START,
     START_WITH_WEBHOOK,
     WEBHOOK,
@@ -283,7 +282,7 @@ def test_a_kind_that_may_not_be_read_and_one_that_is_installed_later(
     cluster: ControlPlane, namespace: str, eventually: Eventually, tmp_path: Path
 ) -> None:
     """Both are turned away by kopf in a way that ends all of its watches; the others must go on."""
-    cluster.kubectl("apply", "--server-side", "-k", str(MANIFESTS))
+    install(cluster)
     role = json.loads(cluster.kubectl("get", "clusterrole", "iocaudit-operator", "-o", "json").stdout)
     fewer = [rule for rule in role["rules"] if rule["apiGroups"] != ["apps"]]
     assert len(fewer) < len(role["rules"])

@@ -96,7 +96,7 @@ def test_what_it_says_is_denied_is_denied(stored: Stored, name: str, tmp_path: P
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(body))
     kubeconfig = stored.cluster.kubeconfig
-    tried = try_cluster(read_policy_files((str(path),)), CATALOGUE, "default", None, kubeconfig=kubeconfig)
+    tried = try_cluster(read_policy_files((str(path),), CATALOGUE), CATALOGUE, "default", None, kubeconfig=kubeconfig)
     assert tried.not_read == []
     stored.cluster.kubectl("apply", "-f", str(path))
     webhook = LocalWebhook(stored.cluster, tmp_path / "webhook")

@@ -30,6 +30,9 @@ Json = dict[str, Any]
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ControlPlane]:
     with ControlPlane() as control_plane:
+        definitions = str(ROOT / "manifests/crds")
+        control_plane.kubectl("apply", "--server-side", "-f", definitions)
+        control_plane.kubectl("wait", "--for=condition=Established", "-f", definitions, "--timeout=30s")
         control_plane.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
         yield control_plane
 

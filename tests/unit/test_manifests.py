@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.own_names import SERVING_SECRET
 from iocaudit.core.quantity import Quantity
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy import PolicySet, Preset
+from iocaudit.engine.policy_reader import read_policy
 from iocaudit.install.rbac import cluster_roles
 from iocaudit.install.webhook_configuration import Target
 from iocaudit.install.webhook_configuration import configuration as configuration_of
@@ -396,3 +398,63 @@ def test_a_bundle_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "ca.crt: not a CA bundle" in str(result.exception)
     assert result.stdout == ""
     assert CliRunner().invoke(manifests_command, ["--static-webhook"]).exit_code == 2
+
+
+@pytest.mark.parametrize("preset", [None, *Preset])
+def test_the_default_policy_chooses_the_preset_with_the_lowest_priority(preset: Preset | None) -> None:
+    documents = printed(*([] if preset is None else [f"--preset={preset}"]))
+    (found,) = [document for document in documents if document["kind"] == "AuditPolicy"]
+    assert documents[-1] is found, "kubectl and people find it last"
+    assert found["metadata"]["name"] == "iocaudit-default"
+    assert found["spec"] == {"priority": -1_000_000, "preset": preset or "warn"}
+    policy = read_policy(found, CATALOGUE)
+    assert (policy.preset, policy.is_universal, policy.cluster_scoped) == (preset or Preset.WARN, True, True)
+
+
+def test_only_the_definitions_for_a_first_install() -> None:
+    assert {document["kind"] for document in printed("--crds")} == {"CustomResourceDefinition"}
+    assert printed("--crds") == printed()[:6]
+    assert CliRunner().invoke(manifests_command, ["--crds", "--static-webhook", "--ca-bundle=x"]).exit_code == 2
+
+
+def test_another_namespace_and_image_are_everywhere_and_nothing_else_changes() -> None:
+    image = "reg.hooli.com:5000/sec/iocaudit@sha256:" + "0" * 64
+    ours, theirs = printed(), printed("--namespace=audit", f"--image={image}")
+
+    def told(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict):
+            for key, child in value.items():
+                yield from told(child, f"{path}.{key}")
+        elif isinstance(value, list):
+            for index, child in enumerate(value):
+                yield from told(child, f"{path}[{index}]")
+        else:
+            yield path, value
+
+    changed = set()
+    for one, other in zip(ours, theirs, strict=True):
+        for (path, before), (same, after) in zip(told(one), told(other), strict=True):
+            assert path == same
+            if before != after:
+                changed.add((before, after))
+    attempts = "--attempts-url=https://iocaudit-operator.{}.svc:8444"
+    assert changed == {
+        ("iocaudit", "audit"),
+        (f"ghcr.io/iocaudit/iocaudit:{__version__}", image),
+        (attempts.format("iocaudit"), attempts.format("audit")),
+    }
+    # In default lie the Events about objects outside namespaces.
+    assert {d["metadata"].get("namespace") for d in theirs} == {None, "audit", "default"}
+    assert [d["metadata"]["name"] for d in theirs if d["kind"] == "Namespace"] == ["audit"]
+    assert {s["namespace"] for d in theirs for s in d.get("subjects", ()) if "namespace" in s} == {"audit"}
+    (role,) = [d for d in theirs if (d["kind"], d["metadata"]["name"]) == ("ClusterRole", "iocaudit-operator")]
+    assert role in ours, "what it is bound to is known by its content"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--preset=lax"], ["--namespace=Audit"], ["--namespace=a.b"], ["--image="], ["--image=a b"], ["--image=a\nb: c"]],
+)
+def test_what_cannot_be_installed_is_refused(arguments: list[str]) -> None:
+    result = CliRunner().invoke(manifests_command, arguments)
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -95,8 +95,10 @@ def by_severity(catalogue: Catalogue) -> Iterator[Block]:
     yield Heading(1, prose("Checks by severity"))
     yield Paragraph(
         prose(
-            "Where no policy names a check, what follows from a hit depends on its severity: critical is denied, high "
-            "is warned about, the rest is recorded. A check whose single hits may be worse than itself is marked."
+            "Where no policy names a check, the preset in force and the severity of the hit decide: warn, the default, "
+            "warns about critical and high hits, guard denies critical hits that hand over a node or the cluster, "
+            "lockdown denies all critical ones. The page of a check says which presets deny its hits. A check whose "
+            "single hits may be worse than itself is marked."
         )
     )
     for severity in reversed(Severity):

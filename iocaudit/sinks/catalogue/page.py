@@ -16,6 +16,7 @@ from iocaudit.core.links import check_url
 from iocaudit.core.place import Place
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.presets import denying
 from iocaudit.sinks.catalogue.blocks import (
     Block,
     Grid,
@@ -82,6 +83,8 @@ def published(check: Check) -> Block:
 def _facts(check: Check, catalogue: Catalogue) -> Iterator[tuple[str, Line]]:
     worst = f"; a single hit may be {check.worst.label}" if check.worst > check.severity else ""
     yield "severity", prose(check.severity.label + worst)
+    if presets := denying(check):
+        yield "denied", (*prose("critical hits, under "), *joined([code(preset) for preset in presets], " and "))
     yield "IoC", joined([ioc_line(ioc) for ioc in check.iocs], "; ")
     yield "group", code(check.group, f"../index.md#{check.group}")
     yield "profile", code(check.profile)

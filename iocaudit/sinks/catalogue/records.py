@@ -10,6 +10,7 @@ import orjson
 from iocaudit.core.check import Check
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.controls import controls_of
+from iocaudit.engine.presets import denying
 from iocaudit.sinks.catalogue.page import example_parameters
 
 
@@ -29,6 +30,7 @@ def record(check: Check) -> dict[str, Any]:
         "sources": doc.sources,
         "severity": check.severity.label,
         "worst": check.worst.label,
+        "deniedBy": [preset.value for preset in denying(check)],
         "iocs": [int(ioc) for ioc in check.iocs],
         "group": check.group,
         "profile": check.profile,

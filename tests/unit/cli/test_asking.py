@@ -179,6 +179,9 @@ def test_policy_explain_as_table(file: str) -> None:
     lines = out.splitlines()
     assert lines[0] == "namespace shop: asked in this order: shop (priority 100), all (priority 0)"
     assert lines[1] == "not here: gold"
+    assert lines[2] == (
+        "preset: warn (no policy here chooses one): warns about critical and high hits, and denies nothing"
+    )
     rows = {line.split()[0]: line for line in lines[4:]}
     assert "warn  " in rows["no-rate-limit"]
     assert "shop, spec.checks[1] by group" in rows["no-rate-limit"]
@@ -191,7 +194,28 @@ def test_policy_explain_as_table(file: str) -> None:
     assert "not configured: untrusted-registry does not run: a policy has to set its parameter trusted" in out
     out = run("policy", "explain", "--cluster-scope", "--check", "wildcard-rule")[1]
     assert out.startswith("cluster-scoped objects: no policy applies\n")
-    assert "warn (critical hits: deny)" in out
+    assert "preset: warn (no policy here chooses one)" in out
+    assert "preset warn" in out
+
+
+def test_policy_explain_says_which_preset_holds_and_what_escapes_it(tmp_path: Path) -> None:
+    path = tmp_path / "policies.yaml"
+    path.write_text(
+        "apiVersion: iocaudit.io/v1alpha1\nkind: AuditPolicy\nmetadata: {name: iocaudit-default}\n"
+        "spec: {priority: -1000000, preset: guard}\n---\n"
+        "apiVersion: iocaudit.io/v1alpha1\nkind: AuditPolicy\nmetadata: {name: legacy}\n"
+        "spec: {priority: -1000000, match: {namespaces: [shop]}, checks: [{ids: [privileged-container], mode: off}]}\n"
+    )
+    only = ("--check", "privileged-container", "--check", "sensitive-host-path", "--policy", str(path))
+    code, out, _ = run("policy", "explain", "-nshop", *only)
+    assert code == 0
+    assert "preset: guard (chosen by iocaudit-default): denies what hands over a node or the cluster" in out
+    assert "escapes it: privileged-container (legacy)\n" in out
+    assert "warn (critical hits: deny)" in out, "sensitive-host-path, whose own severity is high"
+    found = json.loads(run("policy", "explain", "-nshop", "-ojson", *only)[1])
+    assert found["preset"] == {"name": "guard", "chosenBy": "iocaudit-default"}
+    assert found["escapes"] == [{"check": "privileged-container", "policy": "legacy"}]
+    assert "escapes it" not in run("policy", "explain", "-nother", *only)[1]
 
 
 def test_policy_explain_of_a_cluster_takes_its_labels_and_says_what_is_refused() -> None:

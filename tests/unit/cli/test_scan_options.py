@@ -351,3 +351,32 @@ def test_without_the_tools_it_says_which_are_missing(
 def test_render_goes_with_files_as_one_world() -> None:
     assert run("scan", "-", "--render", "--each-file-alone", stdin=pod())[0] == 2
     assert run("scan", "--cluster", "--render")[0] == 2
+
+
+def test_every_mistake_in_any_of_the_files_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    """Documents of other kinds, policies and waivers alike: nobody has to try again for the next one."""
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text(
+        "apiVersion: iocaudit.io/v1alpha1\nkind: AuditPolicy\nmetadata: {name: a}\n"
+        "spec:\n  preset: gaurd\n  match: {namespace: [x]}\n  checks:\n  - {groups: [pod], mode: denny}\n"
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {name: x}\n"
+    )
+    other.write_text(
+        "apiVersion: iocaudit.io/v1alpha1\nkind: IocWaiver\nmetadata: {name: w}\n"
+        "spec: {checks: [privilegd-container], namespace: [x]}\n"
+        "---\napiVersion: iocaudit.io/v1alpha1\nkind: AuditPolicy\nmetadata: {name: b}\n"
+        "spec: {checks: [{ids: [host-pdi], mode: off}]}\n"
+    )
+    code, out, errors = run("scan", "-", "--policy", str(one), "--policy", str(other), stdin=pod())
+    assert (code, out) == (2, "")
+    for said in (
+        f"{one}:5: AuditPolicy a: spec.preset: 'gaurd' is not one of observe, warn, guard, lockdown (did ",
+        f"{one}:6: AuditPolicy a: spec.match.namespace: there is no such field (did you mean namespaces?)",
+        f"{one}:8: AuditPolicy a: spec.checks[0].groups[0]: 'pod' is not one of ",
+        f"{one}:8: AuditPolicy a: spec.checks[0].mode: 'denny' is not one of deny, warn, audit, off (did you mean d",
+        f"{one}:10: Pod of v1 is not an AuditPolicy or IocWaiver",
+        f"{other}:4: IocWaiver w: spec.checks[0]: there is no check 'privilegd-container' (did you mean privileged-",
+        f"{other}:4: IocWaiver w: spec.namespace: there is no such field (did you mean namespaces?)",
+        f"{other}:9: AuditPolicy b: spec.checks[0].ids[0]: there is no check 'host-pdi' (did you mean host-pid?)",
+    ):
+        assert said in errors

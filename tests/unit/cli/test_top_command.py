@@ -12,7 +12,7 @@ import pytest
 from iocaudit.cli.top_command import age
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ForbiddenError, UnreachableError
-from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
+from iocaudit.records.kinds import CLUSTER_AUDIT_REPORT, CLUSTER_IOC_FINDING, IOC_FINDING
 from tests.unit.cli.running import run
 from tests.unit.controller.fake_api import FakeApi
 
@@ -136,3 +136,18 @@ def test_age(ago: timedelta, said: str) -> None:
 @pytest.mark.parametrize("since", ["", "yesterday", "2026-05-01T00:00:00"])
 def test_a_time_that_cannot_be_read_is_left_empty(since: str) -> None:
     assert age(since, datetime(2026, 5, 1, tzinfo=UTC)) == ""
+
+
+@pytest.mark.parametrize(
+    ("enforcement", "said"),
+    [
+        ("nothing is denied anywhere (preset warn)", "nothing is denied anywhere (preset warn)\n"),
+        ("something is denied in namespace shop", ""),
+    ],
+)
+def test_it_says_in_one_line_where_nothing_is_denied(api: FakeApi, enforcement: str, said: str) -> None:
+    api.put(CLUSTER_AUDIT_REPORT, "iocaudit", report={"enforcement": enforcement})
+    code, out, _ = top(api)
+    assert (code, out.count("denied")) == (0, said.count("denied"))
+    assert out.endswith(said)
+    assert json.loads(top(api, "-ojson")[1])["enforcement"] == enforcement
