@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from iocaudit.cli.fix import FixError, write_file
+from iocaudit.core.check_doc import doc_of
+from iocaudit.engine.catalogue import builtin_catalogue
 from tests.unit.cli.running import run
 
 POD = """\
@@ -165,3 +169,28 @@ def test_a_folder_that_takes_no_file_is_an_error(file: Path, monkeypatch: pytest
         write_file(str(file), POD.encode(), b"new")
     assert file.read_text() == POD
     assert os.listdir(file.parent) == ["pod.yaml"]
+
+
+_FIXABLE = re.compile(r"(\d+)(?: hits?| more) (by --fix(?! --u)|by --fix --unsafe-fixes|with --unsafe-fixes)")
+REPAIRED = [check.id for check in builtin_catalogue() if "repair" in inspect.getsource(check.function)]
+
+
+@pytest.mark.parametrize("check", [*REPAIRED, None])
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_the_report_counts_what_the_difference_changes(tmp_path: Path, check: str | None, unsafe: bool) -> None:
+    """The sum of both columns of the report is what is done and what is refused; what comes up later is told apart."""
+    path = Path(__file__).parent / "app"
+    if check is not None:
+        found = builtin_catalogue().find(check)
+        assert found is not None
+        path = tmp_path / "bad.yaml"
+        path.write_text(doc_of(found).bad)
+    options = ("--unsafe-fixes",) if unsafe else ()
+    _, table, _ = run("scan", str(path), "--profile", "strict")
+    numbers = {what: int(number) for number, what in _FIXABLE.findall(table)}
+    wanted = numbers.pop("by --fix", 0) + sum(numbers.values()) * unsafe
+    _, difference, errors = run("scan", str(path), "--profile", "strict", "--diff", *options)
+    done = re.search(r"^would fix: (\d+) hits?(, and \d+ more that became fixable by these changes)?$", errors, re.M)
+    refused = len(re.findall(r"^not fixed: ", errors, re.MULTILINE))
+    assert int(done[1] if done else 0) + refused == wanted, (table, errors)
+    assert "by indicator" not in difference + errors, "the report is not printed again"
