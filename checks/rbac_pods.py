@@ -39,8 +39,8 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     the grant reaches a ServiceAccount that gets to cluster-admin: in its namespace, or anywhere for one that is bound
     in the whole cluster, where the accounts of Kubernetes' own controllers are. A ClusterRole by itself reaches
     nothing. Of a pod that exists `update` and `patch` change the images alone: critical where such a pod is known that
-    runs as such a ServiceAccount. A Job keeps its template whatever is patched: medium. `iocaudit rbac path` shows
-    the way.
+    runs as such a ServiceAccount. A Job keeps its template whatever is patched: medium. Kubernetes' own
+    admin and edit are made for one namespace: medium there, unless a way leads on. `iocaudit rbac path` shows the way.
 
     Bad:
 
