@@ -127,6 +127,8 @@ def standing(name: str) -> Standing:
     if not may_be_name(name):
         return Standing.NONE
     words = _words_of(name[-200:])
+    if words[-2:] in (["key", "content"], ["key", "material"]):
+        return Standing.STRONG
     while len(words) > 1 and words[-1] in _WHICH:
         words.pop()
     if not words:

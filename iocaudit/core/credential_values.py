@@ -39,7 +39,7 @@ _OPEN = re.compile(
 )
 _PLACEHOLDER = re.compile(
     r"^(?:|\*{1,}|(?:<.{0,200}>)|\[[A-Za-z][\w .-]{0,60}\]|[\[(]?(?:redacted|masked|hidden|removed|omitted|snip)[\])]?"
-    r"|\.{2,}|[-_x]{3,}|x{1,4}\.{3}|\u2026|todo|tbd|fixme|placeholder|n/?a"
+    r"|\.{2,}|[-_]{3,}|x{6,}|x{1,4}\.{3}|\u2026|todo|tbd|fixme|placeholder|n/?a"
     r"|(?:your|enter|insert|put|replace|fill[_ -]in|paste|specify|provide)[_ -].{0,100}"
     r"|.{0,60}[_ -](?:here|placeholder)"
     r"|%[\w().:-]{1,80}%|@[\w.]{1,60}@|__\w{1,60}__|#\w{1,60}#|#[A-Za-z_]\w{0,40}(?:\.\w{1,40}){1,5}"
@@ -75,6 +75,8 @@ _KUBERNETES_NAME = re.compile(r"^[a-z][a-z0-9]{0,40}(?:[./-][a-z0-9]{1,40}){1,10
 # A word, or several with dashes or dots between them.
 _OBJECT_NAME = re.compile(r"^[a-z]{1,63}$|^[a-z]{1,62}\d?(?:[./-](?:[a-z]{1,62}\d?|v?\d{1,4})){1,10}$")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,60}$")
+_SAYS_SO = re.compile(r"^[a-z]{0,10}secret[a-z0-9]{4,20}$")
+"""What people write for a secret; no name of anything, which has a sign between its words."""
 _ADDRESS = re.compile(r"[./:]")
 _BASE64 = re.compile(r"^[A-Za-z0-9+/]{16,}={0,2}$")
 _PIECE = re.compile(r"[A-Za-z]\d[a-z]?(?![A-Za-z0-9])|[A-Z]\d(?=[A-Z])|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^A-Za-z0-9]+")
@@ -104,6 +106,8 @@ def is_literal(value: str, of: Standing, *, code: bool = False) -> bool:
         return False
     if of < Standing.STRONG and _NAME.match(value) and speaks_of_one(value):
         return False
+    if of is Standing.FOREIGN and _SAYS_SO.match(value):
+        return True
     if of is Standing.FOREIGN:
         return len(value) >= 8 and _is_odd(value) and not (_ADDRESS.search(value) and not _BASE64.match(value))
     if of is Standing.WEAK:

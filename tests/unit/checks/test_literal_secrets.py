@@ -159,6 +159,12 @@ def test_names_and_values_that_are_none(name: str, value: str) -> None:
     assert by_name(name, value) is None
 
 
+def test_what_is_applied_as_a_secret_is_one() -> None:
+    assert by_name("SECRET_SQUIRREL", "secretsquirrels") is not None
+    assert by_name("CLI_KEY_CONTENT", "xxxxx") is not None
+    assert by_name("AWS_SECRET_ACCESS_KEY", "xxxxxxxx") is None
+
+
 def test_what_has_slashes_and_is_no_path_is_still_a_password() -> None:
     for value in ("aB3/xY9/qQ", "hunter2/hunter3/hunter4", "correct/horse"):
         assert by_name("DB_PASSWORD", value) is not None
