@@ -30,6 +30,7 @@ EVIDENCE: dict[str, str] = _DATA.get("evidence", {})
 ONLY_WITH: dict[str, dict[str, str]] = _DATA.get("only-with", {})
 TIERS = ("core", "derived", "strict", "config")
 EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("rows", {})
+OVERRULED: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("overruled", {})
 REALWORLD_EXCEPTIONS: dict[str, str] = tomllib.loads((HERE / "exceptions.toml").read_text()).get("realworld", {})
 
 
