@@ -12,6 +12,7 @@ import yaml
 from iocaudit.core.own_names import NAMESPACE
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.check_index import index_of
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
 from iocaudit.sinks import json_report
 from iocaudit.sinks.catalogue import index
@@ -98,6 +99,7 @@ def generate(root: Path) -> list[Path]:
     namespace = next(iter(yaml.safe_load_all(manifest)))["metadata"]["name"]
     wanted = {
         root / "iocaudit" / "core" / "rbac" / "own.json": own_objects(catalogue),
+        root / "checks" / "index.json": index_of(catalogue).decode(),
         rbac: rights(catalogue, namespace),
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
         ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),

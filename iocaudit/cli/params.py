@@ -29,12 +29,12 @@ def split_commas(
 
 def _check_ids(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The ids that a shell offers; in a list with commas, for its last word."""
-    from iocaudit.engine.catalogue import builtin_catalogue  # late: only a shell's completion asks
+    from iocaudit.engine.catalogue import indexed_catalogue  # late: only a shell's completion asks
 
     before, comma, last = incomplete.rpartition(",")
     return [
         CompletionItem(before + comma + check.id, help=check.title)
-        for check in builtin_catalogue()
+        for check in indexed_catalogue()
         if check.id.startswith(last)
     ]
 

@@ -22,7 +22,7 @@ from iocaudit.core.rbac.powers import POWERS
 from iocaudit.core.rbac.rules import rules_of
 from iocaudit.core.rbac.subjects import Subject, subject_of
 from iocaudit.core.world import World
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.catalogue import indexed_catalogue
 from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import visible
 
@@ -134,7 +134,7 @@ def _world(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfi
     if cluster == bool(paths):
         raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
     no_connection_without_cluster(cluster, context, kubeconfig)
-    catalogue = builtin_catalogue().select(_CHECKS)
+    catalogue = indexed_catalogue().select(_CHECKS)
     if cluster:
         from iocaudit.cli.live import read_world  # late: it imports the Kubernetes client
 

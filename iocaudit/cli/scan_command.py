@@ -19,7 +19,7 @@ from iocaudit.cli.settings_file import apply_settings, find_settings, read_setti
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
-from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.catalogue import Catalogue, indexed_catalogue
 from iocaudit.engine.causes import with_causes
 from iocaudit.sinks.summary import ReadingSummary, SettingsInForce, UnreadableDocument, empty_input, headline, is_empty
 
@@ -51,7 +51,7 @@ def command(**given: Any) -> int:
 
     # One short run that frees nothing before its end: collecting cycles would cost a fifth of it.
     gc.disable()
-    catalogue = select_checks(builtin_catalogue(), asked.only, asked.skip)
+    catalogue = select_checks(indexed_catalogue(), asked.only, asked.skip)
     options = ScanOptions(
         profile="strict" if asked.only else asked.profile,
         policy_files=asked.policy_files,

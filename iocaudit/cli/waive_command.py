@@ -18,7 +18,7 @@ from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import several
 from iocaudit.core.yaml_write import block
-from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.catalogue import Catalogue, indexed_catalogue
 from iocaudit.engine.standing import Chosen, FindingKey, ReportError, StandingFinding, Wanted, choose, standing
 from iocaudit.engine.waivers import LONGEST
 from iocaudit.engine.waiving import Acceptance, NewWaiver, waivers_for
@@ -97,7 +97,7 @@ def command(
         datetime.now(UTC).replace(microsecond=0) + timedelta(days=days),
         ticket.strip()[:512],
     )
-    catalogue = builtin_catalogue()
+    catalogue = indexed_catalogue()
     wanted = Wanted(
         homes=frozenset(_listed(namespaces)) | (frozenset((None,)) if cluster_scope else frozenset()),
         checks=frozenset(known_check(catalogue, name).id for name in _listed(only)),

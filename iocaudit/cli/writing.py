@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 
 
@@ -14,7 +13,7 @@ def replace_file(path: str, data: bytes, status: os.stat_result | None) -> None:
     Without a status it is a new file, as the umask has it. Whatever goes wrong, what was there stays as it was.
     Raises OSError.
     """
-    temporary = os.path.join(os.path.dirname(path), f".iocaudit-{secrets.token_hex(8)}")
+    temporary = os.path.join(os.path.dirname(path), f".iocaudit-{os.urandom(8).hex()}")
     mode = 0o666 if status is None else 0o600
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:

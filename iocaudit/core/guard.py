@@ -7,7 +7,6 @@ import binascii
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import integer, mapping, text
@@ -62,6 +61,8 @@ def client_of(webhook: Mapping[str, Any]) -> WebhookClient:
     client = mapping(webhook.get("clientConfig"))
     bundle = "".join(text(client.get("caBundle")).split())
     if text(client.get("url")):
+        from urllib.parse import urlsplit  # late: few webhooks have one, and every scan would pay
+
         try:
             parts = urlsplit(text(client["url"]))
             return WebhookClient(parts.hostname or "", parts.port or 443, bundle)

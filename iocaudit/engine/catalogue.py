@@ -126,3 +126,10 @@ def builtin_catalogue() -> Catalogue:
     from checks import declared  # imported late: reading the catalogue is the dear part of a start
 
     return Catalogue(declared())
+
+
+def indexed_catalogue() -> Catalogue:
+    """The same checks for a process that ends soon: each is imported when it is first called."""
+    from iocaudit.engine.check_index import indexed
+
+    return Catalogue(indexed())

@@ -7,12 +7,24 @@ completes, and only for what the request adds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from iocaudit.core.claim_completion import completed_by_claim, completed_by_volume
 from iocaudit.core.completed import Completed
 from iocaudit.core.errors import IncompleteError
+from iocaudit.core.kinds import (
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    RBAC_DEFINITION,
+    ROLE,
+    ROLE_BINDING,
+    Kind,
+)
 from iocaudit.core.overlay import overlaid
 from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
+from iocaudit.core.rbac.completion import completed_by_binding, completed_by_role
 from iocaudit.core.rbac.own import is_own
 from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped
 from iocaudit.core.request import Operation, Request
@@ -22,7 +34,6 @@ from iocaudit.core.shape import lookup
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor, Deadline
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.completes import completed
 from iocaudit.engine.introduced import worst_of
 from iocaudit.engine.posture import Verdict, join, judge, spare
 
@@ -31,6 +42,17 @@ MOST_DENIALS = 50
 _LATE = "the audit of what it completes ran out of time"
 _NOTHING_BEFORE = 0
 _PLACES = ("rules", "aggregationRule", "metadata.labels", "subjects", "rbacBindings", "spec")
+
+
+_COMPLETED: Mapping[Kind, Callable[[Resource, World, World], Iterator[Completed]]] = {
+    CLUSTER_ROLE: completed_by_role,
+    ROLE: completed_by_role,
+    CLUSTER_ROLE_BINDING: completed_by_binding,
+    ROLE_BINDING: completed_by_binding,
+    RBAC_DEFINITION: completed_by_binding,
+    PERSISTENT_VOLUME_CLAIM: completed_by_claim,
+    PERSISTENT_VOLUME: completed_by_volume,
+}
 
 
 def judge_completed(
@@ -89,7 +111,7 @@ class _Judging:
         before = overlaid(world, self._resource, self._old)
         after = overlaid(world, self._resource, self._resource)
         install = is_own(self._resource, world)
-        for one in completed(self._resource, before, after):
+        for one in _completed(self._resource, before, after):
             if install and is_own(one.dependent, world):
                 continue
             if self._deadline is not None and self._deadline.clock() >= self._deadline.at:
@@ -189,3 +211,9 @@ def without_repeats(verdict: Verdict, report: Report) -> Verdict:
         said[found.check] = max(found.severity, said.get(found.check, found.severity))
     kept = tuple(one for one in verdict.warnings if one.check not in said or one.severity > said[one.check])
     return verdict._replace(warnings=kept, observed=())
+
+
+def _completed(resource: Resource, before: World, after: World) -> Iterator[Completed]:
+    """What an object that comes between two worlds completes, once each."""
+    assert resource.kind is not None, "only known kinds complete anything"
+    return _COMPLETED[resource.kind](resource, before, after)

@@ -10,7 +10,7 @@ from iocaudit.core.report import Found, Report
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
-from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.catalogue import Catalogue, indexed_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.sources.documents import KUSTOMIZATIONS, Document
 from iocaudit.sources.excluded import Excluded
@@ -155,7 +155,7 @@ class Task:
 def _task(
     ids: list[str], policies: list[PolicyDocument], options: ScanOptions, reader: Reader, now: datetime | None
 ) -> Task:
-    return Task(builtin_catalogue().select(ids), policies, options, reader, now)
+    return Task(indexed_catalogue().select(ids), policies, options, reader, now)
 
 
 def scan_files(
