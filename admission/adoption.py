@@ -62,6 +62,7 @@ def judge_unknown_owner(resource: Resource, error: str, auditor: Auditor, reques
 def _on(resource: Resource, owner: Resource, found: Found) -> Found:
     """A hit of the owner's template, said of the object that it takes for its own."""
     hit = found.hit._replace(
+        within=None,
         path="metadata.ownerReferences",
         at=None,
         message=f"would count as made by {owner.ref}, which runs nothing: {found.hit.message} ({found.hit.place})",

@@ -174,7 +174,7 @@ class _Fold:
         wanted = {(grant.role, grant.origin) for number in bindings if (grant := self._hits[number].hit.grant)}
         kinds = {role[1] for role, _ in wanted}
         for number, one in enumerate(self._hits):
-            if one.subject.kind in kinds and (on := _object(one)) in wanted:
+            if one.hit.grant is None and one.subject.kind in kinds and (on := _object(one)) in wanted:
                 known = roles.get((on, one.check))
                 if known is None or self._rank(number) < self._rank(known):
                     roles[on, one.check] = number

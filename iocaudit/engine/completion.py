@@ -186,7 +186,13 @@ class _Judging:
         else:
             message = f"completes {title}, which {hit.message} ({hit.place})"
         moved = hit._replace(
-            path=self._place(), at=None, message=message, evidence=f"{title}: {hit.evidence}", repair=None
+            grant=None,  # it stands on the request's object already
+            within=None,
+            path=self._place(),
+            at=None,
+            message=message,
+            evidence=f"{title}: {hit.evidence}",
+            repair=None,
         )
         return found._replace(subject=ref, origin=self._resource.origin, hit=moved, suggestion=None)
 

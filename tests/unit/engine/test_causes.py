@@ -14,7 +14,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.causes import with_causes
+from iocaudit.engine.causes import causes_of, with_causes
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policy
 
@@ -331,3 +331,11 @@ def test_a_check_is_shown_on_its_own_bad_example(check: Check) -> None:
     documents = [one for one in yaml.safe_load_all(doc_of(check).bad) if one["kind"] != "AdmissionReview"]
     report = judged(*(Resource(one, CLUSTER) for one in documents), policy=policy)
     assert check.id in {found.check for found in report.found} or not documents
+
+
+def test_a_hit_that_was_moved_to_the_role_does_not_stand_on_itself() -> None:
+    """As the one that a role's own request completes: asked once, it never came to an end."""
+    report = hits(role("ClusterRole", ("secrets", "get")), binding("ClusterRoleBinding", "ClusterRole", "web"))
+    (own,) = (one for one in report.found if one.subject.kind == "ClusterRole")
+    moved = [one._replace(subject=own.subject) for one in report.found if one is not own]
+    assert causes_of(moved, CATALOGUE) == (moved, [])
