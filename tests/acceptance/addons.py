@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from tests.policies import preset_policy
 Json = dict[str, Any]
 CATALOGUE = builtin_catalogue()
 DATA: Json = tomllib.loads((HERE / "addons.toml").read_text())
+_BEFORE: dict[str, dict[str, str]] = tomllib.loads((HERE / "addons-before.toml").read_text())
 LOOKED_UP = frozenset(CATALOGUE.admission_world_kinds())
 ONLY_TRIED = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService")
 """Stored, they would call programs that do not run here; none of them is put before a webhook."""
@@ -48,6 +50,17 @@ class Applied(NamedTuple):
     title: str
     namespace: str | None
     answer: Answer
+
+
+def hits_before() -> Counter[tuple[str, str]]:
+    """How often each check hit each object (``addon: Kind namespace/name``) before causes were told apart."""
+    found: Counter[tuple[str, str]] = Counter()
+    for addon, objects in _BEFORE.items():
+        for title, checks in objects.items():
+            for entry in checks.split(", "):
+                check, _, times = entry.partition(" ")
+                found[check, f"{addon}: {title}"] = int(times or 1)
+    return found
 
 
 def files() -> list[Path]:
