@@ -12,6 +12,7 @@ from iocaudit.core.rbac.escalation import accounts_of_pods, way_by_accounts
 from iocaudit.core.rbac.graph import graph_of
 from iocaudit.core.rbac.powers import EXEC, FIXED_CHANGED, IMPERSONATE, PODS_CHANGED, WORKLOADS_CREATED
 from iocaudit.core.rbac.privileged import Privileged, privileged_account
+from iocaudit.core.rbac.rules import is_everything
 from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import Severity
@@ -42,6 +43,8 @@ class Reached:
 
     def by_pods(self, reach: Reach) -> Severity:
         """Of the power to run pods, to swap their images, to enter them."""
+        if _is_cluster_admin(reach):
+            return Severity.CRITICAL
         if WORKLOADS_CREATED in reach.powers and self._privileged(reach).account is not None:
             return Severity.CRITICAL
         if self._entered(reach) is not None:
@@ -126,6 +129,11 @@ class Reached:
             where = f"in namespace {reach.namespace}" if reach.namespace is not None else "in the cluster"
             self._problems[f"whether a ServiceAccount {where} holds the cluster can't be told: {found.problem}"] = None
         return found
+
+
+def _is_cluster_admin(reach: Reach) -> bool:
+    """Whether it is bound with every right in the whole cluster: then no pod needs to be known for the worst."""
+    return reach.bound and reach.namespace is None and is_everything(reach.rules)
 
 
 def _opens(reach: Reach, verb: str, resource: str) -> bool:

@@ -96,7 +96,7 @@ def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     ServiceAccount's token, its Secrets and its network, past every review. `get` sufficed before Kubernetes 1.35,
     `create` does now. Bindings of such a role are flagged for each subject, that of Kubernetes' own admin or edit in
     one namespace as medium. It is critical where a pod within reach is known to run as a ServiceAccount that gets to
-    cluster-admin.
+    cluster-admin, and with every right in the whole cluster.
 
     Bad:
 

@@ -167,6 +167,14 @@ def states(cluster: ControlPlane, namespace: str | None, check: str) -> dict[str
     return {f["finding"]["target"]: f["finding"]["state"] for f in found if f["finding"]["check"] == check}
 
 
+def told(cluster: ControlPlane, namespace: str | None, check: str) -> dict[str, str]:
+    """The same, with what is not stored by itself: the targets that a finding names among what it implies."""
+    place = ("iocfindings", f"-n{namespace}") if namespace else ("clusteriocfindings",)
+    found = [one["finding"] for one in items(cluster, *place)]
+    parts = {part["target"]: one["state"] for one in found for part in one.get("implies", ()) if part["check"] == check}
+    return parts | {one["target"]: one["state"] for one in found if one["check"] == check}
+
+
 def settled(cluster: ControlPlane, seconds: float = 60.0) -> dict[tuple[str, str], str]:
     """``versions`` once nothing of ours has been written for two seconds: what depends on a change comes after it."""
     until, before = time.monotonic() + seconds, versions(cluster)

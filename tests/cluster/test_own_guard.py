@@ -13,8 +13,7 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from tests.cluster.installing import configurations, install, registered
-from tests.cluster.processes import Eventually, Json, apply, binding, items, pod
-from tests.cluster.processes import states as states_of
+from tests.cluster.processes import Eventually, Json, apply, binding, items, pod, told
 
 MARK = "this auditor's own install"
 
@@ -79,19 +78,26 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, eventually: Eventually) ->
 
 
 def test_a_first_report_has_nothing_to_say_of_us(guarded: Guarded, eventually: Eventually) -> None:
-    eventually(lambda: "ClusterRoleBinding/binder" in states_of(guarded.cluster, None, "escalation-verb"), "the report")
-    found = [*items(guarded.cluster, "iocfindings", "-A"), *items(guarded.cluster, "clusteriocfindings")]
+    eventually(lambda: "ClusterRoleBinding/binder" in told(guarded.cluster, None, "escalation-verb"), "the report")
+    listed = [*items(guarded.cluster, "iocfindings", "-A"), *items(guarded.cluster, "clusteriocfindings")]
+    found = [one["finding"] for one in listed]
     ours = [
-        f"{one['finding']['state']} {one['finding']['check']} {one['finding']['target']}"
+        f"{one['state']} {one['check']} {one['target']}"
         for one in found
-        if "iocaudit" in (one["finding"]["subject"]["name"] + one["finding"]["subject"].get("namespace", ""))
+        if "iocaudit" in (one["subject"]["name"] + one["subject"].get("namespace", ""))
     ]
     assert ours == []
+    parts = [part for one in found for part in one.get("implies", ())]
+    assert parts != []
+    assert [part for part in parts if "iocaudit" in part["target"]] == []
 
 
 def test_who_may_change_the_guard_is_found(guarded: Guarded) -> None:
-    found = states_of(guarded.cluster, None, "guard-tampering")
+    found = told(guarded.cluster, None, "guard-tampering")
     assert found["ClusterRole/tuner"] == found["ClusterRoleBinding/tuner"] == "Open"
+    stored = [one["finding"] for one in items(guarded.cluster, "clusteriocfindings")]
+    (message,) = [one["message"] for one in stored if one["target"] == "ClusterRole/tuner"]
+    assert "; given to User mallory by ClusterRoleBinding tuner" in message
     ok, said = guarded.asked("create", grant("late", "eve", rule("iocaudit.io", ["iocwaivers"], "create"))[0])
     assert not ok
     assert "guard-tampering" in said
@@ -106,7 +112,7 @@ def test_who_may_change_what_the_guard_runs_on_is_found(guarded: Guarded, eventu
             one["roleRef"]["kind"] = "Role"
         apply(guarded.cluster, one)
     expected = {"Role/switch": "Open", "RoleBinding/switch": "Open"}
-    eventually(lambda: states_of(guarded.cluster, "iocaudit", "guard-tampering") == expected, "the findings")
+    eventually(lambda: told(guarded.cluster, "iocaudit", "guard-tampering") == expected, "the findings")
     guarded.cluster.kubectl("delete", "role/switch", "rolebinding/switch", "--namespace=iocaudit")
 
 

@@ -31,7 +31,7 @@ TABLE: list[tuple[str, Json, str, str, str, str]] = [
     ("exec-permission", rule("patch", "pods/ephemeralcontainers"), "high", "high", "high", "high"),
     ("exec-permission", rule("create", "*/exec", "*"), "high", "high", "high", "high"),
     ("exec-permission", rule("create", "pods/exec", names="one"), "high", "high", "high", "high"),
-    ("exec-permission", rule("*", "*", "*"), "high", "high", "high", "high"),
+    ("exec-permission", rule("*", "*", "*"), "high", "high", "critical", "high"),
     ("exec-permission", rule("list,watch,delete", "pods/exec"), "", "", "", ""),
     ("exec-permission", rule("create", "pods/exec", "apps"), "", "", "", ""),
     ("exec-permission", rule("create", "pods/*"), "", "", "", ""),

@@ -152,3 +152,27 @@ def test_of_two_bindings_none_is_critical_without_a_way(
     way = way_to_cluster_admin(ALICE, world).steps
     found = [message for resource in bindings for message in critical(resource, world)]
     assert way or not found, found
+
+
+EVERYTHING = [
+    [rule("*", "*", "*")],
+    [rule("get", "pods"), rule("*", "*", "*")],
+    [rule("get,list,watch", "*", "*"), rule("create,update,patch,delete,deletecollection", "*", "*")],
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(EVERYTHING), st.lists(OTHERS, max_size=3), st.lists(st.sampled_from(PODS)))
+def test_what_every_right_weighs_rests_on_no_other_object(
+    rules: list[Json], others: list[Resource], pods: list[Resource]
+) -> None:
+    """The webhook knows no pods, a scan of a folder no bindings: all give the same severities."""
+    mine, theirs = binding("mine", "mine", "User:alice"), role("mine", *rules)
+    alone, crowded = World(), World()
+    for world, more in ((alone, []), (crowded, [*ROLES, *others, *pods])):
+        for resource in (theirs, mine, *more):
+            world.put(resource)
+    reports = [Auditor(CATALOGUE, read_policies([], CATALOGUE), world).audit(mine) for world in (alone, crowded)]
+    first, second = ({(one.check, one.severity) for one in report.found} for report in reports)
+    assert first == second
+    assert ("exec-permission", Severity.CRITICAL) in first
