@@ -236,6 +236,47 @@ def test_what_waive_writes_covers_what_stood_and_nothing_that_comes(
     assert {name for one in yaml.safe_load_all(text) if one for name in one["spec"]["names"]} == {"later"}
 
 
+def test_a_grant_that_was_accepted_whole_stays_so_but_for_a_later_subject(
+    operated: ControlPlane, shop: str, eventually: Eventually
+) -> None:
+    cluster, name = operated, f"reader-{shop}"
+    cluster.kubectl("create", "clusterrole", name, "--verb=get,list", "--resource=secrets")
+    cluster.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", "--user=alice")
+
+    def found(kind: str, check: str = "secret-access") -> Json:
+        listed = [one["finding"] for one in items(cluster, "clusteriocfindings")]
+        return next((one for one in listed if (one["target"], one["check"]) == (f"{kind}/{name}", check)), {})
+
+    def parts() -> set[str]:
+        return {one["target"] for one in found("ClusterRole").get("implies", ())}
+
+    eventually(lambda: parts() == {f"ClusterRoleBinding/{name}"}, "the finding, on the role", seconds=30)
+    assert found("ClusterRoleBinding") == {}
+    assert (found("ClusterRole")["severity"], found("ClusterRole")["state"]) == ("critical", "Open")
+    asked = ("--cluster", f"--kubeconfig={cluster.kubeconfig}", "--check", "secret-access", "--include-critical")
+    why = ("--owner", "team-shop", "--reason", "until v2 is out", "--days", "30", "--yes")
+    code, text, said = run("waive", *asked, "--object", f"ClusterRole/{name}", *why)
+    assert code == 0, said
+    named = {
+        (kind.partition(".")[0], one)
+        for w in yaml.safe_load_all(text)
+        if w
+        for kind in w["spec"]["kinds"]
+        for one in w["spec"]["names"]
+    }
+    assert named == {("ClusterRole", name), ("ClusterRoleBinding", name)}
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=text)
+    both = ("ClusterRole", "ClusterRoleBinding")
+    eventually(lambda: [found(one).get("state") for one in both] == ["Waived"] * 2, "both to be waived", seconds=60)
+    more = [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": who} for who in ("alice", "bob")]
+    cluster.kubectl("patch", "clusterrolebinding", name, "--type=merge", "-p", json.dumps({"subjects": more}))
+    eventually(lambda: found("ClusterRoleBinding").get("state") == "Open", "the later subject", seconds=30)
+    assert found("ClusterRole")["state"] == "Waived"
+    later = found("ClusterRoleBinding")
+    assert (later["hitCount"], later["waivedCount"]) == (2, 1)
+    assert [one["evidence"] for one in later["hits"] if "waiver" not in one] == [f"User:bob to ClusterRole {name}"]
+
+
 def test_a_waiver_ahead_of_an_install_is_active_between_sweeps(
     operated: ControlPlane, shop: str, eventually: Eventually
 ) -> None:
