@@ -12,6 +12,7 @@ import pytest
 
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from tests.acceptance.addons import DATA, Applied, addons, applied, files, hits_before
+from tests.acceptance.labelled import ROOT
 from tests.unit.cli.running import run
 
 Json = dict[str, Any]
@@ -40,6 +41,15 @@ def test_a_preset_denies_what_is_stated_and_nothing_else(outcome: tuple[str, lis
     else:
         assert {one.title: one.answer.denial for one in denied}.keys() == stated.keys()
         assert all(len(reason) > 20 for reason in stated.values())
+
+
+def test_the_rollout_page_states_these_numbers() -> None:
+    page = (ROOT / "docs" / "rollout.md").read_text("utf-8")
+    assert DATA["denied"]["observe"] == DATA["denied"]["warn"] == {}
+    assert "| `observe`, `warn` | 0 |" in page
+    assert f"| `guard` | {len(DATA['denied']['guard'])}: " in page
+    many: dict[str, int] = DATA["denied"]["lockdown"]
+    assert f"| `lockdown` | {sum(many.values())}, of {len(many)} add-ons: " in page
 
 
 def test_everything_else_is_stored(outcome: tuple[str, list[Applied]]) -> None:
