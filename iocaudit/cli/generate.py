@@ -13,6 +13,7 @@ from iocaudit.core.errors import IocauditError
 from iocaudit.core.repair import Repair
 from iocaudit.core.report import Found
 from iocaudit.core.shape import Json
+from iocaudit.core.wording import counted
 from iocaudit.core.yaml_write import block
 from iocaudit.engine.missing import Wanted, documents
 from iocaudit.sinks.escape import visible
@@ -74,7 +75,8 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
         click.echo(f"change: {line}", err=True)
     gone = sum(_key(one.found) not in outcome.left for one in missing)
     also = f", which take the {len(changes)} changes above" if changes else ""
-    click.echo(f"generated: {len(outcome.made)} documents for {gone} findings{also}", err=True)
+    made = counted(len(outcome.made), "document")
+    click.echo(f"generated: {made} for {counted(gone, 'finding')}{also}", err=True)
     return scan
 
 

@@ -191,7 +191,9 @@ def _limiting(way: Way, world: World) -> Made | str:
     target = Target(GROUP, route.kind_name, world.namespace_of(route) or "", route.name)
     if (standing := _on(target, route, route, world).get("")) is not None:
         # Of two policies on one route the older holds.
-        return f"give {title(standing)} a rule without clientSelectors: a second policy would not hold beside it"
+        return (
+            f"give {title(standing)} a rateLimit rule without clientSelectors: a second policy would not hold beside it"
+        )
     limit = {"type": "Local", "local": {"rules": [{"limit": {"requests": 20, "unit": "Second"}}]}}
     return Made((attachment(BACKEND_TRAFFIC_POLICY, way, world, {"rateLimit": limit}),))
 

@@ -11,6 +11,7 @@ import yaml
 from iocaudit.core.check_doc import doc_of
 from iocaudit.core.json_patch import apply, patch_of
 from iocaudit.core.repair import Repair
+from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.sources.scan import ScanOptions, scan_files
 from tests.unit.checks import test_workload_rate_limits as mesh
@@ -79,14 +80,14 @@ def test_a_workload_is_isolated_by_what_its_selector_says_with_dns_allowed() -> 
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert policy["spec"]["egress"][0]["ports"] == DNS
     assert "ingress" not in policy["spec"]
-    assert "1 documents for 2 findings" in errors
+    assert "1 document for 2 findings" in errors
 
 
 def test_what_covers_the_namespace_spares_its_workloads() -> None:
     namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n"
     made, errors = _generated(f"{namespace}---\n{DEPLOYMENT}", *NETWORK)
     assert [(one["metadata"]["name"], one["spec"]["podSelector"]) for one in made] == [("default-deny", {})]
-    assert "1 documents for 4 findings" in errors
+    assert "1 document for 4 findings" in errors
 
 
 def test_pods_without_labels_are_covered_by_their_namespace() -> None:
@@ -156,7 +157,7 @@ def test_each_gateway_gets_a_limit_that_holds_once_the_route_names_it(text: str,
     made, errors = _generated(text, "no-rate-limit")
     assert {one["apiVersion"].partition("/")[0] for one in made} == {group}
     assert "not generated" not in errors
-    assert f"{len(made)} documents for {len(before.missing)} findings" in errors
+    assert f"{counted(len(made), 'document')} for {counted(len(before.missing), 'finding')}" in errors
     assert ("change: <stdin>:" in errors) == bool(named), "what the route has to say is said"
     documents = [one for one in yaml.safe_load_all(text) if one]
     for one in before.missing:
@@ -226,7 +227,7 @@ def test_a_limit_that_another_policy_beats_is_not_written(tmp_path: Path) -> Non
     older = gateways.traffic_policy("first", gateways.TO_ROUTE, "timeout: {}")
     made, errors = _generated(together(gateways.routed(gateways.ENVOY), older), "no-rate-limit")
     assert made == []
-    assert "another policy comes first" in errors
+    assert "give BackendTrafficPolicy shop/first a rateLimit rule without clientSelectors" in errors
 
 
 def test_the_files_themselves_stay_as_they_are(tmp_path: Path) -> None:
@@ -245,7 +246,7 @@ def test_routes_that_share_a_gateway_share_its_limit_and_others_do_not() -> None
     other = gateways.VIRTUAL_SERVICE.replace("name: web", "name: api")
     made, errors = _generated(together(gateways.VIRTUAL_SERVICE, other.partition("---")[2]), "no-rate-limit")
     assert [one["metadata"]["name"] for one in made] == ["limit-edge"]
-    assert "1 documents for 2 findings" in errors
+    assert "1 document for 2 findings" in errors
     assert "note: all routes of that gateway share this limit" in errors
     apart = gateways.VIRTUAL_SERVICE.replace("namespace: shop", "namespace: infra").replace("ingressgateway", "own")
     made, errors = _generated(together(gateways.VIRTUAL_SERVICE, apart), "no-rate-limit")
@@ -274,7 +275,7 @@ BETWEEN = [
 def test_a_workload_of_a_mesh_gets_its_limit(text: str, kind: str) -> None:
     made, errors = _generated(text, "no-workload-rate-limit")
     assert [one["kind"] for one in made] == [kind]
-    assert "1 documents for 1 findings" in errors
+    assert "1 document for 1 finding" in errors
     checks = CATALOGUE.select({"no-workload-rate-limit", "ineffective-rate-limit"})
     given = {"a.yaml": text.encode(), "b.yaml": yaml.safe_dump_all(made).encode()}
     found = scan_files([], checks, ScanOptions(profile="strict"), texts=given).report.found
@@ -307,7 +308,7 @@ def test_every_route_of_an_object_is_answered_by_one_limit() -> None:
     route = traefik.route("[]") + "  - {match: Host(`b.example`), kind: Rule, services: [{name: web, port: 80}]}\n"
     made, errors = _generated(route, "no-rate-limit")
     assert [one["kind"] for one in made] == ["Middleware"]
-    assert "1 documents for 2 findings, which take the 2 changes above" in errors
+    assert "1 document for 2 findings, which take the 2 changes above" in errors
 
 
 def test_what_the_baseline_knows_is_not_answered(tmp_path: Path) -> None:
