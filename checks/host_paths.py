@@ -8,7 +8,7 @@ from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.claims import claims_of, node_path, volumes_of
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.host_path import Danger, control_socket, danger, is_public, is_runtime, normalise
+from iocaudit.core.host_path import Danger, control_socket, danger, is_public, is_runtime, is_socket, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
 from iocaudit.core.place import Place
 from iocaudit.core.pod import Container, PodSpec
@@ -251,16 +251,19 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
     Sources: Kubernetes documentation, Volumes, hostPath.
     """
     sources = {name: path for name, _, path in _host_paths(pod)}
+    sockets = {name for name, path in sources.items() if is_socket(path)}
     for container in pod.containers:
         for index, mount in enumerate(container.volume_mounts):
             name = text(mount.get("name"))
             if name in sources and mount.get("readOnly") is not True:
                 target = text(mount.get("mountPath"))
+                # Whoever connects to a socket is not held by a read-only mount, so that repairs nothing.
+                socket = name in sockets
                 yield container.hit(
                     f"volumeMounts{paths.key(name)}",
                     f"mounts host path {clip(sources[name])} writable at {clip(target)}",
                     f"{normalise(sources[name])} at {target}",
-                    repair=put(True, f"{container.path}.volumeMounts[{index}].readOnly"),
+                    repair=None if socket else put(True, f"{container.path}.volumeMounts[{index}].readOnly"),
                 )
 
 

@@ -172,6 +172,12 @@ def control_socket(path: str) -> str | None:
     return where if socket is None and posixpath.basename(where) in _SOCKET_NAMES else socket
 
 
+def is_socket(path: str) -> bool:
+    """Whether a path of the node is itself a socket: a known one, or one by its name's end."""
+    where = normalise(path)
+    return where.endswith((".sock", ".socket")) or control_socket(where) == where
+
+
 def is_runtime(socket: str) -> bool:
     """Whether a socket that `control_socket` found is a container runtime's."""
     return socket not in CONTROL_SOCKETS

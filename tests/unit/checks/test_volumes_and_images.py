@@ -41,6 +41,23 @@ def test_credentials_of_clouds(path: str, hits: int) -> None:
     assert len(judge("cloud-credentials-mount", pod(volumes=[{"name": "a", "hostPath": {"path": path}}]))) == hits
 
 
+@pytest.mark.parametrize(
+    ("path", "repaired"),
+    [
+        ("/var/run/docker.sock", False),
+        ("/run//dbus/./system_bus_socket", False),
+        ("/run/shop/agent.sock", False),
+        ("/run/shop/agent.socket", False),
+        ("/run/shop", True),
+        ("/var/run", True),
+    ],
+)
+def test_a_read_only_mount_is_no_repair_for_a_socket(path: str, repaired: bool) -> None:
+    mounts = container(volumeMounts=[{"name": "a", "mountPath": "/a"}])
+    (found,) = judge("writable-host-path", pod(mounts, volumes=[{"name": "a", "hostPath": {"path": path}}]))
+    assert (found.hit.repair is not None) is repaired
+
+
 def test_a_persistent_volume_on_the_node() -> None:
     volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "a"}}
     subject: Json = {**volume, "spec": {"hostPath": {"path": "/srv//data"}}}
