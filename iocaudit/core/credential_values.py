@@ -17,8 +17,8 @@ _REFERENCE = re.compile(
     r"\$\{|\$\(|\{\{|\}\}|<%|#\{|%\{|@\{|\$__|\$\[\[|\{%|%\(\w{1,60}\)s"
     # An address, or the place of it in a store.
     r"|^[A-Za-z][A-Za-z0-9+.-]{1,30}://"
-    r"|^(?:ref\+|arn:|projects/|file:|env:|pass:|fd:|vault:|ssm:|secret(?:ref)?:|secrets?manager:|aws[a-z]{2,20}:|gcp[a-z]{2,20}:"
-    r"|azure[a-z]{2,20}:|keyvault:|kms:|sops:|op:|sm:|keyring:|keychain:|prompt:|exec:|k8s:|kubernetes:|valueFrom|cmd:"
+    r"|^(?:ref\+|arn:|projects/|file:|env:|pass:|fd:|vault:|ssm:|secret(?:ref)?:|secrets?manager:|(?:aws|gcp|azure):?[a-z]{2,20}:"
+    r"|keyvault:|kms:|sops:|op:|sm:|keyring:|keychain:|prompt:|exec:|k8s:|kubernetes:|valueFrom|cmd:"
     r"|encrypted:|enc:|cipher:|sealed:|conjur:|doppler:|bws:|akeyless:|barbican:|lookup:|env\.)"
     r"|^[a-z][a-z0-9_-]{1,30}:(?://)?[\w.-]{1,100}[/#][\w./#@-]{1,200}$"
     # What is enciphered, and by what: ENC[…], ENC(…), {cipher}…, $ANSIBLE_VAULT;…
@@ -30,7 +30,9 @@ _REFERENCE = re.compile(
 _HASH = re.compile(
     r"^\$(?:\d\w{0,2}|2[abxy]|apr1|argon2\w{0,2}|scrypt|pbkdf2[\w-]{0,20}|bcrypt[\w-]{0,20}|y|gy|sha1|md5|P|H|S)\$"
     r"|^(?:pbkdf2|scrypt|bcrypt|argon2|sha-?\d{1,3}|md5|scram-sha-\d{1,3})[\w-]{0,30}[:$]"
-    r"|^md5[0-9a-f]{32}$|^\*[0-9A-F]{40}$",
+    r"|^md5[0-9a-f]{32}$|^\*[0-9A-F]{40}$"
+    # A line of htpasswd(1).
+    r"|^[\w.@+-]{1,64}:(?:\$(?:2[abxy]|apr1|[156])\$|\{S?SHA\}).{0,200}$",
     re.IGNORECASE,
 )
 _OPEN = re.compile(

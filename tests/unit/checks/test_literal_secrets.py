@@ -322,6 +322,10 @@ REFERENCES = (
     "$2a$10$abcdefghijklmnopqrstuvabcdefghijklmnopqrstuv",
     "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$abcdef",
     "{SSHA}0a1b2c3d4e5f",
+    "admin:$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00",
+    "admin:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
+    "gcp:secretmanager:projects/shop/secrets/db/versions/1",
+    "azure:keyvault:db/1",
 )
 
 
