@@ -122,7 +122,7 @@ def path_command(
         if not outcome.steps:
             click.echo(visible(f"no way found from {start.title} to cluster-admin"))
         _notes(outcome.problems)
-    for note in _unknown(start, world):
+    for note in _unknown(start, world, bool(outcome.steps)):
         click.echo(visible(f"note: {note}"), err=True)
     if unreadable:
         return 2
@@ -227,10 +227,17 @@ def _subject(words: str) -> Subject:
     return subject_of({"kind": "Group" if _GROUPS.fullmatch(words) else "User", "name": words})
 
 
-def _unknown(subject: Subject, world: World) -> Iterator[str]:
-    """A name that no binding says is more often a slip than somebody without rights."""
-    if subject.kind == "User" and subject.text not in graph_of(world).by_subject:
+def _unknown(subject: Subject, world: World, found: bool) -> Iterator[str]:
+    """A name that no binding says is more often a slip than somebody without rights.
+
+    ``found``: there is a way, which a group of the subject has where no binding names the subject itself.
+    """
+    if subject.text in graph_of(world).by_subject:
+        return
+    if subject.kind == "User":
         yield f"no binding names {subject.title}; others are written Group:NAME or ServiceAccount:NAMESPACE:NAME"
+    elif subject.kind == "ServiceAccount" and not found:
+        yield f"no binding names {subject.title}"
 
 
 def _scope(binding: Binding) -> str:

@@ -172,7 +172,7 @@ _OPTIONS = (
     click.option("--config", type=_FILE, metavar="FILE", help=f"Settings  [default: {SETTINGS} of the repository]"),
     click.option("--no-config", is_flag=True, help="Use no settings file."),
     click.option("--no-annotations", is_flag=True, help="Judge what objects ask to ignore by annotations, too."),
-    click.option("--each-file-alone", is_flag=True, help="Every file is a world of its own."),
+    click.option("--each-file-alone", is_flag=True, help="Judge every file by itself, without what the others hold."),
     click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only."),
     connection_options,
     click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations."),

@@ -73,4 +73,4 @@ def shown(value: object) -> str:
 
 def per_second(rate: float) -> str:
     """``3 requests a second``, short."""
-    return f"{rate:g} requests a second"
+    return f"{rate:.0f} requests a second" if 1000 <= rate < 1e15 else f"{rate:g} requests a second"

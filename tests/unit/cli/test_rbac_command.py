@@ -183,3 +183,12 @@ def test_a_name_that_no_binding_says_is_more_likely_a_slip(words: str) -> None:
     assert done.returncode == 0
     assert f"note: no binding names User {words}" in done.stderr
     assert rbac("path", "alice", "-").stderr == ""
+
+
+def test_an_account_that_no_binding_says_is_told_unless_its_group_leads_there() -> None:
+    assert "note: no binding names ServiceAccount shop/bott" in rbac("path", "ServiceAccount:shop:bott", "-").stderr
+    everybody = WORLD.replace(
+        "{kind: ServiceAccount, name: bot, namespace: shop}", '{kind: Group, name: "system:serviceaccounts"}'
+    )
+    done = rbac("path", "ServiceAccount:shop:bott", "-", text=everybody)
+    assert (done.returncode, done.stderr) == (1, "")

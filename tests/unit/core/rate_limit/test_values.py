@@ -59,3 +59,4 @@ def test_numbers_are_shown_short() -> None:
     assert (shown(None), shown(True), shown(0), shown([])) == ("unset", "True", "0", "no number")
     assert len(shown("x" * 100)) == 60
     assert per_second(2.5) == "2.5 requests a second"
+    assert per_second(4294967295 / 3600) == "1193046 requests a second", "no exponent"
