@@ -21,7 +21,15 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import Catalogue, indexed_catalogue
 from iocaudit.engine.causes import with_causes
-from iocaudit.sinks.summary import ReadingSummary, SettingsInForce, UnreadableDocument, empty_input, headline, is_empty
+from iocaudit.sinks.summary import (
+    ReadingSummary,
+    SettingsInForce,
+    UnreadableDocument,
+    empty_input,
+    gate,
+    headline,
+    is_empty,
+)
 
 if TYPE_CHECKING:
     from iocaudit.cli.baseline import Baseline
@@ -86,6 +94,8 @@ def command(**given: Any) -> int:
     texts = _Texts(asked, shown, reading, catalogue, stream)
     files = write_outputs(outputs, texts.of, stream)
     if all(output.file is not None for output in outputs):
+        if own := gate(shown, reading):
+            say(own)
         say(headline(shown, reading) + (f"; written to {', '.join(files)}" if files else ""))
     return exit_code(scan.report, reading, asked.threshold, require_complete=asked.require_complete)
 
@@ -95,7 +105,10 @@ def _settings(given: dict[str, Any]) -> tuple[SettingsInForce | None, list[str]]
     if given["no_config"] or (given["cluster"] and not given["config"]):
         return None, []
     named = given["config"]
-    path, notes = (Path(named), []) if named else find_settings(Path.cwd())
+    try:
+        path, notes = (Path(named), []) if named else find_settings(Path.cwd())
+    except FileNotFoundError:  # the working folder was removed: there is no repository around it
+        return None, []
     if path is None:
         return None, notes
     return apply_settings(given, read_settings(path, named=bool(named)), click.get_current_context()), notes
@@ -156,6 +169,7 @@ class _Run:
         if self._known is not None:
             self._seen = {found.fingerprint for found in scan.report.found}
             self._seen |= {one.found.fingerprint for one in scan.report.waived}
+            self._seen |= {one.found.fingerprint for one in scan.report.ignored}
             scan.report, self._baselined = self._known.without(scan.report)
         return scan
 
@@ -188,6 +202,10 @@ class _Run:
 
         entries = Baseline.of(report, earlier_reasons(path, self._asked.baseline))
         write_baseline(path, entries)
+        for error in reading.errors:
+            say(f"error: {error}")
+        if own := gate(report, reading):
+            say(own)
         say(f"{path}: {counted(len(entries.entries), 'hit')} written")
         return 2 if reading.errors else 0
 

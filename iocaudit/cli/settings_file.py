@@ -23,6 +23,8 @@ from iocaudit.core.severity import Severity
 from iocaudit.sinks.summary import SettingsInForce
 
 _LARGEST = 65_536
+_DEEPEST = 2
+"""How deep collections stand in each other: the mapping of settings, and lists in it."""
 _PATHS = frozenset({"paths", "policy", "baseline"})
 """Settings that name files, as seen from the folder of the settings file."""
 _LISTS = frozenset({"paths", "policy", "exclude", "check", "skip"})
@@ -74,7 +76,7 @@ def find_settings(folder: Path) -> tuple[Path | None, list[str]]:
     The search goes up to the folder that holds ``.git``; outside a repository it does not leave the folder.
     """
     folders = [folder, *folder.parents]
-    root = next((number for number, one in enumerate(folders) if (one / ".git").exists()), 0)
+    root = next((number for number, one in enumerate(folders) if os.path.lexists(one / ".git")), 0)
     for one in folders[: root + 1]:
         path = one / SETTINGS
         try:
@@ -100,8 +102,7 @@ def read_settings(path: Path, *, named: bool) -> SettingsFile:
 
     text = _text(path, named=named)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader)):
-            raise SettingsError(f"{path}: write aliases (*name) out: a settings file has none")
+        _refuse_odd(text, path)
         node = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -119,12 +120,14 @@ def read_settings(path: Path, *, named: bool) -> SettingsFile:
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         key = str(key_node.value)
-        if key in found:
+        if not isinstance(key_node, yaml.ScalarNode):
+            wrong.append(f"{path}:{line}: the name of a setting is not a text")
+        elif key in found:
             wrong.append(f"{path}:{line}: {key} stands here a second time")
         elif key in KEYS:
             try:
                 value = loader.construct_object(value_node, deep=True)
-            except (yaml.YAMLError, ValueError) as error:
+            except (yaml.YAMLError, ValueError, ArithmeticError) as error:
                 wrong.append(f"{path}:{line}: {key}: {str(error).splitlines()[0]}")
                 continue
             wrong += (f"{path}:{line}: {key}: {reason}" for reason in _wrong(key, value))
@@ -136,6 +139,25 @@ def read_settings(path: Path, *, named: bool) -> SettingsFile:
     if wrong:
         raise SettingsError("\n".join(wrong))
     return SettingsFile(path, found)
+
+
+def _refuse_odd(text: str, path: Path) -> None:
+    """Refuse what no settings file needs and what makes reading it go wrong, before anything is built of it."""
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        place = f"{path}:{event.start_mark.line + 1}" if event.start_mark else str(path)
+        if isinstance(event, yaml.AliasEvent):
+            raise SettingsError(f"{place}: write aliases (*name) out: a settings file has none")
+        if getattr(event, "tag", None):
+            raise SettingsError(f"{place}: leave tags (!name) away: a settings file has none")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                raise SettingsError(f"{place}: a setting is a text, true, false or a list of texts, and nothing deeper")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _text(path: Path, *, named: bool) -> str:
@@ -162,10 +184,21 @@ def _wrong(key: str, value: object) -> Iterator[str]:
     elif key in _LISTS:
         if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
             yield "is not a text or a list of texts"
+        else:
+            yield from filter(None, map(_unusable, [value] if isinstance(value, str) else value))
     elif not isinstance(value, str):
         yield "is not a text" + (": quote it" if isinstance(value, bool | int | float) else "")
     elif key in _WORDS and value.lower() not in _WORDS[key]:
         yield f"{value!r} is not one of {', '.join(_WORDS[key])}"
+    elif why := _unusable(value):
+        yield why
+
+
+def _unusable(text: str) -> str:
+    """Why a text cannot be a value; nothing where it can. What a file lowers must be seen where it is told."""
+    if not text.strip():
+        return "is empty"
+    return "" if text.isprintable() else f"{text!a} holds a character that is not printable"
 
 
 def apply_settings(given: dict[str, Any], file: SettingsFile, context: click.Context) -> SettingsInForce:
@@ -193,7 +226,7 @@ def apply_settings(given: dict[str, Any], file: SettingsFile, context: click.Con
         except click.UsageError as error:
             wrong.append(f"{file.path}:{line}: {key}: {error.format_message()}")
             continue
-        if said := _lowers(key, values):
+        if said := _lowers(key, values) if key != "paths" else _narrows(file.path.parent, value):
             lowers.append(said)
     if wrong:
         raise SettingsError("\n".join(wrong))
@@ -209,8 +242,17 @@ def _shown(path: Path) -> str:
     return os.path.relpath(path)
 
 
+def _narrows(folder: Path, paths: str | list[str]) -> str:
+    """Which paths alone are looked at; nothing where that is the whole folder of the settings file."""
+    every = [paths] if isinstance(paths, str) else paths
+    whole = os.path.realpath(folder) in {os.path.realpath(folder / one) for one in every}
+    return "" if whole or not every else f"only {', '.join(every)}"
+
+
 def _lowers(key: str, value: Any) -> str:
-    """How a setting makes the gate milder than without it; nothing where it does not."""
+    """How a setting makes the gate milder than without it, or may; nothing where it cannot."""
+    if key == "namespace":  # a policy may treat it more mildly
+        return f"namespace {value}" if value != "default" else ""
     if key == "fail-on":
         milder = value.lower() == "never" or Severity.parse(value.lower()) > Severity.HIGH
         return f"fail-on {value.lower()}" if milder else ""

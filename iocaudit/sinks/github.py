@@ -84,6 +84,9 @@ def _summary(report: Report, reading: ReadingSummary) -> Iterator[str]:
     yield "## iocaudit"
     yield ""
     yield markdown(headline(report, reading))
+    if own := gate(report, reading):
+        yield ""
+        yield markdown(own)
     if report.found:
         yield ""
         yield f"By indicator of compromise: {markdown(indicators(report))}"

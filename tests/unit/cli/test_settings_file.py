@@ -55,9 +55,13 @@ def test_the_file_of_the_repository_counts_and_what_it_lowers_is_told(repository
     (repository / ".iocaudit.yaml").write_text("paths: [deploy]\nfail-on: never\nskip: host-pid\n")
     result = scan()
     assert result.exit_code == 0
-    assert "settings of ../.iocaudit.yaml lower the gate: fail-on never; skip host-pid; 1 hit ignored" in result.output
+    lowered = "only deploy; fail-on never; skip host-pid; 1 hit ignored"
+    assert f"settings of ../.iocaudit.yaml lower the gate: {lowered}" in result.output
     assert "host-pid:" not in result.output
-    assert summary()["settings"] == {"file": "../.iocaudit.yaml", "lowers": ["fail-on never", "skip host-pid"]}
+    assert summary()["settings"] == {
+        "file": "../.iocaudit.yaml",
+        "lowers": ["only deploy", "fail-on never", "skip host-pid"],
+    }
 
 
 def test_the_command_line_wins_and_what_it_replaces_lowers_nothing(repository: Path) -> None:
@@ -135,6 +139,97 @@ def test_files_that_are_named_are_found_beside_the_settings(repository: Path) ->
     told = summary("pod.yaml")
     assert told["baselined"] != 0
     assert told["settings"] == {"file": "../.iocaudit.yaml", "lowers": ["baseline ../known.json"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("fail-on: never", "fail-on never"),
+        ("namespace: sandbox", "namespace sandbox"),
+        ("paths: pod.yaml", "only pod.yaml"),
+        ("paths: ../deploy", ""),
+        ("namespace: default", ""),
+        ("profile: strict", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["-o", "table"],
+        ["-o", "sarif=report"],
+        ["-o", "json=report"],
+        ["-o", "junit"],
+        ["-o", "github"],
+        ["--diff"],
+        ["--write-baseline", "known.json"],
+    ],
+    ids=" ".join,
+)
+def test_whatever_is_written_the_person_is_told_what_lowers_the_gate(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], settings: str, told: str
+) -> None:
+    page = repository / "page"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    (repository / "deploy" / ".iocaudit.yaml").write_text(settings + "\n")
+    result = scan(*([] if settings.startswith("paths") else ["pod.yaml"]), *argv)
+    if told:
+        assert f"settings of .iocaudit.yaml lower the gate: {told}" in result.output
+        assert not page.exists() or "lower the gate" in page.read_text()
+    else:
+        assert "settings of .iocaudit.yaml lower nothing" in result.output
+    assert "1 hit ignored by annotations" in result.output
+
+
+def test_an_ignored_hit_keeps_its_entry_in_the_baseline(repository: Path) -> None:
+    assert scan("pod.yaml", "--no-annotations", "--write-baseline", "known.json").exit_code == 0
+    before = (repository / "deploy" / "known.json").read_text()
+    result = scan("pod.yaml", "--baseline", "known.json", "--prune")
+    assert result.exit_code == 0
+    assert "no longer" not in result.output
+    assert (repository / "deploy" / "known.json").read_text() == before
+
+
+def test_a_baseline_of_what_cannot_be_read_whole_says_why(repository: Path) -> None:
+    (repository / "deploy" / "bad.yaml").write_text("a: [\n")
+    result = scan("pod.yaml", "bad.yaml", "--write-baseline", "known.json")
+    assert "error: bad.yaml:" in result.output
+
+
+def test_a_folder_that_is_gone_has_no_settings(repository: Path, tmp_path: Path) -> None:
+    pod = tmp_path / "deploy" / "pod.yaml"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    assert "host-pid: " in scan(str(pod)).output
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("fail-on: !!bool foo", "tags"),
+        ('fail-on: !!int ""', "tags"),
+        ("fail-on: !!timestamp foo", "tags"),
+        ("skip: !!python/object/apply:os.system [id]", "tags"),
+        ("paths: " + "[" * 65_000, "nothing deeper"),
+        ("paths: " + "[" * 900 + "]" * 900, "nothing deeper"),
+        ("{a: " * 5_000, "nothing deeper"),
+        ("fail-on: " + "1:" * 9_000 + "1.5", "fail-on"),
+        (r'baseline: "a\0"', "not printable"),
+        (r'exclude: ["a", "\e[2Jb"]', "not printable"),
+        (r'paths: "\u202eb"', "not printable"),
+        ("baseline: ''", "is empty"),
+        ("policy: ['']", "is empty"),
+        ("? {a: b}\n: c", "is not a text"),
+    ],
+)
+def test_odd_values_are_told_in_one_line_and_soon(repository: Path, text: str, told: str) -> None:
+    (repository / ".iocaudit.yaml").write_text(text + "\n")
+    result = scan("pod.yaml")
+    assert isinstance(result.exception, SettingsError)
+    [line] = str(result.exception).splitlines()
+    assert told in line
+    assert ".iocaudit.yaml:1: " in line
 
 
 @given(st.text(max_size=60) | st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))).map(
