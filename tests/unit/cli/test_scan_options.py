@@ -67,7 +67,7 @@ def changed(monkeypatch: pytest.MonkeyPatch, **fields: Any) -> None:
         return replace(check, **fields) if check.id == "privileged-container" else check
 
     catalogue = Catalogue(map(change, builtin_catalogue()))
-    monkeypatch.setattr("iocaudit.cli.scan_command.builtin_catalogue", lambda: catalogue)
+    monkeypatch.setattr("iocaudit.cli.scan_command.indexed_catalogue", lambda: catalogue)
 
 
 def test_an_alias_names_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
