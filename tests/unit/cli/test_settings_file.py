@@ -41,7 +41,10 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def scan(*argv: str) -> Result:
-    return CliRunner().invoke(cli, ["scan", *argv])
+    result = CliRunner().invoke(cli, ["scan", *argv], standalone_mode=False)
+    if result.exception is None:  # click's own exit code is that of an error alone
+        result.exit_code = result.return_value
+    return result
 
 
 def summary(*argv: str) -> dict[str, object]:
@@ -182,6 +185,7 @@ def test_whatever_is_written_the_person_is_told_what_lowers_the_gate(
 
 def test_an_ignored_hit_keeps_its_entry_in_the_baseline(repository: Path) -> None:
     assert scan("pod.yaml", "--no-annotations", "--write-baseline", "known.json").exit_code == 0
+    assert scan("pod.yaml", "--no-annotations").exit_code == 1
     before = (repository / "deploy" / "known.json").read_text()
     result = scan("pod.yaml", "--baseline", "known.json", "--prune")
     assert result.exit_code == 0
