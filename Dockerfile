@@ -17,7 +17,7 @@ COPY checks ./checks
 COPY admission ./admission
 COPY iocaudit ./iocaudit
 # Of the lock's packages only what the program needs.
-RUN ["pip", "--python", "/venv/bin/python", "install", "--no-index", "--find-links", "/wheels", ".[cluster]"]
+RUN ["pip", "--python", "/venv/bin/python", "install", "--no-index", "--find-links", "/wheels", "/src[cluster]"]
 
 FROM ${BASE}
 COPY --from=build /venv /venv

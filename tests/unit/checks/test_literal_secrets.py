@@ -345,10 +345,14 @@ _LAST_WORDS = (
 )  # fmt: skip
 
 
+_WORD = "(?:[bcdfgklmnprst][aeiou]){2,3}[nrst]?"
+"""What can be pronounced: behind other last words a value counts that looks random, and long consonants do."""
+
+
 @given(
     st.sampled_from(("TOKEN", "SECRET", "PASSWORD", "API_KEY", "dbPassword", "CLIENT_SECRET", "auth-token")),
     st.sampled_from(_LAST_WORDS) | st.from_regex(r"[A-Z]{4,9}", fullmatch=True).map(lambda word: f"{word}NESS"),
-    st.from_regex(r"[a-z]{3,7}(?:[_-][a-z]{3,7}){0,2}[0-9]?", fullmatch=True),
+    st.from_regex(rf"{_WORD}(?:[_-]{_WORD}){{0,2}}[0-9]?", fullmatch=True),
 )
 def test_the_last_word_of_a_name_says_what_the_value_is(credential: str, last: str, value: str) -> None:
     assert by_name(f"{credential}_{last}", value) is None
