@@ -7,7 +7,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context, undone_with
+from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Matching, Placed, Profile, in_context
 from iocaudit.core.repair import put, remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.wording import clip
@@ -115,10 +115,11 @@ def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
         for one in (in_context(pod.security_context, pod.path, _FIELD), *fields)
         if one is not None
     }
+    matching = Matching(_pairs(pod, annotations))
     for path, profile in seen.items():
         if not any(entry.kind == profile.kind and glob(entry.file or "*", profile.file) for entry in allowed):
             message = f"sets the AppArmor profile {clip(str(profile))}, which is not allowed"
-            yield Hit(path, message, str(profile), repair=undone_with(path, _pairs(pod, annotations)))
+            yield Hit(path, message, str(profile), repair=matching.undone(path))
 
 
 @check(

@@ -7,7 +7,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Placed, Profile, in_context, undone_with
+from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Matching, Placed, Profile, in_context
 from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import Edit, Repair, put
 from iocaudit.core.severity import IoC, Severity
@@ -129,10 +129,11 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     whole = in_context(pod.security_context, pod.path, _FIELD)
     found = [whole, *(_effective(container) for container in pod.containers)]
     seen = {one.path: one.profile for one in found if one is not None}
-    for path, profile in seen.items():
-        if not _allowed(profile, profiles, files):
-            message = f"sets the seccomp profile {clip(str(profile))}, which is not allowed"
-            yield Hit(path, message, str(profile), repair=undone_with(path, _pairs(pod)))
+    wrong = {path: profile for path, profile in seen.items() if not _allowed(profile, profiles, files)}
+    matching = Matching(_pairs(pod) if wrong else ())
+    for path, profile in wrong.items():
+        message = f"sets the seccomp profile {clip(str(profile))}, which is not allowed"
+        yield Hit(path, message, str(profile), repair=matching.undone(path))
 
 
 @check(

@@ -6,7 +6,7 @@ Source: the API reference of SeccompProfile and AppArmorProfile; the annotation 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from iocaudit.core.repair import Edit, Repair
@@ -15,6 +15,7 @@ from iocaudit.core.shape import mapping, text
 RUNTIME_DEFAULT, LOCALHOST, UNCONFINED = "RuntimeDefault", "Localhost", "Unconfined"
 ANY = "*"
 """A policy's entry for every profile."""
+_MOST_TOGETHER = 20
 _BY_ANNOTATION = {
     "runtime/default": RUNTIME_DEFAULT,
     "docker/default": RUNTIME_DEFAULT,
@@ -53,14 +54,27 @@ class Profile(NamedTuple):
         return f"{self.kind}/{self.file}" if self.file else self.kind
 
 
-def undone_with(path: str, pairs: Sequence[tuple[str, str]]) -> Repair:
-    """As ``undone``, for all that the API server wants to say the same: pairs of an annotation and a field."""
-    together = {path}
-    for pair in (*pairs, *pairs):  # twice: an annotation leads to a field, and that to further annotations
-        if not together.isdisjoint(pair):
-            together.update(pair)
-    mine = Profile(RUNTIME_DEFAULT)
-    return Repair(tuple(edit for one in sorted(together) for edit in mine.undone(one).edits))
+class Matching:
+    """The annotations and fields of a pod that the API server wants to say the same, from pairs of one of each."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._beside: dict[str, list[str]] = {}
+        for annotation, field in pairs:
+            self._beside.setdefault(annotation, []).append(field)
+            self._beside.setdefault(field, []).append(annotation)
+
+    def undone(self, path: str) -> Repair | None:
+        """As ``Profile.undone``, for all of them; None for more than somebody would look through."""
+        together, reached = {path}, [path]
+        for one in reached:
+            for other in self._beside.get(one, ()):
+                if other not in together:
+                    together.add(other)
+                    reached.append(other)
+            if len(together) > _MOST_TOGETHER:
+                return None
+        mine = Profile(RUNTIME_DEFAULT)
+        return Repair(tuple(edit for one in sorted(together) for edit in mine.undone(one).edits))
 
 
 class Placed(NamedTuple):
