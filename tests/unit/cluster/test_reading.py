@@ -154,18 +154,21 @@ def test_two_threads_at_a_time_hold_large_texts(monkeypatch: pytest.MonkeyPatch)
 
     def elsewhere(work: Any) -> list[Exception]:
         errors: list[Exception] = []
+        worked = threading.Event()
 
         def run() -> None:
             try:
                 work()
             except UnreachableError as error:
                 errors.append(error)
+            worked.set()
+            ended.wait(10)  # else the next thread may get the number of this one
 
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join(10)
+        threading.Thread(target=run, daemon=True).start()
+        assert worked.wait(10)
         return errors
 
+    ended = threading.Event()
     assert not elsewhere(lambda: second.hold(SMALL + 1))
     assert not elsewhere(lambda: small.hold(SMALL))
     assert elsewhere(lambda: third.hold(SMALL + 1))
@@ -173,6 +176,7 @@ def test_two_threads_at_a_time_hold_large_texts(monkeypatch: pytest.MonkeyPatch)
     assert not elsewhere(lambda: third.hold(SMALL + 1))
     third.free()
     third.free()
+    ended.set()
 
 
 def test_the_ends_of_a_large_answer(server: Server, client: Client) -> None:
