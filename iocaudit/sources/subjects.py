@@ -13,6 +13,7 @@ from iocaudit.core.report import Found
 from iocaudit.core.resource import Origin, Resource
 from iocaudit.core.shape import items, mapping
 from iocaudit.sources.documents import Document, is_object
+from iocaudit.sources.yaml_text import DEFINITION
 
 
 class Source(Protocol):
@@ -73,7 +74,8 @@ _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 def subjects(document: Document, name: str, *, lines: bool = True, aside: Aside | None = None) -> Iterator[Subject]:
     """Every object of a document, Lists taken apart; with ``lines`` its lines are those of the file ``name``.
 
-    What is not judged goes to ``aside``. An object of an unknown kind comes only where it holds a pod by its shape.
+    What is not judged goes to ``aside``. An object of an unknown kind comes only where it holds a pod by its shape, or
+    defines a kind: that its group is installed, checks want to know.
     """
     origin = Origin("file", name, document.line if lines else None, document.number)
     yield from _subjects(document.value, origin, document, aside if aside is not None else Aside())
@@ -93,6 +95,8 @@ def _subjects(value: dict[str, Any], origin: Origin, document: Document, aside: 
             yield _subject(raw, place._replace(by_shape=True), document)
         elif not found.objects:
             aside.unknown.append(Resource(raw, place))
+            if raw["kind"] == DEFINITION:
+                yield _subject(raw, place, document)
         if found.objects:
             from iocaudit.sources.wrapped import filled  # late: few files hold any
 
