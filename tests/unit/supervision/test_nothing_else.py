@@ -23,7 +23,7 @@ ALLOWED = {
     "admission/reporter.py": "a call that a part waits for",
     "admission/app.py": "calls that a review waits for; one that hangs is seen by the pulse of large reviews",
     "iocaudit/sources/workers.py": "the scanner: processes that are waited for",
-    "iocaudit/sources/render.py": "the scanner: a time limit on a program",
+    "iocaudit/sources/running.py": "the scanner: a time limit on a program",
 }
 
 
