@@ -351,7 +351,7 @@ def test_a_workload_in_a_namespace_of_the_system_is_warned_of(kind: Kind, guarde
     answer = until(lambda: ask(guarded.alice), lambda a: bool(ours(a, check.id)))
     assert answer.status == 201, answer
     (said,) = ours(answer, check.id)
-    assert said.startswith(f"{check.id}: {kind.name} kube-system/web: is a ")
+    assert said.startswith(f"[medium] {kind.name} kube-system/web: is a ")
     assert "created in kube-system by alice" in said
     good = ask(component)
     assert good.status == 201
