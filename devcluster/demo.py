@@ -151,7 +151,8 @@ class Demo:
     def denials(self) -> None:
         say("Preset guard for namespace shop: what hands over a node or the cluster is denied there")
         self.apply(_guard("shop"))
-        self.wait(lambda: "denied the request" in self.tried(_PROBE), "preset guard to be in force")
+        # The webhook denies as soon as it knows the policy, by whichever registration; by this one it fails closed.
+        self.wait(lambda: '"deny.iocaudit.io" denied the request' in self.tried(_PROBE), "preset guard to be in force")
         self.expect_denied(_object("Pod", "miner", _pod_spec(container=PRIVILEGED)))
         say("In namespace lab the same is still warned about")
         body = _object("Pod", "miner", _pod_spec(container=PRIVILEGED))
