@@ -36,6 +36,7 @@ from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ClusterError, ForbiddenError
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
 from tests.cluster.forwarder import Endpoint, Forwarder
+from tests.cluster.installing import install_crds
 from tests.unit.serving.flood import flooding
 
 DENIED = 'admission webhook "deny.iocaudit.io" denied the request'
@@ -45,8 +46,7 @@ DENIED = 'admission webhook "deny.iocaudit.io" denied the request'
 def cluster() -> Iterator[ControlPlane]:
     """One that shows webhooks a client certificate; without controllers, as nothing here needs them."""
     with ControlPlane(webhook_client_certificate=True, controllers=False) as found:
-        for crd in sorted((Path(__file__).parents[2] / "manifests/crds").glob("*.yaml")):
-            found.kubectl("apply", "-f", str(crd))
+        install_crds(found)
         found.kubectl("create", "namespace", "shop")
         yield found
 
