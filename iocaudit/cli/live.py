@@ -59,7 +59,7 @@ def scan_cluster(
     world = World(default_namespace=options.namespace)
     world.install(served.groups)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
-        _load(client, kind, world, served)
+        load_kind(client, kind, world, served)
     audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, part, suggest=bool(options.suggest))
     for kind in served.present(catalogue.audited_kinds):
         if part.has(kind):
@@ -145,11 +145,12 @@ def read_world(kinds: Iterable[Kind], *, context: str | None = None, kubeconfig:
     world = World()
     served = discover(client)
     for kind in served.present(dict.fromkeys(kinds)):
-        _load(client, kind, world, served)
+        load_kind(client, kind, world, served)
     return world
 
 
-def _load(client: Client, kind: Kind, world: World, served: Served) -> None:
+def load_kind(client: Client, kind: Kind, world: World, served: Served) -> None:
+    """Take the objects of a kind into a world, of which it is incomplete where they may not be read."""
     try:
         found, _ = client.collect(kind, Keeper(kind).keep)
     except ApiError as error:

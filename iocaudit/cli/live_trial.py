@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from iocaudit.cli.live import load_kind
 from iocaudit.cli.live_policies import read_judgement
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
 from iocaudit.cluster.errors import ApiError, NotFoundError
-from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import CONNECTIONS, NAMESPACE, POD
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
@@ -53,13 +53,7 @@ def try_cluster(
     world = World()
     world.install(served.groups)
     for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.admission_world_kinds()))):
-        try:
-            found, _ = client.collect(kind, Keeper(kind).keep)
-        except ApiError as error:
-            if not isinstance(error, NotFoundError) or served.only_as(kind):
-                world.mark_incomplete(kind, str(error))
-            continue
-        world.replace(kind, found)
+        load_kind(client, kind, world, served)
     trial = Trial(Auditor(catalogue, policies, world, waivers.acceptor(lambda: now)))
     tried = LiveTrial(trial, policies, before.notes, before.unread)
     # Pods last, so that memory holds those alone of which something is denied.

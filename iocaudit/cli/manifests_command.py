@@ -103,11 +103,16 @@ def folder() -> Traversable:
     return resources.files("iocaudit").joinpath("manifests")
 
 
+def shipped() -> Iterator[tuple[str, str]]:
+    """Every manifest that is installed: its path below the folder and its text, in the order of kustomize."""
+    for name in yaml.safe_load(_read("kustomization.yaml"))["resources"]:
+        yield name, _read(name)
+
+
 def _texts(*, unmanaged: bool, only: str = "") -> Iterator[str]:
     """The manifests of the folders whose names begin with ``only``."""
-    for name in yaml.safe_load(_read("kustomization.yaml"))["resources"]:
+    for name, text in shipped():
         if name.startswith(only):
-            text = _read(name)
             yield _unmanaged(name, text) if unmanaged and name in (_OPERATOR, _ADMISSION) else text
 
 

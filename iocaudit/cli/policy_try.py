@@ -13,7 +13,7 @@ import click
 from iocaudit.cli.params import connection_options, no_connection_without_cluster, words
 from iocaudit.core import own_names
 from iocaudit.core.errors import IocauditError
-from iocaudit.core.wording import several
+from iocaudit.core.wording import counted, several
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.posture import Verdict
@@ -120,7 +120,7 @@ def _print(outcome: _Outcome, costs: Iterable[str]) -> None:
     anew = [one for one in trial.denied if one.anew]
     stopping = [one for one in trial.denied if one.stops]
     total = len(trial.denied) + trial.unaffected
-    click.echo(f"would be denied if made anew: {len(anew)} of {_count(total, 'object')}")
+    click.echo(f"would be denied if made anew: {len(anew)} of {counted(total, 'object')}")
     if anew:
         where = () if outcome.live else ("WHERE",)
         rows = [_row(one)[: 3 + len(where)] for one in anew]
@@ -191,7 +191,3 @@ def _tried(one: TriedObject) -> Json:
         "file": one.origin.file,
         "line": one.origin.line,
     }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,6 +14,7 @@ from iocaudit.cli.params import connection_options
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.wording import counted
 from iocaudit.core.yaml_write import block
 from iocaudit.sinks.escape import visible
 
@@ -53,7 +54,7 @@ def command(target: str | None, programs: bool, context: str | None, kubeconfig:
         return 0
     if target is not None:
         count = _save(_connected(kubeconfig, context), target)
-        click.echo(f"{target}: {_count(count, 'object')} written", err=True)
+        click.echo(f"{target}: {counted(count, 'object')} written", err=True)
         return 0
     try:
         said = _what_goes(_connected(kubeconfig, context))
@@ -73,30 +74,19 @@ def _connected(kubeconfig: Path | None, context: str | None) -> Client:
 
 def _programs() -> Iterator[str]:
     """The manifests without policies and without the definitions of our kinds, with which their objects go."""
-    import yaml
+    from iocaudit.cli.manifests_command import shipped
 
-    from iocaudit.cli.manifests_command import folder
-
-    def read(name: str) -> str:
-        return folder().joinpath(*name.split("/")).read_text(encoding="utf-8")
-
-    for name in yaml.safe_load(read("kustomization.yaml"))["resources"]:
-        if not name.startswith("crds/") and f"kind: {AUDIT_POLICY.name}" not in (found := read(name)).splitlines():
-            yield found
+    for name, manifest in shipped():
+        if not name.startswith("crds/") and f"kind: {AUDIT_POLICY.name}" not in manifest.splitlines():
+            yield manifest
 
 
 def _save(client: Client, target: str) -> int:
     """Policies and waivers as they can be applied again, without what the cluster added."""
-    from iocaudit.cli.writing import write_file
+    from iocaudit.cli.writing import save_file
 
     bodies = [_as_written(raw) for kind in _WRITTEN for raw in client.each(kind)]
-    text_of = "".join(f"---\n{block(body)}\n" for body in bodies)
-    try:
-        refused = write_file(target, text_of.encode())
-    except OSError as error:
-        raise UninstallError(f"{target}: cannot be written: {error.strerror}") from error
-    if refused:
-        raise UninstallError(f"{target}: nothing is written: it {refused}")
+    save_file(target, "".join(f"---\n{block(body)}\n" for body in bodies).encode(), UninstallError)
     return len(bodies)
 
 
@@ -116,8 +106,8 @@ def _what_goes(client: Client) -> str:
     findings = sum(1 for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for _ in client.each(kind))
     ended = f" ({over} of them ended)" if over else ""
     return (
-        f"with the auditor go {_count(policies, 'AuditPolicy')}, {_count(len(ends), 'IocWaiver')}{ended}, "
-        f"{_count(findings, 'finding')} and all reports"
+        f"with the auditor go {counted(policies, 'AuditPolicy', 'AuditPolicies')}, "
+        f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(findings, 'finding')} and all reports"
     )
 
 
@@ -126,8 +116,3 @@ def _has_ended(end: str, now: datetime) -> bool:
         return datetime.fromisoformat(end) <= now
     except (ValueError, TypeError):
         return False
-
-
-def _count(number: int, noun: str) -> str:
-    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"

@@ -16,7 +16,7 @@ from iocaudit.cli.select import known_check
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
-from iocaudit.core.wording import several
+from iocaudit.core.wording import counted, several
 from iocaudit.core.yaml_write import block
 from iocaudit.engine.catalogue import Catalogue, indexed_catalogue
 from iocaudit.engine.standing import Chosen, FindingKey, ReportError, StandingFinding, Wanted, choose, standing
@@ -188,7 +188,7 @@ def _of_cluster(
     stays = [entry for entry in report["findings"] if entry["findingFingerprint"] not in claimed]
     told = [f"not read: {one.reason}" for one in scan.report.skipped if one.check is None and one.subject is None]
     if claimed:
-        count = _count(len(claimed), "finding")
+        count = counted(len(claimed), "finding")
         told.append(f"left out: {count} on owners that pods only name: no waiver covers those")
     return standing({**report, "findings": stays}), told
 
@@ -197,8 +197,8 @@ def _left(chosen: Chosen, unnameable: list[str]) -> list[str]:
     lines = []
     if chosen.critical:
         objects = len({(one.key.home, one.key.group, one.key.kind, one.key.name) for one in chosen.critical})
-        count = _count(len(chosen.critical), "critical finding")
-        where = _count(objects, "object")
+        count = counted(len(chosen.critical), "critical finding")
+        where = counted(objects, "object")
         lines.append(f"left out: {count} on {where} (--include-critical takes them, one waiver each)")
     rest = [*chosen.left, *unnameable]
     lines += [f"left out: {line}" for line in rest[:_MOST_LEFT]]
@@ -214,14 +214,10 @@ def _summary(waivers: Sequence[NewWaiver], why: Acceptance) -> str:
     critical = sum(1 for one in findings if one.severity is Severity.CRITICAL)
     places = sorted({f"namespace {waiver.home}" if waiver.home is not None else "cluster scope" for waiver in waivers})
     return (
-        f"{_count(len(waivers), 'waiver')} for {_count(hits, 'hit')} on {_count(len(objects), 'object')} "
-        f"({critical} of {_count(len(findings), 'finding')} critical), in {several(places)}, "
+        f"{counted(len(waivers), 'waiver')} for {counted(hits, 'hit')} on {counted(len(objects), 'object')} "
+        f"({critical} of {counted(len(findings), 'finding')} critical), in {several(places)}, "
         f"until {rfc3339(why.expires)}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _agreed(count: int) -> bool:
@@ -235,9 +231,9 @@ def _agreed(count: int) -> bool:
 
 def _document(waiver: NewWaiver, why: Acceptance) -> str:
     body = waiver.body(why, datetime.now(UTC))
-    count = _count(len({(one.key.kind_name, one.key.name) for one in waiver.findings}), "object")
+    count = counted(len({(one.key.kind_name, one.key.name) for one in waiver.findings}), "object")
     where = f"namespace {waiver.home}" if waiver.home is not None else "cluster scope"
-    return f"---\n# {_count(waiver.count, 'hit')} on {count} in {where}\n{block(body)}\n"
+    return f"---\n# {counted(waiver.count, 'hit')} on {count} in {where}\n{block(body)}\n"
 
 
 def _write(text: str, target: str | None) -> None:
@@ -245,11 +241,6 @@ def _write(text: str, target: str | None) -> None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.flush()
         return
-    from iocaudit.cli.writing import write_file
+    from iocaudit.cli.writing import save_file
 
-    try:
-        refused = write_file(target, text.encode())
-    except OSError as error:
-        raise WaiveError(f"{target}: cannot be written: {error.strerror}") from error
-    if refused:
-        raise WaiveError(f"{target}: nothing is written: it {refused}")
+    save_file(target, text.encode(), WaiveError)

@@ -6,6 +6,8 @@ import contextlib
 import os
 import stat
 
+from iocaudit.core.errors import IocauditError
+
 
 def replace_file(path: str, data: bytes, status: os.stat_result | None) -> None:
     """Put a file with these bytes in the place of ``path``, with the mode, owner and group of ``status``.
@@ -31,6 +33,16 @@ def replace_file(path: str, data: bytes, status: os.stat_result | None) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def save_file(path: str, data: bytes, error: type[IocauditError]) -> None:
+    """``write_file``, or an error of this type that names the file and the reason."""
+    try:
+        refused = write_file(path, data)
+    except OSError as failure:
+        raise error(f"{path}: cannot be written: {failure.strerror}") from failure
+    if refused:
+        raise error(f"{path}: nothing is written: it {refused}")
 
 
 def write_file(path: str, data: bytes) -> str:
