@@ -28,7 +28,7 @@ class Variants(list[Resource]):
     overlays asks each of its look-ups a hundred times.
     """
 
-    __slots__ = ("_below", "_by_file", "_by_folder", "_nowhere", "_size")
+    __slots__ = ("_below", "_by_file", "_by_folder", "_elsewhere", "_nowhere", "_size")
 
     def __init__(self, resources: Iterable[Resource] = ()) -> None:
         super().__init__(resources)
@@ -55,18 +55,22 @@ class Variants(list[Resource]):
                 return above
         if self._nowhere is not None:
             return self._nowhere
-        steps = (
-            (below.depth - 2 * length, below.order, below.resource)
-            for length in range(len(folders) + 1)
-            if (below := self._below.get(folders[:length])) is not None
-        )
-        return min(steps, key=lambda step: step[:2])[2]
+        found = self._elsewhere.get(folders)
+        if found is None:
+            steps = (
+                (below.depth - 2 * length, below.order, below.resource)
+                for length in range(len(folders) + 1)
+                if (below := self._below.get(folders[:length])) is not None
+            )
+            found = self._elsewhere[folders] = min(steps, key=lambda step: step[:2])[2]
+        return found
 
     def _index(self) -> None:
         by_file: dict[str | None, list[Resource]] = {}
         self._nowhere: Resource | None = None
         self._by_folder: dict[Folders, Resource] = {}
         self._below: dict[Folders, _Below] = {}
+        self._elsewhere: dict[Folders, Resource] = {}
         for order, resource in enumerate(self):
             file = resource.origin.file
             by_file.setdefault(file, []).append(resource)

@@ -1,6 +1,6 @@
 """What an audit says: hits with their subjects, what was not evaluated, what failed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -219,6 +219,12 @@ class Report:
     def behind(self, found: Found) -> ImagesBehind:
         """The images behind one of its hits."""
         return NO_IMAGES if self.images is None else self.images.behind(found.hit.path)
+
+    def place(self, placed: Callable[[Found], Found]) -> None:
+        """Put every hit, accepted or not, where ``placed`` says that it was read."""
+        self.found = [placed(one) for one in self.found]
+        self.waived = [one._replace(found=placed(one.found)) for one in self.waived]
+        self.ignored = [one._replace(found=placed(one.found)) for one in self.ignored]
 
     def extend(self, other: "Report") -> None:
         self.found += other.found

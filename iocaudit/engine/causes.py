@@ -19,7 +19,7 @@ from iocaudit.core.hit import Hit
 from iocaudit.core.place import Place
 from iocaudit.core.report import Found, Implied, Report
 from iocaudit.core.severity import Severity
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import clip, several
 from iocaudit.engine.catalogue import Catalogue
 
 _MOST_SUBJECTS = 3
@@ -201,8 +201,8 @@ class _Fold:
             assert each.hit.grant is not None, "only those stand on a role"
             named = by_binding.setdefault(clip(f"{each.subject.kind} {each.subject.name}", _LONGEST_NAME), {})
             named[each.hit.grant.to] = None
-        told = [f"{_listed(list(to))} by {binding}" for binding, to in by_binding.items()]
-        message = f"{one.hit.message}; given to {_listed(told)}"
+        told = [f"{several(list(to), _MOST_SUBJECTS)} by {binding}" for binding, to in by_binding.items()]
+        message = f"{one.hit.message}; given to {several(told, _MOST_SUBJECTS)}"
         return one._replace(severity=severity, weight=weight, hit=one.hit._replace(message=message))
 
 
@@ -229,8 +229,3 @@ def _keys(one: Found, place: Place) -> Iterable[object]:
         return within.containers
     key = within.volume if place is Place.VOLUME else within.pod
     return (key,) if key else ()
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_MOST_SUBJECTS])
-    return f"{shown} and {len(names) - _MOST_SUBJECTS} more" if len(names) > _MOST_SUBJECTS else shown

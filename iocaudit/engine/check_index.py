@@ -52,7 +52,7 @@ class LazyFunction:
         return self._function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit | Skip]:
-        return self.load()(*args, **kwargs)
+        return (self._function or self.load())(*args, **kwargs)
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from iocaudit.core.report import Found, Report
@@ -26,7 +27,7 @@ from iocaudit.sources.policy_files import (
 )
 from iocaudit.sources.progress import Progress, Silence
 from iocaudit.sources.reading import MOST_WAITING, Reader, Scan, Unread, Waiting, note_inputs, skipped_templates
-from iocaudit.sources.subjects import Subject, subjects
+from iocaudit.sources.subjects import Source, Subject, subjects
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -276,21 +277,15 @@ def _audit(
 
             report.found = [suggested(one, subject.resource) for one in report.found]
         if (source := subject.source) is not None:
-            report.found = [one._replace(origin=source.origin(one, subject.resource)) for one in report.found]
-            report.waived = [
-                one._replace(found=one.found._replace(origin=source.origin(one.found, subject.resource)))
-                for one in report.waived
-            ]
+            report.place(partial(_sourced, source, subject.resource))
         elif (report.found or report.waived or report.ignored) and subject.resource.origin.line is not None:
             if table is None or subject.document is not document:
                 document = subject.document
                 table = LineTable.of(document)
                 changes = _changes(document) if suggest == "text" else None
-            report.found = [_placed(hit, table) for hit in report.found]
+            report.place(partial(_placed, table))
             if changes is not None:
                 report.found = [changes.add_to(one) for one in report.found]
-            report.waived = [one._replace(found=_placed(one.found, table)) for one in report.waived]
-            report.ignored = [one._replace(found=_placed(one.found, table)) for one in report.ignored]
         scan.report.extend(report)
         if not keeps(subject.resource):
             subject.resource.forget_pods()  # so that it is freed without the garbage collector, which is off
@@ -313,7 +308,12 @@ def _changes(document: Document) -> DocumentChanges:
     return DocumentChanges(document)
 
 
-def _placed(found: Found, table: LineTable) -> Found:
+def _sourced(source: Source, resource: Resource, found: Found) -> Found:
+    """The same hit where what was rendered comes from."""
+    return found._replace(origin=source.origin(found, resource))
+
+
+def _placed(table: LineTable, found: Found) -> Found:
     """The same hit with the line its path stands on."""
     item, place = found.origin.item, found.hit.place
     path = f"{item}.{place}" if item and place else item or place
