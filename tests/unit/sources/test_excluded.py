@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from iocaudit.sources.excluded import Excluded, GlobError
 from iocaudit.sources.files import Inputs
 
 FILES = ("a.yaml", "charts/web/values.yaml", "charts/web/templates/a.yaml", "prod/a.yaml", "prod/deep/b-test.yaml")
-SEGMENTS = st.text("abc*?[]!.-^\\", min_size=1, max_size=6)
+SEGMENTS = st.text("abc*?[]!.-^\\", min_size=1, max_size=6) | st.from_regex(r"[a*]?\[!?[abc]-[abc]\]", fullmatch=True)
 
 
 @pytest.fixture
@@ -65,9 +64,13 @@ def test_what_was_named_by_itself_is_left_out_too(root: Path, monkeypatch: pytes
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=3), st.sampled_from(FILES))
 def test_any_pattern_is_taken_or_refused_with_its_name(parts: list[str], file: str) -> None:
-    pattern = "/".join(parts)
-    with contextlib.suppress(GlobError):
+    pattern, said = "/".join(parts), ""
+    try:
         Excluded([pattern]).leaves_out_named(file)
+    except GlobError as error:
+        said = str(error)
+    named = pattern.removesuffix("/**").removeprefix("./")
+    assert not said or said.startswith(f"--exclude {named}: is not a pattern of names: ")
 
 
 def test_one_that_cannot_be_used_is_named() -> None:
