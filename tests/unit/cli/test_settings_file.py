@@ -8,13 +8,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.cli.main import cli
 from iocaudit.cli.scan_command import command
 from iocaudit.cli.settings_file import KEYS, SettingsError, find_settings, read_settings
+from tests.unit.cli.running import run
 
 POD = """\
 apiVersion: v1
@@ -40,27 +39,26 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def scan(*argv: str) -> Result:
-    result = CliRunner().invoke(cli, ["scan", *argv], standalone_mode=False)
-    if result.exception is None:  # click's own exit code is that of an error alone
-        result.exit_code = result.return_value
-    return result
+def scan(*argv: str) -> tuple[int, str]:
+    """Exit code, and all that a person is shown."""
+    code, out, errors = run("scan", *argv)
+    return code, out + errors
 
 
 def summary(*argv: str) -> dict[str, object]:
-    result = scan("-o", "json", *argv)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-    whole: dict[str, object] = json.loads(result.stdout)["summary"]
+    code, out, errors = run("scan", "-o", "json", *argv)
+    assert code in (0, 1), errors
+    whole: dict[str, object] = json.loads(out)["summary"]
     return whole
 
 
 def test_the_file_of_the_repository_counts_and_what_it_lowers_is_told(repository: Path) -> None:
     (repository / ".iocaudit.yaml").write_text("paths: [deploy]\nfail-on: never\nskip: host-pid\n")
-    result = scan()
-    assert result.exit_code == 0
+    code, said = scan()
+    assert code == 0
     lowered = "only deploy; fail-on never; skip host-pid; 1 hit ignored"
-    assert f"settings of ../.iocaudit.yaml lower the gate: {lowered}" in result.output
-    assert "host-pid:" not in result.output
+    assert f"settings of ../.iocaudit.yaml lower the gate: {lowered}" in said
+    assert "host-pid:" not in said
     assert summary()["settings"] == {
         "file": "../.iocaudit.yaml",
         "lowers": ["only deploy", "fail-on never", "skip host-pid"],
@@ -99,7 +97,7 @@ def test_a_link_and_a_file_of_another_user_are_not_taken(repository: Path) -> No
     assert "not a regular file" in find_settings(Path.cwd())[1][0]
     with pytest.raises(SettingsError):
         read_settings(settings, named=False)
-    assert "not a regular file" in scan("pod.yaml").output
+    assert "not a regular file" in scan("pod.yaml")[1]
     assert summary("--config", str(settings), "pod.yaml")["belowSeverity"] != 0
     settings.unlink()
     settings.write_text("severity: critical\n")
@@ -138,7 +136,7 @@ def test_a_file_can_set_nothing_that_writes_runs_or_connects() -> None:
 
 def test_files_that_are_named_are_found_beside_the_settings(repository: Path) -> None:
     (repository / ".iocaudit.yaml").write_text("baseline: known.json\n")
-    assert scan("pod.yaml", "--no-config", "--write-baseline", "../known.json").exit_code == 0
+    assert scan("pod.yaml", "--no-config", "--write-baseline", "../known.json")[0] == 0
     told = summary("pod.yaml")
     assert told["baselined"] != 0
     assert told["settings"] == {"file": "../.iocaudit.yaml", "lowers": ["baseline ../known.json"]}
@@ -174,29 +172,28 @@ def test_whatever_is_written_the_person_is_told_what_lowers_the_gate(
     page = repository / "page"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
     (repository / "deploy" / ".iocaudit.yaml").write_text(settings + "\n")
-    result = scan(*([] if settings.startswith("paths") else ["pod.yaml"]), *argv)
+    _, said = scan(*([] if settings.startswith("paths") else ["pod.yaml"]), *argv)
     if told:
-        assert f"settings of .iocaudit.yaml lower the gate: {told}" in result.output
+        assert f"settings of .iocaudit.yaml lower the gate: {told}" in said
         assert not page.exists() or "lower the gate" in page.read_text()
     else:
-        assert "settings of .iocaudit.yaml lower nothing" in result.output
-    assert "1 hit ignored by annotations" in result.output
+        assert "settings of .iocaudit.yaml lower nothing" in said
+    assert "1 hit ignored by annotations" in said
 
 
 def test_an_ignored_hit_keeps_its_entry_in_the_baseline(repository: Path) -> None:
-    assert scan("pod.yaml", "--no-annotations", "--write-baseline", "known.json").exit_code == 0
-    assert scan("pod.yaml", "--no-annotations").exit_code == 1
+    assert scan("pod.yaml", "--no-annotations", "--write-baseline", "known.json")[0] == 0
+    assert scan("pod.yaml", "--no-annotations")[0] == 1
     before = (repository / "deploy" / "known.json").read_text()
-    result = scan("pod.yaml", "--baseline", "known.json", "--prune")
-    assert result.exit_code == 0
-    assert "no longer" not in result.output
+    code, said = scan("pod.yaml", "--baseline", "known.json", "--prune")
+    assert code == 0
+    assert "no longer" not in said
     assert (repository / "deploy" / "known.json").read_text() == before
 
 
 def test_a_baseline_of_what_cannot_be_read_whole_says_why(repository: Path) -> None:
     (repository / "deploy" / "bad.yaml").write_text("a: [\n")
-    result = scan("pod.yaml", "bad.yaml", "--write-baseline", "known.json")
-    assert "error: bad.yaml:" in result.output
+    assert "error: bad.yaml:" in scan("pod.yaml", "bad.yaml", "--write-baseline", "known.json")[1]
 
 
 def test_a_folder_that_is_gone_has_no_settings(repository: Path, tmp_path: Path) -> None:
@@ -205,7 +202,7 @@ def test_a_folder_that_is_gone_has_no_settings(repository: Path, tmp_path: Path)
     gone.mkdir()
     os.chdir(gone)
     gone.rmdir()
-    assert "host-pid: " in scan(str(pod)).output
+    assert "host-pid: " in scan(str(pod))[1]
 
 
 @pytest.mark.parametrize(
@@ -229,11 +226,10 @@ def test_a_folder_that_is_gone_has_no_settings(repository: Path, tmp_path: Path)
 )
 def test_odd_values_are_told_in_one_line_and_soon(repository: Path, text: str, told: str) -> None:
     (repository / ".iocaudit.yaml").write_text(text + "\n")
-    result = scan("pod.yaml")
-    assert isinstance(result.exception, SettingsError)
-    [line] = str(result.exception).splitlines()
-    assert told in line
-    assert ".iocaudit.yaml:1: " in line
+    code, said = scan("pod.yaml")
+    [line] = said.splitlines()
+    assert (code, told in line) == (2, True), line
+    assert line.startswith(f"iocaudit: {repository / '.iocaudit.yaml'}:1: ")
 
 
 @given(st.text(max_size=60) | st.lists(st.tuples(st.sampled_from(KEYS), st.text(max_size=12))).map(
