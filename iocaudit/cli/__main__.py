@@ -17,9 +17,7 @@ def run() -> None:
     try:
         main()
     except SystemExit as end:
-        if not isinstance(end.code, int) or not {"asyncio", "concurrent.futures", "multiprocessing"}.isdisjoint(
-            sys.modules
-        ):
+        if not isinstance(end.code, int) or not _LASTING.isdisjoint(sys.modules):
             raise
         sys.stderr.flush()
         os._exit(end.code)

@@ -14,6 +14,7 @@ from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.shape import Json, mapping, text
+from iocaudit.core.wording import several
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.waivers import LONGEST, Waiver, Waivers, WaiverState
@@ -80,7 +81,7 @@ def read_judgement(client: Client, catalogue: Catalogue, profile: str, now: date
         store.replace(raws)
         found.policies = store.current
         names = [policy.name for policy in found.policies.policies]
-        by = f"its AuditPolicies: {_listed(names)}" if names else "the built-in default: it has no AuditPolicy"
+        by = f"its AuditPolicies: {several(names, _NAMED)}" if names else "the built-in default: it has no AuditPolicy"
         found.notes.append(f"the cluster is judged by {by}")
         found.notes += [
             f"{line} (a running operator keeps its last good state)"
@@ -122,8 +123,3 @@ def _refusal(waiver: Waiver, raw: Json) -> str:
         refused = status.get("state") == WaiverState.REFUSED
         return f"refused by the operator: {text(status.get('message'))}" if refused else ""
     return waiver.refusal(LONGEST) or ""
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

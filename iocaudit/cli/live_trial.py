@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from iocaudit.cli.live import load_kind
+from iocaudit.cli.live_part import Part
 from iocaudit.cli.live_policies import read_judgement
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
@@ -56,17 +57,17 @@ def try_cluster(
         load_kind(client, kind, world, served)
     trial = Trial(Auditor(catalogue, policies, world, waivers.acceptor(lambda: now)))
     tried = LiveTrial(trial, policies, before.notes, before.unread)
-    # Pods last, so that memory holds those alone of which something is denied.
+    # Pods last: they are judged by their owners.
+    part = Part(namespace)
     kinds = sorted(trial.kinds - {*CONNECTIONS}, key=lambda kind: (kind is POD, kind.group, kind.name))
     for kind in served.present(kinds):
-        if namespace is not None and not kind.namespaced and kind is not NAMESPACE:
+        if not part.has(kind):
             continue
         try:
-            for raw in client.each(kind, namespace=namespace if kind.namespaced else None):
+            for raw in part.objects(client, kind):
                 resource = Resource(raw, CLUSTER, kind=kind)
-                if namespace is None or resource.home == namespace:
-                    trial.take(resource)
-                    resource.forget_pods()
+                trial.take(resource)
+                resource.forget_pods()
         except ApiError as error:
             if isinstance(error, NotFoundError) and not served.only_as(kind):
                 continue

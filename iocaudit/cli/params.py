@@ -77,6 +77,13 @@ def connection_options(function: _Function) -> _Function:
     return function
 
 
+def files_or_cluster(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfig: Path | None) -> None:
+    """Wrong usage where both or neither are asked about, or a cluster is described that nobody asks."""
+    if cluster == bool(paths):
+        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+    no_connection_without_cluster(cluster, context, kubeconfig)
+
+
 def no_connection_without_cluster(cluster: bool, context: str | None, kubeconfig: Path | None) -> None:
     """Wrong usage where a cluster is described that nobody asks."""
     if not cluster and (context or kubeconfig):

@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from iocaudit.cli.params import connection_options, no_connection_without_cluster, words
+from iocaudit.cli.params import connection_options, files_or_cluster, words
 from iocaudit.core import own_names
 from iocaudit.core.errors import IocauditError
+from iocaudit.core.shape import Json
 from iocaudit.core.wording import counted, several
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
-from iocaudit.engine.policy import PolicySet
-from iocaudit.engine.posture import Verdict
-from iocaudit.impact.trial import Trial, TriedObject
-from iocaudit.install.selection import selection_cost
 from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import json_text, visible
-from iocaudit.sources.policy_files import PolicyDocument, acceptor, make_policies, make_waivers, read_policy_files
+from iocaudit.sinks.json_report import subject_json
+from iocaudit.sinks.summary import UnreadableDocument, place
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from iocaudit.engine.policy import PolicySet
+    from iocaudit.engine.posture import Verdict
+    from iocaudit.impact.trial import Trial, TriedObject
+    from iocaudit.sources.policy_files import PolicyDocument
+
 _MOST_CHECKS = 4
 
 
@@ -71,11 +75,12 @@ def command(
     Exit code, the first that applies: 2 wrong usage, or a policy or document that cannot be read; 1 something would be
     denied; 3 something in the cluster could not be read; 0 otherwise.
     """
-    if cluster == bool(paths):
-        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
-    no_connection_without_cluster(cluster, context, kubeconfig)
+    files_or_cluster(paths, cluster, context, kubeconfig)
     if file == "-" and "-" in paths:
         raise click.UsageError("the policy and the objects cannot both be on standard input")
+    from iocaudit.install.selection import selection_cost  # late, as the rest: `policy explain` needs none of it
+    from iocaudit.sources.policy_files import read_policy_files
+
     catalogue = builtin_catalogue()
     documents = read_policy_files((file,), catalogue)
     if cluster:
@@ -100,9 +105,8 @@ def command(
 def _of_files(
     documents: Sequence[PolicyDocument], paths: tuple[str, ...], catalogue: Catalogue, profile: str, namespace: str
 ) -> _Outcome:
-    from datetime import UTC, datetime
-
     from iocaudit.impact.files import try_files
+    from iocaudit.sources.policy_files import acceptor, make_policies, make_waivers
 
     now = datetime.now(UTC)
     policies = make_policies(documents, catalogue, profile)
@@ -111,7 +115,7 @@ def _of_files(
     if not scan.documents and not scan.errors:
         raise IocauditError("there is no Kubernetes object in the input")
     skipped = [f"not tried: {one.reason}" for one in scan.report.skipped]
-    unreadable = [f"{e.file}:{e.line}: {e.reason}" if e.line else f"{e.file}: {e.reason}" for e in scan.errors]
+    unreadable = [str(UnreadableDocument(*error)) for error in scan.errors]
     return _Outcome(trial, policies, False, not_read=skipped, unreadable=unreadable)
 
 
@@ -141,12 +145,11 @@ def _print(outcome: _Outcome, costs: Iterable[str]) -> None:
 
 
 def _row(one: TriedObject) -> tuple[str, ...]:
-    file, line = one.origin.file, one.origin.line
     return (
         one.ref.namespace or "",
         f"{one.ref.kind}/{one.ref.name}",
         several(_checks(one.verdict), _MOST_CHECKS),
-        f"{file}:{line}" if file and line else file or "",
+        place(one.origin.file, one.origin.line),
     )
 
 
@@ -173,19 +176,14 @@ def _json(outcome: _Outcome, costs: list[str]) -> Json:
 
 
 def _tried(one: TriedObject) -> Json:
-    ref, verdict = one.ref, one.verdict
+    verdict = one.verdict
     reasons: list[Json] = [
         {"check": found.check, "severity": found.severity.label, "message": found.message} for found in verdict.denials
     ]
     reasons += [{"check": fault.check, "severity": None, "message": fault.error} for fault in verdict.fault_denials]
     reasons += [{"check": gap.check, "severity": None, "message": gap.reason} for gap in verdict.incomplete_denials]
     return {
-        "subject": {
-            "apiVersion": ref.api_version,
-            "kind": ref.kind,
-            "namespace": ref.namespace,
-            "name": ref.name,
-        },
+        "subject": subject_json(one.ref),
         "reasons": reasons,
         "stops": one.stops,
         "file": one.origin.file,

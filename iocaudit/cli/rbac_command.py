@@ -12,7 +12,7 @@ import click
 
 from iocaudit.cli.groups import Group
 from iocaudit.cli.kind_names import SHORT
-from iocaudit.cli.params import connection_options, no_connection_without_cluster, words
+from iocaudit.cli.params import connection_options, files_or_cluster, words
 from iocaudit.core.kinds import KINDS, SECRET, Kind
 from iocaudit.core.rbac.bindings import Binding
 from iocaudit.core.rbac.defaults import default_cluster_roles
@@ -131,9 +131,7 @@ def path_command(
 
 def _world(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfig: Path | None) -> tuple[World, bool]:
     """What the question is about, and whether a document of it could not be read (which is said)."""
-    if cluster == bool(paths):
-        raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
-    no_connection_without_cluster(cluster, context, kubeconfig)
+    files_or_cluster(paths, cluster, context, kubeconfig)
     catalogue = indexed_catalogue().select(_CHECKS)
     if cluster:
         from iocaudit.cli.live import read_world  # late: it imports the Kubernetes client

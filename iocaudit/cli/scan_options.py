@@ -15,7 +15,7 @@ from iocaudit.cli.params import (
     check_ids,
     color_option,
     connection_options,
-    no_connection_without_cluster,
+    files_or_cluster,
     severity_option,
     split_commas,
     words,
@@ -83,11 +83,9 @@ class ScanArguments:
 
     def refuse_contradictions(self) -> None:
         """Raises click.UsageError where options do not go together."""
-        if self.cluster == bool(self.paths):
-            raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
+        files_or_cluster(self.paths, self.cluster, self.context, self.kubeconfig)
         if self.config and self.no_config:
             raise click.UsageError("give --config or --no-config, not both")
-        no_connection_without_cluster(self.cluster, self.context, self.kubeconfig)
         if self.left_out_namespaces and not self.cluster:
             raise click.UsageError("--exclude-namespace goes with --cluster")
         if self.exclude and self.cluster:

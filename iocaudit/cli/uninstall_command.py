@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from iocaudit.cli.extras import advice
 from iocaudit.cli.params import connection_options
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.moments import is_past
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.wording import counted
 from iocaudit.core.yaml_write import block
@@ -102,17 +103,10 @@ def _what_goes(client: Client) -> str:
     now = datetime.now(UTC)
     policies = sum(1 for _ in client.each(AUDIT_POLICY))
     ends = [text(mapping(raw.get("spec")).get("expires")) for raw in client.each(IOC_WAIVER)]
-    over = sum(1 for end in ends if _has_ended(end, now))
+    over = sum(1 for end in ends if is_past(end, timedelta(), now) is True)
     findings = sum(1 for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for _ in client.each(kind))
     ended = f" ({over} of them ended)" if over else ""
     return (
         f"with the auditor go {counted(policies, 'AuditPolicy', 'AuditPolicies')}, "
         f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(findings, 'finding')} and all reports"
     )
-
-
-def _has_ended(end: str, now: datetime) -> bool:
-    try:
-        return datetime.fromisoformat(end) <= now
-    except (ValueError, TypeError):
-        return False

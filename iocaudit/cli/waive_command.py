@@ -100,7 +100,7 @@ def command(
     catalogue = indexed_catalogue()
     wanted = Wanted(
         homes=frozenset(_listed(namespaces)) | (frozenset((None,)) if cluster_scope else frozenset()),
-        checks=frozenset(known_check(catalogue, name).id for name in _listed(only)),
+        checks=frozenset(known_check(catalogue, name).id for name in only),
         is_object=_objects(objects),
         critical=include_critical,
     )

@@ -14,7 +14,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import markdown, visible, workflow_data, workflow_property
 from iocaudit.sinks.implied import implies
-from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators
+from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators, place
 
 _COMMAND = {
     Severity.CRITICAL: "error",
@@ -47,10 +47,10 @@ def render(report: Report, reading: ReadingSummary) -> str:
         lines.append(_line("error", f"iocaudit fault {fault.check}", f"{fault.subject}: {fault.error}", file, line))
     parts = report.parts()
     for found in worst_first(report):
-        place = found.origin
+        origin = found.origin
         title = f"iocaudit {found.check}"
         more = (found.fix, implies(found, parts.get(id(found), ())))
-        lines.append(_line(_COMMAND[found.severity], title, found.message, place.file, place.line, *more))
+        lines.append(_line(_COMMAND[found.severity], title, found.message, origin.file, origin.line, *more))
     for waived in report.waived:
         found = waived.found
         why = f"{found.message} (by {waived.waiver} until {waived.expires}: {waived.reason})"
@@ -94,8 +94,7 @@ def _summary(report: Report, reading: ReadingSummary) -> Iterator[str]:
         yield "| severity | check | object | what | where |"
         yield "| --- | --- | --- | --- | --- |"
         for found in worst_first(report)[:_MOST_ROWS]:
-            file = found.origin.file or ""
-            where = f"{file}:{found.origin.line}" if file and found.origin.line else file
+            where = place(found.origin.file, found.origin.line)
             link = f"[{markdown(found.check)}]({check_url(found.check)})"
             cells = (found.severity.label, link, *map(_cell, (str(found.subject), found.hit.message, where)))
             yield f"| {' | '.join(cells)} |"
@@ -105,8 +104,8 @@ def _summary(report: Report, reading: ReadingSummary) -> Iterator[str]:
     wrong = [f"unreadable: {error}" for error in reading.errors]
     wrong += [f"fault: {fault.check}: {fault.subject}: {fault.error}" for fault in report.faults]
     for checks, skipped in by_reason(report.skipped):
-        place = skipped.origin.file if skipped.origin else ""
-        parts = (place, checks, skipped.subject, skipped.reason)
+        file = skipped.origin.file if skipped.origin else ""
+        parts = (file, checks, skipped.subject, skipped.reason)
         wrong.append("skipped: " + ": ".join(str(part) for part in parts if part))
     if wrong:
         yield ""

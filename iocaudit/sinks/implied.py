@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from iocaudit.core.report import Found
+from iocaudit.core.wording import several
 
 _MOST = 5
 
@@ -20,6 +21,6 @@ def implies(cause: Found, parts: Sequence[Found]) -> str:
     if not names:
         return ""
     if len(names) > _MOST:
-        return f"Implies {', '.join(names[:_MOST])} and {len(names) - _MOST} more."
+        return f"Implies {several(names, _MOST)}."
     *first, last = names
     return f"Implies {', '.join(first)} and {last}." if first else f"Implies {last}."

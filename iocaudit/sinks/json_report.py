@@ -39,7 +39,7 @@ def finding_json(found: Found, controls: Mapping[str, str] | None = None) -> dic
         "fingerprint": found.fingerprint,
         "findingFingerprint": found.finding_fingerprint,
         **({"byShape": True} if found.origin.by_shape else {}),
-        "controls": dict(sorted((controls or {}).items())),
+        "controls": controls or {},
         "url": check_url(found.check),
         **(_suggestion(found.suggestion) if found.suggestion else {}),
     }
@@ -68,7 +68,7 @@ def _not_evaluated(entry: Skipped | Fault, reason: str) -> dict[str, Any]:
 
 def as_json(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> dict[str, Any]:
     """The whole report as plain data. ``checks`` are those that ran: their controls stand with their hits."""
-    controls = {check.id: check.controls for check in checks}
+    controls = {check.id: dict(sorted(check.controls.items())) for check in checks}
     causes = {id(one.found): one.by.fingerprint for one in report.implied}
     return {
         "findings": [_hit_json(found, controls.get(found.check), causes.get(id(found))) for found in report.hits],

@@ -10,6 +10,13 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 
 
+def place(file: str | None, line: int | None) -> str:
+    """``file:line``, the file alone where there is no line, nothing where there is no file."""
+    if file is None:
+        return ""
+    return f"{file}:{line}" if line else file
+
+
 class UnreadableDocument(NamedTuple):
     """A document that could not be read. ``line`` counts from 1; ``reason`` says what to do."""
 
@@ -18,7 +25,7 @@ class UnreadableDocument(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
+        return f"{place(self.file, self.line)}: {self.reason}"
 
 
 class SettingsInForce(NamedTuple):
@@ -63,17 +70,6 @@ def empty_input(paths: Sequence[str], reading: ReadingSummary) -> UnreadableDocu
     return UnreadableDocument(name, None, reason)
 
 
-def objects_of(report: Report) -> int:
-    """In how many objects there are hits; overlays of one object are several."""
-    return len({cause._replace(check="") for cause in report.causes})
-
-
-def by_severity(report: Report) -> dict[Severity, int]:
-    """How many findings each severity has, worst first; only those that have any."""
-    counts = Counter(report.causes.values())
-    return {severity: counts[severity] for severity in reversed(Severity) if counts[severity]}
-
-
 def gate(report: Report, reading: ReadingSummary) -> str:
     """What the scanned repository itself had a say in: its settings file, its annotations. Empty for nothing."""
     parts = []
@@ -91,11 +87,14 @@ def headline(report: Report, reading: ReadingSummary) -> str:
     A finding is one check on one object, and counts where something of it stands by itself.
     """
     parts = []
-    counts = ", ".join(f"{number} {severity.label}" for severity, number in by_severity(report).items())
-    if counts:
-        causes, hits = len(report.causes), len(report.found) + len(report.implied)
-        all_hits = f" ({hits} hits)" if hits > causes else ""
-        parts.append(f"{counted(causes, 'finding')}{all_hits} in {counted(objects_of(report), 'object')}: {counts}")
+    causes = report.causes
+    if causes:
+        numbers = Counter(causes.values())
+        counts = ", ".join(f"{numbers[one]} {one.label}" for one in reversed(Severity) if numbers[one])
+        hits = len(report.found) + len(report.implied)
+        all_hits = f" ({hits} hits)" if hits > len(causes) else ""
+        objects = len({cause._replace(check="") for cause in causes})  # overlays of one object are several
+        parts.append(f"{counted(len(causes), 'finding')}{all_hits} in {counted(objects, 'object')}: {counts}")
     else:
         parts.append("no findings")
     parts.append(f"{counted(report.audited, 'object')} audited")

@@ -14,7 +14,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import visible
 from iocaudit.sinks.look import Look, cells, wrapped
-from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators
+from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators, place
 
 _STYLES = {Severity.CRITICAL: "1;31", Severity.HIGH: "31", Severity.MEDIUM: "33", Severity.LOW: "36"}
 _BOLD, _DIM, _GOOD, _BAD = "1", "2", "32", "1;31"
@@ -179,14 +179,14 @@ def _some(kind: str, entries: list[str], said: Callable[[str, str], list[str]], 
 
 def _skipped(report: Report) -> Iterator[str]:
     for checks, skipped in by_reason(report.skipped):
-        where = _where(skipped.origin.file, skipped.origin.line) if skipped.origin else ""
+        where = place(skipped.origin.file, skipped.origin.line) if skipped.origin else ""
         yield ": ".join(str(part) for part in (where, checks, skipped.subject, skipped.reason) if part)
 
 
 def _waived(report: Report) -> Iterator[str]:
     for waived in report.waived:
         found = waived.found
-        where = _where(found.origin.file, found.origin.line)
+        where = place(found.origin.file, found.origin.line)
         why = f"by {waived.waiver} until {waived.expires}: {waived.reason}"
         yield f"{where + ': ' if where else ''}{found.check}: {found.subject}: {found.hit.message} ({why})"
 
@@ -194,19 +194,14 @@ def _waived(report: Report) -> Iterator[str]:
 def _ignored(report: Report) -> Iterator[str]:
     for ignored in report.ignored:
         found = ignored.found
-        where = _where(found.origin.file, found.origin.line)
+        where = place(found.origin.file, found.origin.line)
         yield f"{where + ': ' if where else ''}{found.check}: {found.subject}: {found.hit.message} ({ignored.reason})"
-
-
-def _where(file: str | None, line: int | None) -> str:
-    if file is None:
-        return ""
-    return f"{file}:{line}" if line else file
 
 
 def fixable_of(report: Report) -> str:
     """How many of all hits a repair is known for, which is what --diff counts; nothing where for none."""
-    repairs = [found.hit.repair for found in report.hits if found.hit.repair is not None]
+    every = (*report.found, *(one.found for one in report.implied))
+    repairs = [found.hit.repair for found in every if found.hit.repair is not None]
     safe = sum(repair.safe for repair in repairs)
     if not repairs:
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from iocaudit.core.rate_limit.verdict import OPEN, Limit
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import clip, several
 
 MOST_EXEMPT = 0.5
 """From this share of all addresses on, those that a limit leaves out are more than a few trusted ones."""
@@ -67,9 +67,7 @@ def _addresses(rules: Sequence[tuple[Scope, float]]) -> Iterator[float]:
 
 
 def _listed(words: Iterable[str]) -> str:
-    every = list(dict.fromkeys(words))
-    named = ", ".join(every[:_MOST_NAMED])
-    return f"{named} and {len(every) - _MOST_NAMED} more" if len(every) > _MOST_NAMED else named
+    return several(list(dict.fromkeys(words)), _MOST_NAMED)
 
 
 def networks_of(text: str) -> Iterator[Network]:
