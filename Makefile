@@ -22,7 +22,7 @@ lint: $(VENV)/ready ## style, types, layers, Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/hadolint --failure-threshold style Dockerfile
+	$(BIN)/hadolint --failure-threshold style Dockerfile docs/own-checks/Dockerfile
 
 unit: $(VENV)/ready ## the fast tests
 	$(BIN)/pytest -q tests/unit
@@ -35,11 +35,14 @@ cluster: $(VENV)/ready ## the tests against a real control plane
 	$(BIN)/python -m devcluster.binaries
 	$(BIN)/pytest -q tests/cluster
 
-test: $(VENV)/ready lint ## everything that needs only the clone
-	$(BIN)/python -m devcluster.binaries
-	$(BIN)/pytest -q tests/unit tests/packaging tests/cluster
+# The longest first: two run at a time, all to their end. The tests of the cluster wait for most of their time.
+PARTS ?= cluster unit packaging
 
-test-cases: $(VENV)/ready ## labelled cases, real manifests, add-ons (IOCAUDIT_CASES, IOCAUDIT_REALWORLD, IOCAUDIT_ADDONS)
+test: $(VENV)/ready lint ## everything that needs only the clone, two parts at a time
+	$(BIN)/python -m devcluster.binaries
+	$(MAKE) --jobs=2 --keep-going --output-sync=target $(PARTS)
+
+test-cases: $(VENV)/ready ## labelled cases, real manifests, add-ons (IOCAUDIT_CASES, IOCAUDIT_SIGNALS, IOCAUDIT_REALWORLD, IOCAUDIT_ADDONS)
 	$(BIN)/python -m devcluster.binaries
 	$(BIN)/pytest -q tests/acceptance
 
@@ -55,7 +58,7 @@ bench: $(VENV)/ready ## speed, as ratios within one run
 lock: ## refresh requirements.lock from pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet uv
-	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock --extra cluster --group dev pyproject.toml
+	$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock --extra cluster --extra rego --group dev pyproject.toml
 	rm -rf $(VENV)-lock
 
 clean: ## remove what the targets made in this folder

@@ -8,26 +8,36 @@ import re
 import secrets
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from admission.app import ValidateApp, admission_app
-from admission.attempts import Attempts
 from admission.lag import Lag
 from admission.metrics import AdmissionMetrics
 from admission.options import WebhookOptions
-from admission.reporter import AttemptMetrics, Operator, Reporter
+from admission.rollouts import RolloutCounts, RolloutWatch
+from admission.rule_edge import RuleEdge
+from admission.rules import RulePart
 from admission.state import State, loop_sink
+from iocaudit.cluster.api import ListScope
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.watch import Watches
-from iocaudit.core.kinds import Kind
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.core.kinds import CONFIG_MAP, Kind
+from iocaudit.engine.catalogue import installed_catalogue
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.evidence.counting import Attempts
+from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
+from iocaudit.live.engine_factories import factories
+from iocaudit.live.engines import Engines
+from iocaudit.live.modules import SELECTOR
+from iocaudit.live.rulebook import RULEBOOK_KINDS
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.garbage import settle
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.heap import keep_large_blocks_apart
 from iocaudit.serving.limits import Bounds
-from iocaudit.serving.listener import Listen, run, serve
+from iocaudit.serving.listener import ListenerSpec, run, serve
 from iocaudit.serving.logs import configure_logging
 from iocaudit.serving.metrics import (
     CertificateMetrics,
@@ -37,6 +47,7 @@ from iocaudit.serving.metrics import (
     metrics_app,
     new_registry,
 )
+from iocaudit.serving.rule_metrics import RuleMetrics
 from iocaudit.supervision.supervisor import Supervisor
 
 _SWITCH_SECONDS = 0.0005
@@ -58,66 +69,93 @@ def main(options: WebhookOptions) -> None:
 
 
 async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
-    catalogue = builtin_catalogue()
+    catalogue = installed_catalogue()
+    registry = new_registry("webhook")
+    rule_metrics = RuleMetrics(registry)
+    engines = Engines(factories(options.engines, supervisor.thread, rule_metrics), rule_metrics)
     state = State(
         catalogue,
         profile=options.profile,
         longest_waiver=options.longest_waiver,
         own_namespace=options.namespace,
+        engines=engines,
     )
     client = Client.connect(options.kubeconfig, options.context)
     owners = Client.connect(options.kubeconfig, options.context, timeout=1.0)
-    registry = new_registry("webhook")
+    rule_metrics.follow(lambda: engines.failing, lambda: state.module_problems, lambda: engines.trouble)
     metrics = AdmissionMetrics(registry)
     for word, count in state.counts.items():
         metrics.policies.labels(word).set_function(count)
     for word, count in state.waiver_counts.items():
         metrics.waivers.labels(word).set_function(count)
-    readiness = Readiness([str(kind) for kind in state.kinds])
+    readiness = Readiness([*(str(kind) for kind in state.kinds), "rules"])
     drain = Drain(readiness, grace=options.drain_seconds)
     drain.on_signals()
 
     lag = Lag(state.kinds, metrics.saw)
+    loop = asyncio.get_running_loop()
 
-    def loaded(kind: Kind, lacking: str | None) -> None:
+    def ready(condition: str, lacking: str | None) -> None:
         was_ready = readiness.ready
-        readiness.set(str(kind), lacking is None, lacking or "")
+        readiness.set(condition, lacking is None, lacking or "")
         if readiness.ready and not was_ready:
             settle()
 
-    sink = loop_sink(state, asyncio.get_running_loop(), loaded, lag.seen)
+    rules = _rule_part(state, loop, ready)
+    unread = set(RULEBOOK_KINDS)
+
+    def loaded(kind: Kind, lacking: str | None) -> None:
+        if kind not in state.kinds:
+            return  # what only rules look up: without it these are skipped, and all else is judged
+        ready(str(kind), lacking)
+        if lacking is None and kind in unread:
+            unread.discard(kind)
+            if not unread:
+                rules.start_loading()
+
+    sink = loop_sink(state, loop, loaded, lag.seen)
     registry.register(PartCollector(supervisor))
-    watches = Watches(client, state.kinds, sink, supervisor, metrics.watching.failed)
+    modules = ListScope(options.namespace, SELECTOR)
+    watches = Watches(client, state.kinds, sink, supervisor, metrics.watching.failed, scopes={CONFIG_MAP: modules})
     metrics.watching.follow(watches.kinds, watches.seconds_since_contact)
+    state.require = watches.require
     supervisor.pulse("large review", state.progress_at)
     supervisor.pulse("drain", drain.progress_at, silence=options.drain_seconds + _LONGEST_END, at_once=True)
     supervisor.start()
+    supervisor.thread("rules", rules.run)
     watches.start()
     source = CertificateSource.from_folder(
         options.certificates, client_ca=options.client_ca, metrics=CertificateMetrics(registry)
     )
-    reporter = _reporter(options.attempts_url, source, AttemptMetrics(registry)) if options.attempts_url else None
+    counts = RolloutCounts(lambda: state.auditor.policies)
+    reporter = (
+        _reporter(options.attempts_url, source, ReporterMetrics(registry), counts) if options.attempts_url else None
+    )
     app = ValidateApp(
         lambda: state.auditor,
         metrics,
         get=owners.get,
         denied=reporter.denied if reporter is not None else None,
+        rollouts=RolloutWatch(counts) if reporter is not None else None,
         answered=lag.answered,
         hold=state.hold,
         longest_waiver=options.longest_waiver,
+        rules=RuleEdge(engines, state.superseded),
     )
     try:
         await serve(
             [
-                Listen(
+                ListenerSpec(
                     "admission",
                     admission_app(app, Bounds(), LimitMetrics(registry)),
                     options.host,
                     options.port,
                     source,
                 ),
-                Listen.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
-                Listen.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
+                ListenerSpec.plain(
+                    "health", health_app(readiness, supervisor.reason), options.host, options.health_port
+                ),
+                ListenerSpec.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
             ],
             drain,
             metrics=ConnectionMetrics(registry),
@@ -132,10 +170,30 @@ async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
         supervisor.stop()
         if reporter is not None:
             await reporter.finish()
+        engines.close()
 
 
-def _reporter(url: str, source: CertificateSource, metrics: AttemptMetrics) -> Reporter:
+def _rule_part(state: State, loop: asyncio.AbstractEventLoop, ready: Callable[[str, str | None], None]) -> RulePart:
+    """What reads policies and modules aside; it hands over to the event loop what is in force."""
+
+    def put_in_force(policies: PolicySet) -> None:
+        state.take(policies)
+        rules.in_force()
+
+    def use(policies: PolicySet) -> None:
+        loop.call_soon_threadsafe(state.change, partial(put_in_force, policies))
+
+    def loaded(lacking: str | None) -> None:
+        loop.call_soon_threadsafe(ready, "rules", lacking)
+
+    rules = RulePart(use, loaded)
+    state.read_aside, state.is_changing = rules.read, lambda: rules.is_changing
+    return rules
+
+
+def _reporter(url: str, source: CertificateSource, metrics: ReporterMetrics, rollouts: RolloutCounts) -> Reporter:
     # Never the same name twice: a replica numbers its posts from 1.
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
     replica = f"{host[:100]}-{secrets.token_hex(4)}"
-    return Reporter(Attempts(replica, overflowed=metrics.overflowed.inc), Operator(url, source).send, metrics)
+    attempts = Attempts(replica, rollouts=rollouts, overflowed=metrics.overflowed.inc)
+    return Reporter(attempts, OperatorConnection(url, source).send, metrics)

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from iocaudit.core.kinds import Kind
 from iocaudit.engine.posture import Verdict
+from iocaudit.serving.fault_log import FaultLog
 from iocaudit.serving.metrics import LATENCY_BUCKETS, WatchMetrics
 from iocaudit.sources.admission_review import Review
 
@@ -26,6 +27,7 @@ class AdmissionMetrics:
         self.latency = Histogram(
             "iocaudit_admission_seconds", "Seconds from body to answer.", buckets=LATENCY_BUCKETS, registry=registry
         )
+        self._fault_log = FaultLog()
         self.faults = Counter("iocaudit_admission_faults_total", "Checks that failed.", ["check"], registry=registry)
         self.waived = Counter(
             "iocaudit_admission_waived_total",
@@ -37,7 +39,7 @@ class AdmissionMetrics:
             "iocaudit_waivers", "IocWaivers by whether they can be read.", ["state"], registry=registry
         )
         self.malformed = Counter(
-            "iocaudit_admission_malformed_total", "Bodies that were no AdmissionReview.", registry=registry
+            "iocaudit_admission_malformed_total", "Request bodies that were not an AdmissionReview.", registry=registry
         )
         self.watching = WatchMetrics(registry)
         self.lag = Histogram(
@@ -64,5 +66,7 @@ class AdmissionMetrics:
             self.denied_by.labels(check).inc()
         for check in {waived.found.check for waived in verdict.waived}:
             self.waived.labels(check).inc()
-        for fault in (*verdict.faults, *verdict.fault_denials):
+        faults = (*verdict.faults, *verdict.fault_denials)
+        for fault in faults:
             self.faults.labels(fault.check).inc()
+        self._fault_log.note(faults)

@@ -1,11 +1,12 @@
 """What the webhook is told at start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from iocaudit.core import own_names
 from iocaudit.engine.waivers import LONGEST
+from iocaudit.live.engine_options import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +27,5 @@ class WebhookOptions:
     """``https://host:port`` of the operator's receiver of denied attempts; without it none are posted."""
     longest_waiver: timedelta = LONGEST
     namespace: str = own_names.NAMESPACE
-    """Where this auditor is installed: its own RBAC objects are known there."""
+    """Where this auditor is installed: its own RBAC objects are known there, and ConfigMaps with rules are read."""
+    engines: EngineOptions = field(default_factory=EngineOptions)

@@ -1,9 +1,9 @@
 """Which paths of the node a policy lets pods mount. Source: PodSecurityPolicy's allowedHostPaths."""
 
 from iocaudit.core.check import Parameter, Params
-from iocaudit.core.host_path import is_below, normalise
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.shape import text
+from iocaudit.knowledge.host_path import is_below, normalise
+from iocaudit.knowledge.pods.pod import PodSpec
 
 ALLOWED = Parameter(
     "allowed",

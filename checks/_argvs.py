@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from iocaudit.core.command import commands_of
-from iocaudit.core.pod import Container
-from iocaudit.core.shape import lookup
+from iocaudit.core.shape import lookup, strings
+from iocaudit.knowledge.pods.pod import Container
 
 _EXECS = tuple(
     (path, (*path.split("."), "exec", "command"))
@@ -17,7 +16,7 @@ RUNS = frozenset({"command", "args", "source", "script"} | {place[0] for _, plac
 def argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
     """Everything the container runs, with its path: an entry point with its arguments is one command."""
     raw = container.raw
-    command, arguments = commands_of(raw.get("command")), commands_of(raw.get("args"))
+    command, arguments = strings(raw.get("command")), strings(raw.get("args"))
     if command or arguments:
         yield ("command" if command else "args"), command + arguments
     for field in ("source", "script"):  # an Argo script template, a Tekton step
@@ -25,5 +24,5 @@ def argvs(container: Container) -> Iterator[tuple[str, list[str]]]:
         if isinstance(script, str):
             yield field, ["sh", script]
     for path, place in _EXECS:
-        if place[0] in raw and (argv := commands_of(lookup(raw, *place))):
+        if place[0] in raw and (argv := strings(lookup(raw, *place))):
             yield f"{path}.exec.command", argv

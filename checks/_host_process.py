@@ -1,7 +1,7 @@
 """Where a pod says that it runs as processes of a Windows node."""
 
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.shape import lookup
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _FIELD = "securityContext.windowsOptions.hostProcess"
 

@@ -1,8 +1,8 @@
 """What still counts as a rate limit: one parameter of every check that judges them."""
 
 from iocaudit.core.check import Parameter, Params
-from iocaudit.core.rate_limit.values import number
-from iocaudit.core.rate_limit.verdict import Limit
+from iocaudit.knowledge.rate_limit.values import number
+from iocaudit.knowledge.rate_limit.verdict import Limit
 
 CEILING = Parameter(
     "maximumPerSecond",

@@ -6,34 +6,37 @@ from collections.abc import Iterator
 
 from checks._rbac import Reach
 from iocaudit.core.hit import Skip
-from iocaudit.core.rbac.amounts import Amount, Place, acts_as_somebody, escalation_of, minting_of
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
-from iocaudit.core.rbac.escalation import accounts_of_pods, way_by_accounts
-from iocaudit.core.rbac.graph import graph_of
-from iocaudit.core.rbac.powers import EXEC, FIXED_CHANGED, IMPERSONATE, PODS_CHANGED, WORKLOADS_CREATED
-from iocaudit.core.rbac.privileged import Privileged, privileged_account
-from iocaudit.core.rbac.rules import is_everything
-from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.amounts import GrantAmount, RuleScope, escalation_of, minting_of
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE, admin_first
+from iocaudit.knowledge.rbac.escalation import accounts_of_pods, opens_sessions, way_by_accounts
+from iocaudit.knowledge.rbac.grants import acts_as_somebody
+from iocaudit.knowledge.rbac.graph import graph_of
+from iocaudit.knowledge.rbac.powers import EXEC, FIXED_CHANGED, IMPERSONATE, PODS_CHANGED, WORKLOADS_CREATED
+from iocaudit.knowledge.rbac.privileged import PrivilegedAccount, privileged_account
+from iocaudit.knowledge.rbac.rules import is_everything
+from iocaudit.knowledge.rbac.subjects import Subject
 
 _SEVERITIES = {
-    Amount.NOTHING: Severity.LOW,
-    Amount.LITTLE: Severity.MEDIUM,
-    Amount.MUCH: Severity.HIGH,
-    Amount.CLUSTER: Severity.CRITICAL,
+    GrantAmount.NOTHING: Severity.LOW,
+    GrantAmount.LITTLE: Severity.MEDIUM,
+    GrantAmount.MUCH: Severity.HIGH,
+    GrantAmount.CLUSTER: Severity.CRITICAL,
 }
-_SESSIONS = (("get", "pods/exec"), ("get", "pods/attach"), ("patch", "pods/ephemeralcontainers"))
 
 
-class Reached:
+class GrantJudge:
     """Judges grants of an object by whom they reach; ``problems`` are what is not known of them."""
 
     def __init__(self, resource: Resource, world: World) -> None:
         self._resource = resource
         self._world = world
         self._problems: dict[str, None] = {}
+        # How bad a grant is is asked, and then why: by the same object, one grant after the other.
+        self._entered_by: tuple[Reach, Subject | None] | None = None
+        self._amount_of: tuple[Reach, GrantAmount | None] | None = None
 
     @property
     def problems(self) -> Iterator[Skip]:
@@ -52,7 +55,7 @@ class Reached:
         return Severity.MEDIUM if reach.powers == {FIXED_CHANGED} else Severity.HIGH
 
     def through_pods(self, reach: Reach) -> str:
-        """Why it is as bad, where somebody is reached."""
+        """Why it is as bad, where someone is reached."""
         if WORKLOADS_CREATED in reach.powers and (found := self._privileged(reach)).account is not None:
             return f", and so as {found.account.title}, which {found.why}"
         entered = self._entered(reach)
@@ -60,9 +63,14 @@ class Reached:
 
     def _entered(self, reach: Reach) -> Subject | None:
         """A ServiceAccount that leads to cluster-admin and as which a pod runs that can be entered or changed."""
+        if self._entered_by is None or self._entered_by[0] is not reach:
+            self._entered_by = (reach, self._first_entered(reach))
+        return self._entered_by[1]
+
+    def _first_entered(self, reach: Reach) -> Subject | None:
         if not reach.powers & {EXEC, PODS_CHANGED} or not self._holds_somewhere(reach):
             return None
-        if EXEC in reach.powers and not any(_opens(reach, *session) for session in _SESSIONS):
+        if EXEC in reach.powers and not opens_sessions(reach.rule):
             return None
         for space in self._spaces(reach):
             for name in accounts_of_pods(self._world, space, reach.rule.names):
@@ -74,9 +82,7 @@ class Reached:
     def _spaces(self, reach: Reach) -> list[str]:
         if reach.namespace is not None:
             return [reach.namespace]
-        graph = graph_of(self._world)
-        spaces = {ADMIN_NAMESPACE, *graph.accounts, *graph.group_namespaces}
-        return sorted(spaces, key=lambda name: (name != ADMIN_NAMESPACE, name))
+        return admin_first({ADMIN_NAMESPACE, *graph_of(self._world).namespaces})
 
     # -- identities -----------------------------------------------------------------------------------------
 
@@ -90,19 +96,24 @@ class Reached:
         """Of escalate, bind and impersonate."""
         if reach.namespace == "":
             return Severity.HIGH
-        amount = escalation_of(reach.rule, self._place(reach))
-        return _SEVERITIES[Amount.MUCH if amount is None else amount]
+        amount = self._amount(reach)
+        return _SEVERITIES[GrantAmount.MUCH if amount is None else amount]
 
     def through_verbs(self, reach: Reach) -> str:
         """Why they are worth little, where they are."""
         if reach.namespace == "":
             return ""
-        amount = escalation_of(reach.rule, self._place(reach))
-        if amount is Amount.LITTLE and not any(map(acts_as_somebody, reach.rules)) and IMPERSONATE in reach.powers:
+        amount = self._amount(reach)
+        if amount is GrantAmount.LITTLE and not any(map(acts_as_somebody, reach.rules)) and IMPERSONATE in reach.powers:
             return ", which without a user's name impersonates nobody"
-        return ", and nothing has that name" if amount is Amount.NOTHING else ""
+        return ", and nothing has that name" if amount is GrantAmount.NOTHING else ""
 
-    def _place(self, reach: Reach) -> Place:
+    def _amount(self, reach: Reach) -> GrantAmount | None:
+        if self._amount_of is None or self._amount_of[0] is not reach:
+            self._amount_of = (reach, escalation_of(reach.rule, self._place(reach)))
+        return self._amount_of[1]
+
+    def _place(self, reach: Reach) -> RuleScope:
         own, acts = {reach.role}, any(map(acts_as_somebody, reach.rules))
         if reach.subject is not None:
             for one in graph_of(self._world).held(reach.subject, self._world, near=self._resource):
@@ -112,7 +123,7 @@ class Reached:
                     own.add((one.binding.role_kind, one.binding.role_name))
         if reach.namespace is not None and not reach.named:
             self._privileged(reach)
-        return Place(reach.namespace, self._world, self._resource, frozenset(own), acts)
+        return RuleScope(reach.namespace, self._world, self._resource, frozenset(own), acts)
 
     # -- what is known --------------------------------------------------------------------------------------
 
@@ -121,21 +132,18 @@ class Reached:
         """A ClusterRole by itself reaches nobody, and where an unknown namespace is nobody knows."""
         return reach.namespace != "" and (reach.namespace is not None or reach.bound)
 
-    def _privileged(self, reach: Reach) -> Privileged:
+    def _privileged(self, reach: Reach) -> PrivilegedAccount:
         if not self._holds_somewhere(reach):
-            return Privileged(None, "", None)
+            return PrivilegedAccount(None, "", None)
         found = privileged_account(reach.namespace, self._world, self._resource)
         if found.account is None and found.problem is not None:
             where = f"in namespace {reach.namespace}" if reach.namespace is not None else "in the cluster"
-            self._problems[f"whether a ServiceAccount {where} holds the cluster can't be told: {found.problem}"] = None
+            self._problems[
+                f"whether a ServiceAccount {where} holds the cluster cannot be determined: {found.problem}"
+            ] = None
         return found
 
 
 def _is_cluster_admin(reach: Reach) -> bool:
     """Whether it is bound with every right in the whole cluster: then no pod needs to be known for the worst."""
     return reach.bound and reach.namespace is None and is_everything(reach.rules)
-
-
-def _opens(reach: Reach, verb: str, resource: str) -> bool:
-    asked = ("get", "create") if verb == "get" else ("update", "patch")
-    return any(reach.rule.allows(one, "", resource) for one in asked)

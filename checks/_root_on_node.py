@@ -22,5 +22,5 @@ ROOT_ON_NODE = (
 )
 """The checks on what a container may do to its node, and on what keeps it from it: nothing does any more.
 
-A runtime's socket is not among them: whoever may talk to it stays root on the node when the container no longer is.
+A runtime's socket is not among them: anyone who may talk to it stays root on the node when the container no longer is.
 """

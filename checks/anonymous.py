@@ -6,12 +6,12 @@ from checks._rbac import CONTROLS, LOOKED_UP, PARTS, bound_in, subject_hit
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.place import Place
-from iocaudit.core.rbac.bindings import BINDINGS, bindings_in
-from iocaudit.core.rbac.powers import is_dangerous
-from iocaudit.core.rbac.subjects import ANONYMOUS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import BINDINGS, bindings_in
+from iocaudit.knowledge.rbac.powers import is_dangerous
+from iocaudit.knowledge.rbac.subjects import ANONYMOUS
 
 
 @check(
@@ -34,7 +34,7 @@ from iocaudit.core.world import World
 def anonymous_binding(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A binding gives rights to anonymous users, or dangerous ones to everybody.
 
-    `system:anonymous` and `system:unauthenticated`, written as a user or as a group, are whoever reaches the API
+    `system:anonymous` and `system:unauthenticated`, written as a user or as a group, are anyone who reaches the API
     server; any grant to them is flagged, as critical where it changes something, reads Secrets, uses wildcards,
     impersonates, escalates or opens another way to more. `system:authenticated` and `system:serviceaccounts` (also
     those of another namespace) are everybody inside: only such dangerous grants to them are flagged, as high, unless

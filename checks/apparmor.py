@@ -4,31 +4,39 @@ from collections.abc import Iterator, Mapping
 
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
-from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Matching, Placed, Profile, in_context
 from iocaudit.core.repair import put, remove
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.image import glob
+from iocaudit.knowledge.pods.pod import Container, PodSpec
+from iocaudit.knowledge.pods.profile import (
+    ANY,
+    LOCALHOST,
+    RUNTIME_DEFAULT,
+    MatchingFields,
+    PlacedProfile,
+    Profile,
+    in_context,
+)
 
-_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
+ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 _FIELD = "appArmorProfile"
 _CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01", "nsa": "Hardening container environments"}
 
 
-def _annotations(pod: PodSpec) -> dict[str, Placed]:
+def _annotations(pod: PodSpec) -> dict[str, PlacedProfile]:
     """Container name to what its annotation says; an empty one says nothing."""
     return {
-        key.removeprefix(_ANNOTATION): Placed(
+        key.removeprefix(ANNOTATION): PlacedProfile(
             f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value)
         )
         for key, value in pod.annotations.items()
-        if key.startswith(_ANNOTATION) and isinstance(value, str) and value
+        if key.startswith(ANNOTATION) and isinstance(value, str) and value
     }
 
 
-def _effective(container: Container, annotations: dict[str, Placed]) -> Placed | None:
+def _effective(container: Container, annotations: dict[str, PlacedProfile]) -> PlacedProfile | None:
     """The container's own field, else its annotation, else the pod's field."""
     return (
         in_context(container.security_context, container.path, _FIELD)
@@ -37,7 +45,7 @@ def _effective(container: Container, annotations: dict[str, Placed]) -> Placed |
     )
 
 
-def _pairs(pod: PodSpec, annotations: Mapping[str, Placed]) -> list[tuple[str, str]]:
+def _pairs(pod: PodSpec, annotations: Mapping[str, PlacedProfile]) -> list[tuple[str, str]]:
     """The annotation of each container and the field that holds for it, its own or its pod's: they must match.
 
     Source: validateAppArmorAnnotationsAndFieldsMatchOnCreate of kube-apiserver.
@@ -50,7 +58,7 @@ def _pairs(pod: PodSpec, annotations: Mapping[str, Placed]) -> list[tuple[str, s
     return found
 
 
-def _field(container: Container) -> Placed | None:
+def _field(container: Container) -> PlacedProfile | None:
     """The field that holds for a container: its own, else its pod's."""
     return in_context(container.security_context, container.path, _FIELD) or in_context(
         container.pod.security_context, container.pod.path, _FIELD
@@ -115,7 +123,7 @@ def apparmor_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
         for one in (in_context(pod.security_context, pod.path, _FIELD), *fields)
         if one is not None
     }
-    matching = Matching(_pairs(pod, annotations))
+    matching = MatchingFields(_pairs(pod, annotations))
     for path, profile in seen.items():
         if not any(entry.kind == profile.kind and glob(entry.file or "*", profile.file) for entry in allowed):
             message = f"sets the AppArmor profile {clip(str(profile))}, which is not allowed"

@@ -16,8 +16,9 @@ from iocaudit.core.kinds.scaling import (
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, lookup, mapping, text
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import counted
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
 
 _TARGETS = (DEPLOYMENT, STATEFUL_SET, REPLICA_SET, REPLICATION_CONTROLLER)
 _MACHINES = (MACHINE_DEPLOYMENT, MACHINE_POOL, OPENSHIFT_MACHINE_SET)
@@ -123,7 +124,11 @@ def _replicas(low_field: str, low: int, high_field: str, given: object, ceiling:
     if most is None:
         yield Hit(f"spec.{high_field}", f"has no maximum ({high_field} is not set)", "unset")
     elif most > ceiling:
-        yield Hit(f"spec.{high_field}", f"scales up to {most} replicas, which is no effective ceiling", str(most))
+        yield Hit(
+            f"spec.{high_field}",
+            f"scales up to {counted(most, 'replica')}, which is not an effective ceiling",
+            str(most),
+        )
     elif most == low:
         message = f"never scales: {low_field} and {high_field} are both {most}"
         yield Hit(f"spec.{high_field}", message, f"{low}={most}")
@@ -154,4 +159,4 @@ def _node_group(resource: Resource, prefix: str, ceiling: int) -> Iterator[Hit]:
     if most is None:
         yield Hit(place, "may grow without a maximum (no max-size)", "unset")
     elif most > ceiling:
-        yield Hit(place, f"may grow to {most} nodes, which is no effective ceiling", str(most))
+        yield Hit(place, f"may grow to {counted(most, 'node')}, which is not an effective ceiling", str(most))

@@ -7,12 +7,12 @@ from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import Repair, discard, include
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import Container, PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, minor_version
 
 _CONTROLS = {
     "pss": "baseline/capabilities_baseline",
@@ -28,7 +28,7 @@ _CONTROLS = {
 """Earlier editions of CIS had a number of its own for added capabilities."""
 
 # Critical: alone enough to take over the node. High: a long step towards it, or a way to disturb the node.
-_DANGEROUS = {
+DANGEROUS = {
     **dict.fromkeys(
         ("ALL", "SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "BPF", "DAC_READ_SEARCH"),
         Severity.CRITICAL,
@@ -88,7 +88,7 @@ def _refused(container: Container, allowed: frozenset[str]) -> Iterator[tuple[st
 
 
 @lru_cache(maxsize=64)
-def _spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
+def allowed_spellings(allowed: tuple[str, ...]) -> frozenset[str] | None:
     """The names that may be added, as the API and as the policy writes them; None where all may."""
     names = frozenset(capability(name) for name in allowed)
     return None if "ALL" in names or "*" in names else names | frozenset(allowed)
@@ -143,7 +143,7 @@ def dangerous_capability(pod: PodSpec) -> Iterator[Hit]:
     sees_node = pod.spec.get("hostPID") is True
     for container in pod.containers:
         for name, spellings in _added(container).items():
-            severity = _DANGEROUS.get(name)
+            severity = DANGEROUS.get(name)
             if severity is None:
                 continue
             message, evidence = f"adds capability {clip(spellings[-1])}", name
@@ -209,7 +209,7 @@ def capability_beyond_baseline(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
     Sources: Kubernetes Pod Security Standards, baseline, Capabilities.
     """
-    allowed = _spellings(tuple(params["allowed"]))
+    allowed = allowed_spellings(tuple(params["allowed"]))
     if allowed is None:
         return
     for container in pod.containers:
@@ -262,7 +262,7 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
     A runtime grants about a dozen by default, among them NET_RAW, with which a pod forges the packets of its
     neighbours. Few programs need any: drop ALL, and add back NET_BIND_SERVICE where a port below 1024 is
     opened. Pod Security Admission takes nothing but `ALL` for that: runtimes take `all` and each of those by name too,
-    which is told apart in the message. With `CAP_` in front a name drops
+    which is distinguished in the message. With `CAP_` in front a name drops
     nothing under containerd. Windows pods are left out.
 
     Bad:
@@ -292,7 +292,7 @@ def capabilities_not_dropped(pod: PodSpec, params: Params) -> Iterator[Hit]:
     if pod.is_windows or minor_version(params) < _DROP_SINCE:
         return
     required = [capability(name) for name in params["requiredDrop"]]
-    allowed = _spellings(tuple(params["allowedAdd"]))
+    allowed = allowed_spellings(tuple(params["allowedAdd"]))
     for container in pod.containers:
         drop = strings(lookup(container.security_context, "capabilities", "drop"))
         missing = _undropped(drop, required)

@@ -6,13 +6,13 @@ from checks._rbac import CONTROLS, LOOKED_UP, PARTS, bound_in, subject_hit
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.place import Place
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, bindings_in
-from iocaudit.core.rbac.defaults import bootstrap_subjects
-from iocaudit.core.rbac.rules import is_everything
-from iocaudit.core.rbac.subjects import MASTERS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE, BINDINGS, bindings_in
+from iocaudit.knowledge.rbac.defaults import bootstrap_subjects
+from iocaudit.knowledge.rbac.rules import is_everything
+from iocaudit.knowledge.rbac.subjects import MASTERS
 
 _CONTROLS = CONTROLS | {"cis-1.12": "5.1.1"}
 
@@ -29,7 +29,7 @@ _CONTROLS = CONTROLS | {"cis-1.12": "5.1.1"}
     implies={Place.SAME: (*PARTS, "admin-role-bound-widely")},
 )
 def cluster_admin_binding(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """A binding gives somebody the power of cluster-admin.
+    """A binding gives someone the power of cluster-admin.
 
     The subject can read every Secret, change every object and make itself at home for good. A role of another
     name with every verb on every resource is the same thing, be it by one rule, by several together or by
@@ -130,8 +130,8 @@ def admin_role_bound_widely(resource: Resource, world: World) -> Iterator[Hit]:
 def masters_group_binding(resource: Resource, world: World) -> Iterator[Hit]:
     """A binding names the group system:masters.
 
-    Whoever is in it holds every right whatever the bindings say, and it cannot be taken away short of new
-    certificates. A binding that names it gives nothing, and shows that somebody is meant to be in it. The
+    Anyone who is in it holds every right whatever the bindings say, and it cannot be taken away short of new
+    certificates. A binding that names it gives nothing, and shows that someone is meant to be in it. The
     cluster's own binding to cluster-admin is known.
 
     Bad:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from checks._argvs import RUNS, argvs
 from iocaudit.core.check import check
-from iocaudit.core.command import LONGEST, LONGEST_IN_POD, Suspicion, is_miner, suspicions
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.knowledge.command import LONGEST, LONGEST_IN_POD, Suspicion, is_miner, suspicions
+from iocaudit.knowledge.pods.pod import PodSpec
 
 
 @check(
@@ -89,10 +89,10 @@ _MINER = Suspicion("miner", "runs the image of a known miner")
     controls={"attack": "T1609", "ms": "MS-TA9007", "owasp": "K01", "nsa": "Hardening container environments"},
 )
 def interactive_container(pod: PodSpec) -> Iterator[Hit]:
-    """A container waits for somebody at a terminal.
+    """A container waits for someone at a terminal.
 
     `tty` together with `stdin` is made for a person who attaches. In a workload it is left over from debugging,
-    or kept for somebody to come back to.
+    or kept for someone to come back to.
 
     Bad:
 

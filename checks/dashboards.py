@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from iocaudit.core import admin_images, admin_surfaces, authentication, exposure
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import INGRESS, SERVICE
 from iocaudit.core.kinds.gateways import LEGACY_TRAEFIK_INGRESS_ROUTE, OPENSHIFT_ROUTE, TRAEFIK_INGRESS_ROUTE
-from iocaudit.core.rate_limit.backends import service_names
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mappings, text
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge import admin_images, admin_surfaces, authentication, exposure
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.rate_limit.backends import service_names
 
 _TRAEFIK_API = ("api@internal", "dashboard@internal")
 
@@ -59,7 +59,7 @@ def exposed_dashboard(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Fix: Keep it inside the cluster (kubectl port-forward), or put authentication in front of it.
 
-    Sources: manifests and charts of the projects listed in iocaudit/core/admin_surfaces.py; Microsoft threat matrix
+    Sources: manifests and charts of the projects; Microsoft threat matrix
     for Kubernetes, exposed sensitive interfaces.
     """
     if resource.kind is SERVICE:
@@ -93,7 +93,7 @@ def _service(service: Resource, world: World) -> Iterator[Hit | Skip]:
 
 
 def _surface(name: str, namespace: str | None, near: Resource, world: World) -> tuple[str, str]:
-    """The title of the surface that a Service is, and what to say besides; empty where it is none."""
+    """The title of the surface that a Service is, and what to add to it; empty where it is not one."""
     service = world.get(SERVICE, namespace, name, near=near)
     if service is None:
         surface = admin_surfaces.by_name(name)
@@ -116,7 +116,7 @@ def _ingress(ingress: Resource, world: World) -> Iterator[Hit | Skip]:
         if doubt is None:
             yield Hit("spec.rules", f"opens {title} (Service {name}{more}) to the outside", f"{title}|{name}")
         elif doubt:
-            yield Skip(f"whether it asks for authentication can't be told: {doubt}")
+            yield Skip(f"whether it asks for authentication cannot be determined: {doubt}")
 
 
 _PROXIES = ("oauth", "proxy", "sso", "auth")
@@ -148,4 +148,4 @@ def _ingress_route(route: Resource, world: World) -> Iterator[Hit | Skip]:
                 said = f"opens {title} (service {name}{more}) to the outside"
                 yield Hit("spec.routes", said, f"{title}|{name}", at=f"spec.routes[{index}]")
             elif doubt:
-                yield Skip(f"whether it asks for authentication can't be told: {doubt}")
+                yield Skip(f"whether it asks for authentication cannot be determined: {doubt}")

@@ -13,11 +13,11 @@ from iocaudit.core.kinds.policies import (
     STORED_GLOBAL_NETWORK_POLICY,
     STORED_HOST_ENDPOINT,
 )
-from iocaudit.core.network.early import early_policies
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mapping, text
 from iocaudit.core.world import World
+from iocaudit.knowledge.network.early import early_policies
 
 _CONTROLS = {"attack": "T1498", "ms": "MS-TA9040", "owasp": "K06", "nsa": "Network policies"}
 _ACCELERATION = ("bpf-lb-acceleration", "node-port-acceleration")
@@ -94,7 +94,7 @@ def no_early_drop(resource: Resource, world: World) -> Iterator[Hit]:
 
 
 def _is_served_otherwise(resource: Resource, world: World) -> bool:
-    """Whether Calico's API serves the same object, so that it is spoken of once."""
+    """Whether Calico's API serves the same object, so it is spoken of once."""
     return (
         resource.kind is STORED_FELIX_CONFIGURATION
         and world.get(FELIX_CONFIGURATION, None, resource.name, near=resource) is not None
@@ -110,7 +110,7 @@ def _calico(resource: Resource, world: World) -> Iterator[Hit]:
             "no policy",
         )
     elif mapping(resource.raw.get("spec")).get("xdpEnabled") is False and all(policy.untracked for policy in found):
-        yield Hit("spec.xdpEnabled", "xdpEnabled is false, so that untracked policies are not enforced in XDP", "false")
+        yield Hit("spec.xdpEnabled", "xdpEnabled is false, so untracked policies are not enforced in XDP", "false")
 
 
 def _cilium(resource: Resource) -> Iterator[Hit]:

@@ -8,7 +8,7 @@ from iocaudit.core.kinds.flow_control import FLOW_SCHEMA
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
 
 _BROAD_GROUPS = ("*", "system:authenticated", "system:unauthenticated", "system:serviceaccounts")
 _BROAD_USERS = ("*", "system:anonymous")

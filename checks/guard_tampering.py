@@ -22,14 +22,14 @@ from iocaudit.core.guard import TAMPERING
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import RBAC_DEFINITION, ROLE
 from iocaudit.core.kinds.ours import GROUP
-from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.own import is_own
-from iocaudit.core.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS, given_where_we_run
-from iocaudit.core.rbac.powers import EXEC, IMPERSONATE, SECRETS, TOKENS, WORKLOADS_CREATED
-from iocaudit.core.rbac.rules import Rule, listed
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import BINDINGS
+from iocaudit.knowledge.rbac.own import is_own
+from iocaudit.knowledge.rbac.own_powers import FINDINGS, GUARD, OWN_OBJECTS, given_where_we_run
+from iocaudit.knowledge.rbac.powers import CONFIG_MAPS, EXEC, IMPERSONATE, SECRETS, TOKENS, WORKLOADS_CREATED
+from iocaudit.knowledge.rbac.rules import PolicyRule, listed
 
 
 @check(
@@ -43,16 +43,16 @@ from iocaudit.core.world import World
     controls=CONTROLS | {"attack": "T1562, T1098.006", "owasp": "K02, K04"},
 )
 def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may switch this auditor off, or rewrite what it found.
+    """Someone may switch this auditor off, or rewrite what it found.
 
-    Whoever writes AuditPolicies turns every check off; an IocWaiver, or its status, accepts a risk in another's name;
-    findings and reports that are deleted or changed hide what was found. The webhook configuration, the operator's
-    ClusterRole (which the configuration goes with), its Lease and the Secrets of its keys count where a rule names
-    them, and so does every right in the namespace of the auditor that changes such objects or leads to its keys or
-    tokens. Rights on all
-    webhooks are webhook-tampering. Reading is free. Findings in a single namespace weigh less: high. The objects of
-    this auditor's own install are known by name, namespace and content. Its ClusterRole iocaudit-waiver-editor may be
-    bound to the people who accept risks, and to no group of everybody.
+    Anyone who writes AuditPolicies turns every check off; an IocWaiver, or its status, accepts a risk in another's
+    name; findings and reports that are deleted or changed hide what was found. The webhook configuration, the
+    operator's ClusterRole (which the configuration goes with), its Lease and the Secrets of its keys count where a rule
+    names them, and so does every right in the namespace of the auditor that changes such objects, changes ConfigMaps
+    (its rules in Rego lie there) or leads to its keys or tokens. Rights on all webhooks are webhook-tampering. Reading
+    is free. Findings in a single namespace weigh less: high. The objects of this auditor's own install are known by
+    name, namespace and content. Its ClusterRole iocaudit-waiver-editor may be bound to the people who accept risks, and
+    to no group of everybody.
 
     Bad:
 
@@ -76,10 +76,10 @@ def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """
     ours = world.own_namespace
 
-    def here(_rule: Rule, namespace: str | None) -> bool:
+    def here(_rule: PolicyRule, namespace: str | None) -> bool:
         return namespace == ours
 
-    def by_name(_rule: Rule, namespace: str | None) -> bool:
+    def by_name(_rule: PolicyRule, namespace: str | None) -> bool:
         return namespace in (None, ours)
 
     # Most roles and bindings are about something else: told once, not in four rounds.
@@ -93,6 +93,9 @@ def guard_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
         grants(
             resource, world, _KEYS, lambda _: Severity.CRITICAL, only=here, everything=True, because=_where_keys_are
         ),
+        grants(
+            resource, world, (CONFIG_MAPS,), lambda _: Severity.CRITICAL, only=here, everything=True, because=_of_rules
+        ),
         _where_we_run(resource, world),
         grants(resource, world, (FINDINGS,), _of_findings, only=_names_the_guard),
     ):
@@ -105,7 +108,7 @@ _KEYS = (SECRETS, TOKENS, IMPERSONATE, WORKLOADS_CREATED, EXEC)
 """What leads to the webhook's key or to the token of the operator, where those are kept."""
 
 
-def _names_the_guard(rule: Rule, namespace: str | None) -> bool:
+def _names_the_guard(rule: PolicyRule, namespace: str | None) -> bool:
     """Whether a rule speaks of us: what ``*`` takes in of every group besides is wildcard-rule's business."""
     return GROUP in rule.groups or names_resources(rule, namespace)
 
@@ -128,6 +131,10 @@ def _where_we_run(resource: Resource, world: World) -> Iterator[Hit]:
 
 def _where_keys_are(_: Reach) -> str:
     return ", and there this auditor's keys and tokens"
+
+
+def _of_rules(_: Reach) -> str:
+    return ", and there the rules in Rego that this auditor judges by"
 
 
 def _of_findings(reach: Reach) -> Severity:

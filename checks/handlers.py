@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from iocaudit.core.check import Params, check, string_list
-from iocaudit.core.command import commands_of, fetches, script_of
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.shape import lookup, text
-from iocaudit.core.wording import clip
+from iocaudit.core.shape import lookup, strings, text
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.command import fetches, script_of
+from iocaudit.knowledge.pods.pod import Container, PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, minor_version
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS = ("lifecycle.postStart", "lifecycle.preStop")
@@ -47,7 +47,7 @@ def _handlers(container: Container) -> Iterator[tuple[str, object]]:
 def host_probe_target(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A probe or lifecycle handler connects to a host of its own choice.
 
-    The kubelet makes the connection, from the node's network: whoever may write a pod makes every node ask
+    The kubelet makes the connection, from the node's network: anyone who may write a pod makes every node ask
     hosts that the pod itself could not reach, such as the node's own loopback address or the cloud's metadata
     service. Without `host` it asks the pod.
 
@@ -73,7 +73,7 @@ def host_probe_target(pod: PodSpec, params: Params) -> Iterator[Hit]:
             image: hooli.com/shop/web:1.4
             livenessProbe: {httpGet: {port: 8080, path: /healthz}}
 
-    Fix: Remove `host`, so that the kubelet asks the pod.
+    Fix: Remove `host`, so the kubelet asks the pod.
 
     Sources: Kubernetes Pod Security Standards, baseline, Host Probes / Lifecycle Hooks (since 1.34).
     """
@@ -141,7 +141,7 @@ def exec_in_probe(pod: PodSpec, params: Params) -> Iterator[Hit]:
     listed = frozenset(params["commands"])
     for container in pod.containers:
         for path, handler in _handlers(container):
-            argv = commands_of(lookup(handler, "exec", "command"))
+            argv = strings(lookup(handler, "exec", "command"))
             if not argv:
                 continue
             script = script_of(argv)

@@ -6,9 +6,9 @@ from checks._host_process import host_process_paths
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _CONTROLS = {
     "pss": "baseline/hostNamespaces",

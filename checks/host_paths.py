@@ -6,17 +6,17 @@ from typing import Any
 from checks._allowed_paths import ALLOWED, AllowedPaths
 from iocaudit.core import paths
 from iocaudit.core.check import Parameter, Params, check
-from iocaudit.core.claims import claims_of, node_path, volumes_of
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.host_path import Danger, control_socket, danger, is_public, is_runtime, is_socket, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.claims import claims_of, node_path, volumes_of
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.host_path import Danger, control_socket, danger, is_public, is_runtime, is_socket, normalise
+from iocaudit.knowledge.pods.pod import Container, PodSpec
 
 _CONTROLS = {
     "pss": "baseline/hostPathVolumes, restricted/restrictedVolumes",
@@ -59,7 +59,7 @@ class _Mounts:
         return ", ".join(places) + (", …" if len(found) > 3 else "") if places else "without mounting it"
 
     def danger(self, volume: str, path: str) -> Danger | None:
-        """What makes a path sensitive as it is mounted: of a public file only that somebody may write to it."""
+        """What makes a path sensitive as it is mounted: of a public file only that someone may write to it."""
         if is_public(path) and all(mount.get("readOnly") is True for _, mount in self._of(volume)):
             return None
         return danger(path)
@@ -257,7 +257,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
             name = text(mount.get("name"))
             if name in sources and mount.get("readOnly") is not True:
                 target = text(mount.get("mountPath"))
-                # Whoever connects to a socket is not held by a read-only mount, so that repairs nothing.
+                # Anyone who connects to a socket is not held by a read-only mount, so repairs nothing.
                 socket = name in sockets
                 yield container.hit(
                     f"volumeMounts{paths.key(name)}",
@@ -289,7 +289,7 @@ def writable_host_path(pod: PodSpec) -> Iterator[Hit]:
 def runtime_socket_mount(pod: PodSpec) -> Iterator[Hit]:
     """A pod mounts the socket of the container runtime or of the node's own services.
 
-    Whoever can talk to it starts privileged containers on the node, past every admission check, or has systemd
+    Anyone who can talk to it starts privileged containers on the node, past every admission check, or has systemd
     run a command as root (over its own socket or D-Bus); a read-only mount does not keep anybody from connecting. A
     folder that holds the socket counts as the socket.
 

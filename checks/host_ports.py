@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _EVERY_ADDRESS = ("", "0.0.0.0")  # what an absent hostIP means to the kubelet
 

@@ -8,10 +8,10 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup
+from iocaudit.knowledge.pods.pod import PodSpec
 
 
 @check(

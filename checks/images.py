@@ -6,15 +6,22 @@ from typing import NamedTuple
 
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob, repository_of
 from iocaudit.core.kinds import PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.image import DEFAULT_TAG, ImagePatterns, ImageReference, glob, repository_of
+from iocaudit.knowledge.pods.pod import Container, PodSpec
 
+_CONTROLS = {
+    "cis-1.12": "5.5.1",
+    "attack": "T1525",
+    "ms": "MS-TA9002",
+    "owasp": "K04",
+    "nsa": "Building secure container images",
+}
 _PATTERNS = {
     "type": "array",
     "items": {"type": "string", "maxLength": 500, "pattern": r"^[^\s/]\S*$"},
@@ -45,7 +52,8 @@ class _Use(NamedTuple):
         return f'volume "{clip(text(self.pod.volumes[self.number].get("name")))}"'
 
     def hit(self, message: str, *, version: bool = False) -> Hit:
-        """``version`` where it is the tag that is bad: elsewhere the next one from the same repository is no better."""
+        """``version`` where it is the tag that is bad: elsewhere the next one from the same repository is not
+        better."""
         evidence = self.image.canonical if version and self.image else repository_of(self.text)
         return Hit(self.path, f"{self.who} {message}", evidence, about=self.text)
 
@@ -66,13 +74,7 @@ def _uses(pod: PodSpec) -> Iterator[_Use]:
     iocs=(IoC.UNKNOWN_BINARY,),
     group="images",
     looks_at=PODS,
-    controls={
-        "cis-1.12": "5.5.1",
-        "attack": "T1204.003, T1525",
-        "ms": "MS-TA9002",
-        "owasp": "K04",
-        "nsa": "Building secure container images",
-    },
+    controls={**_CONTROLS, "attack": "T1204.003, T1525"},
     parameters=(
         Parameter(
             "trusted",
@@ -93,7 +95,7 @@ def _uses(pod: PodSpec) -> Iterator[_Use]:
 def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
     """An image comes from a registry that is not trusted.
 
-    Whoever controls the registry controls the program that runs. The image is read as the container runtime
+    Anyone who controls the registry controls the program that runs. The image is read as the container runtime
     does, so `nginx` is docker.io/library/nginx, and a prefix holds only at a segment border: `hooli.com/` does
     not cover `hooli.com.evil.io/`. Image volumes count like containers.
 
@@ -149,13 +151,7 @@ def untrusted_registry(pod: PodSpec, params: Params) -> Iterator[Hit | Skip]:
     iocs=(IoC.UNKNOWN_BINARY,),
     group="images",
     looks_at=PODS,
-    controls={
-        "cis-1.12": "5.5.1",
-        "attack": "T1204.003, T1525",
-        "ms": "MS-TA9002",
-        "owasp": "K04",
-        "nsa": "Building secure container images",
-    },
+    controls={**_CONTROLS, "attack": "T1204.003, T1525"},
     parameters=(string_list("tags", "further tags that count as mutable; `*` stands for any run"),),
     implies={Place.SAME: ("image-without-digest",)},
 )
@@ -217,13 +213,7 @@ _RETIRED = {
     iocs=(IoC.UNKNOWN_BINARY,),
     group="images",
     looks_at=PODS,
-    controls={
-        "cis-1.12": "5.5.1",
-        "attack": "T1525",
-        "ms": "MS-TA9002",
-        "owasp": "K04",
-        "nsa": "Building secure container images",
-    },
+    controls=_CONTROLS,
     parameters=(
         Parameter(
             "further", _PATTERNS, "further registries, path prefixes, images and globs that are retired", default=[]
@@ -233,7 +223,7 @@ _RETIRED = {
 def retired_registry(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """An image comes from a registry that is frozen or gone.
 
-    Nothing there is patched any more, and a name that was given up may one day belong to somebody else. Known
+    Nothing there is patched any more, and a name that was given up may one day belong to someone else. Known
     are k8s.gcr.io, gcr.io/google_containers, docker.pkg.github.com and a few more.
 
     Bad:
@@ -265,7 +255,7 @@ def retired_registry(pod: PodSpec, params: Params) -> Iterator[Hit]:
             where, why = found
             yield use.hit(f"uses image {clip(use.text)} from {where}, which is {why}")
         elif further and further.cover(use.image):
-            yield use.hit(f"uses image {clip(use.text)} from {use.image.registry}, which the policy says is retired")
+            yield use.hit(f"uses image {clip(use.text)} from {use.image.registry}, which the policy lists as retired")
 
 
 @lru_cache(maxsize=4096)
@@ -286,19 +276,13 @@ def _retired(name: str) -> tuple[str, str] | None:
     group="images",
     looks_at=PODS,
     profile="strict",
-    controls={
-        "cis-1.12": "5.5.1",
-        "attack": "T1525",
-        "ms": "MS-TA9002",
-        "owasp": "K04",
-        "nsa": "Building secure container images",
-    },
+    controls=_CONTROLS,
 )
 def image_without_digest(pod: PodSpec) -> Iterator[Hit | Skip]:
     """An image is not pinned by its digest.
 
-    A tag says what its owner wants today: whoever may push decides what runs tomorrow. A digest is the content: of
-    sha256, sha384 or sha512, with all of its digits and in lower case. A runtime refuses any other, so that it pins
+    A tag says what its owner wants today: anyone who may push decides what runs tomorrow. A digest is the content: of
+    sha256, sha384 or sha512, with all of its digits and in lower case. A runtime refuses any other, so it pins
     nothing.
 
     Bad:
@@ -341,13 +325,7 @@ def image_without_digest(pod: PodSpec) -> Iterator[Hit | Skip]:
     group="images",
     looks_at=PODS,
     profile="strict",
-    controls={
-        "cis-1.12": "5.5.1",
-        "attack": "T1525",
-        "ms": "MS-TA9002",
-        "owasp": "K04",
-        "nsa": "Building secure container images",
-    },
+    controls=_CONTROLS,
     parameters=(string_list("tags", "further tags that count as mutable; `*` stands for any run"),),
 )
 def pull_policy_not_always(pod: PodSpec, params: Params) -> Iterator[Hit]:

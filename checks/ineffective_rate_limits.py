@@ -6,13 +6,13 @@ from checks._rate_ceiling import CEILING, ceiling_of
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.place import Place
-from iocaudit.core.rate_limit.attachment import TARGETS
-from iocaudit.core.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
-from iocaudit.core.rate_limit.traefik_version import WORKLOADS
-from iocaudit.core.rate_limit.verdict import title
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rate_limit.attachment import TARGETS
+from iocaudit.knowledge.rate_limit.registry import GATEWAYS, LIMITS, LOOKED_UP
+from iocaudit.knowledge.rate_limit.traefik_version import WORKLOADS
+from iocaudit.knowledge.rate_limit.verdict import title
 
 
 @check(
@@ -30,9 +30,9 @@ from iocaudit.core.world import World
 def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A rate limit is configured and does nothing.
 
-    It looks like protection and is none: an average that is zero or absent, a dry run, a rate that nobody
-    reaches, a filter without tokens to take, a reference to something which isn't there, an object of a group that
-    the installed version no longer reads. That a route is open because of it is told with it.
+    It looks like protection, but does not protect: an average that is zero or absent, a dry run, a rate that is
+    never reached, a filter without tokens to take, a reference to something which isn't there, an object of a group
+    that the installed version no longer reads. That a route is open because of it is told with it.
 
     Bad:
 
@@ -52,7 +52,7 @@ def ineffective_rate_limit(resource: Resource, world: World, params: Params) -> 
 
     Fix: Set a rate that real use stays below and a flood does not, and enforce it; drop the limit if it is not meant.
 
-    Sources: documentation and CRDs of each gateway, named in its module below iocaudit/core/rate_limit.
+    Sources: documentation and CRDs of each gateway.
     """
     ceiling = ceiling_of(params)
     for gateway in GATEWAYS:

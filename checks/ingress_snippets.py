@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from iocaudit.core import paths
 from iocaudit.core.check import check
-from iocaudit.core.credential import told_apart
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import INGRESS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mappings, text
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import counted
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.credentials.credential import told_apart
 
 _NGINX = "nginx.ingress.kubernetes.io/"
 _NGINX_INC = ("nginx.org/", "nginx.com/")
@@ -27,7 +28,7 @@ _HARMLESS_BRACES = re.compile(r"\$\{[A-Za-z0-9_]+\}|\{[0-9]+(,[0-9]*)?\}")
 _BREAKS_OUT = re.compile(r"[\r\n;{}\"'`\x00]|\\n")
 # A line break alone only parts arguments: lists of addresses, hosts and headers are written over several lines.
 _LIST = re.compile(r"[\w\s.,:/*@-]+")
-# NGINX Inc. parts services by semicolons, so that only a block tells.
+# NGINX Inc. parts services by semicolons, so only a block tells.
 _BLOCK = re.compile(r"[{}\x00]")
 _DIRECTIVE = re.compile(r"(?i)\b(load_module|lua_package|ssl_engine|[a-z_]+_by_lua\w*|serviceaccount)\b")
 # A path is a regular expression of its own; quotes and a statement's end are what closes the location.
@@ -45,8 +46,8 @@ _PATH_BREAKS_OUT = re.compile(r"[\r\n{}\"\x00]|;\s|;$")
 def ingress_snippet(resource: Resource) -> Iterator[Hit]:
     """An Ingress writes raw configuration into the controller.
 
-    A snippet is configuration of the controller itself: whoever may write it reads the controller's token and with it
-    every Secret of the cluster (CVE-2021-25742). Values of other annotations that close their directive and open
+    A snippet is configuration of the controller itself: anyone who may write it reads the controller's token and with
+    it every Secret of the cluster (CVE-2021-25742). Values of other annotations that close their directive and open
     another do the same without the name (CVE-2025-1974 and its siblings: auth-url, auth-tls-match-cn, mirror-target).
     What is written there is never shown, as it often holds a password.
 
@@ -87,7 +88,7 @@ def ingress_snippet(resource: Resource) -> Iterator[Hit]:
         path = "metadata.annotations" + paths.key(name)
         if _SNIPPETS.fullmatch(name):
             if value.strip():
-                message = f"writes raw configuration of {len(value)} characters into the ingress controller"
+                message = f"writes raw configuration of {counted(len(value), 'character')} into the ingress controller"
                 yield Hit(path, message, told_apart(value))
         elif name.startswith((_NGINX, *_NGINX_INC)):
             strict = name.startswith(_NGINX) and not _LIST.fullmatch(value)

@@ -22,8 +22,8 @@ from iocaudit.core.repair import put
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup, mapping, mappings, strings, text
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
 
 _IOCS = (IoC.INBOUND_TRAFFIC, IoC.HTTP_ERRORS)
 _CONTROLS = {"attack": "T1040", "owasp": "K05", "nsa": "Encryption"}
@@ -118,7 +118,7 @@ def _ingress(resource: Resource, params: Params) -> Iterator[Hit]:
         return
     if params["tlsOptional"] is True and resource.annotations.get(_ALLOW_HTTP) == "false":
         return
-    yield Hit("spec.tls", "has no TLS: everything passes in the clear", "unset")
+    yield Hit("spec.tls", "has no TLS: all traffic is unencrypted", "unset")
 
 
 def _tls_by_annotation(annotations: Mapping[str, Any]) -> bool:
@@ -140,7 +140,7 @@ def _gateway(gateway: Resource, world: World) -> Iterator[Hit | Skip]:
         if routes and only_redirects and reason is None:
             continue
         if reason is not None and only_redirects:
-            yield Skip(f"whether listener {clip(name)} only redirects to HTTPS can't be told: {reason}")
+            yield Skip(f"whether listener {clip(name)} only redirects to HTTPS cannot be determined: {reason}")
             continue
         path = "spec.listeners" + paths.key(name)
         yield Hit(
@@ -190,9 +190,9 @@ def _ingress_route(route: Resource) -> Iterator[Hit | Skip]:
     entry_points = strings(spec.get("entryPoints"))
     if entry_points and "web" not in entry_points:
         names = ", ".join(entry_points)
-        yield Skip(f"whether entry point {clip(names)} has TLS is said in Traefik's static configuration")
+        yield Skip(f"whether entry point {clip(names)} has TLS is set in Traefik's static configuration")
         return
-    yield Hit("spec.tls", "has no TLS: everything passes in the clear", "unset")
+    yield Hit("spec.tls", "has no TLS: all traffic is unencrypted", "unset")
 
 
 def _redirects(route: Mapping[str, Any]) -> bool:
@@ -229,7 +229,7 @@ def _route(route: Resource) -> Iterator[Hit]:
     host = text(lookup(route.raw, "spec", "host"))
     whose = f"host {clip(host)}" if host else "its host"
     if not text(tls.get("termination")):
-        yield Hit("spec.tls", f"{whose} has no TLS: everything passes in the clear", "unset")
+        yield Hit("spec.tls", f"{whose} has no TLS: all traffic is unencrypted", "unset")
     elif tls.get("insecureEdgeTerminationPolicy") == "Allow":
         path = "spec.tls.insecureEdgeTerminationPolicy"
         fix = "Set `spec.tls.insecureEdgeTerminationPolicy: Redirect`."
@@ -320,7 +320,7 @@ def _covered(host: str, hosts: set[str]) -> bool:
 def ingress_wildcard_host(resource: Resource, params: Params) -> Iterator[Hit]:
     """A route answers for every host, or for all below a domain.
 
-    It catches requests for names that belong to others: whoever may create one in any namespace can answer for a
+    It catches requests for names that belong to others: anyone who may create one in any namespace can answer for a
     host that is not served yet, or whose own route is gone. An absent host means every host.
 
     Bad:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import LIMIT_RANGE, PODS
-from iocaudit.core.limit_range import effective
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.quantity import Quantity
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.limit_range import effective
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.quantity import Quantity
 
 _CONTROLS = {
     "attack": "T1496.001, T1499",
@@ -26,7 +26,7 @@ def _without_limit(pod: PodSpec, world: World, resource: str) -> Iterator[Hit | 
     if whole is not None:
         limit = Quantity.parse_or_none(whole)
         if limit is None:
-            yield Skip(f"{pod.path}.resources.limits.{resource} is {_shown(whole)}, which is no quantity")
+            yield Skip(f"{pod.path}.resources.limits.{resource} is {_shown(whole)}, which is not a quantity")
             return
         if not limit.is_zero:
             return  # a limit of the whole pod (KEP-2837) bounds each container
@@ -40,7 +40,7 @@ def _without_limit(pod: PodSpec, world: World, resource: str) -> Iterator[Hit | 
             continue
         limit = amount.quantity
         if limit is None:
-            yield Skip(f"{container.path}.{amount.field} is {_shown(amount.value)}, which is no quantity")
+            yield Skip(f"{container.path}.{amount.field} is {_shown(amount.value)}, which is not a quantity")
         elif limit.is_zero:
             message = f"has the {resource} limit {_shown(amount.value)}, which means none"
             yield container.hit(amount.field, message, "0")
@@ -63,7 +63,7 @@ def memory_unlimited(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     """A container has no memory limit.
 
     A leak or an attack fills the node's memory, and the kernel ends other pods for it. A limit on the whole pod
-    and, for pods yet to be made, a default from the namespace's LimitRange count. A limit of 0 is none to the
+    and, for pods yet to be made, a default from the namespace's LimitRange count. A limit of 0 means no limit to the
     runtime. Ephemeral containers cannot have limits and are not judged.
 
     Bad:
@@ -105,7 +105,7 @@ def cpu_unlimited(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     """A container has no CPU limit.
 
     Hijacked for mining or caught in a loop, it takes what the node has. A limit on the whole pod and, for pods
-    yet to be made, a default from the namespace's LimitRange count. A limit of 0 is none to the runtime.
+    yet to be made, a default from the namespace's LimitRange count. A limit of 0 means no limit to the runtime.
     Ephemeral containers cannot have limits and are not judged.
 
     Bad:

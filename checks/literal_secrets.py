@@ -7,16 +7,25 @@ from typing import Any
 
 from checks._argvs import RUNS, argvs
 from iocaudit.core.check import check
-from iocaudit.core.credential import LONGEST, Credential, by_format, by_name, in_text, is_without, remember_without
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
 from iocaudit.core.kinds.builtin import CONFIG_MAP
 from iocaudit.core.paths import key
-from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup, mapping, mappings, text
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import counted
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.credentials.credential import (
+    LONGEST,
+    Credential,
+    by_format,
+    by_name,
+    in_text,
+    is_without,
+    remember_without,
+)
+from iocaudit.knowledge.pods.pod import Container, PodSpec
 
 _CONTROLS = {
     "cis-1.12": "5.4.1",
@@ -90,7 +99,8 @@ def _credentials(name: str, value: str, is_text: bool) -> Iterator[Credential]:
 
 
 def _values(resource: Resource) -> Iterator[tuple[str, str, str, bool]]:
-    """Path, name and value of each entry, and whether it is text: in binaryData some are, and some are no base64."""
+    """Path, name and value of each entry, and whether it is text: in binaryData some are text, and some are not
+    base64."""
     for name, value in mapping(resource.raw.get("data")).items():
         if isinstance(value, str):
             yield f"data{key(name)}", name, value, True
@@ -117,7 +127,7 @@ def _decoded(value: str) -> bytes:
     iocs=(IoC.USER_ACTIVITY,),
     group="secrets",
     looks_at=PODS,
-    fields=("env", *RUNS),
+    fields=("env", *sorted(RUNS)),
     controls=_CONTROLS,
 )
 def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
@@ -173,14 +183,15 @@ def secret_in_env(pod: PodSpec) -> Iterator[Hit]:
 def _in_variables(container: Container, variables: Sequence[Any]) -> Iterator[Hit]:
     for variable in mappings(variables):
         name, value = text(variable.get("name")), text(variable.get("value"))
-        if not value:
+        # Nearly every one of a hundred variables holds nothing, whatever the others do.
+        if not value or is_without(f"{name}\n{value}", read_as="variable"):
             continue
         found = by_format(value) or by_name(name, value) or next(in_text(value, argv=True), None)
         if found is not None:
             under = f" under {clip(found.name)}" if found.name not in ("", name) else ""
             yield container.hit(
                 f"env{key(name)}",
-                f"has {found.kind} of {found.length} characters{under} in variable {clip(name)}",
+                f"has {found.kind} of {counted(found.length, 'character')}{under} in variable {clip(name)}",
                 f"{found.kind} {found.length}",
             )
 
@@ -195,7 +206,7 @@ def _joined(variables: Sequence[Any], field: str) -> str:
     """The texts of one field of all of them, a line each."""
     try:
         return "\n".join(map(itemgetter(field), variables))
-    except (KeyError, TypeError):  # one of them has no such field, or it is no text
+    except (KeyError, TypeError):  # one of them has no such field, or it is not text
         return "\n".join([text(variable.get(field)) for variable in mappings(variables)])
 
 
@@ -213,7 +224,7 @@ def secret_ref_in_env(pod: PodSpec) -> Iterator[Hit]:
     """A Secret is handed to a container through its environment.
 
     Environments are inherited by every child process, printed by crash handlers and never change while the
-    container runs, so that a rotated Secret stays old. A file can be read by the one process that needs it.
+    container runs, so a rotated Secret stays old. A file can be read by the one process that needs it.
 
     Bad:
 

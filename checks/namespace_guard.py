@@ -13,8 +13,8 @@ from iocaudit.core.namespaces import NAME_LABEL, SYSTEM_NAMESPACES
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, text
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
 
 
 @check(
@@ -30,10 +30,10 @@ from iocaudit.core.world import World
 def namespace_unguarded(resource: Resource, world: World, params: Params, guard: Denials) -> Iterator[Hit | Skip]:
     """A namespace is exempted from admission control by its labels.
 
-    `pod-security.kubernetes.io/enforce: privileged` switches Pod Security Admission off in it, and labels such
-    as `admission.gatekeeper.sh/ignore` or whatever a webhook's own selector asks for switch other guards off.
-    Whoever may edit the namespace can set them. The namespaces of the system are left out. What our own webhook leaves
-    out counts where the policies in force deny anything.
+    `pod-security.kubernetes.io/enforce: privileged` switches Pod Security Admission off in it, and labels such as
+    `admission.gatekeeper.sh/ignore` or whatever a webhook's own selector asks for switch other guards off. Anyone who
+    may edit the namespace can set them. The namespaces of the system are left out. What our own webhook leaves out
+    counts where the policies in force deny anything.
 
     Bad:
 

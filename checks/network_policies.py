@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator
 
-from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, PODS
-from iocaudit.core.network.coverage import NEEDS, USES, coverage_of, space_of
-from iocaudit.core.network.isolation import Coverage
-from iocaudit.core.network.model import EGRESS, INGRESS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.network.coverage import NEEDS, USES, coverage_of, space_of
+from iocaudit.knowledge.network.isolation import Coverage
+from iocaudit.knowledge.network.model import EGRESS, INGRESS
+from iocaudit.knowledge.pods.alike import labelled_alike
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _CONTROLS = {"cis-1.12": "5.3.2", "attack": "T1046", "ms": "MS-TA9034", "owasp": "K05", "nsa": "Network policies"}
 _TRAFFIC = {INGRESS: "incoming", EGRESS: "outgoing"}
@@ -40,12 +40,12 @@ def _why_open(coverage: Coverage, direction: str) -> str | None:
         return None
     traffic = f"{_TRAFFIC[direction]} traffic"
     if isolation.by:
-        why = f"{clip(isolation.by)} allows everything before any other is asked"
+        why = f"{clip(isolation.by)} allows everything before any other policy is applied"
         return f"no network policy isolates it for {traffic}: {why}"
     others = coverage.concerning(direction)
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        return f"no network policy isolates it for {traffic}: {clip(others[0].title)}{more} denies no more than a part"
+        return f"no network policy isolates it for {traffic}: {clip(others[0].title)}{more} denies only a part"
     return f"no network policy isolates it for {traffic}"
 
 

@@ -3,16 +3,16 @@
 import ipaddress
 from collections.abc import Iterator
 
-from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import PODS
-from iocaudit.core.network.coverage import NEEDS, USES, coverage_of, dns_target
-from iocaudit.core.network.model import EGRESS, Traffic
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.network.coverage import NEEDS, USES, coverage_of, dns_target
+from iocaudit.knowledge.network.model import EGRESS, Traffic
+from iocaudit.knowledge.pods.alike import labelled_alike
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _METADATA = tuple(ipaddress.ip_address(text) for text in ("169.254.169.254", "fd00:ec2::254"))
 # The ports DNS servers in clusters listen on, and what such a port is called.
@@ -122,7 +122,7 @@ def dns_egress_blocked(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
 def metadata_service_reachable(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     """A workload has egress policies, and they let it reach the cloud's metadata service.
 
-    169.254.169.254 (fd00:ec2::254) hands out the node's credentials to whoever asks. A rule for all addresses that
+    169.254.169.254 (fd00:ec2::254) hands out the node's credentials to anyone who asks. A rule for all addresses that
     does not take it out leaves it open. Without any egress policy no-egress-policy speaks.
 
     Bad:

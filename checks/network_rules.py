@@ -11,17 +11,18 @@ from iocaudit.core.kinds.policies import (
     STORED_GLOBAL_NETWORK_POLICY,
     STORED_NETWORK_POLICY,
 )
-from iocaudit.core.network.coverage import NEEDS, POLICIES, READERS
-from iocaudit.core.network.endpoints import selected_by
-from iocaudit.core.network.makers import maker_of
-from iocaudit.core.network.model import EGRESS, Breadth, Policy
-from iocaudit.core.rbac.escalation import READ
-from iocaudit.core.rbac.graph import graph_of
-from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.network.coverage import NEEDS, POLICIES, READERS
+from iocaudit.knowledge.network.endpoints import selected_by
+from iocaudit.knowledge.network.makers import maker_of
+from iocaudit.knowledge.network.model import EGRESS, Breadth, TrafficPolicy
+from iocaudit.knowledge.pods.places import pods_of
+from iocaudit.knowledge.rbac.escalation import READ
+from iocaudit.knowledge.rbac.graph import graph_of
+from iocaudit.knowledge.rbac.subjects import Subject
 
 _SERVED = {
     STORED_NETWORK_POLICY: CALICO_NETWORK_POLICY,
@@ -29,7 +30,7 @@ _SERVED = {
 }
 
 
-def _read(resource: Resource, world: World) -> tuple[Policy, ...]:
+def _read(resource: Resource, world: World) -> tuple[TrafficPolicy, ...]:
     """What a policy amounts to; nothing where Calico's API serves the same object by its other group."""
     kind = resource.kind
     assert kind is not None, "checks see known kinds only"
@@ -184,7 +185,7 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
         return
     on_node = next(filter(None, (selected_by(policy, world, resource, on_node=True) for policy in policies)), "")
     if on_node:
-        why = f"selects only pods on the node's network ({clip(on_node)}), which no network policy holds"
+        why = f"selects only pods on the node's network ({clip(on_node)}), which no network policy restricts"
         yield Hit("spec", f"has no effect: it {why}", "host network")
         return
     if resource.origin.source == "file" and (maker := _maker(policies, resource, world)):
@@ -197,7 +198,7 @@ def policy_selects_nothing(resource: Resource, world: World) -> Iterator[Hit | S
 _MADE = (("", "pods"), ("apps", "statefulsets"), ("apps", "deployments"), ("apps", "daemonsets"), ("batch", "jobs"))
 
 
-def _maker(policies: Sequence[Policy], resource: Resource, world: World) -> str:
+def _maker(policies: Sequence[TrafficPolicy], resource: Resource, world: World) -> str:
     """What may make pods that policies of a file select, whose labels nobody sees; empty where nothing is known to."""
     home = resource.namespace if policies[0].spaces is None else None
     return maker_of(policies, home, world) or (_operator(home, world, resource) if home is not None else "")
@@ -210,7 +211,7 @@ def _operator(namespace: str, world: World, near: Resource) -> str:
         graph = graph_of(world)
         for kind in PODS:
             for workload in world.of(kind, namespace, near=near):
-                for name in dict.fromkeys(pod.service_account for pod in workload.pods):
+                for name in dict.fromkeys(pod.service_account for pod in pods_of(workload)):
                     account = Subject("ServiceAccount", name, namespace)
                     for held in graph.held(account, world, near=workload):
                         there = held.binding.is_clusterwide or held.binding.holds_in(namespace, world)
@@ -221,6 +222,6 @@ def _operator(namespace: str, world: World, near: Resource) -> str:
     return world.memo(("makes pods", namespace), (*PODS, *READ), build, near=near)
 
 
-def _waits_for_pods(policy: Policy) -> bool:
+def _waits_for_pods(policy: TrafficPolicy) -> bool:
     """Whether it is for every pod of its own namespace: a default that stands ready before the first one comes."""
     return policy.spaces is None and policy.accounts is None and policy.pods.matches_all({})

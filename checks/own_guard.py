@@ -14,12 +14,13 @@ from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.label_selector import is_empty
 from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.own_names import ADMISSION, NEVER_DENIES_PATH
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, mappings, strings, text
-from iocaudit.core.wording import clip, several
+from iocaudit.core.wording import several
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE
 
 _CONDITION = "".join(NOT_THE_API_SERVERS_OWN.split())
 
@@ -111,7 +112,7 @@ def _missing(resource: Resource, world: World, guard: Denials) -> Iterator[Hit]:
         if not any(map(deny_webhooks, found)):
             yield Hit("metadata.name", f"runs, but no configuration registers {DENY}", "missing")
     elif not any(map(_others, found)):
-        message = "runs, but no configuration registers any webhook of ours, so that nothing is warned about"
+        message = "runs, but no configuration registers any webhook of ours, so nothing is warned about"
         yield Hit("metadata.name", message, "missing", Severity.MEDIUM)
 
 
@@ -126,7 +127,7 @@ def _others(resource: Resource) -> dict[WebhookClient, str]:
 
 
 def _elsewhere(deny: dict[str, Any], others: dict[WebhookClient, str]) -> Iterator[Hit]:
-    """Whoever answers it is another than answers our other webhooks: all of them are written at once, and alike."""
+    """It is answered elsewhere than our other webhooks: all of them are written at once, and alike."""
     ours = client_of(deny)
     name = next((name for client, name in others.items() if client != ours), None)
     if name is not None:
@@ -139,7 +140,7 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World, guard: D
     if policy != "Fail":
         yield Hit(".failurePolicy", f"fails open (failurePolicy: {clip(policy)})", policy)
     if not is_empty(webhook.get("objectSelector")):
-        message = "leaves out objects by labels, which whoever writes the object sets (objectSelector)"
+        message = "leaves out objects by labels, which the author of the object sets (objectSelector)"
         yield Hit(".objectSelector", message, str(webhook.get("objectSelector")))
     yield from _namespaces(mapping(webhook.get("namespaceSelector")), documented, guard.namespaces)
     for condition in mappings(webhook.get("matchConditions")):
@@ -151,11 +152,9 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World, guard: D
         yield Hit(".matchPolicy", "misses other versions of the same kind (matchPolicy: Exact)", "Exact")
     client = client_of(webhook)
     if not certificates(client.bundle):
-        yield Hit(
-            ".clientConfig.caBundle", "has no usable CA bundle, so that every call fails", "unusable", Severity.HIGH
-        )
+        yield Hit(".clientConfig.caBundle", "has no usable CA bundle, so every call fails", "unusable", Severity.HIGH)
     elif (reason := world.untrusted.get(client)) is not None:
-        message = f"has a stale CA bundle, so that every call fails: {clip(reason)}"
+        message = f"has a stale CA bundle, so every call fails: {clip(reason)}"
         yield Hit(".clientConfig.caBundle", message, "stale", Severity.HIGH)
     if _path(webhook) == NEVER_DENIES_PATH:
         yield Hit(".clientConfig", f"is answered at {NEVER_DENIES_PATH}, where nothing is denied", NEVER_DENIES_PATH)
@@ -167,7 +166,7 @@ def _holes(webhook: dict[str, Any], documented: set[str], world: World, guard: D
 def _path(webhook: dict[str, Any]) -> str:
     client = mapping(webhook.get("clientConfig"))
     path = text(lookup(client, "service", "path"))
-    with suppress(ValueError):  # a URL that is none
+    with suppress(ValueError):  # not a URL
         path = path or urlsplit(text(client.get("url"))).path
     return "/" + path.strip("/")
 
@@ -182,7 +181,7 @@ def _namespaces(selector: Any, documented: set[str], denied: frozenset[str] | No
         name, values = text(expression.get("key")), strings(expression.get("values"))
         operator = text(expression.get("operator"))
         if name != NAME_LABEL:
-            message = f"leaves out namespaces by label {clip(name)}, which whoever may edit one can set"
+            message = f"leaves out namespaces by label {clip(name)}, which anyone who may edit a namespace can set"
             yield Hit(".namespaceSelector", message, f"{name} {operator}")
         elif operator == "NotIn":
             for value in sorted(set(values if denied is None else denied.intersection(values)) - documented):

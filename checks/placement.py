@@ -6,14 +6,14 @@ from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import DAEMON_SET, POD, PODS, SERVICE_ACCOUNT
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import discard, remove
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mappings, text
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -106,7 +106,7 @@ def _is_of_daemon_set(resource: Resource, world: World) -> bool:
     parameters=(string_list("allowedUsers", "users that may, by exact name", exempts=True),),
 )
 def workload_in_system_namespace(resource: Resource, request: Request, params: Params) -> Iterator[Hit]:
-    """Somebody creates a workload or a ServiceAccount in a namespace of the system.
+    """Someone creates a workload or a ServiceAccount in a namespace of the system.
 
     What runs in kube-system, kube-public or kube-node-lease is trusted by many rules and looked at by few
     people, and this webhook's own denials leave them out. The cluster's components are known by their names;

@@ -30,9 +30,11 @@ def policy_weakens_guard(resource: Resource, guard: Denials) -> Iterator[Hit | S
     severity that no longer denies, subjects, images or paths that are exempt, `onFault: allow`. One that is overridden
     by another or that only denies more is left alone; where the preset denies nothing, nothing is taken away.
     Exempting everybody or nearly every image is high; exempting some, which every cluster needs somewhere, medium.
-    At admission the change itself is told to whoever makes it and kept for a week with the user, also where
-    a policy is removed; it is never denied. No policy turns this check off or lowers it: accept a policy by an
-    IocWaiver, which has an owner, a reason and an end.
+    At admission the change itself is reported to its author and kept for a week with the user, also where
+    a policy is removed; it is never denied. So is a change of a ConfigMap that holds rules in Rego: a rule that is
+    denied and goes, is called otherwise, or judges less. A policy that denies by a rule which is not there, in a
+    cluster whose rules are known, is found as long as it is so. No policy turns this check off or lowers it: accept a
+    policy by an IocWaiver, which has an owner, a reason and an end.
 
     Bad:
 

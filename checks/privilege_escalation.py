@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, strings
+from iocaudit.knowledge.pods.pod import Container, PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, minor_version
 
 _FIELD = "securityContext.allowPrivilegeEscalation"
 _SINCE = 8
@@ -78,7 +78,7 @@ def privilege_escalation_allowed(pod: PodSpec, params: Params) -> Iterator[Hit]:
 
 
 def _first(container: Container) -> str:
-    """What lets the container gain privileges in any case, so that the API server refuses to deny it."""
+    """What lets the container gain privileges in any case, so the API server refuses to deny it."""
     if container.security_context.get("privileged") is True:
         return "`privileged: true`"
     added = strings(lookup(container.security_context, "capabilities", "add"))

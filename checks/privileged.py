@@ -7,11 +7,11 @@ from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import Container, PodSpec
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import Container, PodSpec
 
 
 @check(
@@ -36,7 +36,7 @@ def privileged_container(pod: PodSpec) -> Iterator[Hit]:
     """A container runs privileged.
 
     A privileged container has every capability, sees every device of the node and is not confined by seccomp
-    or AppArmor: whoever runs code in it owns the node, and with the node's credentials often the cluster.
+    or AppArmor: anyone who runs code in it owns the node, and with the node's credentials often the cluster.
 
     Bad:
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.pss import PSS_VERSION, has_own_users
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, has_own_users
 
 
 @check(

@@ -27,7 +27,7 @@ _BOUNDED = ("cpu", "memory")
 def namespace_without_quota(resource: Resource, world: World) -> Iterator[Hit]:
     """A namespace with workloads has no quota on CPU and memory.
 
-    Whoever may create pods in it may fill the cluster, by mistake or to mine coins. A ResourceQuota on `cpu` and
+    Anyone who may create pods in it may fill the cluster, by mistake or to mine coins. A ResourceQuota on `cpu` and
     `memory` (requests or limits) bounds the namespace as a whole; a LimitRange that gives every container limits
     on both bounds at least each of them. Empty namespaces are left out.
 
@@ -88,6 +88,6 @@ def namespace_without_quota(resource: Resource, world: World) -> Iterator[Hit]:
 
 
 def _is_scoped(quota: Resource) -> bool:
-    """Whether a quota counts only some of the pods, so that the others are without."""
+    """Whether a quota counts only some of the pods, so the others are without."""
     spec = mapping(quota.raw.get("spec"))
     return bool(spec.get("scopes")) or bool(lookup(spec, "scopeSelector", "matchExpressions"))

@@ -8,18 +8,18 @@ from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONFIG_MAP, INGRESS, INGRESS_CLASS, SERVICE
 from iocaudit.core.kinds.gateway_api import GRPC_ROUTE, HTTP_ROUTE
 from iocaudit.core.paths import key
-from iocaudit.core.rate_limit import parents
-from iocaudit.core.rate_limit.classes import serving
-from iocaudit.core.rate_limit.front_doors import controllers_behind, routes_elsewhere
-from iocaudit.core.rate_limit.gateway import Gateway
-from iocaudit.core.rate_limit.registry import FILTERS, GATEWAYS, LOOKED_UP, ROUTES
-from iocaudit.core.rate_limit.traefik_version import WORKLOADS
-from iocaudit.core.rate_limit.verdict import Limit, above, any_of, unknown
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
 from iocaudit.core.world import World
+from iocaudit.knowledge.rate_limit import parents
+from iocaudit.knowledge.rate_limit.classes import serving
+from iocaudit.knowledge.rate_limit.front_doors import controllers_behind, routes_elsewhere
+from iocaudit.knowledge.rate_limit.gateway import Gateway
+from iocaudit.knowledge.rate_limit.registry import FILTERS, GATEWAYS, LOOKED_UP, ROUTES
+from iocaudit.knowledge.rate_limit.traefik_version import WORKLOADS
+from iocaudit.knowledge.rate_limit.verdict import Limit, above, any_of, unknown
 
 
 @check(
@@ -44,7 +44,7 @@ def no_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[
 
     A limit for some requests alone (those with a header, of a path, from some addresses, of one consumer) leaves all
     others unlimited: the message says whom it covers. One over every address counts in full, and so does one that
-    leaves out a few trusted addresses. A rate that nobody reaches is none.
+    leaves out a few trusted addresses. A rate that is never reached does not limit.
 
     A LoadBalancer Service of a known controller (told by the images or the labels of the pods it selects) is such a
     way in where nothing limits all that the controller serves and the world holds no route of it. Where it holds
@@ -73,7 +73,7 @@ def no_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[
 
     Fix: Add the rate limit of the controller in use to the route, its gateway or its middleware chain.
 
-    Sources: documentation and CRDs of each gateway, named in its module below iocaudit/core/rate_limit.
+    Sources: documentation and CRDs of each gateway.
     """
     ceiling = ceiling_of(params)
     if resource.kind is INGRESS:
@@ -94,7 +94,7 @@ def no_rate_limit(resource: Resource, world: World, params: Params) -> Iterator[
 
 
 _SPEAKING = [gateway for gateway in GATEWAYS if gateway.speaks]
-"""Those whose limit on a route counts where nobody knows who serves it."""
+"""Those whose limit on a route counts where it is not known who serves it."""
 
 
 def _ingress(resource: Resource, world: World, ceiling: float) -> Iterator[Hit | Skip]:
@@ -106,7 +106,7 @@ def _ingress(resource: Resource, world: World, ceiling: float) -> Iterator[Hit |
     if not gateways:
         yield Skip(f"unknown controller: {said}")
     elif limit.unknown:
-        yield Skip(f"whether it has a rate limit can't be told: {limit.unknown}")
+        yield Skip(f"whether it has a rate limit cannot be determined: {limit.unknown}")
     else:
         yield Hit(
             "metadata.annotations",
@@ -134,10 +134,10 @@ def _front_door(service: Resource, world: World, ceiling: float) -> Iterator[Hit
     if routes.effective:
         return
     if unknown_here := limit.unknown or routes.unknown:
-        yield Skip(f"whether what it lets in has a rate limit can't be told: {unknown_here}")
+        yield Skip(f"whether what it lets in has a rate limit cannot be determined: {unknown_here}")
         return
     names = [gateway.name for gateway in gateways]
-    wanted = "; ".join(f"{gateway.name} wants {gateway.wants}" for gateway in gateways)
+    wanted = "; ".join(f"{gateway.name} needs {gateway.wants}" for gateway in gateways)
     partly = f" ({'; '.join(limit.only)})" if limit.only else ""
     said = (
         f"leads to {' or '.join(names)}, with no limit for all that comes in{partly} and no route here to carry one:"
@@ -157,9 +157,9 @@ def _annotated(gateways: Sequence[Gateway]) -> Repair | None:
 def _wanted(gateways: Sequence[Gateway], said: str) -> str:
     """What is missing: by the controller in use, or by any that the class's name may mean."""
     if len(gateways) == 1:
-        return f"{gateways[0].name} wants {gateways[0].wants}"
+        return f"{gateways[0].name} needs {gateways[0].wants}"
     return f"{said}, so it is served by one of: " + "; ".join(
-        f"{one.name}, which wants {one.wants}" for one in gateways
+        f"{one.name}, which needs {one.wants}" for one in gateways
     )
 
 
@@ -169,10 +169,10 @@ def _own_route(gateway: Gateway, resource: Resource, world: World, ceiling: floa
         limit = above(found, ceiling)
         whose = label or "it"
         if limit.unknown:
-            yield Skip(f"whether {whose} has a rate limit can't be told: {limit.unknown}")
+            yield Skip(f"whether {whose} has a rate limit cannot be determined: {limit.unknown}")
         elif not limit.effective:
             said = f"{label} {what_is_missing(limit)}".strip()
-            wanted = f"{gateway.name} wants {gateway.wants}"
+            wanted = f"{gateway.name} needs {gateway.wants}"
             message = f"{said}{_then(limit)} {wanted}"
             yield Hit(path, message, evidence, at=at, repair=repair, about=cause_of(limit))
 
@@ -192,12 +192,12 @@ def _entered_by(parent: parents.Parent, route: Resource, world: World, ceiling: 
     open_rules = [index for index, limit in enumerate(limits) if not limit.effective and not limit.unknown]
     for limit in limits:
         if limit.unknown:
-            yield Skip(f"whether it has a rate limit by {parent} can't be told: {limit.unknown}")
+            yield Skip(f"whether it has a rate limit by {parent} cannot be determined: {limit.unknown}")
             break
     if not open_rules:
         return
     if gateways:
-        wanted = f"{gateways[0].name} wants {gateways[0].wants}"
+        wanted = f"{gateways[0].name} needs {gateways[0].wants}"
     else:
         wanted = f"no policy or filter of any gateway limits it (unknown controller: {parent.doubt})"
     evidence = f"{parent.namespace}/{parent.name}"
@@ -221,7 +221,7 @@ def _said(limit: Limit, parent: parents.Parent, wanted: str) -> str:
     return f"{what} by {parent}{colon}{more}{_then(limit)} {wanted}"
 
 
-def _rule_limit(rule: parents.Rule, gateways: list[Gateway], world: World) -> Limit:
+def _rule_limit(rule: parents.RouteRule, gateways: list[Gateway], world: World) -> Limit:
     if gateways:
         wanted = [gateway for gateway in GATEWAYS if gateway in gateways or not gateway.gateway_controllers]
     else:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.rbac.powers import CERTIFICATES, NODES, RBAC, WEBHOOKS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.powers import CERTIFICATES, NODES, RBAC, WEBHOOKS
 
 
 def _unless_named(reach: Reach) -> Severity:
@@ -25,11 +25,11 @@ def _unless_named(reach: Reach) -> Severity:
     controls=CONTROLS | {"cis-1.12": "5.1.10", "ms": "MS-TA9030"},
 )
 def node_proxy_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may reach the kubelets or change nodes.
+    """Someone may reach the kubelets or change nodes.
 
     `nodes/proxy` is the kubelet's whole API: with `get` alone a WebSocket runs commands in every pod of the node,
     past admission and the audit log. Writing a node or its status draws pods onto a node of one's choice or drives
-    them off. Both stand outside namespaces, so that a RoleBinding never gives them.
+    them off. Both stand outside namespaces, so a RoleBinding never gives them.
 
     Bad:
 
@@ -64,7 +64,7 @@ def node_proxy_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"cis-1.12": "5.1.11"},
 )
 def csr_approval(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may approve or sign certificate requests.
+    """Someone may approve or sign certificate requests.
 
     A client certificate of the cluster's CA is a user of any name that no one can revoke. To approve one takes
     `update` of `certificatesigningrequests/approval` and `approve` of its signer, which two roles may give: each is
@@ -103,10 +103,10 @@ def csr_approval(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"cis-1.12": "5.1.12", "ms": "MS-TA9015"},
 )
 def webhook_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may change how the API server admits or serves objects.
+    """Someone may change how the API server admits or serves objects.
 
     A mutating webhook reads and rewrites every object on its way, Secrets too; removing a validating webhook or a
-    policy removes the guard; an APIService or a CRD's conversion webhook answers in the API server's place. Whoever
+    policy removes the guard; an APIService or a CRD's conversion webhook answers in the API server's place. Anyone who
     may delete any ClusterRole removes the webhook configurations that belong to one, this auditor's among them.
     Limited to objects named in resourceNames it is high.
 
@@ -143,9 +143,9 @@ def webhook_tampering(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"cis-1.12": "5.1.8"},
 )
 def rbac_management(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may write roles and bindings.
+    """Someone may write roles and bindings.
 
-    Whoever writes roles and bindings hands on all of their own rights, and can take from others what those need. The
+    Anyone who writes roles and bindings hands on all of their own rights, and can take from others what those need. The
     API server keeps them from giving more than they have, unless they may also escalate or bind.
 
     Bad:

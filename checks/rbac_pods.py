@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, grants, once
-from checks._reach import Reached
+from checks._reach import GrantJudge
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CRON_JOB, DAEMON_SET, DEPLOYMENT, JOB, POD, STATEFUL_SET
-from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.powers import EXEC, FIXED_CHANGED, PODS_CHANGED, VOLUMES, WORKLOADS_CREATED
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import BINDINGS
+from iocaudit.knowledge.rbac.powers import EXEC, FIXED_CHANGED, PODS_CHANGED, VOLUMES, WORKLOADS_CREATED
 
 _RUNNING = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
 """What says as whom pods run; the pods themselves are many, and made by these."""
@@ -31,9 +31,9 @@ _RUNNING = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
     controls=CONTROLS | {"cis-1.12": "5.1.4", "attack": "T1610, T1098.006", "ms": "MS-TA9008"},
 )
 def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may run pods.
+    """Someone may run pods.
 
-    Whoever can create a pod, or create or change anything that makes pods, chooses its ServiceAccount, its image and
+    Anyone who can create a pod, or create or change anything that makes pods, chooses its ServiceAccount, its image and
     its volumes. That gives the rights of every ServiceAccount of the namespace and its Secrets, and the node where Pod
     Security does not forbid it. The kinds of Argo, Knative, Tekton, Kubeflow and the like count. It is critical where
     the grant reaches a ServiceAccount that gets to cluster-admin: in its namespace, or anywhere for one that is bound
@@ -63,7 +63,7 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     Sources: Kubernetes, RBAC good practices, workload creation; Kubernetes, Pods, pod update and replacement, and
     Jobs, mutable scheduling directives; CIS Kubernetes Benchmark 1.12, 5.1.4.
     """
-    reached = Reached(resource, world)
+    reached = GrantJudge(resource, world)
     judge = partial(
         grants,
         resource,
@@ -90,7 +90,7 @@ def workload_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"attack": "T1609, T1059.013", "ms": "MS-TA9006, MS-TA9007"},
 )
 def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may open sessions into pods.
+    """Someone may open sessions into pods.
 
     A session (`pods/exec`, `attach`, `portforward`, `proxy`, an ephemeral container) runs as the pod: with its
     ServiceAccount's token, its Secrets and its network, past every review. `get` sufficed before Kubernetes 1.35,
@@ -118,7 +118,7 @@ def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes, RBAC good practices; Kubernetes 1.35 release notes; MITRE ATT&CK T1609.
     """
-    reached = Reached(resource, world)
+    reached = GrantJudge(resource, world)
     yield from grants(resource, world, (EXEC,), reached.by_pods, everything=True, because=reached.through_pods)
 
 
@@ -132,7 +132,7 @@ def exec_permission(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"cis-1.12": "5.1.9", "attack": "T1611, T1098.006", "ms": "MS-TA9013"},
 )
 def persistent_volume_creation(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may create PersistentVolumes.
+    """Someone may create PersistentVolumes.
 
     A PersistentVolume may name any path of a node's files; bound by a claim it is mounted by a pod to which Pod
     Security sees nothing wrong.

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, Reach, grants, once
-from checks._reach import Reached
+from checks._reach import GrantJudge
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.powers import SECRETS, SECRETS_DELETED, TOKENS
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import BINDINGS
+from iocaudit.knowledge.rbac.powers import SECRETS, SECRETS_DELETED, TOKENS
 
 
 def _secrets(reach: Reach) -> Severity:
@@ -30,10 +30,10 @@ def _secrets(reach: Reach) -> Severity:
     controls=CONTROLS | {"cis-1.12": "5.1.2", "attack": "T1552.007", "ms": "MS-TA9025", "owasp": "K02, K03"},
 )
 def secret_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may read or write Secrets.
+    """Someone may read or write Secrets.
 
     Secrets hold what opens other systems, and tokens of ServiceAccounts: `list` and `watch` return their content as
-    `get` does, and whoever creates one can have a token of any ServiceAccount of the namespace put into it. Bound in
+    `get` does, and anyone who creates one can have a token of any ServiceAccount of the namespace put into it. Bound in
     the whole cluster or in kube-system that is the cluster, and critical; Secrets named by resourceNames elsewhere
     are low, `delete` alone is medium.
 
@@ -74,7 +74,7 @@ def secret_access(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"cis-1.12": "5.1.13", "attack": "T1528", "ms": "MS-TA9016"},
 )
 def token_minting(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may mint tokens of ServiceAccounts.
+    """Someone may mint tokens of ServiceAccounts.
 
     `create` on `serviceaccounts/token` gives a token of any ServiceAccount within reach, and so its rights. Where one
     of these gets to cluster-admin it is critical, as in kube-system and so in the whole cluster, where controllers
@@ -100,6 +100,6 @@ def token_minting(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes, RBAC good practices, token request; CIS Kubernetes Benchmark 1.12, 5.1.13.
     """
-    reached = Reached(resource, world)
+    reached = GrantJudge(resource, world)
     yield from grants(resource, world, (TOKENS,), reached.by_tokens)
     yield from reached.problems

@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, grants, names_resources, once
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
-from iocaudit.core.rbac.powers import CONFIG_MAPS, ENDPOINTS, EVENTS, LOGS, NETWORK_POLICIES, SERVICE_STATUS
-from iocaudit.core.rbac.rules import WRITES, Rule
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE
+from iocaudit.knowledge.rbac.powers import CONFIG_MAPS, ENDPOINTS, EVENTS, LOGS, NETWORK_POLICIES, SERVICE_STATUS
+from iocaudit.knowledge.rbac.rules import WRITES, PolicyRule
 
 _OBEYED = frozenset({"aws-auth", "coredns"})
 _CHANGES = tuple(verb for verb in WRITES if verb != "create")
 
 
-def _rules_the_cluster(rule: Rule, namespace: str | None) -> bool:
+def _rules_the_cluster(rule: PolicyRule, namespace: str | None) -> bool:
     """Whether it changes a ConfigMap that stands in kube-system and gives rights or answers names, be it among all:
     without names a rule gives every one. To create it is something else, as one of them is there."""
     if namespace not in (None, ADMIN_NAMESPACE) or not any(map(rule.allows_verb, _CHANGES)):
@@ -34,7 +34,7 @@ def _rules_the_cluster(rule: Rule, namespace: str | None) -> bool:
     controls=CONTROLS | {"attack": "T1557"},
 )
 def service_status_write(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may write the status of Services.
+    """Someone may write the status of Services.
 
     An address put into a Service's `status.loadBalancer` draws traffic for that address to the Service
     (CVE-2020-8554).
@@ -72,7 +72,7 @@ def service_status_write(resource: Resource, world: World) -> Iterator[Hit | Ski
     controls=CONTROLS | {"attack": "T1557"},
 )
 def endpoint_write(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may write Endpoints or EndpointSlices.
+    """Someone may write Endpoints or EndpointSlices.
 
     They say where a Service's traffic goes: written by hand they send it to any address, past NetworkPolicies that
     select pods (CVE-2021-25740).
@@ -112,7 +112,7 @@ def endpoint_write(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     parameters=(Parameter("plain", {"type": "boolean"}, "flag the writing of any ConfigMap", False, strict=True),),
 )
 def configmap_tampering(resource: Resource, world: World, params: Params) -> Iterator[Hit | Skip]:
-    """Somebody may write ConfigMaps that others obey.
+    """Someone may write ConfigMaps that others obey.
 
     The ConfigMap `aws-auth` in kube-system maps cloud identities to groups such as system:masters, `coredns` answers
     every name: writing or deleting either is critical, and so is the right to write or delete any ConfigMap there or
@@ -153,7 +153,7 @@ def configmap_tampering(resource: Resource, world: World, params: Params) -> Ite
     controls=CONTROLS | {"attack": "T1562"},
 )
 def network_policy_write(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may write network policies.
+    """Someone may write network policies.
 
     Removing or changing a policy opens the way between pods and out of the cluster. Those of Kubernetes, Calico and
     Cilium and the cluster-wide ones count.
@@ -191,7 +191,7 @@ def network_policy_write(resource: Resource, world: World) -> Iterator[Hit | Ski
     controls=CONTROLS | {"attack": "T1070", "ms": "MS-TA9022", "owasp": "K02, K10"},
 )
 def event_deletion(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may delete Events.
+    """Someone may delete Events.
 
     Events tell what happened to pods and nodes; who deletes them hides it.
 
@@ -228,7 +228,7 @@ def event_deletion(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     controls=CONTROLS | {"attack": "T1070", "ms": "MS-TA9021", "owasp": "K02, K10"},
 )
 def log_deletion(resource: Resource, world: World) -> Iterator[Hit | Skip]:
-    """Somebody may delete the logs of pods.
+    """Someone may delete the logs of pods.
 
     `delete` on `pods/log` has no use in Kubernetes; a role that holds it is meant to hide something, or far too wide.
 

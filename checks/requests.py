@@ -6,13 +6,13 @@ from typing import Any
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import LIMIT_RANGE, PODS
-from iocaudit.core.limit_range import Amount, effective, written
-from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.quantity import Quantity
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup
-from iocaudit.core.wording import clip
 from iocaudit.core.world import World
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.limit_range import ResourceAmount, effective, written
+from iocaudit.knowledge.pods.pod import Container, PodSpec
+from iocaudit.knowledge.quantity import Quantity
 
 _CONTROLS = {
     "attack": "T1496.001, T1499",
@@ -148,7 +148,7 @@ def limits_above_maximum(pod: PodSpec, world: World, params: Params) -> Iterator
         for resource, most in bounds.items():
             maximum = Quantity.parse_or_none(most)
             if maximum is None:
-                yield Skip(f"the policy's maximum {clip(str(most))} of {clip(resource)} is no quantity")
+                yield Skip(f"the policy's maximum {clip(str(most))} of {clip(resource)} is not a quantity")
                 continue
             if maximum.value < 0:
                 continue
@@ -158,13 +158,13 @@ def limits_above_maximum(pod: PodSpec, world: World, params: Params) -> Iterator
                     yield from _above(container, amount, kind, resource, maximum)
 
 
-def _unreadable(container: Container, amount: Amount, what: str) -> Hit:
+def _unreadable(container: Container, amount: ResourceAmount, what: str) -> Hit:
     """A hit on what no bound can be held to. The API server refuses it; a template or a chart may still carry it."""
-    message = f"has the {clip(what)} {clip(str(amount.value))}, which is no quantity and keeps to no bound"
+    message = f"has the {clip(what)} {clip(str(amount.value))}, which is not a quantity, so no bound applies"
     return container.hit(amount.field, message, "unreadable")
 
 
-def _above(container: Container, amount: Amount, kind: str, resource: str, most: Quantity) -> Iterator[Hit]:
+def _above(container: Container, amount: ResourceAmount, kind: str, resource: str, most: Quantity) -> Iterator[Hit]:
     word = kind.removesuffix("s")
     if amount.value is None:
         if kind == "limits":
@@ -201,7 +201,7 @@ def _above(container: Container, amount: Amount, kind: str, resource: str, most:
 def limit_to_request_ratio(pod: PodSpec, world: World, params: Params) -> Iterator[Hit]:
     """A container may take many times what it asked for.
 
-    The node is packed by requests; what goes beyond them is somebody else's. A limit without a request is the
+    The node is packed by requests; what goes beyond them is someone else's. A limit without a request is the
     request too; without a limit there is no ratio that holds. Defaults of a LimitRange count.
 
     Bad:
@@ -246,7 +246,7 @@ def limit_to_request_ratio(pod: PodSpec, world: World, params: Params) -> Iterat
             request = effective(container, world, "requests", resource)
             if limit.value is None:
                 yield container.hit(
-                    limit.field, f"has no {resource} limit, so that no ratio to its request holds", "unset"
+                    limit.field, f"has no {resource} limit, so no ratio to its request applies", "unset"
                 )
                 continue
             high, low = limit.quantity, request.quantity

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 from checks._rbac import CONTROLS, GRANTS, LOOKED_UP, PARTS, ROLES, Reach, grants, once, own_rules, rule_hit
-from checks._reach import Reached
+from checks._reach import GrantJudge
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.place import Place
-from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.existing import gives_anything
-from iocaudit.core.rbac.powers import CONSTRAINED, ESCALATE, IMPERSONATE, WEBHOOKS, powers_of
-from iocaudit.core.rbac.rules import Rule, listed, named_with, rules_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.world import World
+from iocaudit.knowledge.rbac.bindings import BINDINGS
+from iocaudit.knowledge.rbac.existing import gives_anything
+from iocaudit.knowledge.rbac.powers import CONSTRAINED, ESCALATE, IMPERSONATE, WEBHOOKS, powers_of
+from iocaudit.knowledge.rbac.rules import PolicyRule, listed, named_with, rules_of
 
 _BY_VERBS = frozenset({ESCALATE, IMPERSONATE})
 
@@ -73,20 +73,20 @@ def wildcard_rule(resource: Resource, world: World) -> Iterator[Hit]:
         what = f"{listed(rule.verbs)} on {listed(rule.resources or rule.urls)}"
         message = f"uses * in {' and '.join(wild)}: {named_with(what, rule)}"
         if not gives_anything(rule):
-            yield rule_hit(index, rule, f"{message}, which Kubernetes has nothing of", Severity.LOW)
+            yield rule_hit(index, rule, f"{message}, which does not exist in Kubernetes", Severity.LOW)
             continue
         critical = rule.is_everything or _amounts_to_the_cluster(resource, rule, world)
         yield rule_hit(index, rule, message, Severity.CRITICAL if critical else Severity.HIGH)
 
 
-def _amounts_to_the_cluster(role: Resource, rule: Rule, world: World) -> bool:
+def _amounts_to_the_cluster(role: Resource, rule: PolicyRule, world: World) -> bool:
     """Whether a check on what it takes in finds it critical."""
     given = powers_of(rule, clusterwide=role.kind is CLUSTER_ROLE)
     if any(power.critical and power not in _BY_VERBS and (power is not WEBHOOKS or not rule.names) for power in given):
         return True
     reach = Reach(False, world.namespace_of(role), rule, rules_of(role), given.keys(), (role.kind_name, role.name))
     found = given.keys() & _BY_VERBS
-    return bool(found) and Reached(role, world).by_verbs(reach) is Severity.CRITICAL
+    return bool(found) and GrantJudge(role, world).by_verbs(reach) is Severity.CRITICAL
 
 
 @check(
@@ -101,13 +101,13 @@ def _amounts_to_the_cluster(role: Resource, rule: Rule, world: World) -> bool:
 def escalation_verb(resource: Resource, world: World) -> Iterator[Hit | Skip]:
     """A role may escalate, bind or impersonate.
 
-    These verbs step around the rule that nobody can grant what they do not hold: `escalate` and `bind` on
-    roles give their holder any right, `impersonate` gives them any identity. In one namespace that is high, and
-    critical where a ServiceAccount there gets to cluster-admin. Names count: to bind a harmless role or to act as
-    somebody who holds little is no way to the cluster, and `*` among resourceNames is a name that nothing has: low.
-    A group is impersonated with a user only (alone: high), a UID or an extra field gives no rights (medium).
-    Constrained impersonation (`impersonate:…`) is high. `*` on such a resource holds these verbs as well. A binding of
-    such a role is flagged for each subject.
+    These verbs step around the rule that no user can grant what they do not hold: `escalate` and `bind` on roles give
+    their holder any right, `impersonate` gives them any identity. In one namespace that is high, and critical where a
+    ServiceAccount there gets to cluster-admin. Names count: to bind a harmless role or to act as an account that holds
+    little does not lead to the cluster, and `*` among resourceNames is a name that nothing has: low. A group is
+    impersonated with a user only (alone: high), a UID or an extra field gives no rights (medium). Constrained
+    impersonation (`impersonate:…`) is high. `*` on such a resource holds these verbs as well. A binding of such a role
+    is flagged for each subject.
 
     Bad:
 
@@ -129,7 +129,7 @@ def escalation_verb(resource: Resource, world: World) -> Iterator[Hit | Skip]:
 
     Sources: Kubernetes documentation, RBAC good practices; CIS Kubernetes Benchmark 1.12, 5.1.8.
     """
-    reached, powers = Reached(resource, world), (ESCALATE, IMPERSONATE)
+    reached, powers = GrantJudge(resource, world), (ESCALATE, IMPERSONATE)
     yield from once(
         grants(resource, world, powers, reached.by_verbs, because=reached.through_verbs, by_subject=True),
         grants(resource, world, (CONSTRAINED,), lambda _: Severity.HIGH),

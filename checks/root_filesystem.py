@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.knowledge.pods.pod import PodSpec
 
 
 @check(
@@ -22,7 +22,7 @@ from iocaudit.core.severity import IoC, Severity
 def writable_root_filesystem(pod: PodSpec) -> Iterator[Hit]:
     """A container can write to its own root filesystem.
 
-    Whoever gets into it drops a program and runs it, or changes those that are there. With
+    Anyone who gets into it drops a program and runs it, or changes those that are there. With
     `readOnlyRootFilesystem: true` and an emptyDir where the program must write, nothing that runs can be
     changed. Windows pods are left out: the field does not exist there.
 

@@ -7,14 +7,14 @@ from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.place import Place
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.pss import PSS_VERSION, has_own_users
 from iocaudit.core.repair import put
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mapping, text
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, has_own_users
 
 _CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01", "nsa": "Non-root containers"}
-_WINDOWS_ADMINISTRATORS = frozenset(
+WINDOWS_ADMINISTRATORS = frozenset(
     {"containeradministrator", "user manager\\containeradministrator", "nt authority\\system"}
 )
 
@@ -105,11 +105,11 @@ def _windows_user(context: Mapping[str, Any]) -> str:
 
 def _is_administrator(name: str) -> bool:
     """Whether a Windows user name, in any case, is one with the rights of an administrator."""
-    return name.lower() in _WINDOWS_ADMINISTRATORS
+    return name.lower() in WINDOWS_ADMINISTRATORS
 
 
 def _groups(pod: PodSpec) -> Iterator[Hit]:
-    """The root group is no root user: what is wrong with the user is told beside it."""
+    """The root group is not the root user: what is wrong with the user is reported beside it."""
     return (hit._replace(alone=True) for hit in _root_groups(pod))
 
 

@@ -4,17 +4,25 @@ from collections.abc import Iterator
 
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit
-from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import Container, PodSpec
-from iocaudit.core.profile import ANY, LOCALHOST, RUNTIME_DEFAULT, Matching, Placed, Profile, in_context
-from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import Edit, Repair, put
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.image import glob
+from iocaudit.knowledge.pods.pod import Container, PodSpec
+from iocaudit.knowledge.pods.profile import (
+    ANY,
+    LOCALHOST,
+    RUNTIME_DEFAULT,
+    MatchingFields,
+    PlacedProfile,
+    Profile,
+    in_context,
+)
+from iocaudit.knowledge.pods.pss import PSS_VERSION, minor_version
 
-_POD_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
-_CONTAINER_ANNOTATION = "container.seccomp.security.alpha.kubernetes.io/"
+POD_ANNOTATION = "seccomp.security.alpha.kubernetes.io/pod"
+CONTAINER_ANNOTATION = "container.seccomp.security.alpha.kubernetes.io/"
 _UNSET = "not configured"
 _RESTRICTED_SINCE = 19
 _ANNOTATIONS_UNTIL = 27
@@ -22,21 +30,21 @@ _FIELD = "seccompProfile"
 _CONTROLS = {"cis-1.12": "5.6.2", "attack": "T1611", "owasp": "K01", "nsa": "Hardening container environments"}
 
 
-def _annotation(pod: PodSpec, key: str) -> Placed | None:
+def _annotation(pod: PodSpec, key: str) -> PlacedProfile | None:
     value = pod.annotations.get(key)
     if not isinstance(value, str) or not value:
         return None
-    return Placed(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
+    return PlacedProfile(f'{pod.metadata_path}.annotations["{key}"]', Profile.from_annotation(value))
 
 
-def _effective(container: Container) -> Placed | None:
+def _effective(container: Container) -> PlacedProfile | None:
     """The container's own field, else its annotation, else the pod's field, else the pod's annotation."""
     pod = container.pod
     return (
         in_context(container.security_context, container.path, _FIELD)
-        or _annotation(pod, _CONTAINER_ANNOTATION + container.name)
+        or _annotation(pod, CONTAINER_ANNOTATION + container.name)
         or in_context(pod.security_context, pod.path, _FIELD)
-        or _annotation(pod, _POD_ANNOTATION)
+        or _annotation(pod, POD_ANNOTATION)
     )
 
 
@@ -45,8 +53,8 @@ def _pairs(pod: PodSpec) -> list[tuple[str, str]]:
 
     Source: validateSeccompAnnotationsAndFields of kube-apiserver.
     """
-    holders = [(_POD_ANNOTATION, pod.path, pod.security_context)]
-    holders += [(_CONTAINER_ANNOTATION + one.name, one.path, one.security_context) for one in pod.containers]
+    holders = [(POD_ANNOTATION, pod.path, pod.security_context)]
+    holders += [(CONTAINER_ANNOTATION + one.name, one.path, one.security_context) for one in pod.containers]
     found = []
     for key, path, context in holders if pod.annotations else ():
         annotated, said = _annotation(pod, key), in_context(context, path, _FIELD)
@@ -130,7 +138,7 @@ def seccomp_unconfined(pod: PodSpec, params: Params) -> Iterator[Hit]:
     found = [whole, *(_effective(container) for container in pod.containers)]
     seen = {one.path: one.profile for one in found if one is not None}
     wrong = {path: profile for path, profile in seen.items() if not _allowed(profile, profiles, files)}
-    matching = Matching(_pairs(pod) if wrong else ())
+    matching = MatchingFields(_pairs(pod) if wrong else ())
     for path, profile in wrong.items():
         message = f"sets the seccomp profile {clip(str(profile))}, which is not allowed"
         yield Hit(path, message, str(profile), repair=matching.undone(path))
@@ -193,6 +201,6 @@ def seccomp_missing(pod: PodSpec, params: Params) -> Iterator[Hit]:
         found = _effective(container)
         if found is None or (not annotated and ".annotations[" in found.path):
             undo = put({"type": RUNTIME_DEFAULT})
-            if (own := _annotation(pod, _CONTAINER_ANNOTATION + container.name)) is not None:
+            if (own := _annotation(pod, CONTAINER_ANNOTATION + container.name)) is not None:
                 undo = Repair((*undo.edits, Edit("set", own.path, "runtime/default")))
             yield container.hit("securityContext.seccompProfile", "sets no seccomp profile", "unset", repair=undo)

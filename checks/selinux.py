@@ -6,16 +6,16 @@ from typing import Any
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mapping, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, minor_version
 
-_FIELDS = ("type", "user", "role", "level")
-_TYPES = frozenset({"container_t", "container_init_t", "container_kvm_t"})
-_ENGINE_SINCE = 31
+FIELDS = ("type", "user", "role", "level")
+TYPES = frozenset({"container_t", "container_init_t", "container_kvm_t"})
+ENGINE_SINCE = 31
 
 
 @check(
@@ -41,7 +41,7 @@ _ENGINE_SINCE = 31
                     "type": "object",
                     "minProperties": 1,
                     "additionalProperties": False,
-                    "properties": {field: {"type": "string"} for field in _FIELDS},
+                    "properties": {field: {"type": "string"} for field in FIELDS},
                 },
             },
             "options that may be set, in place of the Pod Security Standards' list; one entry must cover all of them",
@@ -85,7 +85,7 @@ def selinux_custom(pod: PodSpec, params: Params) -> Iterator[Hit]:
     Sources: Kubernetes Pod Security Standards, baseline, SELinux.
     """
     allowed = params["allowed"]
-    types = _TYPES | {"container_engine_t"} if minor_version(params) >= _ENGINE_SINCE else _TYPES
+    types = TYPES | {"container_engine_t"} if minor_version(params) >= ENGINE_SINCE else TYPES
     places = [(pod.path, "the pod", pod.security_context)]
     places += [(container.path, container.title, container.security_context) for container in pod.containers]
     for path, who, context in places:
@@ -94,7 +94,7 @@ def selinux_custom(pod: PodSpec, params: Params) -> Iterator[Hit]:
             continue
         where = f"{path}.securityContext.seLinuxOptions"
         if allowed:
-            said = {field: text(options.get(field)) for field in _FIELDS if text(options.get(field))}
+            said = {field: text(options.get(field)) for field in FIELDS if text(options.get(field))}
             if said and not any(_covers(entry, said) for entry in allowed):
                 shown = ", ".join(f"{field} {clip(value)}" for field, value in said.items())
                 yield Hit(

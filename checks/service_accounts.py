@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from checks._rbac import CONTROLS, LOOKED_UP, bound_in, subject_hit
-from iocaudit.core.alike import accounted_alike
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import (
@@ -18,19 +17,21 @@ from iocaudit.core.kinds import (
     STATEFUL_SET,
     Kind,
 )
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.rbac.accounts import powers_of_account
-from iocaudit.core.rbac.bindings import BINDINGS
-from iocaudit.core.rbac.graph import graph_of
-from iocaudit.core.rbac.own import is_own_grant
-from iocaudit.core.rbac.rules import listed
-from iocaudit.core.rbac.subjects import ACCOUNTS_OF, Subject
 from iocaudit.core.repair import Edit, Repair
 from iocaudit.core.resource import Resource
-from iocaudit.core.service_account import account_of, token_mount
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import text
 from iocaudit.core.world import World
+from iocaudit.knowledge.pods.alike import accounted_alike
+from iocaudit.knowledge.pods.places import pods_of
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.rbac.accounts import powers_of_account
+from iocaudit.knowledge.rbac.bindings import BINDINGS
+from iocaudit.knowledge.rbac.graph import graph_of
+from iocaudit.knowledge.rbac.own import is_own_grant
+from iocaudit.knowledge.rbac.rules import listed
+from iocaudit.knowledge.rbac.subjects import ACCOUNTS_OF, Subject
+from iocaudit.knowledge.service_account import account_of, token_mount
 
 _LOOKED_UP = (*LOOKED_UP, SERVICE_ACCOUNT)
 _USERS: tuple[Kind, ...] = (DEPLOYMENT, STATEFUL_SET, DAEMON_SET, CRON_JOB, JOB)
@@ -51,7 +52,7 @@ _TOKEN_TYPE = "kubernetes.io/service-account-token"
 def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
     """A workload's ServiceAccount holds the cluster.
 
-    Whoever breaks into the workload, or may open a session into it, holds what its ServiceAccount does: every
+    Anyone who breaks into the workload, or may open a session into it, holds what its ServiceAccount does: every
     right, escalation or impersonation, the kubelets, admission webhooks, certificates, or the Secrets and tokens of
     the whole cluster or of kube-system. To run pods there, or in a namespace whose ServiceAccounts get to
     cluster-admin, is to be any of these; what else is bound in another namespace ends there. Groups of ServiceAccounts
@@ -131,7 +132,7 @@ def workload_holds_power(pod: PodSpec, world: World) -> Iterator[Hit | Skip]:
 def token_automounted(pod: PodSpec, world: World, params: Params) -> Iterator[Hit | Skip]:
     """A ServiceAccount's token is mounted without need.
 
-    The token authenticates to the API server whoever reads the pod's files. Few workloads call the API. The pod's
+    The token authenticates to the API server anyone who reads the pod's files. Few workloads call the API. The pod's
     automountServiceAccountToken decides, then its ServiceAccount's; unset, the token is mounted. Where the pod runs
     as the ServiceAccount `default` and a binding gives that one rights, it is high, for every pod of the namespace
     that names no other holds them. Any other mounted token is low, under profile strict.
@@ -281,7 +282,7 @@ def shared_service_account(resource: Resource, world: World) -> Iterator[Hit | S
             for named in binding.named:
                 if named.subject.kind == "ServiceAccount" and named.subject.name == "default":
                     message = (
-                        f"gives {bound.role} to {named.subject.title}, which every pod runs as that names no other"
+                        f"gives {bound.role} to {named.subject.title}, which every pod that names no other runs as"
                     )
                     yield subject_hit(named, message, bound, Severity.MEDIUM)
         return
@@ -303,7 +304,9 @@ def _tokens(account: Resource, namespace: str | None, world: World) -> Iterator[
     for secret in world.of(SECRET, namespace, near=account):
         named = text(secret.annotations.get("kubernetes.io/service-account.name"))
         if secret.raw.get("type") == _TOKEN_TYPE and named == account.name:
-            message = f"has a lasting token in Secret {secret.name}, by which people and other systems act as it"
+            message = (
+                f"has a long-lived token in Secret {secret.name}, with which people and other systems can act as it"
+            )
             yield Hit("metadata.name", message, f"token in {secret.name}")
 
 
@@ -316,7 +319,7 @@ def _users_of(account: Resource, namespace: str | None, world: World) -> list[Re
             for workload in world.of(kind, namespace, near=account):
                 if workload.controller is not None:
                     continue
-                for name in dict.fromkeys(pod.service_account for pod in workload.pods):
+                for name in dict.fromkeys(pod.service_account for pod in pods_of(workload)):
                     found.setdefault(name, []).append(workload)
         return found
 
@@ -338,7 +341,7 @@ def _applications(workloads: list[Resource]) -> list[list[str]]:
     groups: list[tuple[set[str], list[str]]] = []
     for workload in workloads:
         title = f"{workload.kind_name} {workload.name}"
-        labels = [workload.labels, *(pod.labels for pod in workload.pods)]
+        labels = [workload.labels, *(pod.labels for pod in pods_of(workload))]
         values = {v for each in labels for key in _APPLICATION_LABELS if isinstance(v := each.get(key), str)} or {title}
         titles = [title]
         for group in [group for group in groups if group[0] & values]:

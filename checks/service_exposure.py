@@ -3,15 +3,16 @@
 import ipaddress
 from collections.abc import Iterator
 
-from iocaudit.core import exposure
 from iocaudit.core.check import Params, check, string_list
 from iocaudit.core.hit import Hit
+from iocaudit.core.ip import IpNetwork
 from iocaudit.core.kinds import SERVICE
 from iocaudit.core.repair import discard
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, lookup
-from iocaudit.core.wording import clip
+from iocaudit.knowledge import exposure
+from iocaudit.knowledge.clipping import clip
 
 _CONTROLS = {"attack": "T1133", "ms": "MS-TA9005", "owasp": "K05", "nsa": "Network policies"}
 
@@ -28,8 +29,8 @@ _CONTROLS = {"attack": "T1133", "ms": "MS-TA9005", "owasp": "K05", "nsa": "Netwo
 def service_external_ip(resource: Resource, params: Params) -> Iterator[Hit]:
     """A Service claims external addresses.
 
-    Every node sends what the cluster's pods address to that IP to the Service instead, whoever the IP belongs to:
-    whoever may create a Service reads other people's traffic (CVE-2020-8554). There is no fix in Kubernetes but
+    Every node sends what the cluster's pods address to that IP to the Service instead, no matter who the IP belongs to:
+    anyone who may create a Service reads other people's traffic (CVE-2020-8554). There is no fix in Kubernetes but
     to refuse such Services.
 
     Bad:
@@ -70,17 +71,14 @@ def service_external_ip(resource: Resource, params: Params) -> Iterator[Hit]:
         )
 
 
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _network(value: object) -> _Network | None:
+def _network(value: object) -> IpNetwork | None:
     try:
         return ipaddress.ip_network(value.strip(), strict=False) if isinstance(value, str) else None
     except ValueError:
         return None
 
 
-def _within(address: _Network, network: _Network) -> bool:
+def _within(address: IpNetwork, network: IpNetwork) -> bool:
     if isinstance(address, ipaddress.IPv4Network) and isinstance(network, ipaddress.IPv4Network):
         return address.subnet_of(network)
     if isinstance(address, ipaddress.IPv6Network) and isinstance(network, ipaddress.IPv6Network):
@@ -141,7 +139,7 @@ def load_balancer_open(resource: Resource) -> Iterator[Hit]:
     """A load balancer takes traffic from anywhere.
 
     Without loadBalancerSourceRanges everybody reaches the Service. A load balancer that the cloud keeps inside its
-    own network is told apart: it counts as low.
+    own network is distinguished: it counts as low.
 
     Bad:
 
@@ -177,7 +175,7 @@ def load_balancer_open(resource: Resource) -> Iterator[Hit]:
     said = f"lets {clip(', '.join(ranges))} in" if ranges else "has no loadBalancerSourceRanges"
     internal = exposure.internal_by(resource)
     if internal:
-        message = f"{said}: anything in the network of the cloud reaches it (internal by {internal})"
+        message = f"{said}: anything in the network of the cloud can reach it (internal by {internal})"
         yield Hit("spec.loadBalancerSourceRanges", message, "internal", Severity.LOW)
     else:
-        yield Hit("spec.loadBalancerSourceRanges", f"{said}: anybody reaches it", "open")
+        yield Hit("spec.loadBalancerSourceRanges", f"{said}: anyone can reach it", "open")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import CONNECTIONS, POD
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import items, strings, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _TARGETS = {"pods": "pod", "services": "service", "nodes": "node"}
 
@@ -32,7 +32,7 @@ _TARGETS = {"pods": "pod", "services": "service", "nodes": "node"}
     },
 )
 def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
-    """Somebody opens a session into a pod.
+    """Someone opens a session into a pod.
 
     exec, attach, port-forward and the proxies give a person or a stolen credential the pod's own rights and
     network. In production they are rare and worth knowing about. The message names who, into what, and the
@@ -108,7 +108,7 @@ def exec_session(resource: Resource, request: Request) -> Iterator[Hit]:
     },
 )
 def ephemeral_container_added(pod: PodSpec, request: Request) -> Iterator[Hit]:
-    """Somebody puts a further container into a running pod.
+    """Someone puts a further container into a running pod.
 
     An ephemeral container, as `kubectl debug` makes it, joins the pod's network and may join its processes: it
     reads what the pod holds, with tools of its own. The container itself is judged by every check on

@@ -5,18 +5,18 @@ from typing import NamedTuple
 
 from iocaudit.core.check import Parameter, Params, check, string_list
 from iocaudit.core.hit import Hit
-from iocaudit.core.image import glob
 from iocaudit.core.kinds import PODS
 from iocaudit.core.paths import key
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.pss import PSS_VERSION, minor_version
 from iocaudit.core.repair import remove
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import mappings, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.image import glob
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.pods.pss import PSS_VERSION, minor_version
 
 # The Pod Security Standards' safe list, each name with the minor version that added it.
-_SAFE = {
+SAFE = {
     "kernel.shm_rmid_forced": 0,
     "net.ipv4.ip_local_port_range": 0,
     "net.ipv4.tcp_syncookies": 0,
@@ -32,7 +32,7 @@ _SAFE = {
     "net.ipv4.tcp_slow_start_after_idle": 37,
     "net.ipv4.tcp_notsent_lowat": 37,
 }
-_ANNOTATIONS = ("security.alpha.kubernetes.io/sysctls", "security.alpha.kubernetes.io/unsafe-sysctls")
+ANNOTATIONS = ("security.alpha.kubernetes.io/sysctls", "security.alpha.kubernetes.io/unsafe-sysctls")
 _SWAP = str.maketrans("./", "/.")
 
 
@@ -56,7 +56,7 @@ def _sysctls(pod: PodSpec) -> Iterator[_Sysctl]:
     for entry in mappings(pod.security_context.get("sysctls")):
         name = text(entry.get("name"))
         yield _Sysctl(f"{pod.path}.securityContext.sysctls{key(name)}", name, text(entry.get("value")))
-    for annotation in _ANNOTATIONS:
+    for annotation in ANNOTATIONS:
         for assignment in text(pod.annotations.get(annotation)).split(","):
             name, _, value = assignment.partition("=")
             if name.strip():
@@ -86,7 +86,7 @@ def _sysctls(pod: PodSpec) -> Iterator[_Sysctl]:
 def unsafe_sysctl(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A pod sets a kernel parameter outside the safe list.
 
-    Many parameters are shared with the node and all of its pods, so that one pod can starve or weaken the rest.
+    Many parameters are shared with the node and all of its pods, so one pod can starve or weaken the rest.
     A value that carries `+` or `=` is critical: CRI-O passed it on as further parameters, among them
     `kernel.core_pattern`, which runs a program as root on the node (CVE-2022-0811).
 
@@ -124,5 +124,5 @@ def unsafe_sysctl(pod: PodSpec, params: Params) -> Iterator[Hit]:
         elif allowed is not None:
             if not any(glob(pattern, name) for pattern in allowed):
                 yield sysctl.hit(f"sets sysctl {shown}, which is not in the allowed list", name)
-        elif not forbidden and _SAFE.get(name, version + 1) > version:
+        elif not forbidden and SAFE.get(name, version + 1) > version:
             yield sysctl.hit(f"sets sysctl {shown}, which is not in the safe list", name)

@@ -6,10 +6,10 @@ from typing import Any
 from iocaudit.core.check import Parameter, Params, check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.pss import has_own_users
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import integer, items, mappings
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.pods.pss import has_own_users
 
 _CONTROLS = {"attack": "T1611", "cis-1.12": "5.2.7", "owasp": "K01", "nsa": "Non-root containers"}
 _ID = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 
 from iocaudit.core.check import Params, check, string_list
-from iocaudit.core.claims import node_path
 from iocaudit.core.hit import Hit
-from iocaudit.core.host_path import cloud_credentials, danger, is_below, normalise
 from iocaudit.core.kinds import PERSISTENT_VOLUME, PODS
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from iocaudit.core.place import Place
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.claims import node_path
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.host_path import cloud_credentials, danger, is_below, normalise
+from iocaudit.knowledge.pods.pod import PodSpec
 
 _RESTRICTED = (
     "configMap",
@@ -58,7 +58,7 @@ _CONTROLS = {
 def restricted_volume_type(pod: PodSpec, params: Params) -> Iterator[Hit]:
     """A pod uses a type of volume outside the restricted list.
 
-    The restricted types are those the cluster makes for the pod and those that somebody else granted (a claim, a
+    The restricted types are those the cluster makes for the pod and those that someone else granted (a claim, a
     CSI driver). Others name a server, a disk or a path of the node in the pod itself, and with it whatever
     credentials the node has for it. A volume of no known type counts too.
 
@@ -122,7 +122,7 @@ def cloud_credentials_mount(pod: PodSpec) -> Iterator[Hit]:
     """A pod mounts the files in which a node keeps a cloud's credentials.
 
     With `azure.json`, a user's `.aws`, `.azure` or `.config/gcloud`, or the credentials of a kubelet's registry
-    provider, whoever is in the pod acts as the node or its administrator in the cloud, past the cluster's RBAC.
+    provider, anyone who is in the pod acts as the node or its administrator in the cloud, past the cluster's RBAC.
 
     Bad:
 

@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from checks._rate_ceiling import CEILING, cause_of, ceiling_of, what_is_missing
-from iocaudit.core.alike import labelled_alike
 from iocaudit.core.check import Params, check
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import NAMESPACE, PODS, SERVICE
 from iocaudit.core.kinds.gateways import ENVOY_FILTER, LINKERD_RATE_LIMIT, LINKERD_SERVER
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.rate_limit import cilium, istio, linkerd
-from iocaudit.core.rate_limit.verdict import OPEN, Limit, above, absent, any_of
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import lookup, mapping, text
 from iocaudit.core.world import World
+from iocaudit.knowledge.pods.alike import labelled_alike
+from iocaudit.knowledge.pods.pod import PodSpec
+from iocaudit.knowledge.rate_limit import cilium, istio, linkerd
+from iocaudit.knowledge.rate_limit.verdict import OPEN, Limit, above, absent, any_of
 
 _ISTIO_OFF = ("false", "disabled")
 _WANTS = {
@@ -90,15 +90,15 @@ def no_workload_rate_limit(pod: PodSpec, world: World, params: Params) -> Iterat
     mesh = _mesh(pod, namespace, world)
     if not mesh:
         if (reason := world.incomplete(NAMESPACE)) is not None and world.get(NAMESPACE, None, namespace) is None:
-            yield Skip(f"whether it is in a service mesh can't be told: {reason}")
+            yield Skip(f"whether it is in a service mesh cannot be determined: {reason}")
         return
     limit = above(_limit(mesh, pod, namespace, services, world), ceiling_of(params))
     if limit.unknown:
-        yield Skip(f"whether it has a rate limit in the mesh can't be told: {limit.unknown}")
+        yield Skip(f"whether it has a rate limit in the mesh cannot be determined: {limit.unknown}")
     elif not limit.effective:
         what = what_is_missing(limit)
         said = f"{what}; {mesh}" if limit.only or limit.by else f"{what} between workloads: {mesh}"
-        yield Hit(labelled_alike(pod).path, f"{said} wants {_WANTS[mesh]}", mesh, about=cause_of(limit))
+        yield Hit(labelled_alike(pod).path, f"{said} needs {_WANTS[mesh]}", mesh, about=cause_of(limit))
 
 
 def _services(pod: PodSpec, namespace: str, world: World) -> list[str]:

@@ -1,7 +1,8 @@
 """Paths of etcd, kube-apiserver, kube-controller-manager and kubectl: found, or else compiled once.
 
 They are looked for in the folder ``$KUBEBUILDER_ASSETS``, then on PATH, then among those compiled before.
-``python -m devcluster.binaries`` prints the paths.
+``python -m devcluster.binaries`` prints the paths, and those of the programs that evaluate rules, which it compiles as
+well.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.build import compile_tools
-from devcluster.errors import DevclusterError
-from devcluster.manifest import Tool, Version, load
-from devcluster.progress import Progress
+from devcluster.build import any_go, compile_tools
+from devcluster.manifest import Tool, load
+from iocaudit.core.errors import IocauditError
+from iocaudit.engine.languages.programs import compile_program
+from iocaudit.engine.languages.sources import Engine, shipped
+from iocaudit.engine.languages.toolchain.console import ConsoleProgress
+from iocaudit.engine.languages.toolchain.version import Version
 
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -36,7 +40,7 @@ class Binaries:
 
 
 @dataclass(frozen=True)
-class Found:
+class InstalledProgram:
     """A program seen on this machine, with the version that it reports."""
 
     name: str
@@ -45,12 +49,12 @@ class Found:
     source: str
 
 
-def ensure(progress: Progress | None = None) -> Binaries:
+def ensure(progress: ConsoleProgress | None = None) -> Binaries:
     """The four programs in versions that fit together; compiles what is not there.
 
     Raises NoGoError, NoNetworkError or BuildError.
     """
-    progress = progress or Progress()
+    progress = progress or ConsoleProgress()
     tools = load()
     chosen = choose(tools, search(tools, progress), progress)
     paths = {name: found.path for name, found in chosen.items()}
@@ -58,9 +62,19 @@ def ensure(progress: Progress | None = None) -> Binaries:
     return Binaries(*(paths[name] for name in NAMES))
 
 
-def search(tools: Mapping[str, Tool], progress: Progress, environment: Mapping[str, str] = os.environ) -> list[Found]:
+def ensure_engines(progress: ConsoleProgress) -> dict[Engine, Path]:
+    """The programs that evaluate rules, compiled into the cache folder from the sources of this clone.
+
+    Raises NoGoError, NoNetworkError or BuildError.
+    """
+    return {engine: compile_program(engine, progress, find_go=any_go) for engine in shipped()}
+
+
+def search(
+    tools: Mapping[str, Tool], progress: ConsoleProgress, environment: Mapping[str, str] = os.environ
+) -> list[InstalledProgram]:
     """Usable programs on this machine, the preferred ones first; notes those that are passed over."""
-    found: list[Found] = []
+    found: list[InstalledProgram] = []
     assets = environment.get(ASSETS_VARIABLE)
     for name in NAMES:
         candidates: list[tuple[Path, str]] = []
@@ -74,12 +88,12 @@ def search(tools: Mapping[str, Tool], progress: Progress, environment: Mapping[s
                 continue
             version = probe(path, tools[name].probe)
             if version is None:
-                progress.note(f"{path} (from {source}) does not say its version: passed over")
+                progress.note(f"{path} (from {source}) does not report its version: passed over")
             elif version < tools[name].minimum:
                 minimum = tools[name].minimum
                 progress.note(f"{path} (from {source}) is version {version}, below {minimum}: passed over")
             else:
-                found.append(Found(name, path, version, source))
+                found.append(InstalledProgram(name, path, version, source))
     return found
 
 
@@ -100,7 +114,9 @@ def probe(path: Path, arguments: Sequence[str]) -> Version | None:
     return Version.find(result.stdout)
 
 
-def choose(tools: Mapping[str, Tool], found: Iterable[Found], progress: Progress) -> dict[str, Found]:
+def choose(
+    tools: Mapping[str, Tool], found: Iterable[InstalledProgram], progress: ConsoleProgress
+) -> dict[str, InstalledProgram]:
     """Which found programs to use; what is absent from the answer is to be compiled.
 
     Keeps to Kubernetes' version skew policy: kube-controller-manager is not newer than kube-apiserver and at
@@ -108,7 +124,7 @@ def choose(tools: Mapping[str, Tool], found: Iterable[Found], progress: Progress
     """
     candidates = list(found)
 
-    def pick(name: str, minors: range) -> Found | None:
+    def pick(name: str, minors: range) -> InstalledProgram | None:
         for item in candidates:
             if item.name == name and item.version.major == 1 and item.version.minor in minors:
                 return item
@@ -117,7 +133,7 @@ def choose(tools: Mapping[str, Tool], found: Iterable[Found], progress: Progress
     def manager_range(server: Version) -> range:
         return range(server.minor - 1, server.minor + 1)
 
-    chosen: dict[str, Found] = {}
+    chosen: dict[str, InstalledProgram] = {}
     for item in candidates:
         if item.name == "etcd":
             chosen["etcd"] = item
@@ -158,14 +174,18 @@ def choose(tools: Mapping[str, Tool], found: Iterable[Found], progress: Progress
 
 def main() -> int:
     """Print one ``name path`` line per program; the exit code is 1 with a message on failure."""
+    progress = ConsoleProgress()
     try:
-        binaries = ensure()
-    except DevclusterError as error:
+        binaries = ensure(progress)
+        engines = ensure_engines(progress)
+    except IocauditError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     paths = (binaries.etcd, binaries.kube_apiserver, binaries.kube_controller_manager, binaries.kubectl)
     for name, path in zip(NAMES, paths, strict=True):
         print(f"{name} {path}")
+    for engine, path in engines.items():
+        print(f"{engine.program} {path}")
     return 0
 
 

@@ -50,7 +50,7 @@ AUDIT_POLICY: Mapping[str, Any] = {
             "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi/*", "/api*"],
         },
         {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]},
-        # Bodies of roles and bindings say what was granted; no rule asks for any other body, so that
+        # Bodies of roles and bindings say what was granted; no rule asks for any other body, so
         # neither Secrets nor tokens are ever written out.
         {"level": "Request", "resources": [{"group": "rbac.authorization.k8s.io"}]},
         {"level": "Metadata"},
@@ -67,7 +67,7 @@ def kubeconfig(
     token: str | None = None,
     user: str = "user",
 ) -> str:
-    """A kubeconfig with one context and everything in it, so that the file can be moved."""
+    """A kubeconfig with one context and everything in it, so the file can be moved."""
     cluster: dict[str, str] = {"server": server}
     if ca is not None:
         cluster["certificate-authority-data"] = _base64(ca)

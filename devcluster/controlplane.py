@@ -30,7 +30,7 @@ from devcluster.binaries import Binaries, ensure
 from devcluster.errors import ControlPlaneError, DevclusterError
 from devcluster.folder import ADMIN_KUBECONFIG, Folder
 from devcluster.ports import LOOPBACK, free_port
-from devcluster.supervisor import Supervisor
+from devcluster.supervisor import ProcessSupervisor
 
 ETCD = "etcd"
 APISERVER = "kube-apiserver"
@@ -82,7 +82,7 @@ class ControlPlane:
         self._controllers = controllers
         self._keep = keep
         self._timeout = timeout
-        self._supervisor: Supervisor | None = None
+        self._supervisor: ProcessSupervisor | None = None
         self._folder: Folder | None = None
         self._pids: dict[str, int] = {}
         self._port = 0
@@ -180,7 +180,7 @@ class ControlPlane:
         binaries = self.binaries
         self._folder = Folder()
         try:
-            self._supervisor = Supervisor(self.folder, keep=self._keep)
+            self._supervisor = ProcessSupervisor(self.folder, keep=self._keep)
         except OSError:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -245,7 +245,7 @@ class ControlPlane:
             raise ControlPlaneError("the control plane is not running: call start() first")
         return self._folder
 
-    def _running(self) -> Supervisor:
+    def _running(self) -> ProcessSupervisor:
         if self._supervisor is None:
             raise ControlPlaneError("the control plane is not running: call start() first")
         return self._supervisor

@@ -1,6 +1,6 @@
 """``python -m devcluster.default_roles``: reads what a cluster is born with from a fresh control plane.
 
-Writes iocaudit/core/rbac/defaults.json. To be run when the newest supported release changes.
+Writes iocaudit/knowledge/rbac/defaults.json. To be run when the newest supported release changes.
 """
 
 from __future__ import annotations
@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from devcluster.controlplane import ControlPlane
+from iocaudit.core.shape import Json
 
-_TARGET = Path(__file__).resolve().parents[1] / "iocaudit" / "core" / "rbac" / "defaults.json"
+_TARGET = Path(__file__).resolve().parents[1] / "iocaudit" / "knowledge" / "rbac" / "defaults.json"
 _KINDS = "clusterroles,roles,clusterrolebindings,rolebindings"
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
-Json = dict[str, Any]
 
 
 def reduced(raw: Json) -> Json:
@@ -33,7 +32,7 @@ def reduced(raw: Json) -> Json:
 
 
 def as_text(raws: list[Json]) -> str:
-    """One object a line, sorted, so that a change of release reads as a diff."""
+    """One object a line, sorted, so a change of release reads as a diff."""
     found = sorted((reduced(raw) for raw in raws), key=lambda raw: (raw["kind"], *map(str, raw["metadata"].values())))
     lines = (json.dumps(raw, sort_keys=True, separators=(",", ":")) for raw in found)
     return "[\n" + ",\n".join(lines) + "\n]\n"

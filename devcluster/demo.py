@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import textwrap
@@ -15,11 +16,14 @@ from typing import Any
 
 import orjson
 
+from devcluster import configuration
+from devcluster.binaries import ensure_engines
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
 from devcluster.local_webhook import LocalWebhook
 from devcluster.ports import free_port
-from devcluster.supervisor import Supervisor
+from devcluster.supervisor import ProcessSupervisor
+from iocaudit.engine.languages.toolchain.console import ConsoleProgress
 
 _ROOT = Path(__file__).parent.parent
 _IMAGE = "hooli.com/shop/web:1.4"
@@ -34,6 +38,34 @@ POLICY: dict[str, Any] = {
     },
 }
 
+RULE: dict[str, Any] = {
+    "apiVersion": "iocaudit.io/v1alpha1",
+    "kind": "AuditPolicy",
+    "metadata": {"name": "image-registry"},
+    "spec": {
+        "match": {"namespaces": ["lab"]},
+        "rules": [
+            {
+                "name": "image-registry",
+                "kinds": ["Pod"],
+                "mode": "deny",
+                "rego": {
+                    "module": """package kubernetes.admission
+
+deny[msg] {
+    input.request.kind.kind == "Pod"
+    image := input.request.object.spec.containers[_].image
+    not startswith(image, "hooli.com/")
+    msg := sprintf("image %q comes from an untrusted registry", [image])
+}
+"""
+                },
+            }
+        ],
+    },
+}
+"""The rule that many who write Rego know, in the syntax that it is mostly written in."""
+
 
 def _guard(namespace: str) -> dict[str, Any]:
     """Preset guard for one namespace, and for what is in none."""
@@ -43,6 +75,24 @@ def _guard(namespace: str) -> dict[str, Any]:
         "kind": "AuditPolicy",
         "metadata": {"name": f"guard-{namespace}"},
         "spec": {"priority": 10, "preset": "guard", "match": match},
+    }
+
+
+_ROLLED_OUT = "guard-apps"
+
+
+def _rolled_out(*namespaces: str) -> dict[str, Any]:
+    """Preset guard for some namespaces, once it is known to deny nothing that goes on there."""
+    return {
+        "apiVersion": "iocaudit.io/v1alpha1",
+        "kind": "AuditPolicy",
+        "metadata": {"name": _ROLLED_OUT},
+        "spec": {
+            "priority": 20,
+            "preset": "guard",
+            "match": {"namespaces": list(namespaces)},
+            "rollout": {"from": "warn", "to": "deny", "after": "4s"},
+        },
     }
 
 
@@ -65,12 +115,28 @@ def _pod_spec(image: str = _IMAGE, **more: Any) -> dict[str, Any]:
 
 def _deployment(name: str, pod: dict[str, Any]) -> dict[str, Any]:
     template = {"metadata": {"labels": {"app": name}}, "spec": pod}
-    # No kubelet makes pods ready here, so that a rolling update would wait for ever.
+    # No kubelet makes pods ready here, so a rolling update would wait for ever.
     strategy = {"type": "Recreate"}
     spec = {"selector": {"matchLabels": {"app": name}}, "strategy": strategy, "template": template}
     return _object("Deployment", name, spec)
 
 
+AUDIT_POLICY: dict[str, Any] = {
+    **configuration.AUDIT_POLICY,
+    "rules": [
+        {
+            "level": "RequestResponse",
+            "verbs": ["create", "update", "patch"],
+            "resources": [
+                {"group": "", "resources": ["pods"]},
+                {"group": "apps"},
+                {"group": "rbac.authorization.k8s.io"},
+            ],
+        },
+        *configuration.AUDIT_POLICY["rules"],
+    ],
+}
+"""As it is, with the objects that policies judge: what a policy would have denied can be asked of such a log."""
 PRIVILEGED: dict[str, Any] = {"securityContext": {"privileged": True}}
 _PROBE = _object("Pod", "probe", _pod_spec(container=PRIVILEGED))
 _FAILURE_POLICIES = 'jsonpath={range .webhooks[*]}{.name}{": "}{.failurePolicy}{"\\n"}{end}'
@@ -91,14 +157,17 @@ class Demo:
         )
         processes = folder / "operator"
         processes.mkdir(parents=True)
-        self.operator = Supervisor(processes)
+        self.operator = ProcessSupervisor(processes)
         self.operator_log = folder / "operator.log"
 
     def run(self) -> None:
         self.before()
         self.install()
         self.warnings()
+        self.impact()
         self.denials()
+        self.rule()
+        self.rollout()
         self.findings()
         self.fix()
 
@@ -106,6 +175,7 @@ class Demo:
         say("Before the install: a namespace with bad objects that run already")
         self.kubectl("create", "namespace", "shop")
         self.kubectl("create", "namespace", "lab", quiet=True)
+        self.kubectl("create", "namespace", "pay", quiet=True)
         self.apply(_deployment("legacy", _pod_spec(container=PRIVILEGED)))
         backend = {"service": {"name": "web", "port": {"number": 80}}}
         self.apply(_object("Ingress", "web", {"ingressClassName": "nginx", "defaultBackend": backend}))
@@ -148,6 +218,19 @@ class Demo:
             raise ControlPlaneError("the privileged pod was not warned about")
         self.kubectl("get", "validatingwebhookconfiguration", "iocaudit", "-o", _FAILURE_POLICIES)
 
+    def impact(self) -> None:
+        say("Before anything is denied: whom would preset guard have denied, of all that went on so far?")
+        policy = self.folder / "guard-shop.json"
+        policy.write_bytes(orjson.dumps(_guard("shop")))
+        arguments = ["policy", "impact", f"--policy={policy}", f"--audit-log={self.cluster.audit_log}", "-n", "shop"]
+        print("  $ iocaudit policy impact --policy guard-shop.json --audit-log audit.log -n shop")
+        command = [sys.executable, "-m", "iocaudit.cli", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        told = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        print(textwrap.indent((told.stdout + told.stderr).rstrip(), "    "))
+        if told.returncode != 1 or "Deployment/legacy" not in told.stdout or "Pod/first" not in told.stdout:
+            raise ControlPlaneError("policy impact should have told of Deployment legacy and Pod first")
+
     def denials(self) -> None:
         say("Preset guard for namespace shop: what hands over a node or the cluster is denied there")
         self.apply(_guard("shop"))
@@ -186,6 +269,16 @@ class Demo:
         denied = "--field-selector=finding.state=Denied"
         self.kubectl("get", "iocfindings,clusteriocfindings", "-A", denied, "-o", f"custom-columns={columns}")
 
+    def rule(self) -> None:
+        say("A rule of our own, in Rego, on an OPA that the webhook starts: namespace lab denies other registries")
+        self.apply(RULE)
+        print(textwrap.indent(RULE["spec"]["rules"][0]["rego"]["module"].rstrip(), "    "))
+        body = _object("Pod", "outsider", _pod_spec("hooli.com.evil.io/web:1"))
+        body["metadata"]["namespace"] = "lab"
+        by = '"deny.iocaudit.io" denied the request: [high] rego-image-registry'
+        self.wait(lambda: by in self.tried(body), "the rule to be in force")
+        self.expect_denied(body)
+
     def findings(self) -> None:
         say("What was there before")
         for check in ("privileged-container", "no-rate-limit", "namespace-without-default-deny"):
@@ -194,6 +287,25 @@ class Demo:
         say("One line a namespace, as of the last sweep")
         self.wait(lambda: "shop" in self.quiet("get", "auditreports", "-A"), "a report of namespace shop")
         self.kubectl("get", "auditreports", "-A")
+
+    def rollout(self) -> None:
+        say("Preset guard for other namespaces by stages: in force once nothing would have been denied for 4 seconds")
+        self.apply(_rolled_out("pay", "lab"))
+        self.wait(lambda: self.stage("stage") == "Counting", "the rollout to begin")
+        body = _object("Pod", "late", _pod_spec(container=PRIVILEGED))
+        body["metadata"]["namespace"] = "lab"
+        self.apply(body)
+        self.wait(lambda: self.stage("stage") == "Promoted", "the promotion")
+        self.kubectl("get", "auditpolicy", _ROLLED_OUT)
+        print(textwrap.indent(self.stage("reason"), "    "))
+        body = _object("Pod", "miner", _pod_spec(container=PRIVILEGED))
+        body["metadata"]["namespace"] = "pay"
+        self.wait(lambda: '"deny.iocaudit.io" denied the request' in self.tried(body), "namespace pay to be guarded")
+        self.expect_denied(body)
+
+    def stage(self, field: str) -> str:
+        """What the status of the policy under rollout says."""
+        return self.quiet("get", "auditpolicy", _ROLLED_OUT, "-o", f"jsonpath={{.status.rollout.{field}}}")
 
     def fix(self) -> None:
         say("Fix the old Deployment: its finding becomes Resolved")
@@ -250,7 +362,7 @@ class Demo:
         while not condition():
             if time.monotonic() > deadline:
                 tail = self.operator_log.read_text("utf-8")[-1500:] if self.operator_log.exists() else ""
-                raise ControlPlaneError(f"waited {seconds:.0f} s for {what}; the operator said:\n{tail}")
+                raise ControlPlaneError(f"waited {seconds:.0f} s for {what}; the operator's log:\n{tail}")
             time.sleep(0.3)
 
     def close(self) -> None:
@@ -266,8 +378,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     options = parser.parse_args()
+    ensure_engines(ConsoleProgress())
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="iocaudit-demo-") as folder, ControlPlane() as cluster:
+    with (
+        tempfile.TemporaryDirectory(prefix="iocaudit-demo-") as folder,
+        ControlPlane(audit_policy=AUDIT_POLICY) as cluster,
+    ):
         say(f"A Kubernetes control plane is up ({time.monotonic() - started:.0f} s)")
         demo = Demo(cluster, Path(folder))
         try:

@@ -11,18 +11,6 @@ class ManifestError(DevclusterError):
     """``native.toml`` is broken; names the tool and the field."""
 
 
-class NoGoError(DevclusterError):
-    """No Go toolchain of the needed version could be found or installed."""
-
-
-class NoNetworkError(DevclusterError):
-    """Modules or packages are needed and could not be downloaded."""
-
-
-class BuildError(DevclusterError):
-    """The compiler failed; carries the tail of its log."""
-
-
 class ControlPlaneError(DevclusterError):
     """A process of the control plane did not come up or died; carries the tail of its log."""
 

@@ -20,7 +20,7 @@ _FILE_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 class Folder:
-    """A new folder of mode 0700, so that nobody else may enter it. Files come with ``lay_out``."""
+    """A new folder of mode 0700, so nobody else may enter it. Files come with ``lay_out``."""
 
     def __init__(self) -> None:
         self.path = _private_folder()

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import yaml
 
+from devcluster import coverage
 from iocaudit.core.own_names import NAMESPACE
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.check_index import index_of
+from iocaudit.impact.policy_tests.schema import schema as policy_test_schema
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
+from iocaudit.signals.indicators.catalogue import all_indicators
 from iocaudit.sinks import json_report
-from iocaudit.sinks.catalogue import index
-from iocaudit.sinks.catalogue.blocks import Block
-from iocaudit.sinks.catalogue.markdown import as_markdown
+from iocaudit.sinks.blocks.blocks import Block
+from iocaudit.sinks.blocks.markdown import as_markdown
+from iocaudit.sinks.catalogue import index, indicators
 from iocaudit.sinks.catalogue.page import page
 from iocaudit.sinks.json_page import json_page
 
@@ -50,7 +53,7 @@ def rights(catalogue: Catalogue, namespace: str) -> str:
 
 
 def own_objects(catalogue: Catalogue) -> str:
-    """The text of iocaudit/core/rbac/own.json: by it the checks know our own install."""
+    """The text of iocaudit/knowledge/rbac/own.json: by it the checks know our own install."""
     objects = [*cluster_roles(catalogue), *bindings(NAMESPACE), *namespaced_roles(NAMESPACE)]
     return "[\n" + ",\n".join(json.dumps(_unlabelled(one), sort_keys=True) for one in objects) + "\n]\n"
 
@@ -80,6 +83,17 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
     return found | {name: _page(blocks(catalogue)) for name, blocks in _INDEXES.items()}
 
 
+def indicator_pages(catalogue: Catalogue) -> dict[str, str]:
+    """What sees the indicators at run time, and how that compares, by path below ``docs``."""
+    head = "<!-- Generated from the declarations of the detections by make gen. -->\n\n"
+    found = {f"indicators/{one.slug}.md": head + as_markdown(indicators.page(one)) for one in all_indicators()}
+    found["indicators.md"] = head + as_markdown(indicators.index(all_indicators()))
+    found["detection-coverage.md"] = "<!-- Generated from devcluster/coverage.toml by make gen. -->\n\n" + as_markdown(
+        coverage.page(catalogue)
+    )
+    return found
+
+
 def report_page() -> str:
     """The text of docs/json-report.md."""
     schema = json.loads(Path(json_report.__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
@@ -98,13 +112,14 @@ def generate(root: Path) -> list[Path]:
     manifest = (root / "manifests" / "base" / "namespace.yaml").read_text(encoding="utf-8")
     namespace = next(iter(yaml.safe_load_all(manifest)))["metadata"]["name"]
     wanted = {
-        root / "iocaudit" / "core" / "rbac" / "own.json": own_objects(catalogue),
+        root / "iocaudit" / "knowledge" / "rbac" / "own.json": own_objects(catalogue),
         root / "checks" / "index.json": index_of(catalogue).decode(),
         rbac: rights(catalogue, namespace),
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
         ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),
         docs / "json-report.md": report_page(),
-        **{docs / name: text for name, text in pages(catalogue).items()},
+        docs / "policytest.schema.json": json.dumps(policy_test_schema(), indent=2) + "\n",
+        **{docs / name: text for name, text in (pages(catalogue) | indicator_pages(catalogue)).items()},
     }
     written = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     for path in written:

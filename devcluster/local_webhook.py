@@ -16,11 +16,11 @@ import orjson
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import ControlPlaneError
 from devcluster.ports import free_port
-from devcluster.supervisor import Supervisor
+from devcluster.supervisor import ProcessSupervisor
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
-from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policies
-from iocaudit.install.webhook_configuration import Target, configuration
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.install.webhook_configuration import WebhookTarget, configuration
 from iocaudit.serving.authority import Names, issue_ca, issue_leaf
 
 
@@ -37,7 +37,7 @@ class LocalWebhook:
         client_ca: Path | None = None,
         drain_seconds: int = 1,
     ) -> None:
-        """``certificates`` is a folder somebody else fills, who sets ``ca_bundle`` too; without it we issue our own.
+        """``certificates`` is a folder someone else fills, who sets ``ca_bundle`` too; without it we issue our own.
 
         ``attempts_url`` is where an operator takes denied attempts, under those certificates. With ``client_ca``
         only clients with a certificate under it are let in.
@@ -49,7 +49,7 @@ class LocalWebhook:
         self.log = folder / "webhook.log"
         processes = folder / "processes"
         processes.mkdir(parents=True)
-        self._supervisor = Supervisor(processes)
+        self._supervisor = ProcessSupervisor(processes)
         self.ca_bundle = b""
         self.pid = 0
         """Of the process that was started last."""
@@ -115,7 +115,7 @@ class LocalWebhook:
         By default it goes by the policies that are in the cluster now.
         """
         catalogue = builtin_catalogue()
-        target = Target("iocaudit", "", url=url or self.url)
+        target = WebhookTarget("iocaudit", "", url=url or self.url)
         return configuration(catalogue, policies or self._in_force(catalogue), target, self.ca_bundle)
 
     def _in_force(self, catalogue: Catalogue) -> PolicySet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -10,30 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.errors import ManifestError
+from iocaudit.engine.languages.toolchain.version import Version
 
 MANIFEST = Path(__file__).with_name("native.toml")
 GO_MODULE = Path(__file__).with_name("go")
 
-_VERSION = re.compile(r"(?<![\d.])(?:v|go)?(\d+)\.(\d+)(?:\.(\d+))?")
 _SOURCES = ("go", "pypi")
-
-
-@dataclass(frozen=True, order=True)
-class Version:
-    """A release number; what follows the third number (``-rc.1``, ``-gke.7``) is not looked at."""
-
-    major: int
-    minor: int
-    patch: int = 0
-
-    @classmethod
-    def find(cls, text: str) -> Version | None:
-        """The first version number in what a program printed about itself, or None."""
-        match = _VERSION.search(text)
-        return cls(int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
-
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}.{self.patch}"
 
 
 @dataclass(frozen=True)
@@ -80,13 +61,13 @@ def _tool(entry: dict[str, Any], where: str) -> Tool:
     def text(field: str, default: str | None = None) -> str:
         value = entry.get(field, default)
         if not isinstance(value, str) or (not value and default is None):
-            raise ManifestError(f"{where}: {field} must be a text")
+            raise ManifestError(f"{where}: {field} must be a string")
         return value
 
     def texts(field: str) -> tuple[str, ...]:
         value = entry.get(field, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ManifestError(f"{where}: {field} must be a list of texts")
+            raise ManifestError(f"{where}: {field} must be a list of strings")
         return tuple(value)
 
     def version(field: str) -> Version:

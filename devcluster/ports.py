@@ -7,14 +7,14 @@ import socket
 
 LOOPBACK = "127.0.0.1"
 
-# Below the range from which Linux takes the ports of outgoing connections (32768 and up), so that none of
+# Below the range from which Linux takes the ports of outgoing connections (32768 and up), so none of
 # those grabs the port while kube-apiserver is down on purpose.
 _RANGE = range(20000, 32768)
 _TRIES = 200
 
 
 def free_port() -> int:
-    """A port nobody listens on now. Somebody may a moment later: callers try again with another."""
+    """A port nobody listens on now. Someone may a moment later: callers try again with another."""
     for port in random.sample(_RANGE, _TRIES):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             # As servers do it: a connection that lingers in TIME_WAIT does not make a port unusable.

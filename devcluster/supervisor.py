@@ -15,7 +15,7 @@ from devcluster.errors import ControlPlaneError
 _PROGRAM = Path(__file__).with_name("supervise.py")
 
 
-class Supervisor:
+class ProcessSupervisor:
     """The parent's side of ``supervise.py``. Safe to use from several threads."""
 
     def __init__(self, folder: Path, *, keep: bool = False) -> None:
@@ -24,7 +24,7 @@ class Supervisor:
             [sys.executable, "-I", "-S", str(_PROGRAM), str(folder), "keep" if keep else "remove"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Unbuffered, so that no request to a supervisor that is gone lingers and fails again at the end.
+            # Unbuffered, so no request to a supervisor that is gone lingers and fails again at the end.
             bufsize=0,
             start_new_session=True,
         )

@@ -15,7 +15,7 @@ from iocaudit.core.report import Report
 from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.sinks.escape import json_text
-from iocaudit.sources.documents import Unreadable
+from iocaudit.sources.documents import ReadFailure
 from iocaudit.sources.files import read_bytes
 
 _VERSION = 2
@@ -112,10 +112,10 @@ def stale_note(
 def read_baseline(path: str, *, anew: bool = False) -> Baseline:
     """Read a baseline; BaselineError where the file is absent or not one.
 
-    ``anew``: it is about to be written anew, so that one of an earlier scheme counts as empty.
+    ``anew``: it is about to be written anew, so one of an earlier scheme counts as empty.
     """
     read = read_bytes(path, named=True)
-    if isinstance(read, Unreadable):
+    if isinstance(read, ReadFailure):
         raise BaselineError(f"{path}: the baseline {read.reason}")
     try:
         data = orjson.loads(read)
@@ -125,7 +125,7 @@ def read_baseline(path: str, *, anew: bool = False) -> Baseline:
         if anew:
             return Baseline(())
         raise BaselineError(
-            f"{path}: written under identity scheme v1, whose fingerprints are not taken any more; write it anew with "
+            f"{path}: written under identity scheme v1, whose fingerprints are no longer accepted; write it again with "
             f"--write-baseline, without --baseline"
         )
     entries = data.get("hits") if isinstance(data, dict) and data.get("version") == _VERSION else None

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import click
 
 from iocaudit.cli.groups import hint_of
-from iocaudit.cli.params import SEVERITIES, split_commas, words
+from iocaudit.cli.params import SEVERITIES, policies_option, rego_option, split_commas, words
 from iocaudit.core.check import Check
 from iocaudit.core.severity import IoC
-from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.catalogue import installed_catalogue
 
 _WIDE = 120
 """From how many columns on profile and group have columns of their own."""
@@ -22,6 +22,8 @@ _WIDE = 120
 @click.option("--profile", type=words(["default", "strict"]), help="Only checks that this profile adds.")
 @click.option("--severity", "severities", multiple=True, type=words(SEVERITIES), help="Only checks of this severity.")
 @click.option("--ioc", "iocs", multiple=True, type=click.IntRange(1, len(IoC)), help="Only checks of this IoC.")
+@rego_option
+@policies_option
 @click.option("--unset", is_flag=True, help="Only checks that run once a policy sets a parameter, and which.")
 def command(
     output: str,
@@ -29,15 +31,18 @@ def command(
     profile: str | None,
     severities: tuple[str, ...],
     iocs: tuple[int, ...],
+    rego: tuple[str, ...],
+    policy_files: tuple[str, ...],
     unset: bool,
 ) -> int:
     """List the checks: id, severity, IoC, profile, what is flagged.
 
     An option that is given several times takes any of its values; different options all have to hold.
     """
+    from iocaudit.scanning.rules import catalogue_with
     from iocaudit.sinks.catalogue.index import in_order  # late: nothing of it is needed for --help
 
-    catalogue = builtin_catalogue()
+    catalogue = catalogue_with(installed_catalogue(), rego, policy_files)
     wanted = {group.lower() for group in groups}
     for group in sorted(wanted - catalogue.groups):
         raise click.UsageError(f"there is no group {group!r}{hint_of(group, catalogue.groups, 'groups')}")
@@ -55,8 +60,8 @@ def command(
 
         click.echo(records.render(checks), nl=False)
     elif output == "markdown":
+        from iocaudit.sinks.blocks.markdown import as_markdown
         from iocaudit.sinks.catalogue.index import table
-        from iocaudit.sinks.catalogue.markdown import as_markdown
 
         click.echo(as_markdown([table(checks)], links=False), nl=False)
     else:

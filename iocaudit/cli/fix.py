@@ -15,9 +15,9 @@ import click
 from iocaudit.cli.writing import replace_file
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.wording import counted
+from iocaudit.scanning.repairing import RepairOutcome, Rescan, key_of, repair
 from iocaudit.sinks.escape import visible
 from iocaudit.sources.files import Inputs, read_once
-from iocaudit.sources.repairing import Repaired, Rescan, key_of, repair
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -26,7 +26,7 @@ class FixError(IocauditError):
     """A repaired file cannot be written; names the file and the reason."""
 
 
-def repaired(rescan: Rescan, paths: tuple[str, ...], *, unsafe: bool, write: bool) -> Repaired:
+def repaired(rescan: Rescan, paths: tuple[str, ...], *, unsafe: bool, write: bool) -> RepairOutcome:
     """Repair what the paths hold; write it, or show the difference on standard output and write nothing.
 
     The fixed text of standard input goes to standard output. What was done and what could not be is said on standard
@@ -99,7 +99,7 @@ def _show(file: str, before: bytes, after: bytes) -> None:
         sys.stdout.buffer.write((text + newline).encode("utf-8", "surrogateescape"))
 
 
-def _say(outcome: Repaired, verb: str) -> None:
+def _say(outcome: RepairOutcome, verb: str) -> None:
     counts: dict[str, Counter[str]] = {}
     for found in outcome.done:
         counts.setdefault(found.origin.file or "", Counter())[found.check] += 1

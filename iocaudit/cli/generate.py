@@ -11,17 +11,17 @@ import click
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.repair import Repair
-from iocaudit.core.report import Found
+from iocaudit.core.report import ReportedHit
 from iocaudit.core.shape import Json
 from iocaudit.core.wording import counted
 from iocaudit.core.yaml_write import block
-from iocaudit.engine.missing import Wanted, documents
+from iocaudit.repairs.fixes import fix
+from iocaudit.repairs.missing import MissingObjects, documents
+from iocaudit.scanning.reading import Scan, name_of
+from iocaudit.scanning.repairing import Rescan
 from iocaudit.sinks.escape import visible
-from iocaudit.sources.documents import Unreadable
+from iocaudit.sources.documents import ReadFailure
 from iocaudit.sources.files import read_bytes, read_once
-from iocaudit.sources.fixes import fix
-from iocaudit.sources.reading import Scan, name_of
-from iocaudit.sources.repairing import Rescan
 
 _Key = tuple[str | None, int, str, str]
 _HEADER = """\
@@ -29,10 +29,10 @@ _HEADER = """\
 # has to reach the workloads and what they have to reach; the rates are a start, measure your own.
 """
 _CHANGES = """\
-# What is there already has to say this too, or else the limits hold for nothing:
+# Your existing objects need these fields too; without them the limits have no effect:
 """
-_AFTER = "it is still found with the new documents: another policy comes first"
-_RENDERED = "it was rendered, and needs a change: render it to a file and scan that"
+_AFTER = "it is still found with the new documents: another policy takes precedence"
+_RENDERED = "it was rendered and needs a change: render it to a file and scan that file"
 
 
 class GenerateError(IocauditError):
@@ -43,7 +43,7 @@ class _Outcome(NamedTuple):
     """``made`` answers ``wanted``, as scanning with it shows; ``left`` are the hits that are still found then."""
 
     made: list[Json]
-    wanted: list[Wanted]
+    wanted: list[MissingObjects]
     left: set[_Key]
 
 
@@ -74,7 +74,7 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
     for line in changes:
         click.echo(f"change: {line}", err=True)
     gone = sum(_key(one.found) not in outcome.left for one in missing)
-    also = f", which take the {len(changes)} changes above" if changes else ""
+    also = f", with the {counted(len(changes), 'change')} above" if changes else ""
     made = counted(len(outcome.made), "document")
     click.echo(f"generated: {made} for {counted(gone, 'finding')}{also}", err=True)
     return scan
@@ -82,7 +82,7 @@ def generated(rescan: Rescan, paths: tuple[str, ...], target: str) -> Scan:
 
 def _answered(
     rescan: Rescan,
-    missing: list[Wanted],
+    missing: list[MissingObjects],
     reported: set[_Key],
     given: Mapping[str, bytes],
     name: str,
@@ -102,9 +102,9 @@ def _answered(
     return _Outcome([], [], reported)
 
 
-def _changed(wanted: list[Wanted], given: Mapping[str, bytes], reasons: dict[_Key, str]) -> dict[str, bytes]:
+def _changed(wanted: list[MissingObjects], given: Mapping[str, bytes], reasons: dict[_Key, str]) -> dict[str, bytes]:
     """The bytes of the files as they are once their objects say what the new documents take."""
-    by_file: dict[str, list[Found]] = {}
+    by_file: dict[str, list[ReportedHit]] = {}
     for one in wanted:
         if not one.edits or one.found.origin.file is None:
             continue
@@ -117,7 +117,7 @@ def _changed(wanted: list[Wanted], given: Mapping[str, bytes], reasons: dict[_Ke
     texts = dict(given)
     for file, found in by_file.items():
         data = texts[file] if file in texts else read_bytes(file)
-        if isinstance(data, Unreadable):
+        if isinstance(data, ReadFailure):
             reasons |= {_key(one): data.reason for one in found}
             continue
         fixed = fix(data, name_of(file), found)
@@ -126,7 +126,7 @@ def _changed(wanted: list[Wanted], given: Mapping[str, bytes], reasons: dict[_Ke
     return texts
 
 
-def _changes(one: Wanted) -> Iterator[str]:
+def _changes(one: MissingObjects) -> Iterator[str]:
     """What the object of a hit has to say besides, one line each."""
     for edit in one.edits:
         value = json.dumps(edit.value, ensure_ascii=False)
@@ -138,15 +138,15 @@ def _text(made: list[Json]) -> str:
     return "\n---\n".join(["", *(block(document).rstrip("\n") for document in made)]).lstrip("\n") + "\n"
 
 
-def _key(found: Found) -> _Key:
+def _key(found: ReportedHit) -> _Key:
     return (found.origin.file, found.origin.document, found.origin.item, found.fingerprint)
 
 
-def _where(one: Wanted) -> str:
+def _where(one: MissingObjects) -> str:
     return f"{_place(one.found)}: {one.found.check}: {one.found.subject}"
 
 
-def _place(found: Found) -> str:
+def _place(found: ReportedHit) -> str:
     origin = found.origin
     return f"{origin.file}:{origin.line}" if origin.line else str(origin.file)
 
@@ -160,6 +160,6 @@ def _write(target: str, text: str) -> None:
         with open(target, "xb") as stream:
             stream.write(text.encode())
     except FileExistsError as error:
-        raise GenerateError(f"{target}: is there already: name a new file") from error
+        raise GenerateError(f"{target} already exists; name a new file") from error
     except OSError as error:
         raise GenerateError(f"{target}: cannot be written: {error.strerror}") from error

@@ -9,7 +9,7 @@ import click
 from iocaudit.cli.near import near_words
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """As click's, with whole sentences in the list of its commands."""
 
     def resolve_command(

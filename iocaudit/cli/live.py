@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from iocaudit.cli.live_part import Part
+from iocaudit.cli.live_part import ClusterPart
 from iocaudit.cli.live_policies import Judgement, read_judgement
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.client import Client
-from iocaudit.cluster.discovery import Served, discover
+from iocaudit.cluster.discovery import NOT_SERVED, ServedKinds, discover
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
-from iocaudit.core.keeping import Keeper
 from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.mutability import is_fixed
 from iocaudit.core.repair import Suggestion
-from iocaudit.core.report import Found, Skipped, finding_fingerprint
+from iocaudit.core.report import ReportedHit, Skipped, finding_fingerprint
 from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.in_force import InForce
+from iocaudit.engine.in_force import WaiversInForce
 from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.waivers import Waivers
+from iocaudit.knowledge.keeping import Keeper
+from iocaudit.knowledge.mutability import is_fixed
+from iocaudit.knowledge.pods.places import forget_pods
 from iocaudit.live.inventory import Inventory
-from iocaudit.sources.policy_files import make_policies, make_waivers, read_policy_files
-from iocaudit.sources.scan import Scan, ScanOptions
-from iocaudit.sources.suggestions import suggested
+from iocaudit.repairs.suggestions import suggested
+from iocaudit.scanning.policy_files import make_policies, make_waivers
+from iocaudit.scanning.scan import Scan, ScanOptions, policies_of
 
-_WHOLE = Part()
+_WHOLE = ClusterPart()
 
 
 def scan_cluster(
@@ -38,9 +40,13 @@ def scan_cluster(
     context: str | None = None,
     kubeconfig: Path | None = None,
     claimed: set[str] | None = None,
-    part: Part = _WHOLE,
+    part: ClusterPart = _WHOLE,
+    select: Callable[[Catalogue], Catalogue] = lambda known: known,
 ) -> Scan:
     """Audit every object that some check looks at. What may not be read is Skipped with that reason.
+
+    The rules that the cluster's policies and ConfigMaps bring along are checks of the scan, and known to ``select``,
+    which chooses those that are audited.
 
     Hits are put on owners and waived as the operator does it, by the cluster's own policies and waivers or, where
     the options name files, by those alone. ``claimed`` gets the fingerprints of findings on owners that pods only name.
@@ -50,17 +56,20 @@ def scan_cluster(
     part.require(client)
     now = datetime.now(UTC)
     if options.policy_files:
-        judgement = _of_files(catalogue, options, now)
+        judgement = _of_files(catalogue, options, now, select)
     else:
-        judgement = read_judgement(client, catalogue, options.profile, now)
-    scan = Scan(notes=[*judgement.notes, *part.notes])
+        judgement = read_judgement(client, catalogue, options.profile, now, options.rules, select)
+    catalogue = judgement.catalogue
+    scan = Scan(notes=[*judgement.notes, *part.notes], catalogue=catalogue)
     scan.report.skipped += [Skipped(None, None, reason) for reason in judgement.unread]
     served = discover(client)
-    world = World(default_namespace=options.namespace)
+    world = World(default_namespace=options.namespace, own_namespace=judgement.own_namespace)
     world.install(served.groups)
-    for kind in served.present(dict.fromkeys((NAMESPACE, *catalogue.world_kinds))):
-        load_kind(client, kind, world, served)
-    audit = _Audit(client, Auditor(catalogue, judgement.policies, world), scan, part, suggest=bool(options.suggest))
+    world.knows_rules = judgement.knows_rules
+    load_kinds(client, (NAMESPACE, *catalogue.world_kinds, *judgement.policies.catalogue.world_kinds), world, served)
+    rules = options.rules.begin(catalogue) if options.rules is not None else None
+    auditor = Auditor(catalogue, judgement.policies, world, answers=rules)
+    audit = _Audit(client, auditor, scan, part, suggest=bool(options.suggest))
     for kind in served.present(catalogue.audited_kinds):
         if part.has(kind):
             audit.kind(kind, served)
@@ -71,31 +80,34 @@ def scan_cluster(
     return scan
 
 
-def _of_files(catalogue: Catalogue, options: ScanOptions, now: datetime) -> Judgement:
-    raws = read_policy_files(options.policy_files, catalogue)
+def _of_files(
+    catalogue: Catalogue, options: ScanOptions, now: datetime, select: Callable[[Catalogue], Catalogue]
+) -> Judgement:
+    raws = policies_of(options, catalogue)
     waivers = make_waivers(raws, catalogue, now) or Waivers()
     files = ", ".join(options.policy_files)
     note = f"the cluster is judged by {files} alone, not by its own AuditPolicies and IocWaivers"
-    return Judgement(make_policies(raws, catalogue, options.profile), waivers, [note])
+    policies = make_policies(raws, catalogue, options.profile)
+    return Judgement(policies, waivers, select(policies.catalogue), [note])
 
 
 class _Audit:
     """Audits kind by kind into a scan. Of an object only its hits are kept."""
 
-    def __init__(self, client: Client, auditor: Auditor, scan: Scan, part: Part, *, suggest: bool) -> None:
+    def __init__(self, client: Api, auditor: Auditor, scan: Scan, part: ClusterPart, *, suggest: bool) -> None:
         self._client, self._auditor, self._scan, self._suggest = client, auditor, scan, suggest
         self._part = part
         self._inventory, self._intern = Inventory(), Interner()
         self._listed: list[Kind] = []
         self._suggestions: dict[tuple[Ref, tuple[str, str, str]], Suggestion] = {}
 
-    def kind(self, kind: Kind, served: Served) -> None:
+    def kind(self, kind: Kind, served: ServedKinds) -> None:
         try:
             for raw in self._part.objects(self._client, kind):
                 resource = Resource(raw, CLUSTER, kind=kind)
                 if self._inventory.get(resource.uid) is None:
                     self._object(resource)
-                    resource.forget_pods()  # so that a page is freed without the garbage collector, which is off
+                    forget_pods(resource)  # so that a page is freed without the garbage collector, which is off
         except ApiError as error:
             if isinstance(error, NotFoundError) and not served.only_as(kind):
                 return  # removed meanwhile: there are none
@@ -120,7 +132,7 @@ class _Audit:
     def conclude(self, waivers: Waivers, now: datetime, claimed: set[str] | None) -> None:
         """Put the hits on owners and under waivers."""
         self._inventory.serve(self._listed)
-        in_force = InForce(waivers, now) if waivers else None
+        in_force = WaiversInForce(waivers, now) if waivers else None
         report = self._scan.report
         for scope in self._inventory.scopes:
             for finding in self._inventory.findings(scope, in_force):
@@ -134,7 +146,7 @@ class _Audit:
                     else:
                         report.waived.append(waived._replace(found=found))
 
-    def _with_suggestion(self, found: Found) -> Found:
+    def _with_suggestion(self, found: ReportedHit) -> ReportedHit:
         suggestion = self._suggestions.get((found.subject, found.same_hit))
         return found if suggestion is None else found._replace(suggestion=suggestion)
 
@@ -144,13 +156,21 @@ def read_world(kinds: Iterable[Kind], *, context: str | None = None, kubeconfig:
     client = Client.connect(kubeconfig, context)
     world = World()
     served = discover(client)
-    for kind in served.present(dict.fromkeys(kinds)):
-        load_kind(client, kind, world, served)
+    load_kinds(client, kinds, world, served)
     return world
 
 
-def load_kind(client: Client, kind: Kind, world: World, served: Served) -> None:
-    """Take the objects of a kind into a world, of which it is incomplete where they may not be read."""
+def load_kinds(client: Api, kinds: Iterable[Kind], world: World, served: ServedKinds) -> None:
+    """Take the objects of kinds into a world, in which those are incomplete that may not be read."""
+    for named in dict.fromkeys(kinds):
+        kind = served.resolved(named)
+        if kind is None:
+            world.mark_incomplete(named, NOT_SERVED)
+        elif not served.absent(kind):
+            _load_kind(client, kind, world, served)
+
+
+def _load_kind(client: Api, kind: Kind, world: World, served: ServedKinds) -> None:
     try:
         found, _ = client.collect(kind, Keeper(kind).keep)
     except ApiError as error:

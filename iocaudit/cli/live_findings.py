@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.core.errors import IocauditError
@@ -24,7 +25,7 @@ _LAST = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FindingFilter:
     """Which findings count. ``namespace`` None: those of all namespaces and of the cluster; no checks: any."""
 
     namespace: str | None
@@ -53,7 +54,7 @@ class Findings:
 
 
 def read_findings(
-    wanted: Wanted, limit: int | None, *, context: str | None = None, kubeconfig: Path | None = None
+    wanted: FindingFilter, limit: int | None, *, context: str | None = None, kubeconfig: Path | None = None
 ) -> Findings:
     """The worst findings that count, at most ``limit`` (None: all); only as many are held in memory.
 
@@ -86,7 +87,7 @@ def read_findings(
     return found
 
 
-def _once(client: Client, kind: Kind, namespace: str | None) -> Iterator[Json]:
+def _once(client: Api, kind: Kind, namespace: str | None) -> Iterator[Json]:
     """Every object of a kind once, also where its list had to begin again."""
     seen: set[tuple[str, str]] = set()
     for raw in client.each(kind, namespace=namespace):

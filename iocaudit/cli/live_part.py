@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import ApiError, NotFoundError
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.shape import Json, mapping, text
 
 
-class Part(NamedTuple):
+class ClusterPart(NamedTuple):
     """``namespace`` None: the whole cluster but the namespaces that are left out."""
 
     namespace: str | None = None
     left_out: frozenset[str] = frozenset()
 
-    def require(self, client: Client) -> None:
-        """Raises IocauditError where the namespace is not there; whoever may not ask finds out by reading it."""
+    def require(self, client: Api) -> None:
+        """Raises IocauditError where the namespace is not there; anyone who may not ask finds out by reading it."""
         if self.namespace is None:
             return
         try:
             client.get(NAMESPACE, None, self.namespace)
-        except NotFoundError:
-            raise IocauditError(f"there is no namespace {self.namespace!r} in the cluster") from None
+        except NotFoundError as error:
+            raise IocauditError(f"there is no namespace {self.namespace!r} in the cluster") from error
         except ApiError:
             return
 
@@ -33,7 +33,7 @@ class Part(NamedTuple):
         """Whether objects of a kind can be in it."""
         return self.namespace is None or kind.namespaced or kind is NAMESPACE
 
-    def objects(self, client: Client, kind: Kind) -> Iterator[Json]:
+    def objects(self, client: Api, kind: Kind) -> Iterator[Json]:
         """Its objects of a kind. Raises ApiError."""
         if self.namespace is not None and kind is NAMESPACE:
             yield client.get(NAMESPACE, None, self.namespace)

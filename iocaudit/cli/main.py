@@ -9,28 +9,31 @@ import click
 
 from iocaudit import __version__
 from iocaudit.cli.extras import advice
-from iocaudit.cli.groups import Group, unknown_option
+from iocaudit.cli.groups import CommandGroup, unknown_option
 from iocaudit.cli.standard_streams import NOT_WRITTEN, give_up_output, prepare_streams
 from iocaudit.core.errors import IocauditError
 
 _COMMANDS = {
     "scan": ("scan_command", "Audit manifests in files and folders, or a live cluster."),
+    "detect": ("detect_command", "Find indicators of compromise in recorded audit logs, Falco output and alerts."),
     "checks": ("checks_command", "List the checks."),
     "explain": ("explain_command", "Explain checks, or an indicator of compromise."),
     "policy": ("policy_command", "Ask which policy decides, and what one would deny."),
-    "waive": ("waive_command", "Write IocWaivers for what stands: owner, reason, end."),
-    "rbac": ("rbac_command", "Ask who may do what, and how somebody gets to cluster-admin."),
+    "export": ("export_command", "Write the policies in force as ValidatingAdmissionPolicies."),
+    "waive": ("waive_command", "Write IocWaivers for what was found, with owner, reason and end."),
+    "rbac": ("rbac_command", "Show who may do what, and which paths lead to cluster-admin."),
     "top": ("top_command", "Show the worst findings in a live cluster."),
     "webhook": ("webhook_command", "Run the validating admission webhook."),
     "operator": ("operator_command", "Run the operator."),
-    "manifests": ("manifests_command", "Print what installs the auditor in a cluster."),
-    "uninstall": ("uninstall_command", "Say what goes with the auditor, and how to keep policies and waivers."),
-    "completion": ("completion_command", "Print what completes commands, options and check ids in a shell."),
+    "engines": ("engines_command", "List or install the programs that evaluate rules in Rego and CEL."),
+    "manifests": ("manifests_command", "Print the manifests that install the auditor in a cluster."),
+    "uninstall": ("uninstall_command", "Show what an uninstall deletes, and how to keep policies and waivers."),
+    "completion": ("completion_command", "Print the shell script that completes commands, options and check ids."),
     "version": ("version_command", "Print the version."),
 }
 
 
-class _Lazy(Group):
+class _LazyGroup(CommandGroup):
     """Imports a subcommand's module only when it is asked for: a scan must start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
@@ -48,7 +51,7 @@ class _Lazy(Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="iocaudit")
 def cli() -> None:
     """Audit Kubernetes configuration against indicators of compromise."""

@@ -22,6 +22,7 @@ _ADMISSION = "base/admission.yaml"
 _SERVICE = "base/services.yaml"
 _IMAGE = f"ghcr.io/iocaudit/iocaudit:{__version__}"
 _IMAGE_TEXT = re.compile(r"[A-Za-z0-9][\w./:@-]*")
+_RESOURCE = re.compile(r"[a-z][a-z0-9]*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -35,7 +36,7 @@ class ManifestsError(IocauditError):
     type=click.Choice([preset.value for preset in Preset]),
     default=Preset.WARN.value,
     show_default=True,
-    help="What follows from a hit where no policy names its check: the preset of AuditPolicy iocaudit-default.",
+    help="The preset of AuditPolicy iocaudit-default: what happens on a hit where no policy names its check.",
 )
 @click.option("--image", metavar="IMAGE", help=f"The image that the Deployments run  [default: {_IMAGE}]")
 @click.option(
@@ -45,11 +46,19 @@ class ManifestsError(IocauditError):
     show_default=True,
     help="The namespace that everything is installed in.",
 )
-@click.option("--crds", is_flag=True, help="Print only the CustomResourceDefinitions: kubectl has to know them first.")
+@click.option(
+    "--rules-need",
+    "needs",
+    metavar="RESOURCE",
+    multiple=True,
+    help="Print only the right of operator and webhook to read what rules look up by needs, such as "
+    "resourcequotas or teams.platform.example.com; repeatable.",
+)
+@click.option("--crds", is_flag=True, help="Print only the CustomResourceDefinitions: apply them first.")
 @click.option(
     "--static-webhook",
     is_flag=True,
-    help="Print the ValidatingWebhookConfiguration too, and leave it and the certificates to you, not to the operator.",
+    help="Print the ValidatingWebhookConfiguration too; you manage it and the certificates, the operator does not.",
 )
 @click.option(
     "--ca-bundle",
@@ -57,11 +66,17 @@ class ManifestsError(IocauditError):
     help="With --static-webhook: PEM certificates of the CA that signed the webhook's certificate.",
 )
 def command(
-    preset: str, image: str | None, namespace: str, crds: bool, static_webhook: bool, ca_bundle: Path | None
+    preset: str,
+    image: str | None,
+    namespace: str,
+    needs: tuple[str, ...],
+    crds: bool,
+    static_webhook: bool,
+    ca_bundle: Path | None,
 ) -> int:
     """Print what installs the auditor in a cluster: CRDs, namespace, rights, Deployments, the default policy.
 
-    kubectl looks every kind up before it applies anything, so that the first install takes two commands:
+    kubectl looks every kind up before it applies anything, so the first install takes two commands:
 
     \b
       iocaudit manifests --crds | kubectl apply --server-side -f -
@@ -77,14 +92,35 @@ def command(
         raise click.UsageError(f"--namespace {namespace!r} is not the name of a namespace")
     if image is not None and not _IMAGE_TEXT.fullmatch(image):
         raise click.UsageError(f"--image {image!r} is not an image")
-    # The bundle first: nothing is printed that somebody's kubectl would apply by half.
+    for resource in needs:
+        _require_resource(resource)
+    if needs and (crds or static_webhook):
+        raise click.UsageError("--rules-need prints nothing else: leave out --crds and --static-webhook")
+    if needs:
+        from iocaudit.install.rbac import rights_of_rules
+
+        click.echo("---\n".join(_yaml(one) for one in rights_of_rules(needs, namespace)), nl=False)
+        return 0
+    # The bundle first: nothing is printed that someone's kubectl would apply by half.
     bundle = None if ca_bundle is None else _bundle(ca_bundle)
     change = partial(_changed, preset=Preset(preset), image=image or _IMAGE, namespace=namespace)
     texts = [change(text) for text in _texts(unmanaged=bundle is not None, only="crds/" if crds else "")]
+    if not crds:
+        texts += _rights_of_own_checks(namespace)
     if bundle is not None:
         texts.append(_yaml(_static_webhook(bundle, Preset(preset), namespace)))
     click.echo("---\n".join(texts), nl=False)
     return 0
+
+
+def _require_resource(resource: str) -> None:
+    """Raises click.UsageError where it is not the name of a resource, or one that is never read."""
+    if not _RESOURCE.fullmatch(resource):
+        raise click.UsageError(
+            f"--rules-need {resource!r} is not the name of a resource: write services or ingresses.networking.k8s.io"
+        )
+    if resource == "secrets":
+        raise click.UsageError("--rules-need secrets: Secrets are never read")
 
 
 def _changed(text: str, *, preset: Preset, image: str, namespace: str) -> str:
@@ -146,11 +182,11 @@ def _bundle(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ManifestsError(f"{path}: cannot read the CA bundle: {error.strerror}") from None
+        raise ManifestsError(f"{path}: cannot read the CA bundle: {error.strerror}") from error
     try:
         certificates = x509.load_pem_x509_certificates(data)
-    except ValueError:
-        raise ManifestsError(f"{path}: not a CA bundle: give PEM certificates (BEGIN CERTIFICATE)") from None
+    except ValueError as error:
+        raise ManifestsError(f"{path}: not a CA bundle: give PEM certificates (BEGIN CERTIFICATE)") from error
     # Written anew: a key that lies in the same file must not end up in the cluster.
     return b"".join(_pem(certificate) for certificate in certificates)
 
@@ -162,14 +198,22 @@ def _pem(certificate: Any) -> bytes:
     return pem
 
 
+def _rights_of_own_checks(namespace: str) -> list[str]:
+    """What checks of other packages read beside what the product's own do; a broken one prints nothing at all."""
+    from iocaudit.engine.catalogue import indexed_catalogue
+    from iocaudit.install.rbac import rights_of_own_checks
+
+    return [_yaml(one) for one in rights_of_own_checks(indexed_catalogue(), namespace)]
+
+
 def _static_webhook(bundle: bytes, preset: Preset, namespace: str) -> dict[str, Any]:
     """The configuration as the operator would write it, for the Service of these manifests."""
-    from iocaudit.engine.catalogue import builtin_catalogue
-    from iocaudit.engine.policy import PolicySet
-    from iocaudit.install.webhook_configuration import Target, configuration
+    from iocaudit.engine.catalogue import installed_catalogue
+    from iocaudit.engine.policy_set import PolicySet
+    from iocaudit.install.webhook_configuration import WebhookTarget, configuration
 
-    catalogue = builtin_catalogue()
+    catalogue = installed_catalogue()
     (service, *_others) = yaml.safe_load_all(_read(_SERVICE))
     metadata = service["metadata"]
-    target = Target(namespace, metadata["name"], port=service["spec"]["ports"][0]["port"])
+    target = WebhookTarget(namespace, metadata["name"], port=service["spec"]["ports"][0]["port"])
     return configuration(catalogue, PolicySet(catalogue, preset=preset), target, bundle)

@@ -1,4 +1,4 @@
-"""What somebody meant who mistyped a command or an option; nothing where no known word is near."""
+"""What someone meant who mistyped a command or an option; nothing where no known word is near."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SHORTEST_START = 3
 def near_words(given: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known words that are a few slips away from the given one, or that it begins; the nearest first.
 
-    A slip is a letter too many, too few or wrong, or two that changed places. One is allowed in four letters, so that
+    A slip is a letter too many, too few or wrong, or two that changed places. One is allowed in four letters, so
     ``scna`` is near to ``scan`` and ``severity`` is not near to ``generate``.
     """
     asked = given.strip("-").lower()

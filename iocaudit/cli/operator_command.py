@@ -2,12 +2,14 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
+from iocaudit.cli.engine_flags import engine_flags, engine_options
 from iocaudit.core.own_names import ADMISSION, NAMESPACE
 
-_LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the webhook the same."
+_LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the webhook the same value."
 
 
 @click.command("operator")
@@ -36,11 +38,15 @@ _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the we
     "--certificate-folder",
     type=click.Path(path_type=Path),
     help="Write the webhook's certificate into this folder too (outside a cluster). With --no-manage-webhook: take "
-    "it from there (tls.crt, tls.key, ca.crt) to receive denied attempts; ca.crt must sign for nobody else.",
+    "it from there (tls.crt, tls.key, ca.crt) to receive denied attempts; ca.crt must sign no other certificates.",
 )
 @click.option(
-    "--exclude-namespace", "excluded", multiple=True, help="Leave out of the deny webhook: the network plugin's."
+    "--exclude-namespace",
+    "excluded",
+    multiple=True,
+    help="Namespaces that the deny webhook leaves out, such as the network plugin's.",
 )
+@engine_flags(loads=True)
 def command(
     kubeconfig: Path | None,
     context: str | None,
@@ -60,8 +66,10 @@ def command(
     webhook_url: str | None,
     certificate_folder: Path | None,
     excluded: tuple[str, ...],
+    **engines: Any,
 ) -> int:
     """Run the operator: audit what is in the cluster, and keep auditing it."""
+    evaluated = engine_options(**engines)
     from iocaudit.controller.main import main
     from iocaudit.controller.options import OperatorOptions
 
@@ -85,6 +93,7 @@ def command(
             webhook_url=webhook_url,
             certificate_folder=certificate_folder,
             exclude_namespaces=excluded,
+            engines=evaluated,
         )
     )
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TextIO
 
 import click
@@ -33,18 +33,21 @@ class OutputType(click.ParamType[Output]):
 
     name = "output"
 
+    def __init__(self, formats: Sequence[str] = FORMATS) -> None:
+        self._formats = formats
+
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Output:
         if isinstance(value, Output):
             return value
         word, equals, file = str(value).partition("=")
-        if word.lower() not in FORMATS:
-            self.fail(f"{word!r} is not one of {', '.join(FORMATS)}", param, ctx)
+        if word.lower() not in self._formats:
+            self.fail(f"{word!r} is not one of {', '.join(self._formats)}", param, ctx)
         if equals and not file:
-            self.fail(f"{value!r} names no file: write {word}=FILE", param, ctx)
+            self.fail(f"{value!r} has no file name: write {word}=FILE", param, ctx)
         return Output(word.lower(), file if file and file != "-" else None)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002  click's signature
-        return [CompletionItem(word) for word in FORMATS if word.startswith(incomplete.lower())]
+        return [CompletionItem(word) for word in self._formats if word.startswith(incomplete.lower())]
 
 
 def outputs_of(given: Iterable[Output], file: str | None) -> tuple[Output, ...]:
@@ -59,7 +62,7 @@ def outputs_of(given: Iterable[Output], file: str | None) -> tuple[Output, ...]:
         raise click.UsageError(f"only one format goes to standard output: write -o {here[1].format}=FILE for the other")
     if file is not None:
         if not here:
-            raise click.UsageError("--output-file goes with a format that names no file")
+            raise click.UsageError("--output-file goes with a format without a file name")
         outputs = [one._replace(file=one.file or file) for one in outputs]
     outputs.sort(key=lambda one: one.file or "")
     files = [one.file for one in outputs if one.file is not None]

@@ -77,15 +77,27 @@ def connection_options(function: _Function) -> _Function:
     return function
 
 
+rego_option = click.option(
+    "--rego",
+    multiple=True,
+    type=click.Path(allow_dash=False),
+    metavar="FOLDER",
+    help="Rules in Rego: each *.rego file with deny or violation. May be repeated.",
+)
+policies_option = click.option(
+    "--policy", "policy_files", multiple=True, metavar="FILE", help="The rules that the AuditPolicies in it declare."
+)
+
+
 def files_or_cluster(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfig: Path | None) -> None:
-    """Wrong usage where both or neither are asked about, or a cluster is described that nobody asks."""
+    """Wrong usage where both or neither are asked about, or a cluster is described that is not asked."""
     if cluster == bool(paths):
         raise click.UsageError("give PATHs to files, - for standard input, or --cluster (and not both)")
     no_connection_without_cluster(cluster, context, kubeconfig)
 
 
 def no_connection_without_cluster(cluster: bool, context: str | None, kubeconfig: Path | None) -> None:
-    """Wrong usage where a cluster is described that nobody asks."""
+    """Wrong usage where a cluster is described that is not asked."""
     if not cluster and (context or kubeconfig):
         raise click.UsageError(f"{'--context' if context else '--kubeconfig'} goes with --cluster")
 
@@ -95,5 +107,5 @@ color_option = click.option(
     type=words(("auto", "always", "never")),
     default="auto",
     show_default=True,
-    help="Whether to use colour; auto: on a terminal, as NO_COLOR and FORCE_COLOR say.",
+    help="When to use colour; auto: on a terminal; NO_COLOR and FORCE_COLOR override it.",
 )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from iocaudit.scanning.progress import Progress
 from iocaudit.sinks.escape import visible
-from iocaudit.sources.progress import Progress
 
 if TYPE_CHECKING:
     import rich.progress
@@ -49,7 +49,7 @@ class _Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
-        # text as it is: a file name is no markup
+        # text as it is: a file name is not markup
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
         self._bar = RichProgress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
         self._bar.add_task("")

@@ -1,4 +1,4 @@
-"""``iocaudit rbac``: who may do something, and how somebody gets to cluster-admin."""
+"""``iocaudit rbac``: who may do something, and how someone gets to cluster-admin."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 
 import click
 
-from iocaudit.cli.groups import Group
+from iocaudit.cli.groups import CommandGroup
 from iocaudit.cli.kind_names import SHORT
 from iocaudit.cli.params import connection_options, files_or_cluster, words
 from iocaudit.core.kinds import KINDS, SECRET, Kind
-from iocaudit.core.rbac.bindings import Binding
-from iocaudit.core.rbac.defaults import default_cluster_roles
-from iocaudit.core.rbac.escalation import Outcome, way_to_cluster_admin
-from iocaudit.core.rbac.graph import Grant, Verb, graph_of, who_can
-from iocaudit.core.rbac.powers import POWERS
-from iocaudit.core.rbac.rules import rules_of
-from iocaudit.core.rbac.subjects import Subject, subject_of
+from iocaudit.core.shape import Json
 from iocaudit.core.world import World
 from iocaudit.engine.catalogue import indexed_catalogue
+from iocaudit.knowledge.rbac.bindings import Binding
+from iocaudit.knowledge.rbac.defaults import default_cluster_roles
+from iocaudit.knowledge.rbac.escalation import EscalationPath, way_to_cluster_admin
+from iocaudit.knowledge.rbac.graph import Grant, Verb, graph_of, who_can
+from iocaudit.knowledge.rbac.powers import POWERS
+from iocaudit.knowledge.rbac.rules import rules_of
+from iocaudit.knowledge.rbac.subjects import Subject, subject_of
 from iocaudit.sinks.columns import columns
 from iocaudit.sinks.escape import visible
 
-Json = dict[str, Any]
 _VIRTUAL = {"*": "*", "users": "", "groups": "", "uids": "authentication.k8s.io", "userextras": "authentication.k8s.io"}
-"""What is no kind: everything, and what is impersonated."""
+"""What is not a kind: everything, and what is impersonated."""
 _CHECKS = ("shared-service-account", "workload-holds-power")
 """The checks that look up all that the questions here are about."""
 
 
-@click.group("rbac", cls=Group)
+@click.group("rbac", cls=CommandGroup)
 def command() -> None:
     """Ask who may do what, in files or in a live cluster."""
 
@@ -86,7 +86,7 @@ def who_can_command(
         rows = [(g.subject.title, _scope(g.binding), _title(g.binding), g.role, _names(g.names)) for g in grants]
         click.echo(columns(("SUBJECT", "NAMESPACE", "BINDING", "ROLE", "ONLY"), sorted(set(rows))), nl=False)
         if not grants:
-            click.echo(visible(f"nobody among what was read can {verb} {resource}"))
+            click.echo(visible(f"no subject in what was read can {verb} {resource}"))
         _notes(problems)
     return 2 if unreadable else 3 if require_complete and problems else 0
 
@@ -138,8 +138,8 @@ def _world(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfi
 
         kinds = [kind for kind in catalogue.file_world_kinds if kind is not SECRET]
         return read_world(kinds, context=context, kubeconfig=kubeconfig), False
+    from iocaudit.scanning.reading import Reader, Scan, note_inputs, skipped_templates
     from iocaudit.sources.files import Inputs  # late: after usage is known good
-    from iocaudit.sources.reading import Reader, Scan, note_inputs, skipped_templates
 
     inputs, scan = Inputs(paths), Scan()
     note_inputs(inputs, scan)
@@ -226,7 +226,7 @@ def _subject(words: str) -> Subject:
 
 
 def _unknown(subject: Subject, world: World, found: bool) -> Iterator[str]:
-    """A name that no binding says is more often a slip than somebody without rights.
+    """A name that no binding says is more often a slip than someone without rights.
 
     ``found``: there is a way, which a group of the subject has where no binding names the subject itself.
     """
@@ -272,7 +272,7 @@ def _grant(grant: Grant) -> Json:
     return {**found, **_by(grant.binding, grant.role), "names": sorted(grant.names)}
 
 
-def _outcome(start: Subject, outcome: Outcome) -> Json:
+def _outcome(start: Subject, outcome: EscalationPath) -> Json:
     steps = [
         {
             "subject": _identity(step.subject),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -33,7 +34,7 @@ from iocaudit.sinks.summary import (
 
 if TYPE_CHECKING:
     from iocaudit.cli.baseline import Baseline
-    from iocaudit.sources.scan import Scan, ScanOptions
+    from iocaudit.scanning.scan import Scan, ScanOptions
 
 
 @click.command("scan")
@@ -55,11 +56,18 @@ def command(**given: Any) -> int:
     outputs = outputs_of(asked.outputs, asked.output_file)
     if asked.diff and not asked.outputs and not asked.output_file:
         outputs = ()
-    from iocaudit.sources.scan import ScanOptions  # late: after usage is known good
+    from iocaudit.scanning.rules import RunRules, with_declared  # late, as what follows: after usage is known good
+    from iocaudit.scanning.scan import ScanOptions
 
     # One short run that frees nothing before its end: collecting cycles would cost a fifth of it.
     gc.disable()
-    catalogue = select_checks(indexed_catalogue(), asked.only, asked.skip)
+    rules = RunRules()
+    click.get_current_context().call_on_close(rules.close)
+    catalogue = rules.with_folders(indexed_catalogue(), asked.rego)
+    policies = rules.read(asked.policy_files, catalogue)
+    select = partial(select_checks, only=asked.only, skip=asked.skip)
+    # What a cluster brings along is known once it was read.
+    catalogue = catalogue if asked.cluster else select(with_declared(catalogue, policies))
     options = ScanOptions(
         profile="strict" if asked.only else asked.profile,
         policy_files=asked.policy_files,
@@ -71,9 +79,12 @@ def command(**given: Any) -> int:
         suggest=_suggestions(asked, outputs),
         exclude=asked.exclude,
         annotations=not asked.no_annotations,
+        policies=tuple(policies),
+        rules=rules,
     )
-    run = _Run(asked, catalogue, options)
+    run = _Run(asked, catalogue, options, select)
     scan = run.scan()
+    catalogue = scan.catalogue or catalogue
     reading = run.reading(scan)
     reading.settings = settings
     reading.notes[:0] = notes
@@ -123,8 +134,14 @@ def _suggestions(asked: ScanArguments, outputs: tuple[Output, ...]) -> Any:
 class _Run:
     """One scan, and what the baseline makes of it."""
 
-    def __init__(self, asked: ScanArguments, catalogue: Catalogue, options: ScanOptions) -> None:
-        self._asked, self._catalogue, self._options = asked, catalogue, options
+    def __init__(
+        self,
+        asked: ScanArguments,
+        catalogue: Catalogue,
+        options: ScanOptions,
+        select: Callable[[Catalogue], Catalogue],
+    ) -> None:
+        self._asked, self._catalogue, self._options, self._select = asked, catalogue, options, select
         self._known: Baseline | None = None
         self._baselined = 0
         self._seen: set[str] = set()
@@ -139,12 +156,17 @@ class _Run:
         asked = self._asked
         if asked.cluster:
             from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
-            from iocaudit.cli.live_part import Part
+            from iocaudit.cli.live_part import ClusterPart
 
-            part = Part(asked.namespace, frozenset(asked.left_out_namespaces))
+            part = ClusterPart(asked.namespace, frozenset(asked.left_out_namespaces))
             return self._without_known(
                 scan_cluster(
-                    self._catalogue, self._options, context=asked.context, kubeconfig=asked.kubeconfig, part=part
+                    self._catalogue,
+                    self._options,
+                    context=asked.context,
+                    kubeconfig=asked.kubeconfig,
+                    part=part,
+                    select=self._select,
                 )
             )
         if asked.fixing:
@@ -159,7 +181,7 @@ class _Run:
         return self._files()
 
     def _files(self, texts: Mapping[str, bytes] | None = None) -> Scan:
-        from iocaudit.sources.scan import scan_files
+        from iocaudit.scanning.scan import scan_files
 
         with scan_progress() as progress:
             scan = scan_files(self._asked.paths, self._catalogue, self._options, progress=progress, texts=texts)
@@ -190,8 +212,9 @@ class _Run:
             from iocaudit.cli.baseline import stale_note
 
             whole = not (scan.errors or scan.report.faults or scan.report.skipped)
+            catalogue = scan.catalogue or self._catalogue
             note = stale_note(
-                self._asked.baseline, self._known, self._seen, self._catalogue, prune=self._asked.prune, whole=whole
+                self._asked.baseline, self._known, self._seen, catalogue, prune=self._asked.prune, whole=whole
             )
             reading.notes += [note] if note else []
         return reading

@@ -16,6 +16,7 @@ from iocaudit.cli.params import (
     color_option,
     connection_options,
     files_or_cluster,
+    rego_option,
     severity_option,
     split_commas,
     words,
@@ -38,6 +39,7 @@ class ScanArguments:
     output_file: str | None
     profile: str
     policy_files: tuple[str, ...]
+    rego: tuple[str, ...]
     fail_on: str
     lowest: str | None
     only: tuple[str, ...]
@@ -127,14 +129,15 @@ _OPTIONS = (
         metavar="FILE",
         help="AuditPolicy and IocWaiver objects; with --cluster in place of its own.",
     ),
+    rego_option,
     click.option(
         "--fail-on",
         type=words([*SEVERITIES, NEVER]),
         default="high",
         show_default=True,
-        help="Exit with 1 from this severity on.",
+        help="Exit with 1 on a hit of this severity or higher.",
     ),
-    severity_option("Report only from this severity on; --fail-on counts all the same."),
+    severity_option("Report only hits of this severity or higher; --fail-on still counts all."),
     check_ids("--check", "only", "Run only these checks."),
     check_ids("--skip", "skip", "Leave these checks out."),
     click.option(
@@ -148,7 +151,7 @@ _OPTIONS = (
         "-n",
         "--namespace",
         metavar="NS",
-        help="Which namespace objects without one are in  [default: default]. With --cluster: audit only this one.",
+        help="The namespace of objects that name none  [default: default]. With --cluster: audit only this one.",
     ),
     click.option(
         "--exclude-namespace",
@@ -164,13 +167,17 @@ _OPTIONS = (
         "new_baseline",
         type=_FILE,
         metavar="FILE",
-        help="Write the hits found into this file and exit with 0; reasons that it holds are kept.",
+        help="Write the hits found into this file and exit with 0; reasons already in it are kept.",
     ),
-    click.option("--prune", is_flag=True, help="Remove entries from the --baseline that match nothing any more."),
+    click.option("--prune", is_flag=True, help="Remove the entries of --baseline that no longer match anything."),
     click.option("--config", type=_FILE, metavar="FILE", help=f"Settings  [default: {SETTINGS} of the repository]"),
     click.option("--no-config", is_flag=True, help="Use no settings file."),
-    click.option("--no-annotations", is_flag=True, help="Judge what objects ask to ignore by annotations, too."),
-    click.option("--each-file-alone", is_flag=True, help="Judge every file by itself, without what the others hold."),
+    click.option(
+        "--no-annotations", is_flag=True, help="Report also the hits that annotations of objects ask to ignore."
+    ),
+    click.option(
+        "--each-file-alone", is_flag=True, help="Audit each file on its own, without the objects of the others."
+    ),
     click.option("--cluster", is_flag=True, help="Audit a live cluster, read-only."),
     connection_options,
     click.option("--render", is_flag=True, help="Run helm and kustomize from PATH on charts and kustomizations."),
@@ -178,7 +185,9 @@ _OPTIONS = (
     click.option("--jobs", type=click.IntRange(1, 64), help="Processes  [default: two for large inputs]"),
     click.option("--fix", "write", is_flag=True, help="Write repairs that cannot break the workload into the files."),
     click.option("--diff", is_flag=True, help="Show what --fix would change, and write nothing."),
-    click.option("--unsafe-fixes", "unsafe", is_flag=True, help="With --fix or --diff: also those that may break it."),
+    click.option(
+        "--unsafe-fixes", "unsafe", is_flag=True, help="With --fix or --diff: also repairs that may break the workload."
+    ),
     click.option(
         "--generate",
         "target",

@@ -1,4 +1,4 @@
-"""``--check`` and ``--skip``: narrow the catalogue, and refuse an id nobody knows."""
+"""``--check`` and ``--skip``: narrow the catalogue, and refuse an id that is not known."""
 
 from collections.abc import Iterable
 
@@ -7,12 +7,15 @@ import click
 from iocaudit.core.check import Check
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.fields import nearest
+from iocaudit.engine.languages.rule_fields import RULE_PREFIXES, near_check, no_check
 
 
 def known_check(catalogue: Catalogue, name: str) -> Check:
     """The check of that id or alias; wrong usage with the nearest ids where there is none."""
     check = catalogue.find(name.lower())
     if check is None:
+        if name.startswith(RULE_PREFIXES):
+            raise click.UsageError(f"{no_check(name)}{near_check(name, catalogue.names)}")
         hint = nearest(name, catalogue.names, most=3, otherwise=" (iocaudit checks lists them)")
         raise click.UsageError(f"there is no check {name!r}{hint}")
     return check

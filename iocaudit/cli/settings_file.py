@@ -56,7 +56,7 @@ class SettingsError(IocauditError):
     """The settings file cannot be used; names file, line and what to do."""
 
 
-class Setting(NamedTuple):
+class FileSetting(NamedTuple):
     """A key of the file with its value, and the line it stands on."""
 
     value: Any
@@ -67,7 +67,7 @@ class SettingsFile(NamedTuple):
     """A settings file as it is written."""
 
     path: Path
-    settings: dict[str, Setting]
+    settings: dict[str, FileSetting]
 
 
 def find_settings(folder: Path) -> tuple[Path | None, list[str]]:
@@ -86,7 +86,7 @@ def find_settings(folder: Path) -> tuple[Path | None, list[str]]:
         if stat.S_ISLNK(status.st_mode) or not stat.S_ISREG(status.st_mode):
             return None, [f"{path} is not used: it is not a regular file; --config names one by itself"]
         if status.st_uid != os.geteuid():
-            return None, [f"{path} is not used: it belongs to another user; --config {path} takes it"]
+            return None, [f"{path} is not used: it belongs to another user; --config {path} uses it"]
         return path, []
     return None, []
 
@@ -115,15 +115,15 @@ def read_settings(path: Path, *, named: bool) -> SettingsFile:
     if not isinstance(node, yaml.MappingNode):
         raise SettingsError(f"{path}:{node.start_mark.line + 1}: is not a mapping of settings, such as fail-on: high")
     loader = yaml.CSafeLoader("")
-    found: dict[str, Setting] = {}
+    found: dict[str, FileSetting] = {}
     wrong: list[str] = []
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         key = str(key_node.value)
         if not isinstance(key_node, yaml.ScalarNode):
-            wrong.append(f"{path}:{line}: the name of a setting is not a text")
+            wrong.append(f"{path}:{line}: the name of a setting is not a string")
         elif key in found:
-            wrong.append(f"{path}:{line}: {key} stands here a second time")
+            wrong.append(f"{path}:{line}: {key} is set a second time")
         elif key in KEYS:
             try:
                 value = loader.construct_object(value_node, deep=True)
@@ -131,7 +131,7 @@ def read_settings(path: Path, *, named: bool) -> SettingsFile:
                 wrong.append(f"{path}:{line}: {key}: {str(error).splitlines()[0]}")
                 continue
             wrong += (f"{path}:{line}: {key}: {reason}" for reason in _wrong(key, value))
-            found[key] = Setting(value, line)
+            found[key] = FileSetting(value, line)
         elif key in _NEVER_FROM_A_FILE:
             wrong.append(f"{path}:{line}: {key} can only be given on the command line, as --{key}")
         else:
@@ -149,13 +149,13 @@ def _refuse_odd(text: str, path: Path) -> None:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         place = f"{path}:{event.start_mark.line + 1}" if event.start_mark else str(path)
         if isinstance(event, yaml.AliasEvent):
-            raise SettingsError(f"{place}: write aliases (*name) out: a settings file has none")
+            raise SettingsError(f"{place}: aliases (*name) are not supported in a settings file: write the value out")
         if getattr(event, "tag", None):
-            raise SettingsError(f"{place}: leave tags (!name) away: a settings file has none")
+            raise SettingsError(f"{place}: tags (!name) are not supported in a settings file: remove it")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _DEEPEST:
-                raise SettingsError(f"{place}: a setting is a text, true, false or a list of texts, and nothing deeper")
+                raise SettingsError(f"{place}: a setting is a string, true, false or a list of strings")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -183,11 +183,11 @@ def _wrong(key: str, value: object) -> Iterator[str]:
             yield "is not true or false"
     elif key in _LISTS:
         if not isinstance(value, str) and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
-            yield "is not a text or a list of texts"
+            yield "is not a string or a list of strings"
         else:
             yield from filter(None, map(_unusable, [value] if isinstance(value, str) else value))
     elif not isinstance(value, str):
-        yield "is not a text" + (": quote it" if isinstance(value, bool | int | float) else "")
+        yield "is not a string" + (": quote it" if isinstance(value, bool | int | float) else "")
     elif key in _WORDS and value.lower() not in _WORDS[key]:
         yield f"{value!r} is not one of {', '.join(_WORDS[key])}"
     elif why := _unusable(value):

@@ -52,9 +52,9 @@ def command(
 
     Exit code: 2 wrong usage, or no findings could be read; 3 some could not be read; 0 otherwise.
     """
-    from iocaudit.cli.live_findings import Wanted, read_findings  # late: it imports the Kubernetes client
+    from iocaudit.cli.live_findings import FindingFilter, read_findings  # late: it imports the Kubernetes client
 
-    wanted = Wanted(
+    wanted = FindingFilter(
         namespace=namespace,
         lowest=Severity.parse(lowest) if lowest else Severity.LOW,
         checks=frozenset(checks),

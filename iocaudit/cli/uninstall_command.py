@@ -20,6 +20,7 @@ from iocaudit.core.yaml_write import block
 from iocaudit.sinks.escape import visible
 
 if TYPE_CHECKING:
+    from iocaudit.cluster.api import Api
     from iocaudit.cluster.client import Client
 
 _WRITTEN = (AUDIT_POLICY, IOC_WAIVER)
@@ -41,7 +42,7 @@ class UninstallError(IocauditError):
 
 @click.command("uninstall")
 @click.option("--save", "target", metavar="FILE", help="Write the AuditPolicies and IocWaivers of the cluster there.")
-@click.option("--programs", is_flag=True, help="Print what is installed but for the kinds and what people wrote.")
+@click.option("--programs", is_flag=True, help="Print what is installed, without the kinds and what people wrote.")
 @connection_options
 def command(target: str | None, programs: bool, context: str | None, kubeconfig: Path | None) -> int:
     """Say how much goes with the auditor, and how to keep policies and waivers. Nothing is deleted.
@@ -50,7 +51,7 @@ def command(target: str | None, programs: bool, context: str | None, kubeconfig:
     """
     if programs:
         if target is not None:
-            raise click.UsageError("--programs asks no cluster: save first, with --save alone")
+            raise click.UsageError("--programs does not read a cluster: run --save on its own first")
         click.echo("---\n".join(_programs()), nl=False)
         return 0
     if target is not None:
@@ -61,7 +62,7 @@ def command(target: str | None, programs: bool, context: str | None, kubeconfig:
         said = _what_goes(_connected(kubeconfig, context))
     except (IocauditError, ModuleNotFoundError) as error:
         why = advice(error) if isinstance(error, ModuleNotFoundError) else error
-        said = f"with the auditor go all AuditPolicies, IocWaivers, findings and reports (not counted: {why})"
+        said = f"uninstalling also deletes all AuditPolicies, IocWaivers, findings and reports (not counted: {why})"
     click.echo(visible(said))
     click.echo(_HOW)
     return 0
@@ -82,7 +83,7 @@ def _programs() -> Iterator[str]:
             yield manifest
 
 
-def _save(client: Client, target: str) -> int:
+def _save(client: Api, target: str) -> int:
     """Policies and waivers as they can be applied again, without what the cluster added."""
     from iocaudit.cli.writing import save_file
 
@@ -97,7 +98,7 @@ def _as_written(raw: Json) -> Json:
     return {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata, "spec": raw.get("spec", {})}
 
 
-def _what_goes(client: Client) -> str:
+def _what_goes(client: Api) -> str:
     from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
 
     now = datetime.now(UTC)
@@ -107,6 +108,6 @@ def _what_goes(client: Client) -> str:
     findings = sum(1 for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for _ in client.each(kind))
     ended = f" ({over} of them ended)" if over else ""
     return (
-        f"with the auditor go {counted(policies, 'AuditPolicy', 'AuditPolicies')}, "
+        f"uninstalling also deletes {counted(policies, 'AuditPolicy', 'AuditPolicies')}, "
         f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(findings, 'finding')} and all reports"
     )

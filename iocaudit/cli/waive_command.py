@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,20 @@ import click
 from iocaudit.cli.kind_names import is_called
 from iocaudit.cli.params import check_ids, connection_options, no_connection_without_cluster
 from iocaudit.cli.select import known_check
+from iocaudit.cli.waiver_text import MOST_DAYS, acceptance, left_out, summary_of, too_long, waiver_file
 from iocaudit.core.errors import IocauditError
-from iocaudit.core.moments import rfc3339
-from iocaudit.core.severity import Severity
-from iocaudit.core.wording import counted, several
-from iocaudit.core.yaml_write import block
+from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import Catalogue, indexed_catalogue
-from iocaudit.engine.standing import Chosen, FindingKey, ReportError, StandingFinding, Wanted, choose, standing
-from iocaudit.engine.waivers import LONGEST
-from iocaudit.engine.waiving import Acceptance, NewWaiver, waivers_for
+from iocaudit.engine.standing import (
+    FindingCriteria,
+    FindingKey,
+    ReportError,
+    StandingFinding,
+    choose,
+    standing,
+)
+from iocaudit.engine.waiving import waivers_for
 from iocaudit.sinks.escape import visible
-
-Json = dict[str, Any]
-_MOST_LEFT = 10
-_HEAD = """\
-# Accepted risks: kubectl apply -f this file, or iocaudit scan --policy this file.
-# What status records counts in files alone: in a cluster the operator records what each is for.
-"""
-_MOST_DAYS = 3650
 
 
 class WaiveError(IocauditError):
@@ -39,19 +34,21 @@ class WaiveError(IocauditError):
 
 @click.command("waive")
 @click.argument("report", required=False, metavar="[REPORT | -]")
-@click.option("--cluster", is_flag=True, help="What stands in a live cluster, read-only; also without REPORT.")
+@click.option(
+    "--cluster", is_flag=True, help="Take what is found in a live cluster, read-only; the default without REPORT."
+)
 @connection_options
 @click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="Only what is in this namespace.")
-@click.option("--cluster-scope", is_flag=True, help="Only what is in no namespace.")
+@click.option("--cluster-scope", is_flag=True, help="Only cluster-scoped objects.")
 @check_ids("--check", "only", "Only hits of these checks.")
 @click.option("--object", "objects", multiple=True, metavar="KIND/NAME", help="Only hits on this object.")
-@click.option("--owner", required=True, metavar="WHO", help="Who answers for it, a person or a team.")
+@click.option("--owner", required=True, metavar="WHO", help="Who owns the risk, a person or a team.")
 @click.option("--reason", required=True, metavar="WHY", help="Why the risk is accepted.")
-@click.option("--days", required=True, type=click.IntRange(1, _MOST_DAYS), help="When the waivers end.")
+@click.option("--days", required=True, type=click.IntRange(1, MOST_DAYS), help="When the waivers end.")
 @click.option("--ticket", default="", metavar="WHERE", help="Where it was decided.")
-@click.option("--include-critical", is_flag=True, help="Criticals too, each with a waiver of its own.")
+@click.option("--include-critical", is_flag=True, help="Critical hits too, each with a waiver of its own.")
 @click.option("--output-file", "target", metavar="FILE", help="Write into this file  [default: standard output]")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--unset-namespace",
     default="default",
@@ -83,54 +80,46 @@ def command(
     later, and ends. What an accepted hit implies is accepted with it. Apply them with kubectl apply -f: each covers
     something as soon as the operator has recorded what it was made for.
 
-    Exit code: 2 wrong usage, or a report that cannot be read; 1 the answer was no; 0 otherwise.
+    Exit code: 2 wrong usage, or a report that cannot be read; 1 the answer was negative; 0 otherwise.
     """
     if report is not None and cluster:
         raise click.UsageError("give a REPORT or --cluster, not both")
     if report is not None:
         no_connection_without_cluster(cluster, context, kubeconfig)
     if report == "-" and not yes:
-        raise click.UsageError("with the report on standard input nobody can be asked: give --yes")
-    why = Acceptance(
-        _said(owner, "--owner", 253),
-        _said(reason, "--reason", 2048),
-        datetime.now(UTC).replace(microsecond=0) + timedelta(days=days),
-        ticket.strip()[:512],
-    )
-    catalogue = indexed_catalogue()
-    wanted = Wanted(
-        homes=frozenset(_listed(namespaces)) | (frozenset((None,)) if cluster_scope else frozenset()),
-        checks=frozenset(known_check(catalogue, name).id for name in only),
-        is_object=_objects(objects),
-        critical=include_critical,
-    )
+        raise click.UsageError("the report is read from standard input, so there can be no prompt: give --yes")
+    why = acceptance(owner, reason, days, ticket)
+    catalogue, is_object = indexed_catalogue(), _objects(objects)
     found, told = (
         _of_file(report, unset_namespace) if report is not None else _of_cluster(catalogue, context, kubeconfig)
     )
+    wanted = FindingCriteria(
+        homes=frozenset(_listed(namespaces)) | (frozenset((None,)) if cluster_scope else frozenset()),
+        checks=_checks(only, found, catalogue),
+        is_object=is_object,
+        critical=include_critical,
+    )
     chosen = choose(found, wanted)
     new = waivers_for(chosen, found)
-    for line in (*told, *_left(chosen, new.left)):
+    for line in (*told, *left_out(chosen, new.left)):
         click.echo(visible(line), err=True)
     if not new.waivers:
-        click.echo("nothing stands there that a waiver could be made for", err=True)
+        click.echo("nothing was found that a waiver could cover", err=True)
         return 0
-    if days > LONGEST.days:
-        click.echo(f"clusters refuse more than {LONGEST.days} days unless they are told otherwise", err=True)
-    click.echo(visible(_summary(new.waivers, why)), err=True)
+    if note := too_long(days):
+        click.echo(note, err=True)
+    click.echo(visible(summary_of(new.waivers, why)), err=True)
     if not yes and not _agreed(len(new.waivers)):
         click.echo("nothing was written", err=True)
         return 1
-    _write(_HEAD + "".join(_document(waiver, why) for waiver in new.waivers), target)
+    _write(waiver_file(new.waivers, why), target)
     return 0
 
 
-def _said(value: str, option: str, most: int) -> str:
-    value = value.strip()
-    if not value:
-        raise click.UsageError(f"{option} is empty: whoever reads the waiver wants to know")
-    if len(value) > most:
-        raise click.UsageError(f"{option} is longer than {most} characters")
-    return value
+def _checks(names: Iterable[str], found: Iterable[StandingFinding], catalogue: Catalogue) -> frozenset[str]:
+    """The ids of checks by their names; what a report holds may be of a rule that is known only where it was made."""
+    there = {one.key.check for one in found}
+    return frozenset(name if name in there else known_check(catalogue, name).id for name in names)
 
 
 def _listed(given: Iterable[str]) -> list[str]:
@@ -156,12 +145,12 @@ def _objects(given: Sequence[str]) -> Any:
 def _of_file(path: str, unset: str) -> tuple[list[StandingFinding], list[str]]:
     import orjson  # late, as what follows
 
-    from iocaudit.sources.documents import Unreadable
+    from iocaudit.sources.documents import ReadFailure
     from iocaudit.sources.files import read_bytes
 
     name = "standard input" if path == "-" else path
     data = read_bytes(path, named=True)
-    if isinstance(data, Unreadable):
+    if isinstance(data, ReadFailure):
         raise WaiveError(f"{name}: the report {data.reason}")
     try:
         report = orjson.loads(data)
@@ -178,12 +167,16 @@ def _of_cluster(
 ) -> tuple[list[StandingFinding], list[str]]:
     from iocaudit.cli.live import scan_cluster  # late: it imports the Kubernetes client
     from iocaudit.engine.causes import with_causes
+    from iocaudit.scanning.rules import RunRules
+    from iocaudit.scanning.scan import ScanOptions
     from iocaudit.sinks.json_report import as_json
     from iocaudit.sinks.summary import ReadingSummary
-    from iocaudit.sources.scan import ScanOptions
 
     claimed: set[str] = set()
-    scan = scan_cluster(catalogue, ScanOptions(), context=context, kubeconfig=kubeconfig, claimed=claimed)
+    with RunRules() as rules:
+        options = ScanOptions(rules=rules)
+        scan = scan_cluster(catalogue, options, context=context, kubeconfig=kubeconfig, claimed=claimed)
+    catalogue = scan.catalogue or catalogue
     report = as_json(with_causes(scan.report, catalogue), ReadingSummary(), catalogue)
     stays = [entry for entry in report["findings"] if entry["findingFingerprint"] not in claimed]
     told = [f"not read: {one.reason}" for one in scan.report.skipped if one.check is None and one.subject is None]
@@ -193,47 +186,13 @@ def _of_cluster(
     return standing({**report, "findings": stays}), told
 
 
-def _left(chosen: Chosen, unnameable: list[str]) -> list[str]:
-    lines = []
-    if chosen.critical:
-        objects = len({(one.key.home, one.key.group, one.key.kind, one.key.name) for one in chosen.critical})
-        count = counted(len(chosen.critical), "critical finding")
-        where = counted(objects, "object")
-        lines.append(f"left out: {count} on {where} (--include-critical takes them, one waiver each)")
-    rest = [*chosen.left, *unnameable]
-    lines += [f"left out: {line}" for line in rest[:_MOST_LEFT]]
-    if len(rest) > _MOST_LEFT:
-        lines.append(f"left out: {len(rest) - _MOST_LEFT} more")
-    return lines
-
-
-def _summary(waivers: Sequence[NewWaiver], why: Acceptance) -> str:
-    findings = [one for waiver in waivers for one in waiver.findings]
-    objects = {(one.key.home, one.key.group, one.key.kind, one.key.name) for one in findings}
-    hits = sum(waiver.count for waiver in waivers)
-    critical = sum(1 for one in findings if one.severity is Severity.CRITICAL)
-    places = sorted({f"namespace {waiver.home}" if waiver.home is not None else "cluster scope" for waiver in waivers})
-    return (
-        f"{counted(len(waivers), 'waiver')} for {counted(hits, 'hit')} on {counted(len(objects), 'object')} "
-        f"({critical} of {counted(len(findings), 'finding')} critical), in {several(places)}, "
-        f"until {rfc3339(why.expires)}"
-    )
-
-
 def _agreed(count: int) -> bool:
     try:
         return click.confirm(f"Write {'it' if count == 1 else 'them'}?", err=True)
     except click.Abort:
         click.echo("", err=True)
-        click.echo("nobody answered: give --yes to write without being asked", err=True)
+        click.echo("no answer: give --yes to write without a prompt", err=True)
         return False
-
-
-def _document(waiver: NewWaiver, why: Acceptance) -> str:
-    body = waiver.body(why, datetime.now(UTC))
-    count = counted(len({(one.key.kind_name, one.key.name) for one in waiver.findings}), "object")
-    where = f"namespace {waiver.home}" if waiver.home is not None else "cluster scope"
-    return f"---\n# {counted(waiver.count, 'hit')} on {count} in {where}\n{block(body)}\n"
 
 
 def _write(text: str, target: str | None) -> None:

@@ -2,13 +2,17 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
+from iocaudit.cli.engine_flags import engine_flags, engine_options
 from iocaudit.core.own_names import NAMESPACE
 
-_CLIENT_CA = "Require client certificates under this CA: without it the API server cannot be told from other callers."
-_LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the operator the same."
+_CLIENT_CA = (
+    "Require client certificates of this CA: without it the API server cannot be distinguished from other callers."
+)
+_LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the operator the same value."
 
 
 @click.command("webhook")
@@ -30,6 +34,7 @@ _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the op
 @click.option("--waiver-max-days", type=click.IntRange(min=1), default=90, show_default=True, help=_LONGEST)
 @click.option("--namespace", envvar="POD_NAMESPACE", default=NAMESPACE, show_default=True, help="Our own.")
 @click.option("--attempts-url", metavar="URL", help="Post denied attempts to the operator there: https://HOST:PORT.")
+@engine_flags(loads=False)
 def command(
     certificates: Path,
     host: str,
@@ -44,8 +49,10 @@ def command(
     waiver_max_days: int,
     namespace: str,
     attempts_url: str | None,
+    **engines: Any,
 ) -> int:
     """Run the validating admission webhook."""
+    evaluated = engine_options(**engines)
     from admission.main import main
     from admission.options import WebhookOptions
 
@@ -64,6 +71,7 @@ def command(
             attempts_url=attempts_url,
             longest_waiver=timedelta(days=waiver_max_days),
             namespace=namespace,
+            engines=evaluated,
         )
     )
     return 0

@@ -7,9 +7,8 @@ times the CPU of decoding bytes, so they are left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlencode
 
 import orjson
@@ -20,11 +19,10 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConf
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from yaml import YAMLError
 
+from iocaudit.cluster.api import EVERYWHERE, JSON, PAGE, Api, ListScope, Page, path_of
 from iocaudit.cluster.errors import (
     ApiError,
     ConfigError,
-    ExpiredError,
-    NotFoundError,
     UnreachableError,
     api_error,
 )
@@ -36,27 +34,13 @@ from iocaudit.decoding.answers import ListAnswer, decode_cut_event, decode_cut_l
 from iocaudit.decoding.objects import NotJsonError, decode_object
 from iocaudit.supervision.part import beat
 
-PAGE = 125
-"""Objects a request at most: a pod of 10 KB takes 56 KB as dicts. Fewer where they are large."""
-_LIST_TRIES = 3
 _MOST_PASSED_OVER = 1024 * 1024 * 1024
-JSON = "application/json"
-MERGE_PATCH = "application/merge-patch+json"
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a list: raw objects, each to be had once, and the token of the next page."""
-
-    items: Iterator[Json]
-    resource_version: str
-    remaining: str
-
-
-class Client:
+class Client(Api):
     """A connection to one API server; safe to share between threads."""
 
     def __init__(self, api: ApiClient, *, timeout: float = 30.0, may_write: Callable[[], None] = lambda: None) -> None:
@@ -111,7 +95,7 @@ class Client:
         return configuration
 
     def guarded(self, may_write: Callable[[], None]) -> Client:
-        """This client, which asks before each request that is no GET; ``may_write`` raises to refuse it."""
+        """This client, which asks before each request other than a GET; ``may_write`` raises to refuse it."""
         return Client(self._api, timeout=self._timeout, may_write=may_write)
 
     def close(self) -> None:
@@ -232,51 +216,8 @@ class Client:
         head, tail = _reading(what, lambda: read_ends(again, _MOST_PASSED_OVER))
         return _read(what, lambda ends: decode_cut_list(*ends), (head, tail)), LARGEST
 
-    def each(
-        self, kind: Kind, *, namespace: str | None = None, listed: Callable[[str], None] = lambda _version: None
-    ) -> Iterator[Json]:
-        """Every object of a kind, at most a page in memory at a time.
-
-        Where the list expires in between it begins again, so that an object may come twice. ``listed`` is told the
-        version of each list as it begins.
-        """
-        for attempt in range(_LIST_TRIES):
-            try:
-                for number, page in enumerate(self.pages(kind, namespace=namespace)):
-                    if not number:
-                        listed(page.resource_version)
-                    yield from page.items
-                return
-            except ExpiredError:
-                if attempt == _LIST_TRIES - 1:
-                    raise
-
-    def list_all(self, kind: Kind, *, namespace: str | None = None) -> tuple[list[Json], str]:
-        """Every object of a kind and the list's resourceVersion; lists again where it expired in between."""
-        return self.collect(kind, lambda raw: raw, namespace=namespace)
-
-    def collect(self, kind: Kind, keep: Callable[[Json], T], *, namespace: str | None = None) -> tuple[list[T], str]:
-        """Like ``list_all``, with what ``keep`` makes of each object in its place: of the rest a page is held."""
-        for attempt in range(_LIST_TRIES):
-            kept: list[T] = []
-            version = ""
-            try:
-                for page in self.pages(kind, namespace=namespace):
-                    kept.extend(map(keep, page.items))
-                    version = page.resource_version
-            except ExpiredError:
-                if attempt == _LIST_TRIES - 1:
-                    raise
-                continue
-            return kept, version
-        raise AssertionError("unreachable")
-
-    def latest(self, kind: Kind) -> str:
-        """The version of a kind as of now, for a watch to begin with."""
-        return next(self.pages(kind, limit=1)).resource_version
-
     def watch(
-        self, kind: Kind, resource_version: str, *, namespace: str | None = None, seconds: int = 240
+        self, kind: Kind, resource_version: str, *, scope: ListScope = EVERYWHERE, seconds: int = 240
     ) -> Iterator[tuple[str, Json]]:
         """Changes after a version: ADDED, MODIFIED, DELETED or BOOKMARK and the object.
 
@@ -289,9 +230,11 @@ class Client:
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
+            **scope.query,
         }
-        what, holder = f"watch {path_of(kind, namespace)}", LARGE_TEXTS.holder()
-        response = self._send("GET", path_of(kind, namespace), query, None, JSON, seconds + 15.0)
+        path = path_of(kind, scope.namespace)
+        what, holder = f"watch {path}", LARGE_TEXTS.holder()
+        response = self._send("GET", path, query, None, JSON, seconds + 15.0)
         ended = False
         try:
             for line, is_whole in read_lines(response, holder):
@@ -313,41 +256,6 @@ class Client:
                 response.close()
             response.release_conn()
 
-    def get(self, kind: Kind, namespace: str | None, name: str) -> Json:
-        return self.request("GET", path_of(kind, namespace, name))
-
-    def create(self, kind: Kind, body: Mapping[str, Any]) -> Json:
-        return self.request("POST", path_of(kind, _namespace(body)), body=body)
-
-    def replace(self, kind: Kind, body: Mapping[str, Any], *, subresource: str = "") -> Json:
-        """PUT the object; with its resourceVersion it fails with ConflictError if it changed meanwhile."""
-        path = path_of(kind, _namespace(body), _name(body), subresource)
-        return self.request("PUT", path, body=body)
-
-    def patch(self, kind: Kind, namespace: str | None, name: str, body: object, *, subresource: str = "") -> Json:
-        """A JSON merge patch."""
-        path = path_of(kind, namespace, name, subresource)
-        return self.request("PATCH", path, body=body, content_type=MERGE_PATCH)
-
-    def delete(self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None) -> None:
-        """Delete an object, with ``uid`` only that very one; one that is gone already is fine."""
-        body = {"preconditions": {"uid": uid}} if uid else None
-        try:
-            self.request("DELETE", path_of(kind, namespace, name), body=body)
-        except NotFoundError:
-            return
-
-
-def path_of(kind: Kind, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
-    """The URL path of a collection (namespace None: across all), an object, or its subresource."""
-    parts = ["/apis", kind.group] if kind.group else ["/api"]
-    parts.append(kind.version)
-    if kind.namespaced and namespace:
-        parts += ["namespaces", namespace]
-    parts.append(kind.plural)
-    parts += [part for part in (name, subresource) if part]
-    return "/".join(parts)
-
 
 def _completed(items: Iterator[Json], kind: Kind) -> Iterator[Json]:
     """With apiVersion and kind, as the API leaves them out of list items."""
@@ -368,14 +276,6 @@ def _read(what: str, decode: Callable[[S], T], data: S) -> T:
         return decode(data)
     except NotJsonError as error:
         raise ApiError(what, 502, "BadAnswer", f"not JSON: {error}") from error
-
-
-def _namespace(body: Mapping[str, Any]) -> str | None:
-    return text(mapping(body.get("metadata")).get("namespace")) or None
-
-
-def _name(body: Mapping[str, Any]) -> str:
-    return text(mapping(body.get("metadata")).get("name"))
 
 
 def _unknown_context(kubeconfig: Path | None, context: str | None) -> str | None:

@@ -6,22 +6,26 @@ request and a 404 apiece, again and again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.core.kinds import Kind
-from iocaudit.core.shape import mapping, mappings, text
+from iocaudit.core.shape import mapping, mappings, strings, text
 
+NOT_SERVED: Final = "the API server serves no such kind that can be listed and watched"
 _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedKinds:
     """The versions by group and plural, and the groups whose own server did not say what it serves."""
 
     versions: dict[tuple[str, str], frozenset[str]]
     unknown: frozenset[str] = frozenset()
+    kinds: Mapping[tuple[str, str], Kind] = field(default_factory=dict)
+    """By group and name the kinds that can be listed and watched, in the version that the server prefers."""
 
     @property
     def groups(self) -> frozenset[str]:
@@ -29,8 +33,12 @@ class Served:
         return frozenset(group for group, _ in self.versions)
 
     def absent(self, kind: Kind) -> bool:
-        """Whether the kind is surely not served in any version, so that there are no objects of it."""
+        """Whether the kind is surely not served in any version, so there are no objects of it."""
         return kind.group not in self.unknown and (kind.group, kind.plural) not in self.versions
+
+    def resolved(self, kind: Kind) -> Kind | None:
+        """A kind that is known by its name alone as it is served, None where it is not; any other as it is."""
+        return kind if kind.version else self.kinds.get(kind.key)
 
     def only_as(self, kind: Kind) -> str | None:
         """The versions it is served in, where ours is not among them; else None."""
@@ -42,10 +50,11 @@ class Served:
         return [kind for kind in kinds if not self.absent(kind)]
 
 
-def discover(client: Client) -> Served:
+def discover(client: Api) -> ServedKinds:
     """Two requests, whatever the number of kinds. Raises as any request does."""
     versions: dict[tuple[str, str], frozenset[str]] = {}
     unknown: set[str] = set()
+    kinds: dict[tuple[str, str], Kind] = {}
     for path in ("/api", "/apis"):
         answer = client.request("GET", path, accept=_ACCEPT)
         for group in mappings(answer.get("items")):
@@ -57,4 +66,9 @@ def discover(client: Client) -> Served:
                 for resource in mappings(version.get("resources")):
                     key = (name, text(resource.get("resource")))
                     versions[key] = versions.get(key, frozenset()) | {text(version.get("version"))}
-    return Served(versions, frozenset(unknown))
+                    kind = text(mapping(resource.get("responseKind")).get("kind"))
+                    if kind and not {"list", "watch"}.difference(strings(resource.get("verbs"))):
+                        made = (name, text(version.get("version")), kind, text(resource.get("resource")))
+                        namespaced = resource.get("scope") != "Cluster"
+                        kinds.setdefault((name, kind), Kind(*made, namespaced=namespaced))
+    return ServedKinds(versions, frozenset(unknown), kinds)

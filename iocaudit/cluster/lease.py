@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import ClusterError, ConflictError, NotFoundError
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import Json, integer, mapping, text
@@ -34,7 +34,7 @@ class Lease:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         namespace: str,
         name: str,
         identity: str,
@@ -84,7 +84,7 @@ class Lease:
                 if self._renewed_at is None or self._clock() - self._renewed_at > self.duration * 2 / 3:
                     raise LeaseLostError(
                         f"lease {self._namespace}/{self._name} could not be renewed in time: {error}"
-                    ) from None
+                    ) from error
                 _log.warning("lease not renewed, trying again: %s", error)
         self._release()
 
@@ -138,4 +138,4 @@ class Lease:
             if mapping(current.get("spec")).get("holderIdentity") == self._identity:
                 self._client.replace(LEASE, {**current, "spec": {**current["spec"], "holderIdentity": ""}})
         except ClusterError as error:
-            _log.info("the lease was not handed back, it runs out by itself: %s", error)
+            _log.info("the lease was not released, it expires by itself: %s", error)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import ApiError, ConflictError, ForbiddenError, NotFoundError
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import Json, mapping, text
 
 
-def put(client: Client, kind: Kind, body: Mapping[str, Any]) -> Json:
+def put(client: Api, kind: Kind, body: Mapping[str, Any]) -> Json:
     """Store an object as it is here, whatever stood there before: we are its only writer."""
     metadata = mapping(body.get("metadata"))
     namespace, name = text(metadata.get("namespace")) or None, text(metadata.get("name"))
@@ -33,7 +33,7 @@ def put(client: Client, kind: Kind, body: Mapping[str, Any]) -> Json:
     raise ConflictError(f"PUT {kind.plural} {name}", 409, "Conflict", "it changes faster than it can be written")
 
 
-def change(client: Client, kind: Kind, namespace: str | None, name: str, edit: Callable[[Json], Json]) -> Json | None:
+def change(client: Api, kind: Kind, namespace: str | None, name: str, edit: Callable[[Json], Json]) -> Json | None:
     """Read an object, edit it and store it, again where it changed meanwhile; None where it is gone."""
     for _ in range(3):
         try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.core.kinds import SECRET
@@ -35,7 +35,7 @@ class Certificates:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         namespace: str,
         names: Names,
         *,
@@ -61,7 +61,7 @@ class Certificates:
             except CertificateError as error:
                 raise CertificateError(
                     f"Secret {self._namespace}/{AUTHORITY_SECRET}: {error}; delete it to have a new one made"
-                ) from None
+                ) from error
             state = rotate(before, moment, names=self._names, published=published, lifetimes=self._lifetimes)
         data = to_data(state)
         if data != known:

@@ -1,6 +1,6 @@
 """What the watches see, handed to the worker; nothing is listed or held for it.
 
-A watch begins with the version as of which the sweep listed the kind, so that it tells of every change and deletion
+A watch begins with the version as of which the sweep listed the kind, so it tells of every change and deletion
 since. Where that version is too old, or the kind has come only now, it begins with the latest one, and a sweep reads
 what lies before it.
 """
@@ -10,13 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from iocaudit.cluster.client import Client
-from iocaudit.cluster.watch import Sink, Watches
-from iocaudit.controller.sweep import Change
+from iocaudit.cluster.api import Api
+from iocaudit.cluster.watch import Sink, Watches, whole
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import Kind
-from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.core.shape import Json
+from iocaudit.core.resource import Resource
 from iocaudit.records.kinds import AUDIT_POLICY, GROUP, IOC_WAIVER
 from iocaudit.supervision.supervisor import Supervisor
 
@@ -29,11 +28,11 @@ class Changes:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         kinds: Iterable[Kind],
         worker: Worker,
         supervisor: Supervisor,
-        receive: Callable[[Change], None],
+        receive: Callable[[ObjectChange], None],
         failed: Callable[[Kind | None], None],
         installed: Callable[[], None],
     ) -> None:
@@ -47,7 +46,7 @@ class Changes:
             worker.unfollowed,
             self._install,
             begin=self._begin,
-            keep=_whole,
+            keep=whole,
         )
         self.watches = Watches(client, kinds, sink, supervisor, failed)
 
@@ -73,15 +72,10 @@ class Changes:
 
     def _change(self, resource: Resource, *, deleted: bool) -> None:
         assert resource.kind is not None
-        self._receive(Change(resource.kind, deleted, resource.raw))
+        self._receive(ObjectChange(resource.kind, deleted, resource.raw))
 
     def _install(self, groups: frozenset[str]) -> None:
         there = GROUP in groups
         if there and self._ours is False:
             self._installed()
         self._ours = there
-
-
-def _whole(raw: Json, kind: Kind) -> Resource:
-    raw["apiVersion"], raw["kind"] = kind.api_version, kind.name
-    return Resource(raw, CLUSTER, kind=kind)

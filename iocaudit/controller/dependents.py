@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.engine.catalogue import Catalogue
@@ -14,18 +14,23 @@ MOST_HOMES = 20
 _SHARE = 4.0
 """Rest between two rounds of auditing dependents, as a multiple of what the round took: a fifth of one core."""
 
-Due = dict[Kind, dict[str | None, None]]
+DueNamespaces = dict[Kind, dict[str | None, None]]
 """The namespaces (None: all) whose objects of a kind are due."""
 
 
 class Dependents:
     """What depends on what, by the declarations of the checks; and what is due, at a bounded pace."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.rebase(catalogue)
+        self._due: DueNamespaces = {}
+        self._rested_at = 0.0
+
+    def rebase(self, catalogue: Catalogue) -> None:
+        """Go by the declarations of other checks from now on: rules have come or gone."""
         self._catalogue = catalogue
         self._of = _dependents(catalogue)
-        self._due: Due = {}
-        self._rested_at = 0.0
 
     def of(self, kind: Kind) -> tuple[Kind, ...]:
         """The audited kinds that have to be audited again when an object of a kind changes."""
@@ -59,16 +64,16 @@ class Dependents:
     @property
     def due_in(self) -> float | None:
         """Seconds until dependents may be audited again; None where none are due."""
-        return max(0.0, self._rested_at - time.monotonic()) if self._due else None
+        return max(0.0, self._rested_at - self._clock()) if self._due else None
 
-    def take(self) -> Due:
+    def take(self) -> DueNamespaces:
         """All that is due."""
         due, self._due = self._due, {}
         return due
 
     def rest(self, begun: float) -> None:
         """However fast Roles or policies change, auditing what depends on them takes a bounded share of a core."""
-        ended = time.monotonic()
+        ended = self._clock()
         self._rested_at = ended + _SHARE * (ended - begun)
 
 

@@ -19,7 +19,7 @@ _MOST = 16
 def untrusted(world: World) -> dict[WebhookClient, str]:
     """Those of our webhooks whose certificate is not verified by what their configuration says, and why.
 
-    One that cannot be reached is none of them: only an answer tells.
+    An unreachable webhook is not among them: only an answer shows a fault.
     """
     clients = {
         client_of(webhook): None
@@ -48,5 +48,5 @@ def refusal(client: WebhookClient) -> str | None:
             return None
     except ssl.SSLCertVerificationError as error:
         return f"{client.host}:{client.port}: {error.verify_message}"
-    except (OSError, ValueError, OverflowError):  # nothing answers, or nothing can: it is no host, or no port
+    except (OSError, ValueError, OverflowError):  # nothing answers, or nothing can: not a host, or not a port
         return None

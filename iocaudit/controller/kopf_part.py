@@ -1,6 +1,6 @@
 """kopf, which runs the handlers on our own kinds: its login, its life cycle, and one ``on.event`` a kind.
 
-It decodes by itself, with decoders that a deep object ends for good, so that it is given a session whose answers are
+It decodes by itself, with decoders that a deep object ends for good, so it is given a session whose answers are
 decoded by ours. Kinds that others write are followed by our own watch (`controller.changes`), and so are these two:
 whatever becomes of kopf, policies and waivers take effect.
 """
@@ -18,7 +18,7 @@ import kopf
 import orjson
 
 from iocaudit.cluster.client import Client
-from iocaudit.controller.sweep import Change
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.core.kinds import Kind
 from iocaudit.decoding.answers import decode_event
 from iocaudit.decoding.objects import NotJsonError, decode
@@ -33,7 +33,7 @@ _WATCH_SECONDS = 40
 _CHUNK = 10
 """Objects a request: policies and waivers are few, and each may be of megabytes."""
 
-Receive = Callable[[Change], None]
+ChangeReceiver = Callable[[ObjectChange], None]
 
 
 class ShieldedResponse(aiohttp.ClientResponse):
@@ -135,7 +135,7 @@ def settings() -> kopf.OperatorSettings:
     return found
 
 
-def registry(client: Client, kinds: Iterable[Kind], receive: Receive) -> kopf.OperatorRegistry:
+def registry(client: Client, kinds: Iterable[Kind], receive: ChangeReceiver) -> kopf.OperatorRegistry:
     """Handlers for these kinds that only hand the raw object on, and the login."""
     handlers = kopf.OperatorRegistry()
     for kind in kinds:
@@ -144,7 +144,7 @@ def registry(client: Client, kinds: Iterable[Kind], receive: Receive) -> kopf.Op
             raw = event.get("object")
             if isinstance(raw, dict) and event.get("type") is not None:  # of the first listing the sweep knows
                 complete = {**raw, "apiVersion": kind.api_version, "kind": kind.name}
-                receive(Change(kind, event.get("type") == "DELETED", complete))
+                receive(ObjectChange(kind, event.get("type") == "DELETED", complete))
 
         kopf.on.event(kind.group, kind.version, kind.plural, id=f"{kind.plural}.{kind.group}", registry=handlers)(
             handle
@@ -178,7 +178,7 @@ def _session(client: Client) -> aiohttp.ClientSession:
 class KopfPart:
     """kopf as a part of the process. Where it gives up (the API server is away), it begins again, ever more slowly."""
 
-    def __init__(self, client: Client, kinds: Iterable[Kind], receive: Receive) -> None:
+    def __init__(self, client: Client, kinds: Iterable[Kind], receive: ChangeReceiver) -> None:
         self._client, self._kinds, self._receive = client, tuple(kinds), receive
 
     def run(self, life: Life) -> None:

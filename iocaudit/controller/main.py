@@ -7,36 +7,43 @@ import logging
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from iocaudit.cluster.client import Client
+from iocaudit.cluster.errors import ForbiddenError, NotFoundError
 from iocaudit.cluster.lease import Lease, LeaseLostError
-from iocaudit.controller.attempt_metrics import AttemptMetrics
 from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.changes import Changes
 from iocaudit.controller.guard import untrusted
 from iocaudit.controller.kopf_part import KopfPart
-from iocaudit.controller.ledger import Ledger
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.policies import Policies
+from iocaudit.controller.policy_events import tell
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.receiver import ReceiverMetrics, receive
 from iocaudit.controller.registration import Registration
-from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.controller.rollout_metrics import RolloutMetrics
+from iocaudit.controller.rollouts import Rollouts
+from iocaudit.controller.sweep import ClusterAuditor, ObjectChange
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.worker import Worker
-from iocaudit.core.kinds import NAMESPACE, Kind
-from iocaudit.core.own_names import OPERATOR
-from iocaudit.core.shape import mapping, text
-from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
-from iocaudit.install.webhook_configuration import Target
-from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE, Kind
+from iocaudit.core.own_names import ADMISSION, OPERATOR, WEBHOOK_CONFIGURATION
+from iocaudit.core.shape import integer, mapping, text
+from iocaudit.engine.catalogue import Catalogue, installed_catalogue
+from iocaudit.evidence.ledger import Ledger
+from iocaudit.evidence.metrics import EvidenceMetrics
+from iocaudit.evidence.receiver import ReceiverMetrics, receive
+from iocaudit.install.webhook_configuration import WebhookTarget
+from iocaudit.live.engine_factories import factories
+from iocaudit.live.engines import Engines
+from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER, VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.serving.authority import Names
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.health import Readiness, health_app
 from iocaudit.serving.heap import keep_large_blocks_apart
-from iocaudit.serving.listener import Listen, run, serve
+from iocaudit.serving.listener import ListenerSpec, run, serve
 from iocaudit.serving.logs import configure_logging
 from iocaudit.serving.metrics import (
     CertificateMetrics,
@@ -46,6 +53,7 @@ from iocaudit.serving.metrics import (
     metrics_app,
     new_registry,
 )
+from iocaudit.serving.rule_metrics import RuleMetrics
 from iocaudit.supervision.part import Life, Part
 from iocaudit.supervision.supervisor import Supervisor
 
@@ -70,17 +78,22 @@ class Operator:
         self.client = Client.connect(options.kubeconfig, options.context).guarded(self._may_write)
         self.registry = new_registry("operator")
         self.metrics = OperatorMetrics(self.registry)
+        rule_metrics = RuleMetrics(self.registry)
+        self.engines = Engines(factories(options.engines, supervisor.thread, rule_metrics), rule_metrics)
         self.connections = ConnectionMetrics(self.registry)
         publisher = Publisher(self.client, catalogue, retention=options.retention)
-        self.cluster = Cluster(
+        self.cluster = ClusterAuditor(
             self.client,
             catalogue,
             publisher,
-            Policies(catalogue, options.profile),
+            Policies(catalogue, options.profile, self.engines),
             StoredWaivers(catalogue, options.longest_waiver),
             untrusted=untrusted,
             registering=self._registering,
             own_namespace=options.namespace,
+        )
+        rule_metrics.follow(
+            lambda: self.engines.failing, lambda: self.cluster.policies.problems, lambda: self.engines.trouble
         )
         self.worker = Worker(self.cluster, period=options.period, turned=self._turned)
         self.supervisor = supervisor
@@ -94,6 +107,7 @@ class Operator:
             self.metrics.watching.failed,
             self._installed,
         )
+        self.cluster.require = self.changes.watches.require
         self.kopf = KopfPart(self.client, (AUDIT_POLICY, IOC_WAIVER), self._receive)
         self._kopf: Part | None = None
         self._following = False
@@ -102,22 +116,49 @@ class Operator:
         )
         self.ledger = Ledger(
             self.client,
-            {check.id: check.title for check in catalogue},
-            AttemptMetrics(self.registry),
+            self.cluster.policies.title_of,
+            EvidenceMetrics(self.registry),
+            rollouts=Rollouts(
+                self.client,
+                self.cluster.policies,
+                RolloutMetrics(self.registry),
+                ready=self._webhook_replicas,
+                registered=lambda: self.registration is None or self.registration.registered,
+            ),
+            changed=partial(tell, self.client),
             retention=options.retention,
         )
         self._begun = time.monotonic()
+        self._seen_registration = False
         self._temporary = tempfile.TemporaryDirectory(prefix="iocaudit-") if options.manage_webhook else None
         self.registration = self._registration() if options.manage_webhook else None
         self.readiness = Readiness(["started"])
         self._told: float | None = None
 
     def _registering(self) -> bool:
-        """Whether the webhook is about to be registered: at first nothing answers, and nothing is wrong with that."""
+        """Whether the webhook is about to be registered: at first nothing answers, and nothing is wrong with that.
+
+        What was written a moment ago counts once an audit has seen it.
+        """
         registration = self.registration
-        if registration is None or registration.was_registered:
+        if registration is None or (registration.was_registered and self._has_seen_registration()):
             return False
         return time.monotonic() - self._begun < _REGISTERED_WITHIN
+
+    def _has_seen_registration(self) -> bool:
+        there = self.cluster.world.get(VALIDATING_WEBHOOK_CONFIGURATION, None, WEBHOOK_CONFIGURATION)
+        self._seen_registration |= there is not None
+        return self._seen_registration
+
+    def _webhook_replicas(self) -> int | None:
+        """How many replicas of the webhook answer; None where it runs outside of the cluster, or it is not known."""
+        if self.options.webhook_url is not None:
+            return None
+        try:
+            deployment = self.client.get(DEPLOYMENT, self.options.namespace, ADMISSION)
+        except (ForbiddenError, NotFoundError):
+            return None
+        return integer(mapping(deployment.get("status")).get("readyReplicas")) or 0
 
     def _may_write(self) -> None:
         """Asked before every write: nothing is written once the Lease is lost or handed back."""
@@ -127,7 +168,7 @@ class Operator:
 
     def _registration(self) -> Registration:
         options, cluster = self.options, self.cluster
-        target = Target(options.namespace, options.webhook_service, options.webhook_port, options.webhook_url)
+        target = WebhookTarget(options.namespace, options.webhook_service, options.webhook_port, options.webhook_url)
         host, _ = target.address
         names = [host] if options.webhook_url else [host, f"{host}.cluster.local"]
         certificates = Certificates(
@@ -138,7 +179,6 @@ class Operator:
         )
         return Registration(
             self.client,
-            cluster.catalogue,
             lambda: cluster.policies.current,
             certificates,
             target,
@@ -193,15 +233,16 @@ class Operator:
                 if waiting is not None:
                     waiting.cancel()
             if leading.is_set():
-                # Long enough to hand the Lease back, so that the next leader need not wait for it to run out.
+                # Long enough to hand the Lease back, so the next leader need not wait for it to run out.
                 await asyncio.wait({released}, timeout=2.0)
             self.metrics.leader.set(0)
+            self.engines.close()
 
     def _work(self) -> asyncio.Future[None] | None:
         """Begin what a leader does; the receiver of denied attempts, if there is one."""
         supervisor, folder = self.supervisor, self.certificate_folder
         self.metrics.leader.set(1)
-        # Two of one of these would write against each other, so that a process in which one hangs ends.
+        # Two of one of these would write against each other, so a process in which one hangs ends.
         supervisor.thread("worker", self.worker.run, restartable=False)
         supervisor.thread("attempts", self.ledger.run, restartable=False)
         if self.registration is not None:
@@ -217,7 +258,7 @@ class Operator:
             self.ledger, folder, options.attempts_host, options.attempts_port, self._receiver, self.supervisor, life
         )
 
-    def _receive(self, change: Change) -> None:
+    def _receive(self, change: ObjectChange) -> None:
         if change.kind is NAMESPACE and not change.deleted:
             metadata = mapping(change.raw.get("metadata"))
             dying = bool(metadata.get("deletionTimestamp"))
@@ -260,17 +301,17 @@ def _finish(result: asyncio.Future[None], error: BaseException | None) -> None:
 
 
 async def _serve(options: OperatorOptions, supervisor: Supervisor) -> None:
-    operator = Operator(options, builtin_catalogue(), supervisor)
+    operator = Operator(options, installed_catalogue(), supervisor)
     drain = Drain(operator.readiness, grace=0.0, finish=2.0)
     drain.on_signals()
     supervisor.pulse("drain", drain.progress_at, silence=_LONGEST_END, at_once=True)
     supervisor.start()
     await serve(
         [
-            Listen.plain(
+            ListenerSpec.plain(
                 "health", health_app(operator.readiness, supervisor.reason), options.health_host, options.health_port
             ),
-            Listen.plain("metrics", metrics_app(operator.registry), options.metrics_host, options.metrics_port),
+            ListenerSpec.plain("metrics", metrics_app(operator.registry), options.metrics_host, options.metrics_port),
         ],
         drain,
         metrics=operator.connections,

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
 from iocaudit.controller.registration import Registration
-from iocaudit.controller.sweep import Cluster
+from iocaudit.controller.sweep import ClusterAuditor
 from iocaudit.controller.worker import Worker
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.engine.waivers import WaiverState
 from iocaudit.serving.metrics import WatchMetrics
 
@@ -32,26 +32,26 @@ class OperatorMetrics:
         self.objects = gauge("objects", "Objects audited and known.")
         self.queue = gauge("queue_length", "Changes that wait to be audited.")
         self.findings = gauge("findings", "Findings as stored.", ("severity", "state"))
-        self.implied = gauge("implied_hits", "Hits that are told with the finding that is their cause.")
+        self.implied = gauge("implied_hits", "Hits that are reported with the finding that is their cause.")
         self.faults = gauge("faults", "Checks that failed on an object, as of the last audit of each.")
         self.policies_refused = gauge("policies_refused", "AuditPolicies that cannot be used as they are.")
         self.denying = gauge("denying_checks", "Checks that can deny under the policies in force.")
         self.waivers = gauge("waivers", "IocWaivers by the state in their status.", ("state",))
         for word in WaiverState:
             self.waivers.labels(word.value).set(0)
-        self.registered = gauge("webhook_registered", "1 while the webhook configuration stands as it should.")
+        self.registered = gauge("webhook_registered", "1 while the webhook configuration is as it should be.")
         self.expiry = gauge("certificate_expiry_timestamp_seconds", "When the issued serving certificate expires.")
         self.writes = counter("writes", "Writes of findings and reports.", ("action",))
         self.write_errors = counter("write_errors", "Refused writes of findings and reports.", ("action",))
-        self.failures = counter("failures", "Sweeps and turns that failed, to be made again.")
+        self.failures = counter("failures", "Sweeps and turns that failed and are made again.")
         self.missed = gauge("kinds_missed", "Kinds that could not be listed in the last sweep.")
-        self.unfollowed = gauge("kinds_unfollowed", "Kinds of which changes are not seen now.")
+        self.unfollowed = gauge("kinds_unfollowed", "Kinds whose changes are not seen now.")
         self.watching = WatchMetrics(registry)
         self._counted: dict[str, Count[str]] = {"written": Count(), "failed": Count()}
         self._failures = 0
         self._policies: PolicySet | None = None
 
-    def update(self, cluster: Cluster, worker: Worker, registration: Registration | None) -> None:
+    def update(self, cluster: ClusterAuditor, worker: Worker, registration: Registration | None) -> None:
         if registration is not None:
             self.registered.set(registration.registered)
             self.expiry.set(registration.expires)
@@ -66,7 +66,7 @@ class OperatorMetrics:
         self.policies_refused.set(len(cluster.policies.refused))
         if (policies := cluster.policies.current) is not self._policies:
             self._policies = policies
-            self.denying.set(sum(not check.audit_only and policies.may_deny(check) for check in cluster.catalogue))
+            self.denying.set(sum(map(policies.denying.anywhere, policies.catalogue)))
         for word, count in cluster.waivers.states.items():
             self.waivers.labels(word.value).set(count)
         states = Count((one.severity, one.state) for one in publisher.stored)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from iocaudit.core.own_names import ADMISSION, NAMESPACE, OPERATOR
 from iocaudit.engine.waivers import LONGEST
+from iocaudit.live.engine_options import EngineOptions
 
 
 def _identity() -> str:
@@ -48,9 +49,10 @@ class OperatorOptions:
     certificate_folder: Path | None = None
     """Where the serving certificate is also written as files, for processes outside a cluster.
 
-    With ``manage_webhook`` False somebody else writes tls.crt, tls.key and ca.crt there; without it denied attempts
+    With ``manage_webhook`` False someone else writes tls.crt, tls.key and ca.crt there; without it denied attempts
     are not received then.
     """
     exclude_namespaces: tuple[str, ...] = ()
     """Further namespaces the deny webhook leaves out: the network plugin's."""
+    engines: EngineOptions = field(default_factory=EngineOptions)
     log_level: str = "info"

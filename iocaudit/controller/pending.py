@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 from typing import Final
 
-from iocaudit.controller.sweep import Change
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.core.kinds import Kind
 from iocaudit.core.shape import mapping, text
 
@@ -19,13 +19,13 @@ class PendingChanges:
 
     def __init__(self, *, most: int = MOST_PENDING, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._most_bytes = most, most_bytes
-        self._changes: dict[tuple[Kind, str], tuple[Change, int]] = {}
+        self._changes: dict[tuple[Kind, str], tuple[ObjectChange, int]] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._changes)
 
-    def put(self, change: Change) -> bool:
+    def put(self, change: ObjectChange) -> bool:
         """Hold a change, in place of an earlier one of its object; False, and neither is held, without room for it."""
         key = (change.kind, text(mapping(change.raw.get("metadata")).get("uid")))
         _, before = self._changes.pop(key, (None, 0))
@@ -37,7 +37,7 @@ class PendingChanges:
         self._bytes += size
         return True
 
-    def take(self) -> list[Change]:
+    def take(self) -> list[ObjectChange]:
         """All of them; none is held any more."""
         changes = [change for change, _ in self._changes.values()]
         self._changes, self._bytes = {}, 0

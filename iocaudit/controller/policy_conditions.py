@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from iocaudit.core.wording import several
+from iocaudit.core.wording import counted, several
+from iocaudit.engine.cautions import cautions, denies
 from iocaudit.engine.escapes import escape_anywhere
 from iocaudit.engine.name_globs import is_glob
-from iocaudit.engine.places import Place
-from iocaudit.engine.policy import Mode, Policy, PolicySet, Preset
+from iocaudit.engine.places import LabelledNamespace
+from iocaudit.engine.policy import Policy
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.presets import Preset
 
 MATCHES = "Matches"
 """The condition that says in how many namespaces it applies."""
@@ -45,20 +48,16 @@ def conflict(others: Sequence[str]) -> Condition:
     return Condition("Conflict", True, "SamePriority", message)
 
 
-def of_policy(policy: Policy, policies: PolicySet, namespaces: Sequence[Place] | None) -> Iterator[Condition]:
-    """What is to be said of one in force. ``namespaces`` are those that there are; None while nobody knows."""
-    if policy.selects_by_label:
-        yield Condition(
-            "Warning",
-            True,
-            "SelectsByLabel",
-            "namespaceSelector uses labels other than kubernetes.io/metadata.name: whoever may edit a "
-            "namespace's labels chooses its policy",
-        )
+def of_policy(
+    policy: Policy, policies: PolicySet, namespaces: Sequence[LabelledNamespace] | None
+) -> Iterator[Condition]:
+    """What is to be said of one in force. ``namespaces`` are those that there are; None while it is not known."""
+    if found := list(cautions(policy, policies.catalogue)):
+        yield Condition("Warning", True, found[0].reason, "; ".join(one.message for one in found))
     if policy.preset is not None:
         yield _preset(policy.preset, escape_anywhere(policy, policies, namespaces or ()))
-    if _denies(policy):
-        yield _cost(policies.denying_namespaces())
+    if denies(policy):
+        yield _cost(policies.denying.namespaces())
     if namespaces is not None:
         yield _matches(policy, namespaces)
 
@@ -68,12 +67,8 @@ def _preset(preset: Preset, escaped: Mapping[str, Sequence[str]]) -> Condition:
     if escaped:
         whole = sum(map(len, escaped.values()))
         named = "; ".join(f"{several(checks)} ({by})" for by, checks in escaped.items())
-        message += f"; {whole} check{'s escape' if whole != 1 else ' escapes'} it: {named}"
+        message += f"; {counted(whole, 'check escapes', 'checks escape')} it: {named}"
     return Condition("Preset", True, preset.name.title(), message)
-
-
-def _denies(policy: Policy) -> bool:
-    return policy.preset in (Preset.GUARD, Preset.LOCKDOWN) or any(rule.mode is Mode.DENY for rule in policy.rules)
 
 
 def _cost(names: frozenset[str] | None) -> Condition:
@@ -88,9 +83,9 @@ def _cost(names: frozenset[str] | None) -> Condition:
 _AWAY = "while no webhook answers, creating and changing the kinds in which something is denied is refused"
 
 
-def _matches(policy: Policy, namespaces: Sequence[Place]) -> Condition:
+def _matches(policy: Policy, namespaces: Sequence[LabelledNamespace]) -> Condition:
     count = matched(policy, namespaces)
-    message = f"matches {count} of {len(namespaces)} namespace{'s' if len(namespaces) != 1 else ''}"
+    message = f"matches {count} of {counted(len(namespaces), 'namespace')}"
     if policy.cluster_scoped:
         message += " and cluster scope"
     there = {place.namespace for place in namespaces}
@@ -101,6 +96,6 @@ def _matches(policy: Policy, namespaces: Sequence[Place]) -> Condition:
     return Condition(MATCHES, found, "Matches" if found else "MatchesNothing", message)
 
 
-def matched(policy: Policy, namespaces: Sequence[Place]) -> int:
+def matched(policy: Policy, namespaces: Sequence[LabelledNamespace]) -> int:
     """How many of these namespaces it applies in."""
     return sum(policy.matches(*place) for place in namespaces)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import ApiError, ConflictError, NotFoundError
 from iocaudit.cluster.writer import change, is_terminating, put
 from iocaudit.core.kinds import Kind
 from iocaudit.core.report import Finding
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.live.waivers import Clock
 from iocaudit.records.finding import POSTURE, WAIVED, finding_content
 from iocaudit.records.kinds import (
     AUDIT_REPORT,
@@ -23,13 +24,22 @@ from iocaudit.records.kinds import (
     IOC_FINDING,
     finding_kind,
 )
-from iocaudit.records.lifecycle import Action, Key, Stored, Write, reopened, resolved, stored, unwanted, wanted
-from iocaudit.records.report import report_write
+from iocaudit.records.lifecycle import (
+    RecordKey,
+    StoredFinding,
+    Write,
+    WriteAction,
+    reopened,
+    resolved,
+    stored,
+    unwanted,
+    wanted,
+)
+from iocaudit.records.report import NAME, report_write
 
 _log = logging.getLogger(__name__)
 
-Clock = Callable[[], datetime]
-Sure = Callable[[Stored], bool]
+CertaintyTest = Callable[[StoredFinding], bool]
 
 
 class Publisher:
@@ -40,18 +50,24 @@ class Publisher:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         catalogue: Catalogue,
         *,
         retention: timedelta = timedelta(days=7),
         clock: Clock = lambda: datetime.now(UTC),
     ) -> None:
         self._client, self._retention, self._clock = client, retention, clock
-        self._titles = {check.id: check.title for check in catalogue}
-        self._stored: dict[Key, Stored] = {}
-        self._scopes: dict[str | None, dict[Key, None]] = {}
+        self.catalogue = catalogue
+        """Where the titles of checks are."""
+        self._stored: dict[RecordKey, StoredFinding] = {}
+        self._scopes: dict[str | None, dict[RecordKey, None]] = {}
         self.written: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self._rules: list[Json] | None = None
+
+    def _title_of(self, name: str) -> str:
+        check = self.catalogue.find(name)
+        return check.title if check is not None else name
 
     def load(self) -> None:
         """Read our posture findings back; the others are evidence, which the ledger keeps.
@@ -70,10 +86,10 @@ class Publisher:
             self.remember(one)
 
     @property
-    def stored(self) -> Iterable[Stored]:
+    def stored(self) -> Iterable[StoredFinding]:
         return self._stored.values()
 
-    def get(self, key: Key) -> Stored | None:
+    def get(self, key: RecordKey) -> StoredFinding | None:
         return self._stored.get(key)
 
     @property
@@ -81,11 +97,11 @@ class Publisher:
         """The namespaces (None: cluster scope) that stored findings are about."""
         return list(self._scopes)
 
-    def remember(self, one: Stored) -> None:
+    def remember(self, one: StoredFinding) -> None:
         self._stored[one.key] = one
         self._scopes.setdefault(one.scope, {})[one.key] = None
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: RecordKey) -> None:
         one = self._stored.pop(key, None)
         if one is not None:
             keys = self._scopes[one.scope]
@@ -97,7 +113,7 @@ class Publisher:
         self,
         scope: str | None,
         findings: Iterable[Finding],
-        sure: Sure,
+        sure: CertaintyTest,
         holding: Container[str] = (),
         implied: Container[tuple[str, str, str, str]] = (),
     ) -> None:
@@ -109,22 +125,22 @@ class Publisher:
         """
         now = self._clock()
         writes: list[Write] = []
-        keys: set[Key] = set()
+        keys: set[RecordKey] = set()
         for finding in findings:
             key = (finding.home, finding.name)
             keys.add(key)
-            content = finding_content(finding, self._titles.get(finding.check, finding.check))
+            content = finding_content(finding, self._title_of(finding.check))
             write = wanted(key, content, self._stored.get(key), now)
             if write is not None:
                 writes.append(write)
         rest = [self._stored[key] for key in self._scopes.get(scope, {}) if key not in keys]
         told = {one.key for one in rest if one.type == POSTURE and (one.check, *one.place) in implied}
-        writes += [Write(Action.REMOVE, key) for key in told]
+        writes += [Write(WriteAction.REMOVE, key) for key in told]
         rest = [one for one in rest if one.key not in told]
         seen = {one.key: sure(one) for one in rest}
         writes += unwanted((one for one in rest if seen[one.key]), now, self._retention)
         writes += [
-            Write(Action.REOPEN, one.key, None, one)
+            Write(WriteAction.REOPEN, one.key, None, one)
             for one in rest
             if one.state == WAIVED and not seen[one.key] and not all(name in holding for name in one.waivers)
         ]
@@ -137,21 +153,21 @@ class Publisher:
         kind = finding_kind(write.key[0])
         try:
             match write.action:
-                case Action.CREATE:
+                case WriteAction.CREATE:
                     assert write.body is not None
                     self.remember(stored(self._create(kind, write.body)))
-                case Action.REPLACE:
+                case WriteAction.REPLACE:
                     assert write.body is not None
                     self.remember(stored(put(self._client, kind, write.body)))
-                case Action.RESOLVE | Action.REOPEN:
+                case WriteAction.RESOLVE | WriteAction.REOPEN:
                     now = self._clock()
-                    edit = resolved if write.action is Action.RESOLVE else reopened
+                    edit = resolved if write.action is WriteAction.RESOLVE else reopened
                     after = change(self._client, kind, namespace, name, lambda body: edit(body, now))
                     if after is None:
                         self.forget(write.key)
                     else:
                         self.remember(stored(after))
-                case Action.REMOVE:
+                case WriteAction.REMOVE:
                     self._client.delete(kind, namespace, name)
                     self.forget(write.key)
         except NotFoundError:
@@ -181,6 +197,7 @@ class Publisher:
     def publish_reports(self, contents: dict[str | None, Json]) -> None:
         """Make the reports these, and remove those of namespaces without any audited object."""
         now = self._clock()
+        self._rules = contents.get(None, {}).get("rules", [])
         for kind in (AUDIT_REPORT, CLUSTER_AUDIT_REPORT):
             before = {_home(body): body for body in self._client.each(kind)}
             for home, content in contents.items():
@@ -192,6 +209,14 @@ class Publisher:
             for home in before.keys() - contents.keys():
                 name = text(mapping(before[home].get("metadata")).get("name"))
                 self._report(partial(self._client.delete, kind, home, name))
+
+    def publish_rules(self, rules: list[Json]) -> None:
+        """Have the cluster's report say this of the rules in ConfigMaps, where there is one: a sweep may be far off."""
+        if rules == self._rules:
+            return
+        body = {"report": {"rules": rules or None}}
+        self._report(partial(self._client.patch, CLUSTER_AUDIT_REPORT, None, NAME, body))
+        self._rules = rules
 
     def _report(self, write: Callable[[], object]) -> None:
         try:

@@ -8,16 +8,15 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import ClusterError, NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.controller.certificates import Certificates
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.own_names import OPERATOR, WEBHOOK_CONFIGURATION
 from iocaudit.core.shape import Json, mapping, mappings, text
-from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import PolicySet
-from iocaudit.install.webhook_configuration import Target, answers, configuration
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.install.webhook_configuration import WebhookTarget, answers, configuration
 from iocaudit.records.kinds import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.serving.errors import CertificateError
 from iocaudit.supervision.part import Stop
@@ -30,15 +29,14 @@ class Registration:
 
     def __init__(
         self,
-        client: Client,
-        catalogue: Catalogue,
+        client: Api,
         policies: Callable[[], PolicySet],
         certificates: Certificates,
-        target: Target,
+        target: WebhookTarget,
         *,
         exclude: tuple[str, ...] = (),
     ) -> None:
-        self._client, self._catalogue, self._policies = client, catalogue, policies
+        self._client, self._policies = client, policies
         self._certificates, self._target, self._exclude = certificates, target, exclude
         self._owned = target.url is None
         self.registered = self.was_registered = False
@@ -75,9 +73,10 @@ class Registration:
         self._owned = self._owned or owner is not None
         state = self._certificates.step(_bundle(current))
         self.expires = state.leaf.certificate.not_valid_after_utc.timestamp()
+        policies = self._policies()
         wanted = configuration(
-            self._catalogue,
-            self._policies(),
+            policies.catalogue,
+            policies,
             self._target,
             state.ca_bundle,
             exclude=self._exclude,
@@ -100,7 +99,7 @@ class Registration:
             return None
 
     def _owner(self) -> Json | None:
-        """Our ClusterRole: what the configuration belongs to, so that it goes when our manifests are deleted."""
+        """Our ClusterRole: what the configuration belongs to, so it goes when our manifests are deleted."""
         try:
             role = self._client.get(CLUSTER_ROLE, None, OPERATOR)
         except NotFoundError:

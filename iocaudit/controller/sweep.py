@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api, ListScope
 from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.controller.dependents import Dependents
+from iocaudit.controller.needs import WebhookRights
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.core import own_names
 from iocaudit.core.guard import WebhookClient
-from iocaudit.core.kinds import NAMESPACE, PODS, Kind, kind_of
+from iocaudit.core.kinds import CONFIG_MAP, NAMESPACE, PODS, Kind, kind_of
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.report import Finding
 from iocaudit.core.resource import CLUSTER, Resource
@@ -28,19 +29,26 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.kept import Interner, keep
+from iocaudit.engine.languages.asking import AskingAtOnce
+from iocaudit.engine.owners import HitWaivers
 from iocaudit.engine.places import namespaces_in
 from iocaudit.live.inventory import Causes, Inventory, Scope
+from iocaudit.live.modules import SELECTOR
+from iocaudit.live.needs import with_grant
 from iocaudit.live.summary import Summary
 from iocaudit.live.world import LiveWorld, older
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
-from iocaudit.records.lifecycle import Stored
+from iocaudit.records.lifecycle import StoredFinding
+from iocaudit.serving.fault_log import FaultLog
 from iocaudit.supervision.part import beat
 
 _log = logging.getLogger(__name__)
+_SECONDS_TO_ASK = 3.0
+"""For the rules of one object: as long as the webhook has."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ObjectChange:
     """A watch event: an object of a kind as it is now, or as it was when it was deleted."""
 
     kind: Kind
@@ -48,15 +56,15 @@ class Change:
     raw: Json
 
 
-class Cluster:
+class ClusterAuditor:
     """What the operator knows of the cluster, brought up to date by sweeps and changes.
 
-    ``between`` is called between pages, so that changes don't wait for the end of a long sweep.
+    ``between`` is called between pages, so changes don't wait for the end of a long sweep.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         catalogue: Catalogue,
         publisher: Publisher,
         policies: Policies,
@@ -66,31 +74,43 @@ class Cluster:
         untrusted: Callable[[World], Mapping[WebhookClient, str]] = lambda _: {},
         registering: Callable[[], bool] = lambda: False,
         own_namespace: str = own_names.NAMESPACE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``untrusted`` tries how our own webhooks are called, of the configurations that a world holds;
-        ``registering`` says whether they are about to be registered for the first time.
+        ``registering`` says whether they are about to be registered for the first time. ``clock`` counts seconds.
         """
+        self._clock = clock
         self._registering = registering
         self._untrusted = untrusted
-        self.client, self.catalogue, self.publisher, self.policies = client, catalogue, publisher, policies
+        self.client, self.publisher, self.policies = client, publisher, policies
+        self._shipped = catalogue
+        self.catalogue = catalogue
+        """The checks, and the rules that policies and ConfigMaps bring along."""
+        self._modules = ListScope(own_namespace, SELECTOR)
+        self._answers = AskingAtOnce(policies.engines.evaluators, _SECONDS_TO_ASK)
         self.waivers = waivers if waivers is not None else StoredWaivers(catalogue)
         self.inventory = Inventory()
         self._live = LiveWorld(client, catalogue, own_namespace)
         self.world = self._live.world
-        self.auditor = Auditor(catalogue, policies.current, self.world)
+        self.auditor = Auditor(catalogue, policies.current, self.world, answers=self._answers)
         self.between = between
+        self.require: Callable[[tuple[Kind, ...]], None] = lambda _kinds: None
+        """Told of the kinds that only rules look up, whenever these may have changed: they are to be followed."""
         self.swept_at: float | None = None
-        """Monotonic time at which the last complete sweep ended."""
+        """The clock's time at which the last complete sweep ended."""
         self.duration = 0.0
-        self._dependents = Dependents(catalogue)
+        self._dependents = Dependents(catalogue, clock)
         self._epochs: dict[Kind, bytes] = {}
         self._missed: dict[Kind, str] = {}
         self._unfollowed: dict[Kind, str] = {}
         self._forbidden: frozenset[Kind] = frozenset()
+        self._trouble: tuple[frozenset[object], ...] = (frozenset(), frozenset(), frozenset())
+        self._webhook = WebhookRights(client, own_namespace, clock)
         self._sweeping = False
         self._complete = False
         self._listings: list[set[str]] = []
         self._intern = Interner()
+        self._fault_log = FaultLog()
         self._implied: dict[Scope, int] = {}
 
     @property
@@ -117,6 +137,9 @@ class Cluster:
         for kind, reason in kinds.items():
             if reason is None:
                 self._unfollowed.pop(kind, None)
+            elif kind in self._live.needed:
+                # It may have been installed since the last sweep, and nothing but this says why it is not known.
+                self.world.mark_incomplete(kind, with_grant(kind, reason))
             elif not self._live.served.absent(kind):
                 self._unfollowed[kind] = reason
         self._doubt()
@@ -136,10 +159,10 @@ class Cluster:
 
     def sweep(self) -> None:
         """Audit everything, publish findings and reports. Raises ClusterError; then nothing is resolved."""
-        begun = time.monotonic()
+        begun = self._clock()
         self._sweeping = True
         self._intern = Interner()
-        # What the world says by now is in the epoch, so that everything it concerns is audited anyway.
+        # What the world says by now is in the epoch, so everything it concerns is audited anyway.
         self._dependents.clear()
         try:
             forbidden: set[Kind] = set()
@@ -163,33 +186,80 @@ class Cluster:
         self._count_waivers(waiting)
         self._publish_everything()
         self.tell_policies()
-        self.swept_at = time.monotonic()
+        self.swept_at = self._clock()
         self.duration = self.swept_at - begun
         _log.info(
             "swept", extra={"objects": len(self.inventory), "seconds": round(self.duration, 3), "fresh": len(fresh)}
         )
 
     def load_policies(self) -> bool:
-        """Read the AuditPolicies; whether what is in force changed."""
+        """Read the AuditPolicies, and the ConfigMaps with modules; whether what is in force changed."""
         try:
             raws, _ = self.client.list_all(AUDIT_POLICY)
         except NotFoundError:
             raws = []
-        changed = self.policies.load(raws)
+        modules: list[Json] | None = None
+        try:
+            modules, _ = self.client.list_all(CONFIG_MAP, scope=self._modules)
+        except ForbiddenError as error:
+            _log.error("ConfigMaps with rules cannot be read, what was read of them stays in force: %s", error)
+        self.world.knows_rules = modules is not None
+        changed = self.policies.load(raws, modules)
+        return self._take_policies(changed)
+
+    @property
+    def rules_fail(self) -> bool:
+        """Whether there are rules that could not be evaluated when they were last asked."""
+        return bool(self.policies.engines.failing)
+
+    def mend_rules(self) -> bool:
+        """Compile and load again the rules that could not be; whether all of them are in force by now."""
+        engines = self.policies.engines
+        self.policies.lacking = self._lacking()
+        lacking = frozenset(self.policies.lacking.items())
+        trouble = (frozenset(engines.failing), frozenset(engines.trouble.items()), lacking)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.tell_policies()
+            self.publisher.publish_rules(self.policies.rule_states)
+        if not self.policies.is_unsure:
+            return False
+        self._take_policies(self.policies.try_again())
+        return not self.policies.is_unsure
+
+    def _take_policies(self, changed: bool) -> bool:
         if changed:
             self._use_policies()
+        self.policies.tell_of_modules(self.client, self._modules.namespace or "")
+        if self._complete:
+            self.publisher.publish_rules(self.policies.rule_states)
         self.tell_policies()
         return changed
 
+    def is_module(self, change: ObjectChange) -> bool:
+        """Whether a change is of a ConfigMap that may hold modules: of one of our own namespace."""
+        namespace = text(mapping(change.raw.get("metadata")).get("namespace"))
+        return change.kind is CONFIG_MAP and namespace == self._modules.namespace
+
+    def _lacking(self) -> Mapping[Kind, str]:
+        """By kind that only rules look up why it is not known: to us, or to the webhook where that has such rules."""
+        found = {kind: why for kind in self._live.needed if (why := self.world.incomplete(kind)) is not None}
+        shipped = self._shipped.admission_world_kinds
+        asked = [kind for kind in self.catalogue.admission_world_kinds if kind not in shipped and kind not in found]
+        resolved = [one for kind in asked if (one := self._live.served.resolved(kind)) is not None]
+        return {**(self._webhook.lacking(resolved) if resolved else {}), **found}
+
     def tell_policies(self) -> None:
         """Write what the policies' statuses say where it is something else by now."""
+        if self._complete:
+            self.policies.lacking = self._lacking()
         known = self._complete and self.world.incomplete(NAMESPACE) is None
         self.policies.write_status(self.client, list(namespaces_in(self.world)) if known else None)
 
     def load_waivers(self, forbidden: set[Kind] | None = None) -> bool:
         """Read the IocWaivers; whether what they cover may have changed.
 
-        Where we may not read them none is in force. Any other failure is no answer, and raised.
+        Where we may not read them none is in force. Any other failure is raised.
         """
         try:
             raws, _ = self.client.list_all(IOC_WAIVER)
@@ -209,7 +279,7 @@ class Cluster:
         if counted is not None:
             for scope in self.inventory.scopes:
                 counted.scope = scope
-                self.inventory.findings(scope, counted)
+                self.inventory.attributed(scope, counted)
         self.waivers.record(self.client, counted)
 
     def _publish_everything(self) -> None:
@@ -231,7 +301,11 @@ class Cluster:
         return self.waivers.expires_in if self._complete else float("inf")
 
     def _use_policies(self) -> None:
-        self.auditor = Auditor(self.catalogue, self.policies.current, self.world)
+        self.catalogue = self.publisher.catalogue = self.policies.current.catalogue
+        self._live.rebase(self.catalogue)
+        self.require(self._live.needed)
+        self._dependents.rebase(self.catalogue)
+        self.auditor = Auditor(self.catalogue, self.policies.current, self.world, answers=self._answers)
         self._epochs = {}
 
     def _try_own_webhooks(self, epochs: dict[Kind, bytes]) -> None:
@@ -292,11 +366,13 @@ class Cluster:
             if not fresh and known.resource_version == version and not known.skipped and not known.faults:
                 return
         resource = Resource(raw, CLUSTER, kind=kind)
-        self.inventory.put(keep(resource, self.auditor.audit(resource), self._intern))
+        report = self.auditor.audit(resource)
+        self._fault_log.note(report.faults)
+        self.inventory.put(keep(resource, report, self._intern))
 
     # -- single changes ------------------------------------------------------------------------------------
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: Iterable[ObjectChange]) -> None:
         """Audit changed objects and publish their scopes (once a sweep was made).
 
         What depends on them is noted, for ``catch_up``.
@@ -329,9 +405,10 @@ class Cluster:
         if self._complete and not self._sweeping:
             counted = False
             for scope in scopes:
-                self.publish(scope)
-                if (count := self.waivers.count_again(scope)) is not None:
-                    self.inventory.findings(scope, count)
+                # A count accepts what is in force: one pass publishes and counts.
+                count = self.waivers.count_again(scope)
+                self.publish(scope, count)
+                if count is not None:
                     self.waivers.take(count)
                     counted = True
             if counted:
@@ -348,7 +425,7 @@ class Cluster:
         """Audit again what depends on changes, once for all changes so far, and rest in proportion."""
         if self.due_in != 0.0 or self._sweeping:
             return
-        begun = time.monotonic()
+        begun = self._clock()
         dirty: dict[Scope, None] = {}
         self.world.registering = self._registering()
         for kind, homes in self._dependents.take().items():
@@ -375,20 +452,23 @@ class Cluster:
 
     # -- what follows --------------------------------------------------------------------------------------
 
-    def publish(self, scope: Scope) -> None:
-        """Bring the stored findings of a scope in line with what is known now."""
+    def publish(self, scope: Scope, waivers: HitWaivers | None = None) -> None:
+        """Bring the stored findings of a scope in line with what is known now.
+
+        ``waivers`` accept what those in force accept.
+        """
         beat()
         unsure = self.inventory.unsure(scope)
         missed = {kind.key for kind in self._missed}
         pods_missed = any(kind in PODS for kind in self._missed)
 
-        def sure(one: Stored) -> bool:
+        def sure(one: StoredFinding) -> bool:
             if (one.group, one.kind) in missed or (not one.verified and pods_missed):
                 return False
             place = (one.group, one.kind, one.subject)
             return (one.check, *place) not in unsure and (None, *place) not in unsure
 
-        causes = self.inventory.causes(scope, self.catalogue, self.waivers.in_force())
+        causes = self.inventory.causes(scope, self.catalogue, self.waivers.in_force() if waivers is None else waivers)
         self._implied[scope] = len(causes.implied)
         findings = [finding for finding in causes.findings if not self._is_outdated(finding)]
         self.publisher.publish(scope, findings, sure, self.waivers.holding(), _implied(causes))
@@ -431,6 +511,8 @@ class Cluster:
         names = [policy.name for policy in self.policies.current.policies]
         bad = sum(1 for summary in homes.values() if summary.severities.total())
         contents[None] = {**whole.content(names), "namespaces": bad, "enforcement": self.policies.enforcement}
+        if rules := self.policies.rule_states:
+            contents[None]["rules"] = rules
         return contents
 
 

@@ -1,14 +1,14 @@
-"""What each waiver speaks of now, counted place by place, so that its status says what the findings say."""
+"""What each waiver speaks of now, counted place by place, so its status says what the findings say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from iocaudit.core.pod_images import Images
-from iocaudit.core.report import Found, Waived
-from iocaudit.engine.in_force import InForce
-from iocaudit.engine.kept import Kept
+from iocaudit.core.images_behind import Images
+from iocaudit.core.report import ReportedHit, WaivedHit
+from iocaudit.engine.in_force import WaiversInForce
+from iocaudit.engine.kept import AuditedObject
 from iocaudit.engine.waivers import Context, Waivers, recorded_repositories
 from iocaudit.live.inventory import Scope
 
@@ -22,7 +22,7 @@ class Numbers:
 
 
 @dataclass(slots=True)
-class Tally:
+class WaiverTally:
     """What a waiver speaks of now, by place (None: cluster scope).
 
     If it is to record what it was made for: the fingerprints, each with its place, and the repositories of the images
@@ -60,18 +60,19 @@ class Count:
     counted as covered.
     """
 
-    def __init__(self, waivers: Waivers, to_record: Iterable[str], in_force: InForce) -> None:
+    def __init__(self, waivers: Waivers, to_record: Iterable[str], in_force: WaiversInForce) -> None:
         self._waivers, self._in_force = waivers, in_force
         self._to_record = frozenset(to_record)
         self.scope: Scope = None
         self.tallies = {
-            waiver.name: Tally(fingerprints={} if waiver.name in self._to_record else None) for waiver in waivers.all
+            waiver.name: WaiverTally(fingerprints={} if waiver.name in self._to_record else None)
+            for waiver in waivers.all
         }
 
     def speaks_of(self, check: str) -> bool:
         return self._waivers.speaks_of(check)
 
-    def accept(self, found: Found, kept: Kept, images: Images) -> Waived | None:
+    def accept(self, found: ReportedHit, kept: AuditedObject, images: Images) -> WaivedHit | None:
         context = Context(dict(kept.labels), images)
         for waiver in self._waivers.naming(found.check):
             if not waiver.matches(found.check, found.subject, kept.home, context):
@@ -86,7 +87,7 @@ class Count:
                 tally.repositories |= recorded_repositories(images)
         return self._in_force.accept(found, kept, images)
 
-    def reaches(self, found: Found, kept: Kept, images: Images, other: Images) -> bool | None:
+    def reaches(self, found: ReportedHit, kept: AuditedObject, images: Images, other: Images) -> bool | None:
         """As published; and what is to be recorded was counted on the owner already."""
         context = Context(dict(kept.labels), images)
         recording = (waiver for waiver in self._waivers.naming(found.check) if waiver.name in self._to_record)

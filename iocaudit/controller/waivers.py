@@ -1,6 +1,6 @@
 """The IocWaivers of the cluster: what they cover now, what they were made for, and what each one's status says.
 
-Who is covered depends on the time, so that it is asked when findings are published, not when objects are audited.
+Who is covered depends on the time, so it is asked when findings are published, not when objects are audited.
 A waiver fails closed: one that cannot be read, that would hold too long, or of which nothing was recorded yet
 covers nothing.
 """
@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import ApiError, NotFoundError
-from iocaudit.controller.waiver_tally import Count, Numbers, Tally
+from iocaudit.controller.waiver_tally import Count, Numbers, WaiverTally
 from iocaudit.core.kinds import Kind
 from iocaudit.core.moments import is_past, rfc3339
 from iocaudit.core.shape import Json, mapping, text
-from iocaudit.core.wording import clip
+from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.in_force import InForce
+from iocaudit.engine.in_force import WaiversInForce
 from iocaudit.engine.waivers import (
     LONGEST,
     MOST_COVERED,
@@ -29,6 +29,7 @@ from iocaudit.engine.waivers import (
     Waivers,
     WaiverState,
 )
+from iocaudit.knowledge.clipping import clip
 from iocaudit.live.inventory import Scope
 from iocaudit.live.waivers import Clock, WaiverStore, utc_now
 from iocaudit.records.kinds import IOC_WAIVER
@@ -46,9 +47,9 @@ class StoredWaivers:
         self._catalogue, self.longest, self.clock = catalogue, longest, clock
         self._store = WaiverStore(catalogue, longest, clock, log=_log)
         self._raw: dict[str, Json] = {}
-        self._tallies: dict[str, Tally] = {}
+        self._tallies: dict[str, WaiverTally] = {}
         self._blind: dict[str, set[Kind]] = {}
-        """By name, the kinds that could not be listed, so that nothing was recorded."""
+        """By name, the kinds that could not be listed, so nothing was recorded."""
         self._changes_at = _FOREVER
         """When the next of them ends, as of the last time that all findings were published by them."""
 
@@ -66,9 +67,9 @@ class StoredWaivers:
             self._tallies = {name: tally for name, tally in self._tallies.items() if name in self._raw}
         return changed
 
-    def in_force(self) -> InForce | None:
+    def in_force(self) -> WaiversInForce | None:
         """What to publish findings by, as of now; None where there is no waiver."""
-        return InForce(self.current, self.clock()) if self.current else None
+        return WaiversInForce(self.current, self.clock()) if self.current else None
 
     def holding(self) -> frozenset[str]:
         """The names of those that hold now, whatever they cover."""
@@ -118,7 +119,7 @@ class StoredWaivers:
         return self._counting(to_record)
 
     def _counting(self, to_record: Iterable[str]) -> Count:
-        return Count(self.current, to_record, InForce(self.current, self.clock()))
+        return Count(self.current, to_record, WaiversInForce(self.current, self.clock()))
 
     def count_again(self, scope: Scope) -> Count | None:
         """What to ask of every hit in one place that was published again; None where no waiver speaks of it."""
@@ -131,7 +132,7 @@ class StoredWaivers:
     def take(self, counted: Count) -> None:
         """Take what was counted in one place. ``write_status`` says it."""
         for name, tally in counted.tallies.items():
-            known = self._tallies.setdefault(name, Tally())
+            known = self._tallies.setdefault(name, WaiverTally())
             known.places[counted.scope] = tally.places.get(counted.scope, Numbers())
 
     def _concerns(self, waiver: Waiver) -> set[Kind]:
@@ -142,17 +143,17 @@ class StoredWaivers:
             kind for check in checks for kind in check.looks_at if waiver.names_kind(kind.group, kind.name)
         }
 
-    def record(self, client: Client, counted: Count | None) -> None:
+    def record(self, client: Api, counted: Count | None) -> None:
         """Take what was counted, and write the status of each waiver whose status says something else."""
         self._tallies = counted.tallies if counted is not None else {}
         self.write_status(client)
 
     # -- status --------------------------------------------------------------------------------------------
 
-    def write_status(self, client: Client) -> int:
+    def write_status(self, client: Api) -> int:
         """Write the status of each waiver whose status says something else; returns how many.
 
-        By version: what was recorded is recorded once, whoever else writes. What fails is done by a later sweep.
+        By version: what was recorded is recorded once, no matter who else writes. What fails is done by a later sweep.
         """
         written = 0
         now = self.clock()
@@ -193,8 +194,10 @@ class StoredWaivers:
         generation = mapping(raw.get("metadata")).get("generation", 0)
         return status | {"observedGeneration": generation, "state": str(state), "message": clip(message, _LONG)}
 
-    def verdict(self, name: str, now: datetime, tally: Tally | None, *, recorded: bool) -> tuple[WaiverState, str]:
-        """State and reason. ``tally`` None: it cannot be read, so that nothing could be counted."""
+    def verdict(
+        self, name: str, now: datetime, tally: WaiverTally | None, *, recorded: bool
+    ) -> tuple[WaiverState, str]:
+        """State and reason. ``tally`` None: it cannot be read, so nothing could be counted."""
         waiver = self._store.get(name)
         if waiver is None:
             return WaiverState.REFUSED, self._store.refused.get(name, "it cannot be read")
@@ -213,12 +216,15 @@ class StoredWaivers:
             return WaiverState.INERT, "no hit matches it now"
         more = tally.matching - tally.covered
         if not tally.covered:
-            return WaiverState.INERT, f"none of the {more} hits that match it is one it was made for: make a new waiver"
+            return (
+                WaiverState.INERT,
+                f"it matches {counted(more, 'hit')}, but was made for other hits: make a new waiver",
+            )
         if more:
             return (
                 WaiverState.ACTIVE,
-                f"{more} of {tally.matching} hits that match it are not covered: they came after it was made, or "
-                f"beyond the {MOST_COVERED} that are recorded",
+                f"it matches {counted(tally.matching, 'hit')} and does not cover {more}: those came after it "
+                f"was made, or beyond the {MOST_COVERED} that are recorded",
             )
         return WaiverState.ACTIVE, "it covers every hit that matches it"
 

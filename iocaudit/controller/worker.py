@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from iocaudit.cluster.errors import ClusterError
 from iocaudit.controller.pending import PendingChanges
-from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.controller.sweep import ClusterAuditor, ObjectChange
 from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.supervision.backoff import Backoff
@@ -19,23 +19,29 @@ from iocaudit.supervision.part import Stop, beat
 _log = logging.getLogger(__name__)
 
 _SETTLE = 0.2
+_MEND_EVERY = 5.0
+_LONGEST_AGAIN = 300.0
+"""Seconds until objects are audited again of which a rule could not be evaluated; at first far fewer."""
 _FIRST_RETRY, _LONGEST_RETRY = 1.0, 60.0
 
 
-class _Stopped(Exception):
+class _StopWork(Exception):
     """The worker is to end now: no error, but the way out of a sweep in the middle."""
 
 
 class Worker:
     """Takes changes from any thread and works them off in its own. ``turned`` is called after each turn."""
 
-    def __init__(self, cluster: Cluster, *, period: float, turned: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, cluster: ClusterAuditor, *, period: float, turned: Callable[[], None] = lambda: None) -> None:
         self.cluster, self._period, self._turned = cluster, period, turned
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._pending = PendingChanges()
         self._sweep_at = 0.0
         self._applying = False
+        self._mend_at = 0.0
+        self._audit_again = Backoff(_MEND_EVERY, _LONGEST_AGAIN)
+        self._audit_again_at = math.inf
         self._stop: Stop = threading.Event()
         self._retry = Backoff(_FIRST_RETRY, _LONGEST_RETRY)
         self._unfollowed: dict[Kind, str | None] = {}
@@ -49,7 +55,7 @@ class Worker:
     def pending(self) -> int:
         return len(self._pending)
 
-    def receive(self, change: Change) -> None:
+    def receive(self, change: ObjectChange) -> None:
         """Take a change, from any thread. Beyond what is held of them a sweep takes their place."""
         with self._lock:
             if self._pending.put(change):
@@ -91,11 +97,12 @@ class Worker:
                     self.cluster.sweep()
                     self.swept.set()
                 self.apply_pending()
+                self._mend_rules(now)
                 self.cluster.catch_up()
                 if not self.cluster.waiver_ends_in:
                     self.cluster.follow_waivers()
                 self._retry.reset()
-            except _Stopped:
+            except _StopWork:
                 return
             except ClusterError as error:
                 self.failures += 1
@@ -111,8 +118,23 @@ class Worker:
             if self._pending:
                 stop.wait(_SETTLE)
 
+    def _mend_rules(self, now: float) -> None:
+        """Where rules could not be loaded, try again now and then; what failed meanwhile is audited again."""
+        if now >= self._mend_at:
+            self._mend_at = now + _MEND_EVERY
+            if self.cluster.mend_rules():
+                self.request_sweep(rest=True)
+            if not self.cluster.rules_fail:
+                self._audit_again.reset()
+                self._audit_again_at = math.inf
+            elif self._audit_again_at == math.inf:
+                self._audit_again_at = now + self._audit_again.next()
+            elif now >= self._audit_again_at:
+                self._audit_again_at = math.inf
+                self.request_sweep(rest=True)
+
     def _sleep(self, seconds: float) -> None:
-        """Until something is to be done, and noting that this is no standstill."""
+        """Until something is to be done, and note that this is not a standstill."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self._wake.wait(min(left, 1.0)):
             beat()
@@ -124,7 +146,7 @@ class Worker:
         changes that come fast enough would stack up lists that are half read.
         """
         if self._stop.is_set():
-            raise _Stopped
+            raise _StopWork
         if self._applying:
             return
         with self._lock:
@@ -138,7 +160,8 @@ class Worker:
         try:
             if unfollowed:
                 self.cluster.note_unfollowed(unfollowed)
-            if AUDIT_POLICY in kinds and self.cluster.load_policies():
+            ours = AUDIT_POLICY in kinds or any(map(self.cluster.is_module, changes))
+            if ours and self.cluster.load_policies():
                 self.request_sweep()
             if IOC_WAIVER in kinds and self.cluster.load_waivers():
                 if self.cluster.waivers.unrecorded:

@@ -1,6 +1,6 @@
-"""How a check is declared, and what follows from the declaration.
+"""A check as data: what it looks at, what judges that and how it is documented; and how a function becomes one.
 
-A check is a pure generator of Hits. Its parameters say what it is handed, by name: the first is the subject
+A check is a pure generator of Hits. The names of what it ``takes`` say what it is handed: the first is the subject
 (``pod``: each PodSpec of the object; any other name: the Resource itself), then any of ``world``, ``params``,
 ``request`` and ``guard`` (what the policies in force deny).
 """
@@ -9,118 +9,198 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property, partial
+from typing import Any, Concatenate, ParamSpec
 
+from iocaudit.core.check_doc import CheckDoc
 from iocaudit.core.errors import CatalogueError
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, DAEMON_SET, PODS, SECRET, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
+from iocaudit.core.parameters import EXEMPT_IMAGES, Parameter, Params, string_list
 from iocaudit.core.place import Place
-from iocaudit.core.request import Operation, Request
+from iocaudit.core.request import Operation
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.world import World
 
+OWN_PREFIX = "x-"
+"""How the id of every check begins that does not come with the product, and of none that does: neither an upgrade nor
+another package can take an id away."""
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _HANDED = ("world", "params", "request", "guard")
 PROFILES = ("default", "strict")
 """What a check can belong to: what runs by default, and what runs on request or under profile strict."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter a policy may set for a check.
-
-    ``schema`` is a JSON schema of its value, ``default`` what holds when no policy sets it, ``strict`` what
-    holds instead under profile strict where it differs. A ``required`` parameter has no default: without it
-    the check is notConfigured, unless one of the parameters that ``unless`` names is set. ``exempts`` says of a list
-    that each value in it is something that the check leaves out.
-    """
-
-    name: str
-    schema: Mapping[str, Any]
-    description: str
-    default: Any = None
-    required: bool = False
-    strict: Any = None
-    unless: tuple[str, ...] = ()
-    exempts: bool = False
-
-
-def string_list(
-    name: str, description: str, *, default: Iterable[str] = (), required: bool = False, exempts: bool = False
-) -> Parameter:
-    """A parameter that is a list of strings."""
-    schema = {"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 1000}
-    return Parameter(name, schema, description, None if required else list(default), required, exempts=exempts)
-
-
-EXEMPT_IMAGES = Parameter(
-    "exemptImages",
-    {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 500}, "maxItems": 1000},
-    "images whose containers this check leaves out: hosts, path prefixes, images and globs, as in untrusted-registry",
-    default=[],
-    exempts=True,
-)
-"""Every check on pods has it: the engine hands such a check its pods without these containers."""
-
-Params = Mapping[str, Any]
-
-
+NAMED = "named"
+"""In place of a profile: what runs only where a policy names it."""
+_CONNECTIONS = frozenset(CONNECTIONS)
+_MANY = frozenset(PODS) - {DAEMON_SET}
+"""The kinds on pods of which a webhook could not hold all."""
 _IN_PODS = (Place.CONTAINERS, Place.VOLUME, Place.POD)
 
+CheckFunction = Callable[..., Iterator[Hit | Skip]]
+"""Judges one subject, with what its check takes beside it handed over by name. It may raise: the engine catches."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class Check:
-    """One entry of the catalogue. ``run`` yields the hits on one resource; it may raise, the engine catches."""
+    """One entry of the catalogue, whatever language its rule is written in: all of it is data but ``evaluate``."""
 
+    evaluate: CheckFunction
+    takes: tuple[str, ...]
+    """The name of the subject, then of what else ``evaluate`` is handed."""
+    doc: CheckDoc
     id: str
+    _: KW_ONLY
     severity: Severity
     iocs: tuple[IoC, ...]
     group: str
     looks_at: tuple[Kind, ...]
-    needs: tuple[Kind, ...]
-    uses: tuple[Kind, ...]
-    in_files: tuple[Kind, ...]
-    in_audits: tuple[Kind, ...]
-    controls: Mapping[str, str]
-    profile: str
-    parameters: tuple[Parameter, ...]
-    operations: frozenset[Operation]
-    audit_only: bool
-    admission_only: bool
-    aliases: tuple[str, ...]
-    function: Callable[..., Iterator[Hit | Skip]]
-    fields: frozenset[str]
-    on_pods: bool
-    handed: tuple[str, ...]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    strict_defaults: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[Kind, ...] = ()
+    """Kinds it looks up in the World; where one is incomplete there, the engine says Skipped."""
+    uses: tuple[Kind, ...] = ()
+    """Kinds it looks up too, but whose absence costs only a part of it: it yields Skip itself."""
+    in_files: tuple[Kind, ...] = ()
+    """Kinds it looks up where files hold them, and never asks a cluster for (Secrets, say)."""
+    in_audits: tuple[Kind, ...] = ()
+    """Kinds it uses in an audit alone: a webhook, which could not hold all pods, judges without them."""
+    controls: Mapping[str, str] = field(default_factory=dict)
+    """What it is in the frameworks of ``iocaudit.knowledge.controls``, by their keys."""
+    profile: str = "default"
+    parameters: tuple[Parameter, ...] = ()
+    """What a policy may set; a check on pods has ``EXEMPT_IMAGES`` without naming it."""
+    operations: tuple[Operation, ...] = (Operation.CREATE, Operation.UPDATE)
+    """Those for which the webhook calls it."""
+    audit_only: bool = False
+    """It never runs at admission."""
+    admission_only: bool = False
+    """It runs at admission alone: it may take the request."""
+    aliases: tuple[str, ...] = ()
+    """The ids that it had before."""
     worst: Severity = Severity.LOW
-    implies: Mapping[str, Place] = field(default_factory=dict)
-    """The checks whose hits are pointless to tell beside one of this check's, and where they have to be for that."""
-    implies_in_pods: bool = False
-    """Whether some of them have to be about the same parts of a pod."""
+    """The highest severity a single hit may carry, where that is above ``severity``; never below it."""
+    fields: tuple[str, ...] = ()
+    """Of a check on pods, what its hits stand in: where none of these fields is set in a pod (see ``PodSpec.fields``)
+    the engine leaves the check out, as most pods set few of the fields there are."""
+    implies: Mapping[Place, tuple[str, ...]] = field(default_factory=dict)
+    """Place by place, the checks whose hits have the same cause as one of this check's: anyone who mends that mends
+    them by the same act, or there is no point in mending them while it stands."""
     denied_by_guard: bool = False
+    """Its critical hits hand over a node or the cluster and have no use in the namespace of an application: preset
+    ``guard`` denies them, as ``lockdown`` does, and warns about those of all other checks."""
+
+    def __post_init__(self) -> None:
+        if self.worst < self.severity:
+            object.__setattr__(self, "worst", self.severity)
+        if self.on_pods and EXEMPT_IMAGES not in self.parameters:
+            object.__setattr__(self, "parameters", (*self.parameters, EXEMPT_IMAGES))
+
+    def problems(self) -> list[str]:
+        """What is wrong with the declaration, each in words its author can act on; empty where nothing is."""
+        return [problem for problem, is_so in self._questions() if is_so]
+
+    def _questions(self) -> Iterator[tuple[str, bool]]:
+        yield (
+            "the id must be lower-case words joined by '-', at most 46 characters",
+            not _ID.fullmatch(self.id) or len(self.id) > 46,
+        )
+        yield "name at least one IoC", not self.iocs
+        yield "name at least one kind in looks_at", not self.looks_at
+        yield f"profile must be one of {', '.join(PROFILES)}", self.profile not in PROFILES
+        yield "its documentation (the docstring of a function) must not be empty", not self.doc.title
+        yield from self._questions_of_kinds()
+        yield from self._questions_of_what_it_takes()
+        implied = [one for ids in self.implies.values() for one in ids]
+        yield "it implies itself, or another check twice", self.id in implied or len(implied) != len({*implied})
+        yield (
+            "preset guard denies critical hits at admission, and it has none: leave out denied_by_guard",
+            self.denied_by_guard and (self.audit_only or self.worst < Severity.CRITICAL),
+        )
+
+    def _questions_of_kinds(self) -> Iterator[tuple[str, bool]]:
+        looks_at, held = frozenset(self.looks_at), frozenset((*self.needs, *self.uses))
+        yield (
+            "needing Secrets is refused: no check may read them from a cluster",
+            SECRET in looks_at or SECRET in held or SECRET in self.in_audits,
+        )
+        yield (
+            "it needs Pods, so it must be declared audit_only, or they in_audits",
+            not self.audit_only and not held.isdisjoint(_MANY),
+        )
+        yield "audit_only and admission_only exclude each other", self.audit_only and self.admission_only
+        yield (
+            "a CONNECT request exists at admission only: declare admission_only",
+            not self.admission_only and not looks_at.isdisjoint(_CONNECTIONS),
+        )
+
+    def _questions_of_what_it_takes(self) -> Iterator[tuple[str, bool]]:
+        yield "its first parameter must be the subject", not self.takes
+        for name in self.handed:
+            yield f"unknown parameter {name!r} (known: {', '.join(_HANDED)})", name not in _HANDED
+        yield (
+            "it takes the request, so it must be declared admission_only",
+            "request" in self.handed and not self.admission_only,
+        )
+        looks_up = bool(self.needs or self.uses or self.in_files or self.in_audits)
+        yield (
+            "it declares needs but takes neither the world nor the guard",
+            looks_up and {"world", "guard"}.isdisjoint(self.handed),
+        )
+        own = [one for one in self.parameters if one != EXEMPT_IMAGES]
+        yield "it declares parameters but does not take params", bool(own) and "params" not in self.handed
+        without = self.on_pods and not all(kind.pods for kind in self.looks_at)
+        yield "it takes a pod but looks at kinds that hold none: take the resource", without
+        yield "it names fields of a pod but takes no pod", bool(self.fields) and not self.on_pods
 
     @property
-    def may_reach_critical(self) -> bool:
-        """Whether one of its hits can be critical, its own severity or a hit's."""
-        return self.worst >= Severity.CRITICAL
+    def on_pods(self) -> bool:
+        """Whether it is handed the pods of an object, one by one."""
+        return self.takes[:1] == ("pod",)
 
     @property
+    def handed(self) -> tuple[str, ...]:
+        """What it is handed by name."""
+        return self.takes[1:]
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a rule in a language of its own, and handed what an Evaluator answers for it."""
+        return "answer" in self.handed
+
+    @cached_property
     def on_policies(self) -> bool:
-        """Whether it judges AuditPolicies, so that none may have it turned off."""
+        """Whether it judges AuditPolicies, so none may have it turned off."""
         return AUDIT_POLICY in self.looks_at
 
-    @property
-    def documentation(self) -> str:
-        return inspect.cleandoc(self.function.__doc__ or "")
+    @cached_property
+    def severities(self) -> tuple[Severity, ...]:
+        """Those that its hits have, unless a policy sets another."""
+        return tuple(severity for severity in Severity if self.severity <= severity <= self.worst)
 
     @property
     def title(self) -> str:
-        return self.documentation.partition("\n")[0].rstrip(".")
+        return self.doc.title
+
+    @cached_property
+    def defaults(self) -> Params:
+        """The values of its parameters that no policy sets."""
+        return {one.name: one.default for one in self.parameters if not one.required}
+
+    @cached_property
+    def strict_defaults(self) -> Params:
+        """The same under profile strict."""
+        strict = {one.name: one.strict for one in self.parameters if not one.required and one.strict is not None}
+        return {**self.defaults, **strict}
+
+    @cached_property
+    def implied(self) -> Mapping[str, Place]:
+        """``implies`` by the id of the other check."""
+        return {one: place for place, ids in self.implies.items() for one in ids}
+
+    @cached_property
+    def implies_in_pods(self) -> bool:
+        """Whether some of them have to be about the same parts of a pod."""
+        return any(place in _IN_PODS for place in self.implies)
 
     def missing(self, params: Params) -> tuple[str, ...]:
         """The required parameters that are neither set nor replaced by another that is."""
@@ -131,132 +211,43 @@ class Check:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit | Skip]:
-        return self.function(*args, **kwargs)
+        return self.evaluate(*args, **kwargs)
 
 
-def check(
-    check_id: str,
-    *,
-    severity: Severity,
-    iocs: tuple[IoC, ...],
-    group: str,
-    looks_at: tuple[Kind, ...],
-    needs: tuple[Kind, ...] = (),
-    uses: tuple[Kind, ...] = (),
-    in_files: tuple[Kind, ...] = (),
-    in_audits: tuple[Kind, ...] = (),
-    controls: Mapping[str, str] | None = None,
-    profile: str = "default",
-    parameters: tuple[Parameter, ...] = (),
-    operations: tuple[Operation, ...] = (Operation.CREATE, Operation.UPDATE),
-    audit_only: bool = False,
-    admission_only: bool = False,
-    aliases: tuple[str, ...] = (),
-    worst: Severity | None = None,
-    fields: tuple[str, ...] = (),
-    implies: Mapping[Place, tuple[str, ...]] | None = None,
-    denied_by_guard: bool = False,
-) -> Callable[[Callable[..., Iterator[Hit | Skip]]], Check]:
-    """Declare a check.
-
-    ``needs`` are kinds it looks up in the World; where one is incomplete there, the engine says Skipped.
-    ``uses`` are kinds it looks up too, but whose absence costs only a part of it: it yields Skip itself.
-    ``in_files`` are kinds it looks up where files hold them, and never asks a cluster for (Secrets, say).
-    ``in_audits`` are kinds it uses in an audit alone: a webhook, which could not hold all pods, judges without them.
-    ``audit_only`` checks never run at admission, ``admission_only`` ones only there (they get the request).
-    ``worst`` is the highest severity a single hit may carry where that is above ``severity``.
-    ``operations`` are those for which the webhook calls it.
-    ``fields``, of a check on pods, names what its hits stand in: where none of these fields is set in a pod (see
-    ``PodSpec.fields``) the engine leaves the check out, as most pods set few of the fields there are.
-    ``implies`` names, place by place, the checks whose hits have the same cause as one of this check's: whoever mends
-    that mends them by the same act, or there is no point in mending them while it stands.
-    ``denied_by_guard`` says that its critical hits hand over a node or the cluster and have no use in the namespace of
-    an application: preset ``guard`` denies them, as ``lockdown`` does, and warns about those of all other checks.
-    Raises CatalogueError on a broken declaration.
-    """
-
-    def declare(function: Callable[..., Iterator[Hit | Skip]]) -> Check:
-        def broken(reason: str) -> CatalogueError:
-            return CatalogueError(f"check {check_id!r} ({function.__module__}): {reason}")
-
-        if not _ID.fullmatch(check_id) or len(check_id) > 46:
-            raise broken("the id must be lower-case words joined by '-', at most 46 characters")
-        if not iocs:
-            raise broken("name at least one IoC")
-        if not looks_at:
-            raise broken("name at least one kind in looks_at")
-        if profile not in PROFILES:
-            raise broken(f"profile must be one of {', '.join(PROFILES)}")
-        if SECRET in (*needs, *uses, *in_audits, *looks_at):
-            raise broken("needing Secrets is refused: no check may read them from a cluster")
-        # DaemonSets are few; of the others a webhook could not hold all.
-        if not audit_only and any(kind in PODS and kind is not DAEMON_SET for kind in (*needs, *uses)):
-            raise broken("it needs Pods, so it must be declared audit_only, or they in_audits")
-        if audit_only and admission_only:
-            raise broken("audit_only and admission_only exclude each other")
-        if any(kind in CONNECTIONS for kind in looks_at) and not admission_only:
-            raise broken("a CONNECT request exists at admission only: declare admission_only")
-        if not (function.__doc__ or "").strip():
-            raise broken("the docstring is its documentation and must not be empty")
-        if not inspect.isgeneratorfunction(function):
-            raise broken("it must be a generator of Hits")
-        code = function.__code__
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        if not names:
-            raise broken("its first parameter must be the subject")
-        handed = tuple(names[1:])
-        for name in handed:
-            if name not in _HANDED:
-                raise broken(f"unknown parameter {name!r} (known: {', '.join(_HANDED)})")
-        if "request" in handed and not admission_only:
-            raise broken("it takes the request, so it must be declared admission_only")
-        if (needs or uses or in_files or in_audits) and not {"world", "guard"} & {*handed}:
-            raise broken("it declares needs but takes neither the world nor the guard")
-        if parameters and "params" not in handed:
-            raise broken("it declares parameters but does not take params")
-        implied = {one: place for place, ids in (implies or {}).items() for one in ids}
-        if check_id in implied or len(implied) != sum(map(len, (implies or {}).values())):
-            raise broken("it implies itself, or another check twice")
-        on_pods = names[0] == "pod"
-        if on_pods and not all(kind.pods for kind in looks_at):
-            raise broken("it takes a pod but looks at kinds that hold none: take the resource")
-        if fields and not on_pods:
-            raise broken("it names fields of a pod but takes no pod")
-        if denied_by_guard and (audit_only or max(severity, worst or severity) < Severity.CRITICAL):
-            raise broken("preset guard denies critical hits at admission, and it has none: leave out denied_by_guard")
-        parameters_of = (*parameters, EXEMPT_IMAGES) if on_pods else parameters
-        return Check(
-            id=check_id,
-            severity=severity,
-            iocs=iocs,
-            group=group,
-            looks_at=looks_at,
-            needs=needs,
-            uses=uses,
-            in_files=in_files,
-            in_audits=in_audits,
-            controls=dict(controls or {}),
-            profile=profile,
-            parameters=parameters_of,
-            operations=frozenset(operations),
-            audit_only=audit_only,
-            admission_only=admission_only,
-            aliases=aliases,
-            function=function,
-            fields=frozenset(fields),
-            on_pods=on_pods,
-            handed=handed,
-            worst=max(severity, worst or severity),
-            implies=implied,
-            implies_in_pods=any(place in _IN_PODS for place in implied.values()),
-            denied_by_guard=denied_by_guard,
-            defaults={p.name: p.default for p in parameters_of if not p.required},
-            strict_defaults={
-                p.name: p.default if p.strict is None else p.strict for p in parameters_of if not p.required
-            },
-        )
-
-    return declare
+_Declaration = ParamSpec("_Declaration")
 
 
-__all__ = ["Check", "Parameter", "Params", "Request", "World", "check", "string_list"]
+def _declares(
+    build: Callable[Concatenate[CheckFunction, tuple[str, ...], CheckDoc, _Declaration], Check],
+) -> Callable[_Declaration, Callable[[CheckFunction], Check]]:
+    def check(*args: _Declaration.args, **kwargs: _Declaration.kwargs) -> Callable[[CheckFunction], Check]:
+        """Declare a generator function as a check: its id, then the fields of ``Check`` by name.
+
+        What it takes are its parameters, its docstring is its documentation. Raises CatalogueError on a broken
+        declaration.
+        """
+
+        def declare(function: CheckFunction) -> Check:
+            code = function.__code__
+            takes = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+            declared = build(function, takes, CheckDoc(partial(_docstring, function)), *args, **kwargs)
+            problems = declared.problems()
+            if not inspect.isgeneratorfunction(function):
+                problems.append("it must be a generator of Hits")
+            if problems:
+                raise CatalogueError(f"check {declared.id!r} ({function.__module__}): {'; '.join(problems)}")
+            return declared
+
+        return declare
+
+    return check
+
+
+def _docstring(function: CheckFunction) -> str:
+    return inspect.cleandoc(function.__doc__ or "")
+
+
+check = _declares(Check)
+
+
+__all__ = ["OWN_PREFIX", "Check", "CheckDoc", "CheckFunction", "Parameter", "Params", "check", "string_list"]

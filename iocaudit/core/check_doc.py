@@ -1,49 +1,64 @@
-"""A check's docstring taken apart: what its page, ``explain`` and the SARIF rules are made from."""
+"""The documentation of a check: what its page, ``explain``, the SARIF rules and the fix of a hit are made from."""
 
 import re
 import textwrap
-from functools import cache
-from typing import NamedTuple
-
-from iocaudit.core.check import Check
+from collections.abc import Callable
+from functools import cached_property
 
 _SECTION = re.compile(r"^(Bad|Good|Policy|Fix|Sources):[ \t]*", re.MULTILINE)
 
 
-class CheckDoc(NamedTuple):
-    """``bad``, ``good`` and ``policy`` are YAML texts; ``policy`` holds the parameters both are run under."""
+class CheckDoc:
+    """A text of sections, taken apart when one is first asked for; an absent section is empty.
 
-    title: str
-    why: str
-    bad: str
-    good: str
-    policy: str
-    fix: str
-    sources: str
+    ``bad``, ``good`` and ``policy`` are YAML texts; ``policy`` holds the parameters both are run under. ``read`` gives
+    the text: a first line that is the title, a paragraph or more of why, then ``Bad:``, ``Good:`` and so on.
+    """
 
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
 
-@cache
-def doc_of(check: Check) -> CheckDoc:
-    """The sections of a check's documentation; an absent one is empty."""
-    title, _, rest = check.documentation.partition("\n")
-    parts = _SECTION.split(rest)
-    sections: dict[str, str] = {}
-    for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        sections[name] = textwrap.dedent(body).strip("\n")
-    return CheckDoc(
-        title=title.strip().rstrip("."),
-        why=parts[0].strip(),
-        bad=_yaml(sections.get("Bad", "")),
-        good=_yaml(sections.get("Good", "")),
-        policy=_yaml(sections.get("Policy", "")),
-        fix=_prose(sections.get("Fix", "")),
-        sources=_prose(sections.get("Sources", "")),
-    )
+    @cached_property
+    def text(self) -> str:
+        """All of it, as it was written."""
+        return self._read()
 
+    @cached_property
+    def title(self) -> str:
+        return self.text.partition("\n")[0].strip().rstrip(".")
 
-def _yaml(body: str) -> str:
-    return textwrap.dedent(body).strip() + "\n" if body.strip() else ""
+    @cached_property
+    def why(self) -> str:
+        return self._sections[""].strip()
 
+    @cached_property
+    def bad(self) -> str:
+        return self._yaml("Bad")
 
-def _prose(body: str) -> str:
-    return " ".join(body.split())
+    @cached_property
+    def good(self) -> str:
+        return self._yaml("Good")
+
+    @cached_property
+    def policy(self) -> str:
+        return self._yaml("Policy")
+
+    @cached_property
+    def fix(self) -> str:
+        return self._prose("Fix")
+
+    @cached_property
+    def sources(self) -> str:
+        return self._prose("Sources")
+
+    @cached_property
+    def _sections(self) -> dict[str, str]:
+        why, *parts = _SECTION.split(self.text.partition("\n")[2])
+        return {"": why, **dict(zip(parts[::2], parts[1::2], strict=True))}
+
+    def _yaml(self, section: str) -> str:
+        body = textwrap.dedent(textwrap.dedent(self._sections.get(section, "")).strip("\n")).strip()
+        return f"{body}\n" if body else ""
+
+    def _prose(self, section: str) -> str:
+        return " ".join(self._sections.get(section, "").split())

@@ -37,7 +37,7 @@ NOT_THE_API_SERVERS_OWN = (
 
 Of bindings only those that give a role of the system to the system under the role's own name, as all of its own are,
 and those that already had who else is in them, which it leaves there; which roles there are, and what they hold, every
-release decides anew. Whoever impersonates it, or gets a certificate of that name, is left out of nothing else.
+release decides anew. Anyone who impersonates it, or gets a certificate of that name, is left out of nothing else.
 Sources: Kubernetes, bootstrapping of RBAC (bootstrappolicy, where NewClusterBinding takes the name of the role, and
 reconciliation, which never takes anything away), of priority and fairness, of the system's namespaces and of Service
 kubernetes.

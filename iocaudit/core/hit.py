@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from iocaudit.core.place import Grant, Within
+from iocaudit.core.place import AffectedParts, GrantedRole
 from iocaudit.core.repair import Repair
 from iocaudit.core.severity import Severity
 
@@ -26,8 +26,8 @@ class Hit(NamedTuple):
     at: str | None = None
     fix: str | None = None
     repair: Repair | None = None
-    grant: Grant | None = None
-    within: Within | None = None
+    grant: GrantedRole | None = None
+    within: AffectedParts | None = None
     about: str = ""
     alone: bool = False
 

@@ -1,7 +1,7 @@
 """How hits, findings and attempts are named: scheme ``v2``.
 
 A name is the SHA-256 over the JSON array of the scheme, of what is named and of its parts, cut to 128 bits: fewer
-could be made to collide by whoever chooses a part. Parts are encoded as they are, lone surrogates included, so that
+could be made to collide by anyone who chooses a part. Parts are encoded as they are, lone surrogates included, so
 two lists of parts share an encoding only where they are equal.
 """
 

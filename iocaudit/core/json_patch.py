@@ -1,7 +1,7 @@
 """JSON Patch (RFC 6902): a repair as operations on one object, and what they make of it.
 
 Only what repairs need: ``test``, ``add``, ``replace`` and ``remove``, pointers by RFC 6901. An item that a path names
-is guarded by a ``test`` of its name, so that a patch applied later refuses a list that was reordered meanwhile.
+is guarded by a ``test`` of its name, so a patch applied later refuses a list that was reordered meanwhile.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from iocaudit.core import paths
-from iocaudit.core.repair import Edit, Repair, Unfixable
+from iocaudit.core.repair import Edit, Repair, UnfixableError
 
-Operation = dict[str, Any]
+PatchOperation = dict[str, Any]
 Token = str | int
 
 _PRUNED = frozenset(
@@ -35,7 +35,7 @@ def tokens_of(text: str) -> list[str]:
 class ItemNames:
     """Where the items of a name are in the lists of one object, for making many patches of it.
 
-    A list that is asked of again is read once for all its names. Lists are told apart by identity, so that one of
+    A list that is asked of again is read once for all its names. Lists are distinguished by identity, so one of
     which this was asked may not change.
     """
 
@@ -49,7 +49,7 @@ class ItemNames:
         known = self._lists.get(id(items))
         if known is None:
             if len(items) > _FEW:
-                self._lists[id(items)] = (items, None)  # kept, so that no other list gets its identity
+                self._lists[id(items)] = (items, None)  # kept, so no other list gets its identity
             return [i for i, item in enumerate(items) if isinstance(item, dict) and item.get("name") == name]
         _, places = known
         if places is None:
@@ -64,11 +64,13 @@ class ItemNames:
 _FEW = 16
 
 
-def patch_of(raw: Any, path: str, repair: Repair, item: str = "", names: ItemNames | None = None) -> list[Operation]:
+def patch_of(
+    raw: Any, path: str, repair: Repair, item: str = "", names: ItemNames | None = None
+) -> list[PatchOperation]:
     """The operations that carry out the repair of a hit at ``path`` on ``raw``.
 
     ``item`` is where the hit's object stands in ``raw`` where that is a List. Operations are empty where all is done
-    already; raises Unfixable where the object is not of the shape that the repair expects. With ``names`` of that
+    already; raises UnfixableError where the object is not of the shape that the repair expects. With ``names`` of that
     very ``raw`` it takes no longer for the last item of a long list than for the first.
     """
     names = names if names is not None else ItemNames()
@@ -76,7 +78,7 @@ def patch_of(raw: Any, path: str, repair: Repair, item: str = "", names: ItemNam
     base, depth = _Place(raw), 0
     if len(ways) > 1:
         base, depth = _shared_item(raw, ways, names)
-    operations: list[Operation] = []
+    operations: list[PatchOperation] = []
     for edit, way in zip(repair.edits, ways, strict=True):
         done = _edit(edit, _located(base.again(), way[depth:], names))
         if len(ways) > 1:
@@ -101,7 +103,7 @@ class _Place:
         self.tokens: list[Token] = []
         self.held: list[Any] = [raw]
         self.rest: list[str] = []
-        self.tests: list[Operation] = []
+        self.tests: list[PatchOperation] = []
 
     def again(self) -> _Place:
         """The same, to go on from."""
@@ -110,7 +112,7 @@ class _Place:
         other.tests = list(self.tests)
         return other
 
-    def change(self, operation: Operation) -> None:
+    def change(self, operation: PatchOperation) -> None:
         """Carry out an operation on something below it; nothing above is copied, however large that is."""
         self.value = _applied(self.value, tokens_of(operation["path"])[len(self.tokens) :], operation)
 
@@ -136,18 +138,18 @@ def _located(place: _Place, segments: Sequence[paths.Segment], names: ItemNames)
         token: Token
         if isinstance(value, list):
             token = _index(value, segment, names)
-            if isinstance(segment, paths.Key):
+            if isinstance(segment, paths.KeySegment):
                 name = pointer([*place.tokens, token, "name"])
                 place.tests.append({"op": "test", "path": name, "value": segment.text})
         elif isinstance(segment, int):
-            raise Unfixable(f"{pointer(place.tokens) or '/'} is no list")
+            raise UnfixableError(f"{pointer(place.tokens) or '/'} is not a list")
         else:
             token = segment.name if isinstance(segment, paths.Field) else segment.text
             if value is None or (isinstance(value, dict) and token not in value):
                 place.rest = [_name(left) for left in segments[number:]]
                 return place
             if not isinstance(value, dict):
-                raise Unfixable(f"{pointer(place.tokens)} is no map")
+                raise UnfixableError(f"{pointer(place.tokens)} is not a map")
         place.tokens.append(token)
         place.value = value[token]
         place.held.append(place.value)
@@ -156,31 +158,31 @@ def _located(place: _Place, segments: Sequence[paths.Segment], names: ItemNames)
 
 def _index(items: list[Any], segment: paths.Segment, names: ItemNames) -> int:
     if isinstance(segment, paths.Field):
-        raise Unfixable(f"a list has no field {segment.name}")
+        raise UnfixableError(f"a list has no field {segment.name}")
     if isinstance(segment, int):
         if segment >= len(items):
-            raise Unfixable(f"the list has no item {segment}")
+            raise UnfixableError(f"the list has no item {segment}")
         return segment
     found = names.of(items, segment.text)
     if len(found) != 1:
-        raise Unfixable(f"{len(found) or 'no'} items are named {segment.text}")
+        raise UnfixableError(f"{len(found) or 'no'} items are named {segment.text}")
     return found[0]
 
 
 def _name(segment: paths.Segment) -> str:
     if isinstance(segment, int):
-        raise Unfixable("a list that is not there has no items")
+        raise UnfixableError("a list that is not there has no items")
     return segment.name if isinstance(segment, paths.Field) else segment.text
 
 
-def _edit(edit: Edit, place: _Place) -> list[Operation]:
+def _edit(edit: Edit, place: _Place) -> list[PatchOperation]:
     if edit.op == "set":
         return _set(place, edit.value)
     if edit.op == "include":
         if place.rest or place.value is None:
             return _set(place, [edit.value])
         if not isinstance(place.value, list):
-            raise Unfixable(f"{pointer(place.tokens)} is no list")
+            raise UnfixableError(f"{pointer(place.tokens)} is not a list")
         if edit.value in place.value:
             return []
         return [*place.tests, {"op": "add", "path": pointer([*place.tokens, "-"]), "value": edit.value}]
@@ -189,7 +191,7 @@ def _edit(edit: Edit, place: _Place) -> list[Operation]:
     if edit.op == "remove":
         return [*place.tests, _removed(place, place.tokens)]
     if not isinstance(place.value, list):
-        raise Unfixable(f"{pointer(place.tokens)} is no list")
+        raise UnfixableError(f"{pointer(place.tokens)} is not a list")
     doomed = [index for index, item in enumerate(place.value) if any(_same(item, value) for value in edit.value)]
     if not doomed:
         return []
@@ -198,7 +200,7 @@ def _edit(edit: Edit, place: _Place) -> list[Operation]:
     return [*place.tests, *({"op": "remove", "path": pointer([*place.tokens, i])} for i in reversed(doomed))]
 
 
-def _set(place: _Place, value: Any) -> list[Operation]:
+def _set(place: _Place, value: Any) -> list[PatchOperation]:
     for name in reversed(place.rest[1:] if place.value is not None else place.rest):
         value = {name: value}
     if not place.rest or place.value is None:
@@ -208,7 +210,7 @@ def _set(place: _Place, value: Any) -> list[Operation]:
     return [*place.tests, {"op": "add", "path": pointer([*place.tokens, place.rest[0]]), "value": value}]
 
 
-def _removed(place: _Place, tokens: list[Token]) -> Operation:
+def _removed(place: _Place, tokens: list[Token]) -> PatchOperation:
     """The removal of what ``tokens`` lead to, or of the outermost field that it leaves empty and meaningless."""
     while len(tokens) > 1 and len(place.held[len(tokens) - 1]) == 1 and tokens[-2] in _PRUNED:
         tokens = tokens[:-1]
@@ -226,43 +228,43 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def apply(raw: Any, patch: Iterable[Operation]) -> Any:
-    """The value after all operations; ``raw`` stays as it is. Raises Unfixable where one does not fit."""
+def apply(raw: Any, patch: Iterable[PatchOperation]) -> Any:
+    """The value after all operations; ``raw`` stays as it is. Raises UnfixableError where one does not fit."""
     for operation in patch:
         raw = apply_one(raw, operation)
     return raw
 
 
-def apply_one(raw: Any, operation: Operation) -> Any:
+def apply_one(raw: Any, operation: PatchOperation) -> Any:
     """The value after one operation; what it does not touch is shared with ``raw``."""
     return _applied(raw, tokens_of(operation["path"]), operation)
 
 
-def _applied(value: Any, tokens: list[str], operation: Operation) -> Any:
+def _applied(value: Any, tokens: list[str], operation: PatchOperation) -> Any:
     op = operation["op"]
     if not tokens:
         if op == "test":
             if not _same(value, operation["value"]):
-                raise Unfixable("the object is not what the patch expects")
+                raise UnfixableError("the object is not what the patch expects")
             return value
         if op != "replace":
-            raise Unfixable(f"cannot {op} the whole of it")
+            raise UnfixableError(f"cannot {op} the whole of it")
         return operation["value"]
     token, rest = tokens[0], tokens[1:]
     if isinstance(value, dict):
         if token not in value and (rest or op != "add"):
             if op == "test" and not rest and operation["value"] is None:
                 return value  # kube-apiserver takes what is not there for null
-            raise Unfixable(f"there is no {token}")
+            raise UnfixableError(f"there is no {token}")
         changed: Any = dict(value)
         key: Any = token
     elif isinstance(value, list):
         changed = list(value)
         key = len(value) if token == "-" else int(token) if token.isascii() and token.isdigit() else -1
         if not 0 <= key < len(value) + (op == "add" and not rest):
-            raise Unfixable(f"the list has no item {token}")
+            raise UnfixableError(f"the list has no item {token}")
     else:
-        raise Unfixable(f"there is no {token}")
+        raise UnfixableError(f"there is no {token}")
     if rest or op == "test":
         changed[key] = _applied(changed[key], rest, operation)
     elif op == "remove":

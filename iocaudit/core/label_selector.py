@@ -31,7 +31,7 @@ def selects(selector: object, labels: Mapping[str, Any]) -> bool:
 
 
 def _text(value: object) -> str | None:
-    """A label's value as the API decodes it; None where it is no string and no null."""
+    """A label's value as the API decodes it; None where it is neither a string nor null."""
     if value is None:
         return ""
     return value if isinstance(value, str) else None

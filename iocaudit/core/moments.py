@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+LATEST = 2**33
+"""Unix seconds from which on no time is believed, in the year 2242."""
+
 
 def rfc3339(when: datetime) -> str:
     """RFC 3339 in UTC, whole seconds."""

@@ -13,7 +13,7 @@ from iocaudit.core.resource import Resource
 Folders = tuple[str, ...]
 
 
-class _Below(NamedTuple):
+class _NearestBelow(NamedTuple):
     """Of the variants below a folder one that lies least deep; of several the first that was added."""
 
     depth: int
@@ -69,7 +69,7 @@ class Variants(list[Resource]):
         by_file: dict[str | None, list[Resource]] = {}
         self._nowhere: Resource | None = None
         self._by_folder: dict[Folders, Resource] = {}
-        self._below: dict[Folders, _Below] = {}
+        self._below: dict[Folders, _NearestBelow] = {}
         self._elsewhere: dict[Folders, Resource] = {}
         for order, resource in enumerate(self):
             file = resource.origin.file
@@ -84,7 +84,7 @@ class Variants(list[Resource]):
             for length in range(len(folders) + 1):
                 known = self._below.get(folders[:length])
                 if known is None or len(folders) < known.depth:
-                    self._below[folders[:length]] = _Below(len(folders), order, resource)
+                    self._below[folders[:length]] = _NearestBelow(len(folders), order, resource)
         self._by_file: dict[str | None, tuple[list[int], list[Resource]]] = {}
         for file, found in by_file.items():
             found.sort(key=lambda resource: resource.origin.document)

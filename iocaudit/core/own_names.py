@@ -13,6 +13,8 @@ SERVING_SECRET = "iocaudit-serving"
 WEBHOOK_CONFIGURATION = "iocaudit"
 LABELS = {"app.kubernetes.io/name": "iocaudit", "app.kubernetes.io/part-of": "iocaudit"}
 """On every object of our install."""
+REGO_LABEL = "iocaudit.io/rego"
+"""With value ``true`` on a ConfigMap of our own namespace: its keys ``NAME.rego`` are modules of Rego."""
 
 VALIDATE_PATH = "/validate"
 """Where the webhook answers reviews; what is below it is answered alike, but for the next."""

@@ -2,7 +2,7 @@
 
 ``.field`` is a field, ``["text"]`` is the list item of that name or the map key of that spelling
 (backslash and double quote are escaped by a backslash), ``[3]`` is a list item by position.
-Items are named where they have a name, so that a path survives reordering.
+Items are named where they have a name, so a path survives reordering.
 """
 
 import re
@@ -19,13 +19,13 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class KeySegment:
     """The item of a list whose ``name`` this is, or the key of a map."""
 
     text: str
 
 
-Segment = Field | Key | int
+Segment = Field | KeySegment | int
 
 _BARE = re.compile(r"[A-Za-z_$][A-Za-z0-9_\-$]*")
 _KEY = re.compile(r'\["((?:[^"\\]|\\.)*)"\]', re.DOTALL)
@@ -53,7 +53,7 @@ def parse(path: str) -> tuple[Segment, ...]:
     while position < len(path):
         if path[position] == "[":
             if match := _KEY.match(path, position):
-                segments.append(Key(re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL)))
+                segments.append(KeySegment(re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL)))
             elif match := _INDEX.match(path, position):
                 segments.append(int(match[1]))
             else:

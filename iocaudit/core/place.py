@@ -21,7 +21,7 @@ class Place(Enum):
     """On any object of the Namespace that the implying hit is on or in, with the same evidence (or ``Hit.about``)."""
 
 
-class Within(NamedTuple):
+class AffectedParts(NamedTuple):
     """The parts of a pod that a hit is about.
 
     ``pod`` is the path of the pod's spec, ``containers`` are the paths of those that get what the hit is about,
@@ -33,7 +33,7 @@ class Within(NamedTuple):
     volume: str = ""
 
 
-class Grant(NamedTuple):
+class GrantedRole(NamedTuple):
     """Of a hit on a binding: the role that it stands on, in the same scope, and to whom that is given.
 
     The role is named as its own hits are: by group, kind, namespace and name, and by the file, document and item that

@@ -1,6 +1,6 @@
 """How a hit can be undone without knowing more than the object says: declared by a check, carried out elsewhere.
 
-A repair is symbolic, in paths of a hit's grammar, so that declaring one costs nothing; ``core.json_patch`` turns it
+A repair is symbolic, in paths of a hit's grammar, so declaring one costs nothing; ``core.json_patch`` turns it
 into RFC 6902 against an object. It is safe where it cannot change what a workload that was correct before does, and
 unsafe in every other case: nobody but its owner knows whether a program needs what a repair takes from it.
 """
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from iocaudit.core.errors import IocauditError
 
 
-class Unfixable(IocauditError):
+class UnfixableError(IocauditError):
     """A repair does not fit the object or the text it is to change; says why."""
 
 
@@ -34,7 +34,7 @@ class Repair(NamedTuple):
     safe: bool = False
 
 
-class Change(NamedTuple):
+class TextChange(NamedTuple):
     """A piece of a file and what to put in its place; lines and columns count code points from 1."""
 
     start_line: int
@@ -52,7 +52,7 @@ class Suggestion(NamedTuple):
 
     patch: tuple[dict[str, Any], ...]
     safe: bool
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TextChange, ...] = ()
 
 
 _SWITCHES = {value: Repair((Edit("set", "", value),)) for value in (False, True)}
@@ -73,7 +73,7 @@ def remove(*paths: str, safe: bool = False) -> Repair:
 
 
 def discard(*values: Any, path: str = "") -> Repair:
-    """Take values out of a list. Unsafe: somebody asked for them."""
+    """Take values out of a list. Unsafe: someone asked for them."""
     return Repair((Edit("discard", path, values),))
 
 

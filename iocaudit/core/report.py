@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.identity import fingerprint, name_suffix
-from iocaudit.core.pod_images import NO_IMAGES, ImageIndex, ImagesBehind
+from iocaudit.core.images_behind import NO_IMAGES, ImageLookup, ImagesBehind
+from iocaudit.core.kinds import kind_of
 from iocaudit.core.repair import Suggestion
 from iocaudit.core.resource import Origin, Ref
 from iocaudit.core.severity import IoC, Severity
@@ -32,7 +34,7 @@ def _parts(check: str, ref: Ref) -> tuple[str | None, ...]:
     return (check, ref.group, ref.kind, ref.namespace or None, ref.name)
 
 
-Group = tuple[str, str, str, str | None, str]
+GroupKey = tuple[str, str, str, str | None, str]
 """Check, and group, kind, namespace and name of its subject."""
 SameHit = tuple[str, str, str]
 """Check, path and evidence: what makes two hits of one object the same."""
@@ -51,10 +53,10 @@ class Cause(NamedTuple):
     item: str
 
 
-class Found(NamedTuple):
+class ReportedHit(NamedTuple):
     """A hit of a check on a subject. ``severity`` is what holds under the policy in force.
 
-    ``suggestion`` is its repair worked out, where somebody asked for that and it can be done. ``weight`` orders hits by
+    ``suggestion`` is its repair worked out, where someone asked for that and it can be done. ``weight`` orders hits by
     what the policy in force does with them: the stricter, the higher.
     """
 
@@ -87,7 +89,7 @@ class Found(NamedTuple):
         return finding_fingerprint(self.check, self.subject)
 
     @property
-    def group(self) -> Group:
+    def group(self) -> GroupKey:
         """What the hits of one finding have in common."""
         ref = self.subject
         return (self.check, ref.group, ref.kind, ref.namespace, ref.name)
@@ -106,17 +108,28 @@ class Found(NamedTuple):
         return (self.check, self.hit.path, self.hit.evidence)
 
     @property
+    def path_in_document(self) -> str:
+        """Where it stands in the document that holds its object."""
+        item, place = self.origin.item, self.hit.place
+        return f"{item}.{place}" if item and place else item or place
+
+    @property
     def in_template(self) -> SameHit:
         """What makes a hit of a pod and one of the template it was made from the same: as it reads on the pod."""
         path = self.hit.path
-        for prefix in _TEMPLATES:
+        for prefix in _templates_of(self.subject.group, self.subject.kind):
             if path.startswith(prefix):
                 path = path[len(prefix) :]
                 break
         return (self.check, path, self.hit.evidence)
 
 
-_TEMPLATES = ("spec.jobTemplate.spec.template.", "spec.template.", "template.")
+@cache
+def _templates_of(group: str, name: str) -> tuple[str, ...]:
+    """Where a kind holds pods that are made of a template, as far as it holds one there."""
+    kind = kind_of(group, name)
+    places = (place.path for place in kind.pods if place.style == "template") if kind is not None else ()
+    return tuple(f"{'.'.join(path)}." for path in places if {"*", "[]"}.isdisjoint(path))
 
 
 class Skipped(NamedTuple):
@@ -142,35 +155,39 @@ def by_reason(skipped: Iterable[Skipped]) -> list[tuple[str, Skipped]]:
 
 
 class Fault(NamedTuple):
-    """A check that raised or ran out of time on a subject: never a silent pass."""
+    """A check that raised or ran out of time on a subject: never a silent pass.
+
+    ``trace`` is for a log: where the check raised, the first time that it did.
+    """
 
     check: str
     subject: Ref | None
     error: str
     origin: Origin | None = None
+    trace: str = ""
 
 
-class Waived(NamedTuple):
+class WaivedHit(NamedTuple):
     """A hit that a waiver covers: an accepted risk, said but not counted. ``expires`` is RFC 3339."""
 
-    found: Found
+    found: ReportedHit
     waiver: str
     reason: str
     expires: str
 
 
-class Ignored(NamedTuple):
+class IgnoredHit(NamedTuple):
     """A hit that an annotation of its own object asks to leave out: told with the reason, not counted."""
 
-    found: Found
+    found: ReportedHit
     reason: str
 
 
-class Implied(NamedTuple):
+class ImpliedHit(NamedTuple):
     """A hit that has the same cause as another, which is shown and at least as severe: told with that one alone."""
 
-    found: Found
-    by: Found
+    found: ReportedHit
+    by: ReportedHit
 
 
 @dataclass(slots=True)
@@ -182,18 +199,18 @@ class Report:
     until it is asked.
     """
 
-    found: list[Found] = field(default_factory=list)
+    found: list[ReportedHit] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     not_configured: dict[str, tuple[str, ...]] = field(default_factory=dict)
     audited: int = 0
-    waived: list[Waived] = field(default_factory=list)
-    images: ImageIndex | None = field(default=None, compare=False, repr=False)
-    implied: list[Implied] = field(default_factory=list)
-    ignored: list[Ignored] = field(default_factory=list)
+    waived: list[WaivedHit] = field(default_factory=list)
+    images: ImageLookup | None = field(default=None, compare=False, repr=False)
+    implied: list[ImpliedHit] = field(default_factory=list)
+    ignored: list[IgnoredHit] = field(default_factory=list)
 
     @property
-    def hits(self) -> list[Found]:
+    def hits(self) -> list[ReportedHit]:
         """Every hit that nothing accepts, implied or not, in the order every output uses."""
         if not self.implied:
             return self.found
@@ -209,18 +226,18 @@ class Report:
             causes[cause] = one.severity if known is None or one.severity > known else known
         return causes
 
-    def parts(self) -> dict[int, list[Found]]:
+    def parts(self) -> dict[int, list[ReportedHit]]:
         """By the ``id`` of a hit in ``found`` those that it implies."""
-        parts: dict[int, list[Found]] = {}
+        parts: dict[int, list[ReportedHit]] = {}
         for one in self.implied:
             parts.setdefault(id(one.by), []).append(one.found)
         return parts
 
-    def behind(self, found: Found) -> ImagesBehind:
+    def behind(self, found: ReportedHit) -> ImagesBehind:
         """The images behind one of its hits."""
         return NO_IMAGES if self.images is None else self.images.behind(found.hit.path)
 
-    def place(self, placed: Callable[[Found], Found]) -> None:
+    def place(self, placed: Callable[[ReportedHit], ReportedHit]) -> None:
         """Put every hit, accepted or not, where ``placed`` says that it was read."""
         self.found = [placed(one) for one in self.found]
         self.waived = [one._replace(found=placed(one.found)) for one in self.waived]
@@ -254,7 +271,7 @@ def _origin(origin: Origin | None) -> tuple[str, int, str]:
     return (origin.file or "", origin.document, origin.item) if origin else ("", 0, "")
 
 
-def _order_found(found: Found) -> tuple[object, ...]:
+def _order_found(found: ReportedHit) -> tuple[object, ...]:
     ref = found.subject
     return (
         _origin(found.origin),
@@ -282,11 +299,11 @@ class Finding:
     home: str | None
     severity: Severity
     iocs: tuple[IoC, ...]
-    hits: tuple[Found, ...]
+    hits: tuple[ReportedHit, ...]
     verified: bool = True
-    waived: Mapping[tuple[str, str, str], "Waived"] = field(default_factory=dict)
+    waived: Mapping[tuple[str, str, str], "WaivedHit"] = field(default_factory=dict)
     patch: "StoredPatch | None" = None
-    implies: tuple[Found, ...] = ()
+    implies: tuple[ReportedHit, ...] = ()
 
     @property
     def name(self) -> str:
@@ -299,17 +316,17 @@ class Finding:
 
 
 def findings_of(
-    found: Iterable[Found],
-    waived: Iterable[Waived] = (),
+    found: Iterable[ReportedHit],
+    waived: Iterable[WaivedHit] = (),
     patches: "Mapping[tuple[str, Ref], StoredPatch] | None" = None,
-    parts: "Mapping[Group, tuple[Found, ...]] | None" = None,
+    parts: "Mapping[GroupKey, tuple[ReportedHit, ...]] | None" = None,
 ) -> list[Finding]:
     """Group hits, and those that waivers cover, by check and subject; the same hit said twice counts once.
 
     ``patches`` are those of checks on subjects, ``parts`` what hits of a check on a subject imply.
     """
-    grouped: dict[Group, dict[SameHit, Found]] = {}
-    accepted: dict[int, Waived] = {}
+    grouped: dict[GroupKey, dict[SameHit, ReportedHit]] = {}
+    accepted: dict[int, WaivedHit] = {}
     for one in found:
         _group(grouped, one)
     for entry in waived:
@@ -337,9 +354,9 @@ def findings_of(
     return findings
 
 
-def parts_of(implied: Iterable[Implied]) -> dict[Group, tuple[Found, ...]]:
+def parts_of(implied: Iterable[ImpliedHit]) -> dict[GroupKey, tuple[ReportedHit, ...]]:
     """What the hits of a check on a subject imply, each once, worst first."""
-    parts: dict[Group, dict[tuple[Group, SameHit], Found]] = {}
+    parts: dict[GroupKey, dict[tuple[GroupKey, SameHit], ReportedHit]] = {}
     for one in implied:
         parts.setdefault(one.by.group, {}).setdefault((one.found.group, one.found.same_hit), one.found)
     return {
@@ -350,7 +367,7 @@ def parts_of(implied: Iterable[Implied]) -> dict[Group, tuple[Found, ...]]:
     }
 
 
-def _group(grouped: dict[Group, dict[SameHit, Found]], one: Found) -> bool:
+def _group(grouped: dict[GroupKey, dict[SameHit, ReportedHit]], one: ReportedHit) -> bool:
     """Put a hit with the others of its check and subject; whether it was not among them."""
     hits = grouped.setdefault(one.group, {})
     return hits.setdefault(one.same_hit, one) is one

@@ -13,6 +13,29 @@ class Operation(StrEnum):
     CONNECT = "CONNECT"
 
 
+AUTHENTICATED = "system:authenticated"
+_ACCOUNT = "system:serviceaccount:"
+
+
+def service_account_of(username: str) -> tuple[str, str] | None:
+    """Namespace and name of the ServiceAccount that a user is; None of any other user."""
+    namespace, colon, name = username.removeprefix(_ACCOUNT).partition(":")
+    return (namespace, name) if username.startswith(_ACCOUNT) and colon and ":" not in name else None
+
+
+def groups_of(username: str, groups: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The groups of a user with those that the API server adds by itself.
+
+    Source: Kubernetes documentation, Authenticating: anonymous requests; ServiceAccount tokens.
+    """
+    added: tuple[str, ...] = (AUTHENTICATED,)
+    if username == "system:anonymous":
+        added = ("system:unauthenticated",)
+    elif (account := service_account_of(username)) is not None:
+        added = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}", AUTHENTICATED)
+    return tuple(dict.fromkeys((*groups, *added)))
+
+
 class Request(NamedTuple):
     """The part of an AdmissionRequest that checks and posture may ask about."""
 
@@ -23,3 +46,7 @@ class Request(NamedTuple):
     namespace: str | None = None
     name: str = ""
     dry_run: bool = False
+    user_id: str = ""
+    """The uid of the user, where the authenticator gives one."""
+    user_extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What an authenticator adds: of a ServiceAccount's token the pod and the node that it is bound to."""

@@ -6,8 +6,6 @@ from typing import Any, NamedTuple, TypeVar
 from iocaudit.core.identity import BOUNDS, bounded
 from iocaudit.core.kinds import NAMESPACE, Kind, kind_of
 from iocaudit.core.partial import PartialObject
-from iocaudit.core.pod import PodSpec
-from iocaudit.core.pod_places import pods_in
 from iocaudit.core.shape import Json, mapping, mappings, text
 
 T = TypeVar("T")
@@ -49,7 +47,7 @@ _SHORT = min(BOUNDS.values())
 class Origin(NamedTuple):
     """Where a resource was read. ``document`` counts from 0 in its file; ``item`` is the path inside a List.
 
-    ``rendered``: it was made of what stands there, so that nobody can change it there as it is.
+    ``rendered``: it was made of what stands there, so it cannot be changed there as it is.
     ``by_shape``: it, or its pods, were found by their shape in an object of a kind that no check knows.
     """
 
@@ -77,7 +75,6 @@ class Resource:
 
     __slots__ = (
         "_derived",
-        "_pods",
         "_ref",
         "group",
         "kind",
@@ -104,7 +101,6 @@ class Resource:
         self.name = text(self.metadata.get("name")) or text(self.metadata.get("generateName"))
         scoped = self.kind is None or self.kind.namespaced
         self.namespace = (text(self.metadata.get("namespace")) or None) if scoped else None
-        self._pods: list[PodSpec] | None = None
         self._ref: Ref | None = None
         self._derived: dict[Any, Any] | None = None
 
@@ -137,23 +133,6 @@ class Resource:
         """The namespace whose policy and report this object belongs to: a Namespace is at home in itself."""
         return self.name if self.kind is NAMESPACE else self.namespace
 
-    @property
-    def pods(self) -> list[PodSpec]:
-        """The pods this object holds, through the one visitor."""
-        if self._pods is None:
-            self._pods = pods_in(self) if self.kind is not None and self.kind.pods else []
-        return self._pods
-
-    def forget_pods(self) -> None:
-        """Let go of the visited pods, so that the object of an answered request is freed at once.
-
-        Resource, pod and container refer to each other: without this only the garbage collector frees them, and
-        it is late by dozens of requests, which costs memory, cache and pauses. They are visited anew if asked for.
-        """
-        for pod in self._pods or ():
-            pod.containers.clear()
-        self._pods = None
-
     def derive(self, build: "Callable[[Resource], T]") -> T:
         """``build(self)``, kept with this object: what is read out of it is read once, whatever else changes."""
         kept = self._derived
@@ -164,5 +143,16 @@ class Resource:
         value: T = kept[build]
         return value
 
+    def forget(self, build: "Callable[[Resource], T]") -> T | None:
+        """Let go of what ``derive`` keeps of ``build``: what it was, None where it was not asked for."""
+        return self._derived.pop(build, None) if self._derived else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resource, (self.raw, self.origin, self.kind)  # what is derived is derived again
+
     def __repr__(self) -> str:
         return f"Resource({self.ref})"
+
+
+def _resource(raw: Json, origin: Origin, kind: Kind | None) -> Resource:
+    return Resource(raw, origin, kind=kind)

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """Ordered, so that ``max()`` and thresholds work. ``label`` is the spelling users see."""
+    """Ordered, so ``max()`` and thresholds work. ``label`` is the spelling users see."""
 
     LOW = 1
     MEDIUM = 2

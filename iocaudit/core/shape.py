@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
+Labels = Mapping[str, str]
 _EMPTY: dict[str, Any] = {}
 
 
@@ -33,7 +34,7 @@ def strings(value: object) -> list[str]:
 
 
 def integer(value: object) -> int | None:
-    """The value if it is an integer (a boolean is none; a float of integral value is one), else None."""
+    """The value if it is an integer (a boolean is not; a float of integral value is), else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -44,7 +45,7 @@ def integer(value: object) -> int | None:
 
 
 def lookup(value: object, *path: str) -> Any:
-    """Follow map keys; None as soon as one is absent or its holder is no map."""
+    """Follow map keys; None as soon as one is absent or its holder is not a map."""
     for part in path:
         if not isinstance(value, dict):
             return None

@@ -1,4 +1,4 @@
-"""The repairs of one check on a stored object as one JSON Patch, for whoever applies it later.
+"""The repairs of one check on a stored object as one JSON Patch, for anyone who applies it later.
 
 By then the object may have changed. So every operation is guarded: by what names the list items that it passes, and
 by the value that it takes away or replaces; where it adds, by nothing being there, which is a ``test`` of null as
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from iocaudit.core.errors import PathSyntaxError
 from iocaudit.core.hit import Hit
-from iocaudit.core.json_patch import ItemNames, Operation, apply_one, patch_of, pointer, tokens_of
-from iocaudit.core.repair import Unfixable
+from iocaudit.core.json_patch import ItemNames, PatchOperation, apply_one, patch_of, pointer, tokens_of
+from iocaudit.core.repair import UnfixableError
 
 MOST = 8192
 """How long the text of a patch may be; what goes beyond is left for when this much is repaired."""
@@ -40,7 +40,7 @@ class StoredPatch(NamedTuple):
 
 def stored_patch(raw: Any, hits: Iterable[Hit]) -> StoredPatch | None:
     """The patch that undoes hits on an object one after the other, as far as they can be; None where none can."""
-    operations: list[Operation] = []
+    operations: list[PatchOperation] = []
     text, undone, safe = "", 0, True
     names = ItemNames()
     for hit in islice((hit for hit in hits if hit.repair is not None), _MOST_TRIED):
@@ -54,7 +54,7 @@ def stored_patch(raw: Any, hits: Iterable[Hit]) -> StoredPatch | None:
             after = raw
             for operation in patch:
                 after = apply_one(after, operation)
-        except (Unfixable, PathSyntaxError, RecursionError):
+        except (UnfixableError, PathSyntaxError, RecursionError):
             continue  # the last: a list that is changed may hold anything, however deep
         longer_text = json.dumps(longer, separators=(",", ":"), ensure_ascii=False)
         if len(longer_text) > MOST:
@@ -65,9 +65,9 @@ def stored_patch(raw: Any, hits: Iterable[Hit]) -> StoredPatch | None:
     return StoredPatch(text, undone, safe) if operations else None
 
 
-def _guarded(raw: Any, patch: Iterable[Operation]) -> list[Operation]:
+def _guarded(raw: Any, patch: Iterable[PatchOperation]) -> list[PatchOperation]:
     """The same operations with their guards, for the object that they were made for."""
-    done: list[Operation] = []
+    done: list[PatchOperation] = []
     for operation in patch:
         for one in (*_guards(raw, operation), operation):
             if one["op"] != "test" or one not in done:
@@ -76,7 +76,7 @@ def _guarded(raw: Any, patch: Iterable[Operation]) -> list[Operation]:
     return done
 
 
-def _guards(raw: Any, operation: Operation) -> Iterator[Operation]:
+def _guards(raw: Any, operation: PatchOperation) -> Iterator[PatchOperation]:
     if operation["op"] == "test":
         return
     tokens = tokens_of(operation["path"])
@@ -104,5 +104,5 @@ def _is_deeper(value: Any, most: int) -> bool:
     return most == 0 or any(_is_deeper(one, most - 1) for one in inner)
 
 
-def _test(path: str, value: Any) -> Operation:
+def _test(path: str, value: Any) -> PatchOperation:
     return {"op": "test", "path": path, "value": value}

@@ -1,20 +1,6 @@
-"""How values from objects appear in messages. Escaping is the sinks' business; length and credentials are ours."""
+"""How lists and numbers read in messages."""
 
 from collections.abc import Callable, Sequence
-
-from iocaudit.core.credential import redacted
-
-LONGEST = 100
-"""How many characters of a value a message shows."""
-
-
-def clip(text: str, limit: int = LONGEST) -> str:
-    """The text, cut to ``limit`` characters of which the last is an ellipsis where something was cut.
-
-    A credential of a known format in it is named, not shown: before the cut, behind which it would not be known.
-    """
-    shown = redacted(text) if len(text) > limit else text  # of what is shown whole, the audit takes care
-    return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
 
 
 def several(values: Sequence[str], most: int = 6, shown: Callable[[str], str] = str) -> str:

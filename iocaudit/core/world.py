@@ -5,7 +5,7 @@ one identity may stand in several documents (overlays): they are variants, and a
 nearest to the asking resource: the same file, then the same folder, then the nearest parent.
 
 An object that lacks something (see ``Resource.lacks``) makes its kind incomplete for its own namespace alone, one of
-cluster scope for all: whoever may write in one namespace must not take what is known away from the others.
+cluster scope for all: anyone who may write in one namespace must not take what is known away from the others.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ from iocaudit.core.resource import Resource
 T = TypeVar("T")
 _MOST_KEPT = 50_000
 _LONGEST_KEY = 4096
+MOST_ITEMS = 10_000
+_LONGEST_ITEM = 400
+"""No account or subject of sense has a longer name, but anyone who reaches the webhook may write megabytes."""
 
 
 @dataclass(slots=True)
-class _Kept:
+class _MemoValue:
     """A value of ``memo``: the last change it knows of, and the world's revision at which that was last looked at."""
 
     stamp: int
@@ -66,7 +69,7 @@ class World:
     ``default_namespace`` is where a namespaced object without a namespace counts as being, ``own_namespace`` where
     this auditor is installed. A kind is complete
     unless ``mark_incomplete`` gave a reason. ``memo`` keeps what checks derive from whole kinds until one
-    of those kinds changes, so that checks stay pure and still index once.
+    of those kinds changes, so checks stay pure and still index once.
     """
 
     def __init__(self, *, default_namespace: str = "default", own_namespace: str = own_names.NAMESPACE) -> None:
@@ -76,6 +79,10 @@ class World:
         """How our webhooks are called where that was tried in vain, and why: their certificate is not verified."""
         self.registering = False
         """Whether our webhooks are about to be registered for the first time: until then none is missing."""
+        self.knows_rules = False
+        """Whether every rule in a language of its own is known that there is: what is named and not known is not
+        there.
+        """
         self._kinds: dict[Kind, dict[str | None, dict[str, list[Resource]]]] = {}
         self._incomplete: dict[Kind, str] = {}
         self._lacking: dict[str | None, dict[Kind, dict[str, str]]] = {}
@@ -87,7 +94,7 @@ class World:
         self._revision = 0
         self._versions: dict[Kind, int] = {}
         self._homes: dict[tuple[Kind, str | None], int] = {}
-        self._memo: dict[Hashable, _Kept] = {}
+        self._memo: dict[Hashable, _MemoValue] = {}
         self._variants: dict[Kind, _Places] = {}
         self._near: dict[tuple[tuple[Kind, ...], str | None], Hashable] = {}
 
@@ -189,7 +196,7 @@ class World:
     def _changed_everywhere(self, kind: Kind) -> None:
         self._revision += 1
         self._versions[kind] = self._revision
-        for key in [key for key in self._homes if key[0] is kind and key[1] is not None]:
+        for key in [key for key in self._homes if key[0] == kind and key[1] is not None]:
             del self._homes[key]
         self._homes[(kind, None)] = self._revision
 
@@ -287,7 +294,7 @@ class World:
         if kept is None or kept.revision != self._revision:
             stamp = self._stamp(kinds, namespace)
             if kept is None or kept.stamp != stamp:
-                kept = _Kept(stamp, 0, self._built(build, namespace))
+                kept = _MemoValue(stamp, 0, self._built(build, namespace))
                 # Some keys are names that requests write, which may be any, and of megabytes.
                 if _length(key) <= _LONGEST_KEY:
                     if len(self._memo) >= _MOST_KEPT:
@@ -296,6 +303,27 @@ class World:
             kept.revision = self._revision
         value: T = kept.value
         return value
+
+    def memo_of(
+        self,
+        item: Hashable,
+        key: Hashable,
+        kinds: tuple[Kind, ...],
+        build: Callable[[], T],
+        *,
+        most: int = MOST_ITEMS,
+        near: Resource | None = None,
+    ) -> T:
+        """The same for each of many items under one key, of which no more than ``most`` are kept at a time."""
+        known: dict[Hashable, T] = self.memo(key, kinds, dict, near=near)
+        found = known.get(item)
+        if found is None:
+            if len(known) >= most:
+                known.clear()
+            found = build()
+            if _length(item) <= _LONGEST_ITEM:
+                known[item] = found
+        return found
 
     def _built(self, build: Callable[[], T], namespace: str | None) -> T:
         """An index of all namespaces is made of what is known: one object must not keep it from the others."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 _BARE = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS = frozenset(("y", "yes", "true", "on", "n", "no", "false", "off", "null"))
-"""What is no string in some spelling, YAML 1.1 and 1.2 taken together."""
+"""What some spelling reads as other than a string, YAML 1.1 and 1.2 taken together."""
 _ASTRAL = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 

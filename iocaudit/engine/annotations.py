@@ -1,19 +1,19 @@
 """What an object in a file asks to leave out: an annotation for each check, with the reason.
 
 ``ignore.iocaudit.io/host-pid: "the node agent reads every process"`` leaves out the hits of that one check on that very
-object. It counts in files alone: in a cluster whoever may write an object would accept its risks, which is what waivers
-are for.
+object. It counts in files alone: in a cluster anyone who may write an object would accept its risks, which is what
+waivers are for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from iocaudit.core.report import Ignored, Report
+from iocaudit.core.report import IgnoredHit, Report
 from iocaudit.core.resource import Resource
-from iocaudit.core.wording import clip
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.fields import nearest
+from iocaudit.knowledge.clipping import clip
 
 PREFIX = "ignore.iocaudit.io/"
 SHORTEST_REASON = 10
@@ -37,9 +37,9 @@ def leave_out(report: Report, resource: Resource, catalogue: Catalogue) -> Itera
             ignored = [found for found in report.found if found.check == check.id]
             if ignored:
                 report.found = [found for found in report.found if found.check != check.id]
-                report.ignored += (Ignored(found, reason) for found in ignored)
+                report.ignored += (IgnoredHit(found, reason) for found in ignored)
             elif catalogue.find(named) and not _open(report, check.id):
-                yield _said(resource, name, "the check does not hit here: the annotation can go")
+                yield _said(resource, name, "the check finds nothing here: remove the annotation")
 
 
 def _open(report: Report, check: str) -> bool:

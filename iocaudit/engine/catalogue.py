@@ -1,6 +1,8 @@
 """The checks in force, indexed by what they look at, and the kinds that follow from them."""
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from iocaudit.core.check import Check
@@ -8,6 +10,7 @@ from iocaudit.core.errors import CatalogueError
 from iocaudit.core.kinds import CONNECTIONS, DEPLOYMENT, Kind
 from iocaudit.core.kinds.unknown import SHAPED
 from iocaudit.core.request import Operation
+from iocaudit.engine.check_packages import is_any_installed
 from iocaudit.engine.completes import COMPLETES, is_completed
 
 _WRITES = frozenset({Operation.CREATE, Operation.UPDATE})
@@ -33,13 +36,15 @@ class Catalogue:
                     raise CatalogueError(f"check {check.id!r}: its alias {alias!r} is already taken")
                 self._aliases[alias] = check.id
         self._completed: dict[Kind, Catalogue | None] = {}
-        self._by_kind: dict[Kind, tuple[Check, ...]] = {}
+        by_kind: defaultdict[Kind, list[Check]] = defaultdict(list)
         for check in self._checks.values():
             for kind in check.looks_at:
-                self._by_kind[kind] = (*self._by_kind.get(kind, ()), check)
-            # What reaches a pod of an unknown kind depends on what its controller makes of it.
-            if check.on_pods and DEPLOYMENT in check.looks_at and check.group != "network":
-                self._by_kind[SHAPED] = (*self._by_kind.get(SHAPED, ()), check)
+                by_kind[kind].append(check)
+        # What reaches a pod of an unknown kind depends on what its controller makes of it.
+        by_kind[SHAPED] = [
+            check for check in by_kind[DEPLOYMENT] if (check.on_pods and check.group != "network") or check.asks
+        ]
+        self._by_kind = {kind: tuple(found) for kind, found in by_kind.items() if found}
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self._checks.values())
@@ -60,10 +65,27 @@ class Catalogue:
         wanted = set(keep)
         return Catalogue((check for check in self if check.id in wanted), self.whole)
 
+    def also(self, checks: Iterable[Check]) -> "Catalogue":
+        """With these besides: rules that policies declare. An id that is known already, be it left out, stays as it is.
+
+        Its selection holds for the others: it was made before the new ones were known.
+        """
+        new = [check for check in checks if self.whole.find(check.id) is None]
+        if not new:
+            return self
+        if self.whole is self:
+            return Catalogue((*self, *new))
+        return Catalogue((*self, *new), self.whole.also(new))
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Every id and alias."""
         return tuple(name for check in self for name in (check.id, *check.aliases))
+
+    @cached_property
+    def asks(self) -> bool:
+        """Whether it has a rule in a language of its own."""
+        return any(check.asks for check in self)
 
     @cached_property
     def groups(self) -> frozenset[str]:
@@ -93,20 +115,21 @@ class Catalogue:
         seen = {kind for c in self for kind in (*c.needs, *c.uses, *c.in_audits, *c.in_files)}
         return tuple(sorted(seen, key=lambda kind: (kind.group, kind.name)))
 
+    @cached_property
     def admission_world_kinds(self) -> tuple[Kind, ...]:
         """The kinds that checks which run at admission look up: what the webhook lists and watches."""
         seen = {kind for c in self if not c.audit_only for kind in (*c.needs, *c.uses)}
         return tuple(sorted(seen, key=lambda kind: (kind.group, kind.name)))
 
-    def admission_rules(self, checks: Iterable[str] | None = None) -> dict[Kind, frozenset[Operation]]:
-        """Kind to operations that the given checks (all by default) want to see at admission."""
-        wanted = None if checks is None else set(checks)
+    @cached_property
+    def admission_rules(self) -> Mapping[Kind, frozenset[Operation]]:
+        """Kind to operations that the checks want to see at admission."""
         rules: dict[Kind, frozenset[Operation]] = {}
         for check in self:
-            if check.audit_only or (wanted is not None and check.id not in wanted):
+            if check.audit_only:
                 continue
             for kind in check.looks_at:
-                rules[kind] = rules.get(kind, frozenset()) | check.operations
+                rules[kind] = rules.get(kind, frozenset()).union(check.operations)
             for kind, dependents in COMPLETES.items():
                 if is_completed(check, kind, dependents):
                     rules[kind] = rules.get(kind, frozenset()) | _WRITES
@@ -122,14 +145,29 @@ class Catalogue:
 
 
 def builtin_catalogue() -> Catalogue:
-    """The checks that ship with the product."""
+    """The checks that ship with the product, and no others: what the repository's own files are generated from."""
     from checks import declared  # imported late: reading the catalogue is the dear part of a start
 
     return Catalogue(declared())
 
 
+def installed_catalogue() -> Catalogue:
+    """The checks that ship with the product, and those of installed packages. Raises OwnCheckError for a broken one."""
+    from checks import declared
+
+    return _with_own(Catalogue(declared()))
+
+
 def indexed_catalogue() -> Catalogue:
-    """The same checks for a process that ends soon: each is imported when it is first called."""
+    """The same for a process that ends soon: each of the product's checks is imported when it is first called."""
     from iocaudit.engine.check_index import indexed
 
-    return Catalogue(indexed())
+    return _with_own(Catalogue(indexed()))
+
+
+def _with_own(shipped: Catalogue) -> Catalogue:
+    if not is_any_installed(sys.path):
+        return shipped
+    from iocaudit.engine.own_checks import own_checks  # late: it is dear, and most have no such package
+
+    return Catalogue((*shipped, *own_checks(shipped.names)))

@@ -1,6 +1,6 @@
-"""One cause is one finding: which hits of a report others imply, so that they are not told by themselves.
+"""One cause is one finding: which hits of a report others imply, so they are not told by themselves.
 
-A hit is implied only by one that is in the same report, so that nothing accepts it or leaves it out, that stands in the
+A hit is implied only by one that is in the same report, so nothing accepts it or leaves it out, that stands in the
 same namespace or scope, and that is at least as severe and as strictly treated. A grant is one cause as well: the hits
 on a binding stand on the role that it binds in its own scope, which takes the severity of the worst of them.
 
@@ -17,10 +17,11 @@ from typing import NamedTuple
 from iocaudit.core.check import Check
 from iocaudit.core.hit import Hit
 from iocaudit.core.place import Place
-from iocaudit.core.report import Found, Implied, Report
+from iocaudit.core.report import ImpliedHit, Report, ReportedHit
 from iocaudit.core.severity import Severity
-from iocaudit.core.wording import clip, several
+from iocaudit.core.wording import several
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.knowledge.clipping import clip
 
 _MOST_SUBJECTS = 3
 _LONGEST_NAME = 100
@@ -30,17 +31,17 @@ _Object = tuple[tuple[str, str, str | None, str], tuple[str | None, int, str]]
 _Key = tuple[str, Place, object]
 
 
-class _Standing(NamedTuple):
+class _HitRank(NamedTuple):
     """How severe a hit is, and how strictly the policy treats it: a cause has to be as bad in both."""
 
     severity: Severity
     weight: int
 
-    def covers(self, other: _Standing) -> bool:
+    def covers(self, other: _HitRank) -> bool:
         return self.severity >= other.severity and self.weight >= other.weight
 
-    def raised(self, other: _Standing) -> _Standing:
-        return _Standing(max(self.severity, other.severity), max(self.weight, other.weight))
+    def raised(self, other: _HitRank) -> _HitRank:
+        return _HitRank(max(self.severity, other.severity), max(self.weight, other.weight))
 
 
 def with_causes(report: Report, catalogue: Catalogue, *, namespace: str = "default", alone: bool = False) -> Report:
@@ -64,8 +65,8 @@ def with_causes(report: Report, catalogue: Catalogue, *, namespace: str = "defau
 
 
 def causes_of(
-    hits: Sequence[Found], catalogue: Catalogue, namespace: str = "default"
-) -> tuple[list[Found], list[Implied]]:
+    hits: Sequence[ReportedHit], catalogue: Catalogue, namespace: str = "default"
+) -> tuple[list[ReportedHit], list[ImpliedHit]]:
     """Those of the hits that stand by themselves, in their order, and the others with the one that implies each."""
     checks = {name: check for name in {one.check for one in hits} if (check := catalogue.find(name)) is not None}
     implying = _implying(checks)
@@ -78,7 +79,7 @@ def _implying(checks: Mapping[str, Check]) -> dict[str, tuple[tuple[str, Place],
     """By the id of a check, those of the others that may imply its hits: first what nothing else implies itself."""
     found: dict[str, list[tuple[str, Place]]] = {}
     for check in checks.values():
-        for name, place in check.implies.items():
+        for name, place in check.implied.items():
             if name in checks:
                 found.setdefault(name, []).append((check.id, place))
     depths: dict[str, int] = {}
@@ -95,24 +96,24 @@ class _Fold:
     """Works out for each of many hits which other it is told with, in a time that grows with their number alone."""
 
     def __init__(
-        self, hits: Sequence[Found], implying: Mapping[str, tuple[tuple[str, Place], ...]], namespace: str
+        self, hits: Sequence[ReportedHit], implying: Mapping[str, tuple[tuple[str, Place], ...]], namespace: str
     ) -> None:
         self._hits, self._implying, self._namespace = hits, implying, namespace
-        self._standing = [_Standing(one.severity, one.weight) for one in hits]
+        self._standing = [_HitRank(one.severity, one.weight) for one in hits]
         self._by: dict[int, int] = {}
         """Of a hit by its position, that of the one that implies it."""
         self._given: dict[int, list[int]] = {}
         """Of a hit on a role, those on its bindings that stand on it."""
         self._at = self._indexed()
 
-    def outcome(self) -> tuple[list[Found], list[Implied]]:
+    def outcome(self) -> tuple[list[ReportedHit], list[ImpliedHit]]:
         self._fold_grants()
         for number, one in enumerate(self._hits):
             if one.hit.grant is None and (by := self._implied(number)) is not None:
                 self._by[number] = by
         settled = [self._settled(number) for number in range(len(self._hits))]
         found = [one for number, one in enumerate(settled) if number not in self._by]
-        return found, [Implied(settled[number], settled[self._root(number)]) for number in self._by]
+        return found, [ImpliedHit(settled[number], settled[self._root(number)]) for number in self._by]
 
     # -- what implies what ---------------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class _Fold:
                 return known[0]
         return None
 
-    def _home(self, one: Found) -> _Object:
+    def _home(self, one: ReportedHit) -> _Object:
         """The Namespace that a hit is in; it may be said in another file."""
         ref = one.subject
         name = ref.name if (ref.group, ref.kind) == ("", "Namespace") else ref.namespace or self._namespace
@@ -189,7 +190,7 @@ class _Fold:
             if by is not None:
                 self._by[number] = by
 
-    def _settled(self, number: int) -> Found:
+    def _settled(self, number: int) -> ReportedHit:
         """The hit as it is told: on a role with whom it is given to, and as bad as that makes it."""
         one = self._hits[number]
         given = self._given.get(number)
@@ -206,16 +207,16 @@ class _Fold:
         return one._replace(severity=severity, weight=weight, hit=one.hit._replace(message=message))
 
 
-def _by_binding(one: Found) -> tuple[str, ...]:
+def _by_binding(one: ReportedHit) -> tuple[str, ...]:
     return (one.subject.kind, one.subject.name, one.hit.path, one.hit.evidence)
 
 
-def _object(one: Found) -> _Object:
+def _object(one: ReportedHit) -> _Object:
     ref, origin = one.subject, one.origin
     return (ref.group, ref.kind, ref.namespace, ref.name), (origin.file, origin.document, origin.item)
 
 
-def _keys(one: Found, place: Place) -> Iterable[object]:
+def _keys(one: ReportedHit, place: Place) -> Iterable[object]:
     """What an implying and an implied hit have in common at such a place; all of the latter's have to be there."""
     hit: Hit = one.hit
     if place is Place.SAME:

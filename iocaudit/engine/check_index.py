@@ -7,60 +7,51 @@ Importing all of them is the dearest part of a short scan. ``checks/index.json``
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
 import orjson
 
-from iocaudit.core.check import Check, Parameter
+from iocaudit.core.check import Check, CheckDoc, CheckFunction
 from iocaudit.core.hit import Hit, Skip
 from iocaudit.core.kinds import CONNECTIONS, KINDS, Kind
+from iocaudit.core.parameters import Parameter
 from iocaudit.core.place import Place
 from iocaudit.core.request import Operation
 from iocaudit.core.severity import IoC, Severity
 
 _KINDS: dict[str, Kind] = {f"{kind.group}/{kind.name}": kind for kind in (*KINDS.values(), *CONNECTIONS)}
 _KIND_FIELDS = ("looks_at", "needs", "uses", "in_files", "in_audits")
-_TUPLES = ("aliases", "handed")
-_PLAIN = (
-    "id",
-    "group",
-    "controls",
-    "profile",
-    "audit_only",
-    "admission_only",
-    "on_pods",
-    "implies_in_pods",
-    "denied_by_guard",
-    "defaults",
-    "strict_defaults",
-)
+_TUPLES = ("aliases", "fields", "takes")
+_PLAIN = ("id", "group", "controls", "profile", "audit_only", "admission_only", "denied_by_guard")
 
 
-class LazyFunction:
-    """The function of a check, imported when it is called or its documentation is asked for."""
+class LazyCheck:
+    """What judges for a check of the index: its module is imported when it is called or its documentation is read."""
 
     def __init__(self, module: str, name: str) -> None:
         self._module, self._name = module, name
-        self._function: Callable[..., Iterator[Hit | Skip]] | None = None
+        self._function: CheckFunction | None = None
 
-    def load(self) -> Callable[..., Iterator[Hit | Skip]]:
-        if self._function is None:
-            self._function = getattr(importlib.import_module(self._module), self._name).function
-        return self._function
+    def load(self) -> Check:
+        """The check as it is declared."""
+        declared: Check = getattr(importlib.import_module(self._module), self._name)
+        return declared
+
+    def text(self) -> str:
+        return self.load().doc.text
 
     def __call__(self, *args: Any, **kwargs: Any) -> Iterator[Hit | Skip]:
-        return (self._function or self.load())(*args, **kwargs)
-
-    @property
-    def __doc__(self) -> str | None:  # type: ignore[override]
-        return self.load().__doc__
+        if self._function is None:
+            self._function = self.load().evaluate
+        return self._function(*args, **kwargs)
 
 
 def indexed() -> Iterator[Check]:
-    """Every check of the index, its function not yet imported."""
+    """Every check of the index, its module not yet imported."""
     data = pkgutil.get_data("checks", "index.json")
     assert data is not None, "the index is part of the package"
     for entry in orjson.loads(data):
@@ -71,16 +62,17 @@ def _check(entry: dict[str, Any]) -> Check:
     given: dict[str, Any] = {name: entry[name] for name in _PLAIN}
     given |= {name: tuple(entry[name]) for name in _TUPLES}
     given |= {name: tuple(_KINDS[kind] for kind in entry[name]) for name in _KIND_FIELDS}
+    lazy = LazyCheck(*entry["function"])
     return Check(
         **given,
+        evaluate=lazy,
+        doc=CheckDoc(lazy.text),
         severity=Severity(entry["severity"]),
         worst=Severity(entry["worst"]),
         iocs=tuple(map(IoC, entry["iocs"])),
-        operations=frozenset(map(Operation, entry["operations"])),
-        fields=frozenset(entry["fields"]),
-        implies={one: Place[place] for one, place in entry["implies"].items()},
+        operations=tuple(map(Operation, entry["operations"])),
+        implies={Place[place]: tuple(ids) for place, ids in entry["implies"].items()},
         parameters=tuple(Parameter(**{**one, "unless": tuple(one["unless"])}) for one in entry["parameters"]),
-        function=LazyFunction(*entry["function"]),
     )
 
 
@@ -91,20 +83,21 @@ def index_of(checks: Iterable[Check]) -> bytes:
 
 
 def _entry(check: Check) -> dict[str, Any]:
-    function = check.function
+    function = check.evaluate
+    assert inspect.isfunction(function), "the index is of checks that are functions"
     entry = {
         **{name: getattr(check, name) for name in (*_PLAIN, *_TUPLES)},
         **{name: [f"{kind.group}/{kind.name}" for kind in getattr(check, name)] for name in _KIND_FIELDS},
         "severity": int(check.severity),
         "worst": int(check.worst),
         "iocs": [int(ioc) for ioc in check.iocs],
-        "operations": sorted(check.operations),
-        "fields": sorted(check.fields),
-        "implies": {one: place.name for one, place in check.implies.items()},
+        "operations": check.operations,
+        "implies": {place.name: ids for place, ids in check.implies.items()},
         "parameters": [
             {field.name: getattr(one, field.name) for field in fields(Parameter)} for one in check.parameters
         ],
         "function": [function.__module__, function.__name__],
     }
-    assert entry.keys() == {field.name for field in fields(Check)}, "a field of Check that the index leaves out"
+    kept = {field.name for field in fields(Check)} - {"evaluate", "doc"} | {"function"}
+    assert entry.keys() == kept, "a field of Check that the index leaves out"
     return entry

@@ -32,6 +32,6 @@ held, and what else their checks look up (the grants of their ServiceAccounts) i
 
 
 def is_completed(check: Check, kind: Kind, dependents: tuple[Kind, ...]) -> bool:
-    """Whether a check of ``dependents`` looks up objects of the kind, so that one of these may complete its hit."""
+    """Whether a check of ``dependents`` looks up objects of the kind, so one of these may complete its hit."""
     looks_up = kind in check.uses or kind in check.needs
-    return looks_up and not check.audit_only and not set(dependents).isdisjoint(check.looks_at)
+    return looks_up and not check.asks and not check.audit_only and not set(dependents).isdisjoint(check.looks_at)

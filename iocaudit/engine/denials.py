@@ -8,11 +8,13 @@ from iocaudit.core.errors import PolicyError
 from iocaudit.core.guard import Weakening
 from iocaudit.core.kinds import CONNECTIONS, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.denied_rules import denied_rules
-from iocaudit.engine.policy import Policy, PolicySet, Preset
+from iocaudit.engine.policy import Policy
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.presets import Preset
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE
 
 
 class PolicyDenials:
@@ -39,33 +41,34 @@ class PolicyDenials:
 
     @cached_property
     def namespaces(self) -> frozenset[str] | None:
-        return self._known.denying_namespaces()
+        return self._known.denying.namespaces()
 
     @cached_property
     def supposed(self) -> PolicyDenials:
         known = self._known
         if self.kinds or known.preset is Preset.LOCKDOWN:
             return self
-        return PolicyDenials(PolicySet(known.catalogue, known.policies, known.profile, Preset.LOCKDOWN), self._world)
+        return PolicyDenials(known.supposing(Preset.LOCKDOWN), self._world)
 
     def taken_by(self, policy: Resource) -> list[Weakening]:
         # Late: most scans hold no policy, and start sooner without what reads and compares them.
         from iocaudit.engine.places import namespaces_in
         from iocaudit.engine.policy_reader import read_policy
-        from iocaudit.engine.weakening import taken, without
+        from iocaudit.engine.weakening import denied_by_nothing, taken, without
 
         catalogue = self._policies.catalogue
-        judged = read_policy(policy.raw, catalogue)
+        judged = read_policy(policy.raw, catalogue, any_rule=True)
         policies = self._policies
         for other in self._world.all(AUDIT_POLICY, near=policy):
             if other.name != policy.name and (read := self._readable(other)) is not None:
                 policies = without(policies, read.name, read)
-        return taken(judged, without(policies, judged.name, judged), namespaces_in(self._world))
+        found = taken(judged, without(policies, judged.name, judged), namespaces_in(self._world))
+        return [*found, *denied_by_nothing(judged, catalogue)] if self._world.knows_rules else found
 
     def _readable(self, other: Resource) -> Policy | None:
         from iocaudit.engine.policy_reader import read_policy
 
         try:
-            return read_policy(other.raw, self._policies.catalogue)
+            return read_policy(other.raw, self._policies.catalogue, any_rule=True)
         except PolicyError:
             return None  # it is not in force, and is told of by itself

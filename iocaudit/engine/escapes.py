@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from iocaudit.core.check import Check
-from iocaudit.core.severity import Severity
-from iocaudit.engine.places import Applying, Place, places_of
-from iocaudit.engine.policy import Policy, PolicySet, Setting
-
-
-def is_milder(setting: Setting, preset: Setting) -> bool:
-    """Whether some hit of the check comes off better by one setting than by the other, which a preset makes."""
-    check = setting.check
-    own = (severity for severity in Severity if check.severity <= severity <= check.worst)
-    return any(
-        setting.mode_for(setting.severity or severity).weight < preset.mode_for(severity).weight for severity in own
-    )
+from iocaudit.engine.places import LabelledNamespace, places_of
+from iocaudit.engine.policy import Policy
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.setting import is_stricter
+from iocaudit.engine.situations import Situations
 
 
 def escapes(policies: PolicySet, matching: list[Policy], checks: Iterable[Check]) -> dict[Check, str]:
@@ -25,23 +18,22 @@ def escapes(policies: PolicySet, matching: list[Policy], checks: Iterable[Check]
     found: dict[Check, str] = {}
     for check in checks:
         setting = policies.setting(check, matching)
-        if setting.policy is not None and is_milder(setting, policies.default(check, choice)):
+        if setting.policy is not None and is_stricter(policies.default(check, choice), setting):
             found[check] = setting.policy
     return found
 
 
-def escape_anywhere(policy: Policy, policies: PolicySet, known: Iterable[Place] = ()) -> dict[str, list[str]]:
+def escape_anywhere(
+    policy: Policy, policies: PolicySet, known: Iterable[LabelledNamespace] = ()
+) -> dict[str, list[str]]:
     """What escapes the preset that a policy chooses, in any place where it is in force: policy to ids of checks."""
     found: dict[str, dict[str, None]] = {}
-    for place in places_of(policy, policies.policies, known):
-        matching = list(place.policies)
+    places = places_of(policy, policies.policies, known)
+    situations = Situations(one for place in places for one in place.policies)
+    for place in (part for whole in places for part in situations.of(policy, whole)):
+        matching = policies.staged(place.policies, place.namespace)
         if policies.chosen(matching).policy != policy.name:
             continue
-        for check, by in escapes(policies, matching, (c for c in policies.catalogue if _concerns(c, place))).items():
+        for check, by in escapes(policies, matching, filter(place.concerns, policies.catalogue)).items():
             found.setdefault(by, {})[check.id] = None
     return {by: sorted(checks) for by, checks in sorted(found.items())}
-
-
-def _concerns(check: Check, place: Applying) -> bool:
-    """Whether a check looks at anything there."""
-    return any(kind.namespaced is (place.namespace is not None) for kind in check.looks_at)

@@ -1,7 +1,7 @@
 """A document of ours read field by field: every mistake in it is collected, and named by its path.
 
 What a reader does not know, it refuses. A misspelled field of an AuditPolicy or an IocWaiver would otherwise narrow
-nothing, so that what was written for one namespace would hold in all. In a cluster the schemas of the CRDs refuse the
+nothing, so what was written for one namespace would hold in all. In a cluster the schemas of the CRDs refuse the
 same; a test compares them with what the readers know.
 """
 
@@ -17,11 +17,11 @@ from iocaudit.core import paths
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.partial import lacks_of
 from iocaudit.core.shape import integer, mapping, text
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
 
-Known = Mapping[str, frozenset[str]]
+KnownFields = Mapping[str, frozenset[str]]
 """The fields of each map of a document, by the map's path: ``""`` is the document, ``spec.checks[]`` each item."""
-Place = Callable[[str], str]
+PathWriter = Callable[[str], str]
 """Where the value at a path stands, as ``file:line``."""
 _Word = TypeVar("_Word", bound=StrEnum)
 LIST = "; `iocaudit checks` lists them"
@@ -32,27 +32,32 @@ _LONGEST_NEAR = 100
 """Nothing is near to a longer word than this; comparing it would only take time."""
 
 
-class Problem(NamedTuple):
+class FieldProblem(NamedTuple):
     """One mistake in a document."""
 
     path: str
     reason: str
 
 
-class Problems:
+class FieldProblems:
     """The mistakes in one document. ``subject`` is what messages call it, ``place`` where its parts stand."""
 
-    def __init__(self, subject: str, place: Place | None = None) -> None:
+    def __init__(self, subject: str, place: PathWriter | None = None) -> None:
         self._subject, self._place = subject, place
-        self._found: list[Problem] = []
+        self._found: list[FieldProblem] = []
         self._more = 0
 
     def add(self, path: str, reason: str, hint: Callable[[], str] = str) -> None:
         """Note a mistake. ``hint`` ends the reason; it is asked only for mistakes that are listed."""
         if len(self._found) < _MOST:
-            self._found.append(Problem(path, reason + hint()))
+            self._found.append(FieldProblem(path, reason + hint()))
         else:
             self._more += 1
+
+    @property
+    def count(self) -> int:
+        """How many there are so far."""
+        return len(self._found) + self._more
 
     def conclude(self, error: type[IocauditError]) -> None:
         """Raise the error with all of them, one a line; nothing where there is none."""
@@ -63,20 +68,20 @@ class Problems:
             lines.append(f"{self._subject}: and {self._more} more")
         raise error("\n".join(lines))
 
-    def _line(self, problem: Problem) -> str:
+    def _line(self, problem: FieldProblem) -> str:
         place = f"{self._place(problem.path)}: " if self._place is not None else ""
         path = f"{clip(problem.path)}: " if problem.path else ""
         line = f"{place}{self._subject}: {path}{problem.reason}"
         return clip("".join(character if character.isprintable() else " " for character in line), _LONGEST)
 
 
-def begin(kind: str, raw: Mapping[str, Any], place: Place | None) -> tuple[str, Problems]:
+def begin(kind: str, raw: Mapping[str, Any], place: PathWriter | None) -> tuple[str, FieldProblems]:
     """The name of a document and the mistakes in it so far. In a file, where it has a ``place``, a name is required.
 
     A document of which a part could not be read is not read at all: the part may be what narrows it.
     """
     name = text(mapping(raw.get("metadata")).get("name"))
-    problems = Problems(f"{kind} {name or '(unnamed)'}", place)
+    problems = FieldProblems(f"{kind} {name or '(unnamed)'}", place)
     if not name and place is not None:
         problems.add("metadata.name", "is required")
     if lacks := lacks_of(raw):
@@ -103,7 +108,7 @@ def label_selector(at: str) -> dict[str, frozenset[str]]:
     }
 
 
-class Operator(StrEnum):
+class LabelOperator(StrEnum):
     """How a label selector compares."""
 
     IN = "In"
@@ -113,18 +118,18 @@ class Operator(StrEnum):
 
     @property
     def takes_values(self) -> bool:
-        return self in (Operator.IN, Operator.NOT_IN)
+        return self in (LabelOperator.IN, LabelOperator.NOT_IN)
 
 
 class Fields:
     """One map of a document. Whatever is absent, or of a wrong type and noted, reads as None or empty.
 
-    A field that is there without a value (null) is a mistake too: it reads like a narrowing and would be none.
+    A field that is there without a value (null) is a mistake too: it reads like a narrowing and would not narrow.
     """
 
     __slots__ = ("_at", "_known", "_problems", "path", "raw")
 
-    def __init__(self, raw: object, known: Known, problems: Problems, path: str = "", at: str = "") -> None:
+    def __init__(self, raw: object, known: KnownFields, problems: FieldProblems, path: str = "", at: str = "") -> None:
         self.raw, self.path = mapping(raw), path
         self._known, self._at, self._problems = known, at, problems
         fields = known[at]
@@ -169,6 +174,14 @@ class Fields:
             for index, item in enumerate(self._list(name) or ())
         ]
 
+    def values(self, name: str) -> list[Any]:
+        """The items of a list, whatever they are."""
+        return self._list(name) or []
+
+    def value(self, name: str) -> Any:
+        """What is in a field, whatever it is."""
+        return self._value(name)
+
     def strings(self, name: str) -> tuple[str, ...] | None:
         """The strings in a list. None where it is absent: an empty list is something else."""
         found = self._list(name)
@@ -187,12 +200,14 @@ class Fields:
                 self._unknown(item, words, name, index)
         return frozenset(found)
 
-    def patterns(self, name: str, grammar: re.Pattern[str], wanted: str) -> tuple[str, ...] | None:
+    def patterns(
+        self, name: str, grammar: re.Pattern[str], wanted: str, *, hint: Callable[[str], str] = lambda _: ""
+    ) -> tuple[str, ...] | None:
         """The strings in a list, each of which has to follow a grammar. ``wanted`` says which, in words."""
         found = self.strings(name)
         for index, item in enumerate(found or ()):
             if not grammar.fullmatch(item):
-                self.wrong(f"{clip(repr(item))} is not {wanted}", name, index)
+                self.wrong(f"{clip(repr(item))} is not {wanted}", name, index, hint=partial(hint, item))
         return found
 
     def word(self, name: str, known: Collection[str], *, required: bool = False) -> str | None:
@@ -259,7 +274,7 @@ class Fields:
                 selector.wrong("must be a string", "matchLabels", key)
         for expression in selector.maps("matchExpressions"):
             keys.add(expression.text("key", required=True))
-            operator = expression.choice("operator", Operator, required=True)
+            operator = expression.choice("operator", LabelOperator, required=True)
             values = expression.strings("values")
             if operator is not None and operator.takes_values != bool(values):
                 expression.wrong("values are given with In and NotIn, and only with them", "values")

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 
-from iocaudit.core.credential import redacted
-from iocaudit.core.image import repository_of
-from iocaudit.core.pod_images import Gains, Images
-from iocaudit.core.report import Found, Report, SameHit
+from iocaudit.core.images_behind import Images
+from iocaudit.core.report import Report, ReportedHit, SameHit
 from iocaudit.core.severity import Severity
-from iocaudit.core.wording import clip, several
-from iocaudit.engine.policy import Existing, Setting
+from iocaudit.core.wording import several
+from iocaudit.engine.setting import OnExisting, Setting
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.credentials.credential import redacted
+from iocaudit.knowledge.image import repository_of
+from iocaudit.knowledge.pods.images import Gains
 
 _NO_HITS: Mapping[SameHit, Severity] = MappingProxyType({})
-Leaves = Callable[[Found, Images, Images], bool]
+ImageComparison = Callable[[ReportedHit, Images, Images], bool]
 """Whether a hit leaves a waiver when the images behind it change from the first to the second."""
 
 
@@ -25,14 +27,14 @@ class IntroducedHits:
     """Asked of each hit of an object whether a request introduces it.
 
     A hit that the old object has too, check, path and evidence taken together, was there before, unless it is worse
-    now, or images of another repository get what it is about (of another version, where the policy says
-    ``images: exact``) or leave a waiver: else whoever may change an image could run any program with what was accepted
-    for one.
+    now, or images of another repository get what it is about (of another version, where the policy says ``images:
+    exact``) or leave a waiver: else anyone who may change an image could run any program with what was accepted for
+    one.
     """
 
     __slots__ = ("_before", "_gained", "_leaves", "_old", "_report", "_tags_alone")
 
-    def __init__(self, report: Report, old: Report | None, leaves: Leaves | None) -> None:
+    def __init__(self, report: Report, old: Report | None, leaves: ImageComparison | None) -> None:
         self._report, self._leaves, self._gained = report, leaves, Gains()
         self._old: Report | None = None
         self._tags_alone = False
@@ -42,7 +44,7 @@ class IntroducedHits:
         if not report.images.holds_as(old.images, str):
             self._old, self._tags_alone = old, report.images.holds_as(old.images, repository_of)
 
-    def __call__(self, found: Found, setting: Setting) -> Found | None:
+    def __call__(self, found: ReportedHit, setting: Setting) -> ReportedHit | None:
         """The hit, where it is introduced: with the images that make it so, where nothing else does."""
         had = self._before.get(found.same_hit) if self._before else None
         if had is None or found.severity > had:
@@ -73,8 +75,8 @@ class ExistingHits:
         whole = bool(templates) and all(found.in_template in templates for found in report.found)
         self._templates = templates if whole else {}
 
-    def __call__(self, found: Found, setting: Setting) -> bool:
-        if not self._templates or setting.existing is not Existing.WARN or found.in_template in self._unspared:
+    def __call__(self, found: ReportedHit, setting: Setting) -> bool:
+        if not self._templates or setting.existing is not OnExisting.WARN or found.in_template in self._unspared:
             return False
         now = self._report.behind(found)
         return any(
@@ -83,15 +85,15 @@ class ExistingHits:
         )
 
 
-def _by(found: Found, what: str, images: Images) -> Found:
+def _by(found: ReportedHit, what: str, images: Images) -> ReportedHit:
     """The hit, saying what is new about it."""
     named = several(images, shown=lambda image: clip(redacted(image)))
     return found._replace(hit=found.hit._replace(message=f"{found.hit.message}, now with {what}: {named}"))
 
 
-def _by_hit(owners: Sequence[Report]) -> Mapping[SameHit, Sequence[tuple[Report, Found]]]:
+def _by_hit(owners: Sequence[Report]) -> Mapping[SameHit, Sequence[tuple[Report, ReportedHit]]]:
     """The hits of templates as they read on a pod; what a waiver covers in a template is there as well."""
-    hits: dict[SameHit, list[tuple[Report, Found]]] = {}
+    hits: dict[SameHit, list[tuple[Report, ReportedHit]]] = {}
     for owner in owners:
         for found in (*owner.found, *(waived.found for waived in owner.waived)):
             hits.setdefault(found.in_template, []).append((owner, found))

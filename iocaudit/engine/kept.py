@@ -7,14 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar, cast
 
 from iocaudit.core.hit import Hit
+from iocaudit.core.images_behind import Images
 from iocaudit.core.kinds import REPLICATION_CONTROLLER, Kind
-from iocaudit.core.mutability import recreated
-from iocaudit.core.pod_images import Images
-from iocaudit.core.report import Fault, Found, Report, Skipped, home_of
+from iocaudit.core.report import Fault, Report, ReportedHit, Skipped, home_of
 from iocaudit.core.resource import Ref, Resource
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.core.shape import Json, integer, lookup, text
 from iocaudit.core.stored_patch import StoredPatch, stored_patch
+from iocaudit.knowledge.mutability import recreated
+from iocaudit.knowledge.pods.places import pods_of
 
 T = TypeVar("T", bound=Hashable)
 
@@ -29,8 +30,8 @@ class Controller(NamedTuple):
     uid: str
 
 
-class KeptHit(NamedTuple):
-    """A hit without its subject, so that objects of one template share it.
+class SharedHit(NamedTuple):
+    """A hit without its subject, so objects of one template share it.
 
     ``template_path`` is the path as it would read on the pod itself, whichever template it stands in; ``images`` are
     those behind it.
@@ -51,11 +52,11 @@ class KeptHit(NamedTuple):
         return (self.check, self.template_path, self.hit.evidence)
 
 
-Labels = tuple[tuple[str, str], ...]
+LabelPairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
-class Kept:
+class AuditedObject:
     """One audited object. ``idle``: it asks for no pod at all (a ReplicaSet of zero).
 
     ``labels`` are kept where a selector or a waiver may ask for them, ``patches`` by check where the object is nobody
@@ -66,9 +67,9 @@ class Kept:
     kind: Kind
     ref: Ref
     resource_version: str
-    hits: tuple[KeptHit, ...] = ()
+    hits: tuple[SharedHit, ...] = ()
     controller: Controller | None = None
-    labels: Labels = ()
+    labels: LabelPairs = ()
     selector: Json | None = None
     idle: bool = False
     skipped: tuple[Skipped, ...] = ()
@@ -81,10 +82,10 @@ class Kept:
         """The namespace its report belongs to."""
         return home_of(self.ref)
 
-    def in_template(self) -> dict[tuple[str, str, str], KeptHit]:
+    def in_template(self) -> dict[tuple[str, str, str], SharedHit]:
         return {hit.in_template: hit for hit in self.hits}
 
-    def claiming(self, controller: Controller) -> Kept:
+    def claiming(self, controller: Controller) -> AuditedObject:
         """The same object under another controller."""
         return replace(self, controller=controller)
 
@@ -93,13 +94,13 @@ class Kept:
 class Interner:
     """One copy of equal values: 10,000 pods of a few templates have few different hits."""
 
-    _kept: dict[Hashable, Hashable] = field(default_factory=dict)
+    _kept: dict[Hashable, Hashable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, value: T) -> T:
         return cast(T, self._kept.setdefault(value, value))
 
 
-def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool = True) -> Kept:
+def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool = True) -> AuditedObject:
     """Take from an audited object and its report what is kept, the patches of its repairs only where asked."""
     kind = resource.kind
     assert kind is not None, "only known kinds are audited"
@@ -107,7 +108,7 @@ def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool 
     found = report.found
     if patches and controller is None:
         found = [_feasible(one, resource) for one in found]
-    return Kept(
+    return AuditedObject(
         uid=resource.uid,
         kind=kind,
         ref=resource.ref,
@@ -127,15 +128,17 @@ def keep(resource: Resource, report: Report, intern: Interner, *, patches: bool 
 _MOST_SHARED_IMAGES = 16
 
 
-def _hits(resource: Resource, report: Report, all_found: Iterable[Found], intern: Interner) -> tuple[KeptHit, ...]:
+def _hits(
+    resource: Resource, report: Report, all_found: Iterable[ReportedHit], intern: Interner
+) -> tuple[SharedHit, ...]:
     """What is kept of the hits. One with many images behind it is not shared, as comparing those takes long."""
-    kept: list[KeptHit] = []
+    kept: list[SharedHit] = []
     all_shared = True
     for found in all_found:
         images = report.behind(found).images
         shared = len(images) <= _MOST_SHARED_IMAGES
         all_shared = all_shared and shared
-        hit = KeptHit(
+        hit = SharedHit(
             found.check,
             found.severity,
             found.iocs,
@@ -150,7 +153,7 @@ def _hits(resource: Resource, report: Report, all_found: Iterable[Found], intern
     return intern(tuple(kept)) if all_shared else tuple(kept)
 
 
-def _feasible(found: Found, resource: Resource) -> Found:
+def _feasible(found: ReportedHit, resource: Resource) -> ReportedHit:
     """The hit on a stored object with no other repair than one that the API server takes."""
     kind = resource.kind
     assert kind is not None, "only known kinds are audited"
@@ -158,7 +161,7 @@ def _feasible(found: Found, resource: Resource) -> Found:
     return found if hit is found.hit else found._replace(hit=hit)
 
 
-def _patches(resource: Resource, found: Iterable[Found], intern: Interner) -> tuple[tuple[str, StoredPatch], ...]:
+def _patches(resource: Resource, found: Iterable[ReportedHit], intern: Interner) -> tuple[tuple[str, StoredPatch], ...]:
     """The patch of each check that hits; many objects need the same."""
     by_check: dict[str, dict[tuple[str, str, str], Hit]] = {}
     for one in found:
@@ -179,20 +182,20 @@ def _controller(resource: Resource) -> Controller | None:
 
 
 def _template_path(resource: Resource, path: str) -> str:
-    for pod in resource.pods:
+    for pod in pods_of(resource):
         for prefix, plain in ((pod.path, "spec"), (pod.metadata_path, "metadata")):
             if path == prefix or path.startswith((f"{prefix}.", f"{prefix}[")):
                 return plain + path[len(prefix) :]
     return path
 
 
-def _labels(labels: dict[str, object], intern: Interner) -> Labels:
-    """Sorted, so that equal ones are one: each pod of a template carries the same."""
+def _labels(labels: dict[str, object], intern: Interner) -> LabelPairs:
+    """Sorted, so equal ones are one: each pod of a template carries the same."""
     return tuple(intern((key, value)) for key, value in sorted(labels.items()) if isinstance(value, str))
 
 
 def _selector(resource: Resource) -> Json | None:
-    """The owner's label selector; None where it has none, so that the uid alone has to do."""
+    """The owner's label selector; None where it has none, so the uid alone has to do."""
     selector = lookup(resource.raw, "spec", "selector")
     if not isinstance(selector, dict) or not selector:
         return None

@@ -1,22 +1,22 @@
 """RBAC objects under the names of our own install that hold something else than this version installs.
 
-Another version looks like that, and so does whoever wants to hide a grant where nobody looks twice. Whoever holds
+Another version looks like that, and so does anyone who wants to hide a grant where nobody looks twice. Anyone who holds
 every right could have given it anyway, and is warned; everybody else is denied.
 """
 
 from __future__ import annotations
 
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.guard import TAMPERING
 from iocaudit.core.hit import Hit
-from iocaudit.core.rbac.own import bears_own_name, content_of, is_own
-from iocaudit.core.rbac.requester import holds_everything
-from iocaudit.core.report import Found
+from iocaudit.core.report import ReportedHit
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import Resource
 from iocaudit.engine.audit import Auditor
-from iocaudit.engine.policy import Mode, Setting
 from iocaudit.engine.posture import Verdict, spare
+from iocaudit.engine.presets import Mode
+from iocaudit.engine.setting import Setting
+from iocaudit.knowledge.rbac.own import bears_own_name, content_of, is_own
+from iocaudit.knowledge.rbac.requester import holds_everything
 
 _WHY = "own"
 """Stands in the audit annotation where a denial was spared because the requester holds every right."""
@@ -31,7 +31,7 @@ def judge_own_install(
         return verdict
     if request.operation is Operation.UPDATE and old is not None and content_of(old) == content_of(resource):
         return verdict
-    setting = auditor.settings_for(resource).get(TAMPERING)
+    setting = auditor.settings_for(resource, request).get(TAMPERING)
     if setting is None:
         return verdict
     found = _found(resource, setting)
@@ -44,9 +44,9 @@ def judge_own_install(
     return spare(denied, _WHY) if holds_everything(request, world) else denied
 
 
-def _found(resource: Resource, setting: Setting) -> Found:
+def _found(resource: Resource, setting: Setting) -> ReportedHit:
     check = setting.check
-    message = "bears a name of this auditor's own install, and holds something else than this version does"
+    message = "has a name of this auditor's own install, but not the content that this version installs"
     content = content_of(resource)
     evidence = (
         "; ".join(sorted(rule.canonical for rule in content.rules)) or f"{content.role} {sorted(content.subjects)}"
@@ -54,4 +54,4 @@ def _found(resource: Resource, setting: Setting) -> Found:
     path = "rules" if content.role == ("", "") else "roleRef"
     hit = Hit(path, message, evidence)
     severity = setting.severity or check.severity
-    return Found(check.id, severity, check.iocs, resource.ref, resource.origin, hit, doc_of(check).fix)
+    return ReportedHit(check.id, severity, check.iocs, resource.ref, resource.origin, hit, check.doc.fix)

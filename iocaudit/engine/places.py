@@ -8,71 +8,104 @@ written so that none of these fits: then the policy is judged as if nothing but 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
-from iocaudit.core.kinds import NAMESPACE
+from iocaudit.core.check import Check
+from iocaudit.core.kinds import NAMESPACE, Kind
 from iocaudit.core.namespaces import NAME_LABEL
-from iocaudit.core.rbac.rules import listed
-from iocaudit.core.shape import mapping, mappings, strings, text
+from iocaudit.core.request import Operation
+from iocaudit.core.shape import Labels, mapping, mappings, strings, text
 from iocaudit.core.world import World
 from iocaudit.engine.name_globs import is_glob
 from iocaudit.engine.policy import Policy
+from iocaudit.engine.policy_kinds import is_wide
+from iocaudit.engine.rollout import RolloutState
+from iocaudit.knowledge.rbac.rules import listed
 
 _FILLERS = ("x", "zq9-none", "0", "m-1")
-"""Names nobody is likely to have named, so that one of them falls outside of any exclusion."""
+"""Names nobody is likely to have named, so one of them falls outside of any exclusion."""
+_LETTERS = str.maketrans("0123456789abcdef", "ghijklnopqrstuvw")
+"""Digits of a digest to letters: no glob for digits leaves them out."""
 _MOST = 20_000
 _MOST_PIECES = 50
-_MOST_MEMBERS = 6
+_ANY = "xq7az0"
+"""What may stand for any one character."""
+_MOST_MEMBERS = len(_ANY)
 _CLASS = re.compile(r"\[(!?)(.[^\]]*)\]")
 _WILDCARDS = re.compile(r"\*|\?|\[[^\]]*\]")
-Labels = Mapping[str, str]
 
 
-class Place(NamedTuple):
+class LabelledNamespace(NamedTuple):
     """A namespace with labels."""
 
     namespace: str
     labels: Labels
 
 
-class Applying(NamedTuple):
-    """A place, and the policies that apply there in the order in which they are asked."""
+class ApplicablePolicies(NamedTuple):
+    """A place, and the policies that apply there in the order in which they are asked.
+
+    It may be parted: for ``kinds`` alone (None: for all), for what stands (``asked`` False), or for requests of some
+    ``operations`` (``asked`` True); ``asked`` None is both.
+    """
 
     namespace: str | None
     policies: tuple[Policy, ...]
+    kinds: frozenset[Kind] | None = None
+    asked: bool | None = None
+    operations: frozenset[Operation] | None = None
+
+    def concerns(self, check: Check) -> bool:
+        """Whether a check looks at anything there: a Namespace is judged by the policies of the one that it is.
+
+        Of what stands only checks that never run at admission are asked: what becomes of a hit of any other is decided
+        where it is brought in.
+        """
+        if self.asked is not None and self.asked is check.audit_only:
+            return False
+        if self.operations is not None and self.operations.isdisjoint(check.operations):
+            return False
+        return any(
+            is_wide(kind) is (self.namespace is None) and (self.kinds is None or kind in self.kinds)
+            for kind in check.looks_at
+        )
 
 
-def places_of(policy: Policy, policies: Iterable[Policy], known: Iterable[Place] = ()) -> list[Applying]:
-    """Places where a policy applies that differ in which of the policies apply there beside it.
+def places_of(
+    policy: Policy, policies: Iterable[Policy], known: Iterable[LabelledNamespace] = ()
+) -> list[ApplicablePolicies]:
+    """Places where a policy applies that differ in which of the policies apply there beside it, and in their stages.
 
     ``known`` are namespaces that there are.
     """
     others = tuple(sorted(policies, key=lambda one: (-one.priority, one.name)))
-    found: dict[tuple[int, ...], Applying] = {}
+    found: dict[tuple[tuple[int, RolloutState], ...], ApplicablePolicies] = {}
     for place in chain(known, _candidates((policy, *others))):
         if policy.matches(*place):
-            applying = tuple(at for at, other in enumerate(others) if other.matches(*place))
+            applying = tuple(
+                (at, other.standing_in(place.namespace)) for at, other in enumerate(others) if other.matches(*place)
+            )
             if applying not in found:
-                found[applying] = Applying(place.namespace, tuple(others[at] for at in applying))
+                found[applying] = ApplicablePolicies(place.namespace, tuple(others[at] for at, _ in applying))
     if not found:
-        found[()] = Applying("", tuple(one for one in others if one.name == policy.name or one.is_universal))
+        found[()] = ApplicablePolicies("", tuple(one for one in others if one.name == policy.name or one.is_universal))
     if policy.cluster_scoped:
-        return [Applying(None, tuple(one for one in others if one.cluster_scoped)), *found.values()]
+        return [ApplicablePolicies(None, tuple(one for one in others if one.cluster_scoped)), *found.values()]
     return list(found.values())
 
 
-def namespaces_in(world: World) -> Iterator[Place]:
+def namespaces_in(world: World) -> Iterator[LabelledNamespace]:
     """The namespaces of a world, by name."""
     for found in sorted(world.all(NAMESPACE), key=lambda one: one.name):
-        yield Place(found.name, found.labels)
+        yield LabelledNamespace(found.name, found.labels)
 
 
-def _candidates(policies: tuple[Policy, ...]) -> Iterator[Place]:
+def _candidates(policies: tuple[Policy, ...]) -> Iterator[LabelledNamespace]:
     """Made-up places of every kind: of the policy itself (the first) before those of the others."""
-    fillers = (*_FILLERS, *_pieces(policies))
+    fillers = (*_FILLERS, *_unforeseen(policies), *_pieces(policies))
     names = dict.fromkeys(name for policy in policies for name in _names(policy, fillers))
     labels = list(_label_sets(policies))
     count = 0
@@ -81,7 +114,16 @@ def _candidates(policies: tuple[Policy, ...]) -> Iterator[Place]:
             count += 1
             if count > _MOST:
                 return
-            yield Place(name, one)
+            yield LabelledNamespace(name, one)
+
+
+def _unforeseen(policies: Sequence[Policy]) -> tuple[str, ...]:
+    """Names that nobody who writes a policy can leave out by name, as they follow from all that is written."""
+    from hashlib import sha256  # late: it loads OpenSSL, and few scans ask
+
+    patterns = repr([(policy.namespaces, policy.excluded) for policy in policies])
+    digest = sha256(patterns.encode("utf-8", "replace")).hexdigest().translate(_LETTERS)
+    return digest[:11], digest[11:33], digest[33:]
 
 
 def _pieces(policies: Iterable[Policy]) -> Iterable[str]:
@@ -93,7 +135,7 @@ def _pieces(policies: Iterable[Policy]) -> Iterable[str]:
 
 def _names(policy: Policy, fillers: Iterable[str]) -> Iterator[str]:
     for pattern in (*(policy.namespaces if policy.namespaces is not None else ("*",)), *policy.excluded):
-        yield from _samples(pattern, fillers)
+        yield from samples(pattern, fillers)
     for expression in mappings(mapping(policy.selector).get("matchExpressions")):
         if text(expression.get("key")) == NAME_LABEL:
             yield from strings(expression.get("values"))
@@ -101,12 +143,14 @@ def _names(policy: Policy, fillers: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-def _samples(pattern: str, fillers: Iterable[str]) -> Iterator[str]:
+def samples(pattern: str, fillers: Iterable[str]) -> Iterator[str]:
     """Names that a pattern matches: itself, or a glob with its wildcards filled in."""
     if not is_glob(pattern):
         yield pattern
         return
-    plains = dict.fromkeys(_CLASS.sub(partial(_member, nth), pattern).replace("?", "x") for nth in range(_MOST_MEMBERS))
+    plains = dict.fromkeys(
+        _CLASS.sub(partial(_member, nth), pattern).replace("?", _ANY[nth]) for nth in range(_MOST_MEMBERS)
+    )
     for plain in plains:
         for filler in fillers if "*" in plain else ("",):
             yield plain.replace("*", filler)
@@ -169,3 +213,17 @@ def where_of(policy: Policy) -> str:
     if policy.excluded:
         words += f" but {listed(policy.excluded)}"
     return f"{words} and in cluster scope" if policy.cluster_scoped else words
+
+
+def what_of(policy: Policy) -> str:
+    """For which kinds and requests a policy holds, in words; empty where for all."""
+    words = []
+    if policy.kinds is not None:
+        words.append(f"for {listed(policy.kinds)}")
+    if policy.operations is not None:
+        words.append(f"on {' or '.join(sorted(policy.operations))}")
+    if policy.subjects is not None:
+        words.append(f"for requests of {listed([one.title for one in policy.subjects])}")
+    if policy.excluded_subjects:
+        words.append(f"but for requests of {listed([one.title for one in policy.excluded_subjects])}")
+    return ", ".join(words)

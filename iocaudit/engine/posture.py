@@ -6,53 +6,56 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from iocaudit.core.report import Fault, Found, Report, SameHit, Skipped, Waived
+from iocaudit.core.report import Fault, Report, ReportedHit, SameHit, Skipped, WaivedHit
 from iocaudit.core.request import Request
-from iocaudit.engine.introduced import ExistingHits, IntroducedHits, Leaves
-from iocaudit.engine.policy import Mode, Setting
+from iocaudit.engine.introduced import ExistingHits, ImageComparison, IntroducedHits
+from iocaudit.engine.presets import Mode
+from iocaudit.engine.setting import Setting
 
 _T = TypeVar("_T", Fault, Skipped)
 
 
-class Told(NamedTuple):
+class RootCauses(NamedTuple):
     """The denials and the warnings that are named: those of which no other is the cause."""
 
-    denials: tuple[Found, ...]
-    warnings: tuple[Found, ...]
+    denials: tuple[ReportedHit, ...]
+    warnings: tuple[ReportedHit, ...]
 
 
 class Verdict(NamedTuple):
     """The outcome for one request. ``reasons`` of a denial are all of them, worst first.
 
     ``waived`` are hits that a waiver covers. ``refusal`` says why an object of our own kinds cannot be used, one reason
-    a line, ``notes`` what whoever writes one should know, ``recorded`` what is kept of it as evidence though it is
+    a line, ``notes`` what its author should know, ``recorded`` what is kept of it as evidence though it is
     allowed.
-    ``told`` are the causes among denials and warnings, where somebody worked them out.
+    ``told`` are the causes among denials and warnings, where someone worked them out.
     ``observed`` are hits that neither deny nor warn, by check, ``unsaid`` what was not evaluated of checks whose hits
     would do neither. ``spared`` maps why a denial was turned into a warning
-    (``aggregation``, ``exempt``, ``existing``, ``own``, ``system``) to the hits it spared.
+    (``aggregation``, ``exempt``, ``existing``, ``own``, ``system``) to the hits it spared. ``bound_by`` maps a check
+    that denies to the policy for some requests alone by which it does: what is recorded may know nothing of the hit.
     """
 
     allowed: bool
-    denials: tuple[Found, ...] = ()
-    warnings: tuple[Found, ...] = ()
-    observed: tuple[Found, ...] = ()
+    denials: tuple[ReportedHit, ...] = ()
+    warnings: tuple[ReportedHit, ...] = ()
+    observed: tuple[ReportedHit, ...] = ()
     fault_denials: tuple[Fault, ...] = ()
     faults: tuple[Fault, ...] = ()
     incomplete_denials: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    spared: Mapping[str, tuple[Found, ...]] = MappingProxyType({})
-    waived: tuple[Waived, ...] = ()
+    spared: Mapping[str, tuple[ReportedHit, ...]] = MappingProxyType({})
+    waived: tuple[WaivedHit, ...] = ()
     refusal: str = ""
     notes: tuple[str, ...] = ()
-    recorded: tuple[Found, ...] = ()
+    recorded: tuple[ReportedHit, ...] = ()
     unsaid: tuple[Skipped, ...] = ()
-    told: Told | None = None
+    bound_by: Mapping[str, str] = MappingProxyType({})
+    told: RootCauses | None = None
 
     @property
-    def causes(self) -> Told:
+    def causes(self) -> RootCauses:
         """What to name of the denials and the warnings."""
-        return self.told if self.told is not None else Told(self.denials, self.warnings)
+        return self.told if self.told is not None else RootCauses(self.denials, self.warnings)
 
 
 _NOTHING = Verdict(allowed=True)
@@ -67,7 +70,7 @@ def judge(
     old: Report | None = None,
     owners: Sequence[Report] = (),
     unspared: Set[SameHit] = frozenset(),
-    leaves: Leaves | None = None,
+    leaves: ImageComparison | None = None,
 ) -> Verdict:
     """Judge a request by the audit of its object.
 
@@ -76,16 +79,17 @@ def judge(
     what waivers of its owners let be.
 
     ``owners`` are the audits of the verified owners' stored templates that run, for what a controller makes: where
-    the policy says ``existing: warn`` and every hit is already in them, nothing is denied, so that draining a node or
+    the policy says ``existing: warn`` and every hit is already in them, nothing is denied, so draining a node or
     restarting a rollout does not kill what ran before; ``unspared`` are hits for which that does not hold.
     """
     if not (report.found or report.faults or report.skipped):
         return Verdict(allowed=True, waived=tuple(report.waived)) if report.waived else _NOTHING
-    denials: list[Found] = []
-    warnings: list[Found] = []
-    observed: list[Found] = []
-    exempt: list[Found] = []
-    existing: list[Found] = []
+    denials: list[ReportedHit] = []
+    warnings: list[ReportedHit] = []
+    observed: list[ReportedHit] = []
+    exempt: list[ReportedHit] = []
+    existing: list[ReportedHit] = []
+    bound_by: dict[str, str] = {}
     is_introduced, is_existing = IntroducedHits(report, old, leaves), ExistingHits(report, owners, unspared)
     for found in report.found:
         setting = settings[found.check]
@@ -103,6 +107,8 @@ def judge(
             warnings.append(new)
         else:
             denials.append(new)
+            if setting.by_request and setting.policy is not None:
+                bound_by[found.check] = setting.policy
     faults, fault_denials = (
         _divided(report.faults, settings, request, lambda setting: setting.on_fault) if report.faults else _NONE
     )
@@ -123,6 +129,7 @@ def judge(
         spared=spared,
         waived=tuple(report.waived),
         unsaid=unsaid,
+        bound_by=bound_by,
     )
 
 
@@ -130,7 +137,7 @@ def join(every: Sequence[Verdict]) -> Verdict:
     """One verdict of several on one request: what any of them denies is denied."""
     if len(every) == 1:
         return every[0]
-    spared: dict[str, tuple[Found, ...]] = {}
+    spared: dict[str, tuple[ReportedHit, ...]] = {}
     for one in every:
         for why, found in one.spared.items():
             spared[why] = (*spared.get(why, ()), *found)
@@ -149,6 +156,7 @@ def join(every: Sequence[Verdict]) -> Verdict:
         notes=tuple(note for one in every for note in one.notes),
         recorded=tuple(found for one in every for found in one.recorded),
         unsaid=tuple(skipped for one in every for skipped in one.unsaid),
+        bound_by={check: policy for one in every for check, policy in one.bound_by.items()},
     )
 
 
@@ -170,7 +178,7 @@ def spare(verdict: Verdict, why: str) -> Verdict:
     )
 
 
-def _worst_first(found: list[Found]) -> tuple[Found, ...]:
+def _worst_first(found: list[ReportedHit]) -> tuple[ReportedHit, ...]:
     if len(found) > 1:
         found.sort(key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence))
     return tuple(found)

@@ -1,6 +1,6 @@
 """The hits that stand in a JSON report, and which of them are to be accepted.
 
-The unit is the finding: one check on one object, as no waiver tells the hits of a finding apart.
+The unit is the finding: one check on one object, as a waiver cannot distinguish the hits of a finding.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from iocaudit.core.report import home_of
 from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import mapping, text
+from iocaudit.engine.waiver_reader import KIND_PATTERN
 
 _NAME = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9.:_-]{1,253}")
 _HOME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_KIND = re.compile(r"[A-Z][A-Za-z0-9]*(\.[a-z0-9.-]+)?")
 _LONGEST_NAME = 253
 
 
@@ -47,7 +47,7 @@ class FindingKey(NamedTuple):
         """Why no waiver can name the object exactly; nothing where one can."""
         if self.home is not None and not _HOME.fullmatch(self.home):
             return "its namespace is not a name that a waiver can hold"
-        if not _KIND.fullmatch(self.kind_name) or len(self.kind_name) > _LONGEST_NAME:
+        if not KIND_PATTERN.fullmatch(self.kind_name) or len(self.kind_name) > _LONGEST_NAME:
             return "its kind is not a name that a waiver can hold"
         if not _NAME.fullmatch(self.name):
             return "its name is not one that a waiver can hold without wildcards"
@@ -112,10 +112,10 @@ def _read(entry: Any, where: str, unset: str) -> tuple[FindingKey, Severity, str
     return FindingKey(home, check, ref.group, ref.kind, ref.name), severity, fingerprint
 
 
-class Wanted(NamedTuple):
+class FindingCriteria(NamedTuple):
     """What to accept; an empty part asks for nothing. ``homes`` may hold None, for cluster scope.
 
-    ``named``: the checks were asked for by name, so that what they say is wanted even where another hit is its cause.
+    ``named``: the checks were asked for by name, so what they say is wanted even where another hit is its cause.
     """
 
     homes: frozenset[str | None] = frozenset()
@@ -131,7 +131,7 @@ class Wanted(NamedTuple):
         )
 
 
-class Chosen(NamedTuple):
+class FindingSelection(NamedTuple):
     """``parts`` are, by finding, those that it implies on its own object. ``left`` says why something is not taken."""
 
     findings: list[StandingFinding]
@@ -145,7 +145,7 @@ class Chosen(NamedTuple):
         return [*self.findings, *(part for parts in self.parts.values() for part in parts)]
 
 
-def choose(found: Sequence[StandingFinding], wanted: Wanted) -> Chosen:
+def choose(found: Sequence[StandingFinding], wanted: FindingCriteria) -> FindingSelection:
     """What is asked for, and with each cause what it implies: accepting a cause must not raise its parts.
 
     Criticals are ``critical``, and left out, unless asked for. A part of which some hits have a cause that is not
@@ -186,7 +186,7 @@ def choose(found: Sequence[StandingFinding], wanted: Wanted) -> Chosen:
             parts.setdefault(cause.key, []).append(one)
         else:
             findings.append(one)
-    return Chosen(findings, parts, critical, left)
+    return FindingSelection(findings, parts, critical, left)
 
 
 def _nearest_first(found: Iterable[StandingFinding]) -> Iterator[StandingFinding]:

@@ -1,7 +1,7 @@
 """Accepted risks: IocWaiver read and asked whether it covers a hit.
 
 A waiver covers a hit alone or not at all: two of which each covers a part never add up. What it was made for is
-recorded by fingerprint, so that nobody inside a namespace can widen it afterwards.
+recorded by fingerprint, so nobody inside a namespace can widen it afterwards.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from iocaudit.core.identity import bounded
-from iocaudit.core.image import ImagePatterns, ImageReference, repository_of
+from iocaudit.core.images_behind import Images
 from iocaudit.core.label_selector import selects
 from iocaudit.core.moments import rfc3339
-from iocaudit.core.pod_images import Images
-from iocaudit.core.report import Found, Waived
+from iocaudit.core.report import ReportedHit, WaivedHit
 from iocaudit.core.resource import ADMISSION, Ref, Resource
 from iocaudit.core.shape import text
-from iocaudit.engine.audit import Accept
+from iocaudit.core.wording import counted
+from iocaudit.engine.audit import HitAcceptor
+from iocaudit.knowledge.image import ImagePatterns, ImageReference, repository_of
 
 LONGEST = timedelta(days=90)
 """How long a waiver may hold where the operator and the webhook are not told otherwise."""
@@ -158,7 +159,7 @@ class Waivers:
         """Whether any waiver names the check: if not, nothing else about a hit needs to be known."""
         return check in self._by_check
 
-    def covering(self, found: Found, home: str | None, context: Context, now: datetime) -> Waiver | None:
+    def covering(self, found: ReportedHit, home: str | None, context: Context, now: datetime) -> Waiver | None:
         """The first by name that covers this hit, by itself, now."""
         for waiver in self.naming(found.check):
             if (
@@ -169,7 +170,7 @@ class Waivers:
                 return waiver
         return None
 
-    def acceptor(self, clock: Callable[[], datetime]) -> Accept | None:
+    def acceptor(self, clock: Callable[[], datetime]) -> HitAcceptor | None:
         """What an Auditor asks of each hit; None where there is no waiver at all."""
         if not self.all:
             return None
@@ -182,10 +183,10 @@ class Waivers:
             for waiver in self.naming(check)
         )
 
-    def accept(self, found: Found, home: str | None, context: Context, now: datetime) -> Waived | None:
+    def accept(self, found: ReportedHit, home: str | None, context: Context, now: datetime) -> WaivedHit | None:
         """The hit with what covers it; None where nothing does."""
         waiver = self.covering(found, home, context, now)
-        return None if waiver is None else Waived(found, waiver.name, waiver.reason, rfc3339(waiver.expires))
+        return None if waiver is None else WaivedHit(found, waiver.name, waiver.reason, rfc3339(waiver.expires))
 
     def notes(self, used: Iterable[str], now: datetime) -> list[str]:
         """What is to be said of waivers that waived nothing, expired or not, and of what a cluster would not take."""
@@ -204,8 +205,8 @@ class _Acceptor:
         self._waivers, self._clock = waivers, clock
 
     def __call__(
-        self, found: Found, home: str | None, resource: Resource, images: Callable[[], Images]
-    ) -> Waived | None:
+        self, found: ReportedHit, home: str | None, resource: Resource, images: Callable[[], Images]
+    ) -> WaivedHit | None:
         waivers = self._waivers
         if not waivers.speaks_of(found.check) or _is_nameless(resource):
             return None
@@ -218,11 +219,11 @@ class _Acceptor:
 
 def _said_of(waiver: Waiver, waived: set[str], now: datetime) -> str:
     if waiver.expires - now > LONGEST:
-        return f"ends in more than {LONGEST.days} days, which clusters refuse unless they are told otherwise"
+        return f"ends in more than {LONGEST.days} days, which clusters refuse unless --waiver-max-days allows more"
     if waiver.name in waived:
         return ""
     if now >= waiver.expires:
-        return f"expired at {rfc3339(waiver.expires)}, so that what it covered counts again"
+        return f"expired at {rfc3339(waiver.expires)}: what it covered counts again"
     return "covers nothing that was audited"
 
 
@@ -237,4 +238,4 @@ def _is_nameless(resource: Resource) -> bool:
 
 def _days(span: timedelta) -> str:
     days = span.total_seconds() / 86400
-    return f"{days:.0f} days" if days == int(days) else f"{days:.1f} days"
+    return counted(int(days), "day") if days == int(days) else f"{days:.1f} days"

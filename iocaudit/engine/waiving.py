@@ -14,7 +14,7 @@ from iocaudit.core.kinds.ours import IOC_WAIVER
 from iocaudit.core.moments import rfc3339
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json
-from iocaudit.engine.standing import Chosen, FindingKey, StandingFinding
+from iocaudit.engine.standing import FindingKey, FindingSelection, StandingFinding
 from iocaudit.engine.waivers import MOST_COVERED
 
 MOST_CHECKS, MOST_NAMES, MOST_KINDS = 64, 64, 32
@@ -127,7 +127,7 @@ class NewWaivers(NamedTuple):
     left: list[str]
 
 
-def waivers_for(chosen: Chosen, found: Iterable[StandingFinding]) -> NewWaivers:
+def waivers_for(chosen: FindingSelection, found: Iterable[StandingFinding]) -> NewWaivers:
     """Waivers that speak of what was chosen, and of nothing else that stands: each critical has one of its own."""
     left: list[str] = []
     critical: list[list[StandingFinding]] = []

@@ -12,17 +12,24 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from iocaudit.core import paths
-from iocaudit.core.check import EXEMPT_IMAGES, Check, Parameter
+from iocaudit.core.check import Check
 from iocaudit.core.guard import Weakening
-from iocaudit.core.image import ImagePatterns, ImageReference
-from iocaudit.core.kinds import NAMESPACE
-from iocaudit.core.rbac.subjects import Subject
+from iocaudit.core.parameters import EXEMPT_IMAGES, Parameter
 from iocaudit.core.severity import Severity
-from iocaudit.core.wording import clip, several
+from iocaudit.core.wording import several
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.cautions import unknown_rules
 from iocaudit.engine.name_globs import matches_anything
-from iocaudit.engine.places import Applying, Place, places_of, where_of
-from iocaudit.engine.policy import ExemptSubject, Mode, Policy, PolicySet, Setting
+from iocaudit.engine.places import ApplicablePolicies, LabelledNamespace, places_of, what_of, where_of
+from iocaudit.engine.policy import Policy
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.presets import Mode
+from iocaudit.engine.setting import Setting
+from iocaudit.engine.situations import Situations
+from iocaudit.engine.subjects import ExemptSubject
+from iocaudit.knowledge.clipping import clip
+from iocaudit.knowledge.image import ImagePatterns, ImageReference
+from iocaudit.knowledge.rbac.subjects import Subject
 
 _WORDS = {
     Mode.OFF: "turns off",
@@ -66,58 +73,92 @@ class _Group:
 
     checks: dict[Check, None] = field(default_factory=dict)
     places: dict[int, None] = field(default_factory=dict)
-    rules: dict[int, None] = field(default_factory=dict)
+    rules: dict[tuple[bool, int, str], None] = field(default_factory=dict)
 
 
-Ask = Callable[[Check, Applying], Setting]
+SettingLookup = Callable[[ApplicablePolicies], Callable[[Check], Setting]]
+"""Says of a place what holds for each check there."""
 
 
-def taken(policy: Policy, policies: PolicySet, known: Iterable[Place] = ()) -> list[Weakening]:
+def taken(policy: Policy, policies: PolicySet, known: Iterable[LabelledNamespace] = ()) -> list[Weakening]:
     """What a policy takes away, where it decides, of what the preset in force denies, or would without the policy.
 
     ``known`` are namespaces that there are: what it does to those to come is told by made-up ones.
     """
 
-    def by_preset(check: Check, place: Applying) -> Setting:
+    def by_preset(place: ApplicablePolicies) -> Callable[[Check], Setting]:
         others = (other for other in place.policies if other.name != policy.name)
         choices = (policies.chosen(place.policies), policies.chosen(others))
-        return policies.default(check, max(choices, key=lambda choice: choice.preset.strictness))
+        strictest = max(choices, key=lambda choice: choice.preset.strictness)
+        return lambda check: policies.default(check, strictest)
 
-    def decided(check: Check, place: Applying) -> Setting:
-        return policies.setting(check, place.policies)
+    def decided(place: ApplicablePolicies) -> Callable[[Check], Setting]:
+        return lambda check: policies.setting(check, place.policies)
 
     places = places_of(policy, policies.policies, known)
     return _compared(policy, policies.catalogue, places, by_preset, decided, only=policy.name)
 
 
-def taken_by_change(before: PolicySet, after: PolicySet, name: str, known: Iterable[Place] = ()) -> list[Weakening]:
+def denied_by_nothing(policy: Policy, catalogue: Catalogue) -> Iterator[Weakening]:
+    """The rules by which a policy denies, and that nobody declares."""
+    for rule in policy.rules:
+        for name in unknown_rules(policy, rule, catalogue) if rule.mode is Mode.DENY else ():
+            message = f"denies by {clip(name)}, which is not a rule of any AuditPolicy or ConfigMap: nothing is denied"
+            evidence = json.dumps(["unknown", name], separators=(",", ":"))
+            yield Weakening("spec.checks", f"spec.{rule.at}", message, evidence, Severity.HIGH)
+
+
+def taken_by_change(
+    before: PolicySet, after: PolicySet, name: str, known: Iterable[LabelledNamespace] = ()
+) -> list[Weakening]:
     """What a change of the policy of that name, its making or its removal takes away of what was denied before."""
     both = tuple({id(policy): policy for policy in (*after.policies, *before.policies)}.values())
 
-    def held(policies: PolicySet) -> Ask:
+    def held(policies: PolicySet) -> SettingLookup:
         own = {id(policy) for policy in policies.policies}
-        return lambda check, place: policies.setting(check, [p for p in place.policies if id(p) in own])
 
+        def ask(place: ApplicablePolicies) -> Callable[[Check], Setting]:
+            there = policies.staged((one for one in place.policies if id(one) in own), place.namespace)
+            return lambda check: policies.setting(check, there)
+
+        return ask
+
+    catalogue = after.catalogue.also(before.declared)
     found: dict[tuple[str, str], Weakening] = {}
+    if before.declared:
+        from iocaudit.engine.rule_weakening import changed_rules, lowered_rules  # late: few policies declare any
+
+        known = tuple(known)
+        changed = (*changed_rules(before, after, "spec.rules"), *lowered_rules(before, after, "spec.rules", known))
+        found |= {(one.path, one.message): one for one in changed}
     for policy in (*after.policies, *before.policies):
         if policy.name == name:
             places = places_of(policy, both, known)
-            for one in _compared(policy, after.catalogue, places, held(before), held(after)):
+            for one in _compared(policy, catalogue, places, held(before), held(after)):
                 found.setdefault((one.path, one.message), one)
     return list(found.values())
 
 
 def _compared(
-    policy: Policy, catalogue: Catalogue, places: list[Applying], before: Ask, after: Ask, *, only: str = ""
+    policy: Policy,
+    catalogue: Catalogue,
+    places: list[ApplicablePolicies],
+    before: SettingLookup,
+    after: SettingLookup,
+    *,
+    only: str = "",
 ) -> list[Weakening]:
     """The changes in the places where a policy applies, one for each way; ``only`` those that it decides itself."""
     groups: dict[_Change, _Group] = {}
-    for at, place in enumerate(places):
+    situations = Situations(one for place in places for one in place.policies)
+    parts = [part for place in places for part in situations.of(policy, place)]
+    for at, place in enumerate(parts):
+        held, holds = before(place), after(place)
         for check in catalogue.whole:
-            was = before(check, place)
-            if not _denied(was) or not _concerns(check, place):
+            was = held(check)
+            if not _denied(was) or not place.concerns(check):
                 continue
-            now = after(check, place)
+            now = holds(check)
             if only not in ("", now.policy if now.policy is not None else now.preset_by):
                 continue
             for change in _changes(was, now):
@@ -125,25 +166,21 @@ def _compared(
                 group.checks[check] = None
                 group.places[at] = None
                 if (rule := policy.rule_for(check)) is not None:
-                    group.rules[rule.index] = None
-    whole = len(places)
-    found = [_worded(change, group, policy, everywhere=len(group.places) == whole) for change, group in groups.items()]
+                    group.rules[bool(rule.declares), rule.index, rule.at] = None
+    found = []
+    for change, group in groups.items():
+        concerned = [at for at, place in enumerate(parts) if any(map(place.concerns, group.checks))]
+        found.append(_worded(change, group, policy, everywhere=len(group.places) == len(concerned)))
     return sorted(found, key=lambda one: (-one.severity, one.path, one.message))
-
-
-def _concerns(check: Check, place: Applying) -> bool:
-    """Whether a check looks at anything there."""
-    if place.namespace is None:
-        return any(not kind.namespaced and kind is not NAMESPACE for kind in check.looks_at)
-    return any(kind.namespaced or kind is NAMESPACE for kind in check.looks_at)
 
 
 def _worded(change: _Change, group: _Group, policy: Policy, *, everywhere: bool) -> Weakening:
     checks = [check.id for check in sorted(group.checks, key=lambda check: (-check.severity, check.id))]
-    where = where_of(policy) + ("" if everywhere else " as far as no other policy decides")
+    where = ", ".join(filter(None, (where_of(policy), what_of(policy))))
+    where += "" if everywhere else " as far as no other policy decides"
     message = f"{change.words} {several(checks)} {where}"
     evidence = json.dumps([change.words, checks, where], separators=(",", ":"))
-    at = f"spec.checks[{min(group.rules)}]" if change.path == "spec.checks" and group.rules else ""
+    at = f"spec.{min(group.rules)[2]}" if change.path == "spec.checks" and group.rules else ""
     return Weakening(change.path, at, message, evidence, change.severity)
 
 
@@ -168,13 +205,15 @@ def _changes(before: Setting, after: Setting) -> Iterator[_Change]:
         for name, field_name, strict, words, severity in _OF_POLICY:
             if getattr(before, name) == strict and getattr(after, name) != strict:
                 yield _Change(f"spec.{field_name}", words, severity)
-    for parameter in check.parameters:
+    if check.asks and before.params != after.params:
+        yield _Change("spec.checks", "sets other parameters for", Severity.MEDIUM)
+    for parameter in check.parameters if not check.asks else ():
         yield from _loosened(parameter, before.params.get(parameter.name), after.params.get(parameter.name))
 
 
 def _denied(setting: Setting) -> frozenset[Severity]:
     """The severities of the check's own hits that end in a denial."""
-    own = (severity for severity in Severity if setting.check.severity <= severity <= setting.check.worst)
+    own = setting.check.severities
     return frozenset(one for one in own if setting.mode_for(setting.severity or one) is Mode.DENY)
 
 

@@ -1,4 +1,4 @@
-"""Objects judged as if each were made anew now, by a user whom nothing exempts, as the webhook would judge it."""
+"""Objects judged as if each were made anew now, by one user, as the webhook would judge it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from iocaudit.core.controllers import CONTROLLERS
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import GROUP
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
-from iocaudit.core.report import Report, SameHit
-from iocaudit.core.request import Operation, Request
+from iocaudit.core.report import Report
+from iocaudit.core.request import AUTHENTICATED, Operation, Request, groups_of
 from iocaudit.core.resource import Origin, Ref, Resource
-from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.completion import judge_completed, without_repeats
-from iocaudit.engine.kept import Interner, Kept, keep
+from iocaudit.engine.kept import AuditedObject, Interner, keep
 from iocaudit.engine.own_install import judge_own_install
 from iocaudit.engine.owners import lineage
-from iocaudit.engine.policy import Existing, Setting
 from iocaudit.engine.posture import Verdict, join, judge, spare
+from iocaudit.engine.setting import OnExisting, Setting
+from iocaudit.judging.review import hits_by_themselves
+from iocaudit.knowledge.controllers import CONTROLLERS, OWNERS, account_of
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE
 
-ANYBODY = Request(Operation.CREATE, "")
-_OWNERS = frozenset(owner for owners in CONTROLLERS.values() for owner in owners)
+ANYBODY = Request(Operation.CREATE, "", (AUTHENTICATED,))
+"""A user whom nothing is known of but that there is one."""
 _STRICT = "what its controller makes of it anew would be denied: its policy says existing: deny"
 
 
@@ -48,31 +48,32 @@ class _Owner(NamedTuple):
     report: Report
 
 
-class _Made(NamedTuple):
+class _ControlledObject(NamedTuple):
     """What a controller may have made: judged once its owners are known. ``report`` None: nothing of it is denied."""
 
-    kept: Kept
+    kept: AuditedObject
     origin: Origin
     verdict: Verdict
     report: Report | None
-    settings: Mapping[str, Setting]
+    settings: dict[str, Setting]
+    request: Request
 
 
 class Trial:
     """Takes objects one by one; ``conclude`` once there are no more.
 
     ``denied`` are those that would be denied anew, or that do not go on. Of the ``unaffected``, so many are ``warned``
-    about.
+    about. ``request`` says who makes them: what a controller made, that controller would make anew.
     """
 
-    def __init__(self, auditor: Auditor) -> None:
-        self._auditor = auditor
-        rules = auditor.catalogue.admission_rules()
+    def __init__(self, auditor: Auditor, request: Request = ANYBODY) -> None:
+        self._auditor, self._request = auditor, request
+        rules = auditor.catalogue.admission_rules
         self.kinds = frozenset(kind for kind, wanted in rules.items() if Operation.CREATE in wanted)
         self._intern = Interner()
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, AuditedObject] = {}
         self._owners: dict[str, _Owner] = {}
-        self._made: list[_Made] = []
+        self._made: list[_ControlledObject] = []
         self._by_uid: dict[str, TriedObject] = {}
         self.denied: list[TriedObject] = []
         self.unaffected = 0
@@ -83,17 +84,18 @@ class Trial:
         kind = resource.kind
         if kind is None or kind not in self.kinds or resource.group == GROUP:
             return None
-        report, verdict = judge_made(resource, self._auditor)
+        request = _maker(resource) or self._request
+        settings = self._auditor.settings_for(resource, request)
+        report, verdict = _judge_made(resource, self._auditor, request, settings)
         if kind.pods and resource.uid:
             kept = self._kept[resource.uid] = keep(resource, report, self._intern, patches=False)
-            if kind in _OWNERS:
+            if kind in OWNERS:
                 self._owners[resource.uid] = _Owner(resource, report)
             if kept.controller is not None:
-                settings = self._auditor.settings_for(resource)
                 denied = None if verdict.allowed else report
-                self._made.append(_Made(kept, resource.origin, verdict, denied, settings))
+                self._made.append(_ControlledObject(kept, resource.origin, verdict, denied, settings, request))
                 return verdict
-        self._count(resource.ref, resource.origin, verdict, self._auditor.settings_for(resource), resource.uid, kind)
+        self._count(resource.ref, resource.origin, verdict, settings, resource.uid, kind)
         return verdict
 
     def _count(
@@ -104,8 +106,8 @@ class Trial:
             self.warned += bool(verdict.warnings)
             return
         found = TriedObject(ref, origin, verdict)
-        strict = (settings[one.check].existing is Existing.DENY for one in verdict.denials if one.check in settings)
-        if kind in _OWNERS and any(strict):
+        strict = (settings[one.check].existing is OnExisting.DENY for one in verdict.denials if one.check in settings)
+        if kind in OWNERS and any(strict):
             found.stops.append(_STRICT)
         self.denied.append(found)
         if uid:
@@ -118,24 +120,26 @@ class Trial:
             if not owners:
                 self._count(one.kept.ref, one.origin, one.verdict, one.settings, one.kept.uid, one.kept.kind)
             elif one.report is not None:
-                verdict = self._by_owners(one.report, one.settings, [self._owners[owner.uid] for owner in owners])
+                verdict = self._by_owners(one, one.report, [self._owners[owner.uid] for owner in owners])
                 if not verdict.allowed:
                     self._stop(owners[-1], one, verdict)
         self.denied.sort(key=lambda one: (one.ref.namespace or "", one.ref.kind, one.ref.name, _place(one.origin)))
 
-    def _by_owners(self, report: Report, settings: Mapping[str, Setting], owners: list[_Owner]) -> Verdict:
+    def _by_owners(self, made: _ControlledObject, report: Report, owners: list[_Owner]) -> Verdict:
         """What is there in a template by itself is there already; with anything else nothing is spared."""
-        there = frozenset(found.in_template for owner in owners for found in owner.report.found)
-        world = self._auditor.world
-        bare = World(default_namespace=world.default_namespace, own_namespace=world.own_namespace)
-        alone = self._auditor.seeing(bare, waivers=False)
-        by_itself: set[SameHit] = set()
-        for owner in owners:
-            by_itself |= {found.in_template for found in alone.audit(owner.resource, request=ANYBODY).found}
-        reports = [owner.report for owner in owners]
-        return judge(report, settings, ANYBODY, owners=reports, unspared=there - by_itself)
+        settings, request = made.settings, made.request
+        reports = [self._report_on(owner, settings, request) for owner in owners]
+        there = frozenset(found.in_template for one in reports for found in one.found)
+        alone = hits_by_themselves((owner.resource for owner in owners), settings, self._auditor, request)
+        return judge(report, settings, request, owners=reports, unspared=there - alone)
 
-    def _stop(self, owner: Kept, made: _Made, verdict: Verdict) -> None:
+    def _report_on(self, owner: _Owner, settings: dict[str, Setting], request: Request) -> Report:
+        """What a template has by the settings for what is made of it: seldom others than its own."""
+        if self._auditor.settings_for(owner.resource, self._request) is settings:
+            return owner.report
+        return self._auditor.audit(owner.resource, request=request, settings=settings)
+
+    def _stop(self, owner: AuditedObject, made: _ControlledObject, verdict: Verdict) -> None:
         found = self._by_uid.get(owner.uid)
         if found is None:
             found = self._by_uid[owner.uid] = TriedObject(owner.ref, made.origin, verdict, anew=False)
@@ -144,14 +148,28 @@ class Trial:
         found.stops.append(f"{made.kept.ref} would be denied if it were made anew")
 
 
-def judge_made(resource: Resource, auditor: Auditor) -> tuple[Report, Verdict]:
+def _maker(resource: Resource) -> Request | None:
+    """The request by which one of the cluster's controllers would make an object; None where none made it."""
+    reference = resource.controller
+    if reference is None or resource.kind is None:
+        return None
+    for owner, name in CONTROLLERS.get(resource.kind, {}).items():
+        if (reference.get("apiVersion"), reference.get("kind")) == (owner.api_version, owner.name):
+            account = account_of(name)
+            return Request(Operation.CREATE, account, groups_of(account))
+    return None
+
+
+def _judge_made(
+    resource: Resource, auditor: Auditor, request: Request, settings: dict[str, Setting]
+) -> tuple[Report, Verdict]:
     """The audit of an object as it is made, and the verdict on it."""
-    report = auditor.audit(resource, request=ANYBODY)
-    verdict = judge(report, auditor.settings_for(resource), ANYBODY)
-    completed = judge_completed(resource, None, auditor, ANYBODY)
+    report = auditor.audit(resource, request=request, settings=settings)
+    verdict = judge(report, settings, request)
+    completed = judge_completed(resource, None, auditor, request)
     if completed is not None:
         verdict = join((verdict, without_repeats(completed, report)))
-    verdict = judge_own_install(resource, None, ANYBODY, verdict, auditor)
+    verdict = judge_own_install(resource, None, request, verdict, auditor)
     # No webhook that denies is asked about what is made there.
     home = resource.home
     return report, spare(verdict, "system") if home in (ADMIN_NAMESPACE, auditor.world.own_namespace) else verdict

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from iocaudit.cluster.lease import LEASE
+from iocaudit.core.check import OWN_PREFIX
 from iocaudit.core.kinds import (
     CRON_JOB,
     DAEMON_SET,
@@ -41,6 +42,7 @@ from iocaudit.records.kinds import (
 
 _READ = ["get", "list", "watch"]
 _WRITE = ["get", "list", "watch", "create", "update", "patch", "delete"]
+NEEDS_PREFIX = "iocaudit-needs-"
 _OWNERS = (REPLICA_SET, DEPLOYMENT, STATEFUL_SET, DAEMON_SET, JOB, CRON_JOB, REPLICATION_CONTROLLER)
 
 
@@ -52,7 +54,7 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
     """
     ours = (IOC_FINDING, CLUSTER_IOC_FINDING, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)
     operator = [
-        *_rules({*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER}, _READ),
+        *_rules(_read_by_operator(catalogue), _READ),
         *_rules(ours, _WRITE),
         {"apiGroups": [GROUP], "resources": [f"{AUDIT_POLICY.plural}/status"], "verbs": ["patch", "update"]},
         {"apiGroups": [GROUP], "resources": [f"{IOC_WAIVER.plural}/status"], "verbs": ["update"]},
@@ -67,6 +69,8 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
             "resourceNames": [WEBHOOK_CONFIGURATION],
             "verbs": ["get", "update", "patch"],
         },
+        # Asked what the webhook may read of what rules look up: the status of a policy tells what it may not.
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
         # An ownerReference that blocks needs the right to the owner's finalizers; ours names this very role.
         {
             "apiGroups": ["rbac.authorization.k8s.io"],
@@ -76,7 +80,7 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
         },
     ]
     admission = [
-        *_rules({*catalogue.admission_world_kinds(), NAMESPACE, AUDIT_POLICY, IOC_WAIVER}, _READ),
+        *_rules(_read_by_webhook(catalogue), _READ),
         *_rules(_OWNERS, ["get"]),
     ]
     view = _rules((*ours, AUDIT_POLICY, IOC_WAIVER), _READ)
@@ -88,23 +92,61 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
     ]
 
 
+def _read_by_operator(catalogue: Catalogue) -> set[Kind]:
+    return {*catalogue.audited_kinds, *catalogue.world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER}
+
+
+def _read_by_webhook(catalogue: Catalogue) -> set[Kind]:
+    return {*catalogue.admission_world_kinds, NAMESPACE, AUDIT_POLICY, IOC_WAIVER}
+
+
+def rights_of_own_checks(catalogue: Catalogue, namespace: str) -> list[Json]:
+    """ClusterRoles and bindings for what only checks of other packages read; nothing where they read nothing else.
+
+    Those of the product stay as they are, so an install is known by them.
+    """
+    shipped = catalogue.select(check.id for check in catalogue if not check.id.startswith(OWN_PREFIX))
+    found: list[Json] = []
+    for account, read in ((OPERATOR, _read_by_operator), (ADMISSION, _read_by_webhook)):
+        kinds = read(catalogue) - read(shipped)
+        if kinds:
+            name = f"{account}-own-checks"
+            found += [_cluster_role(name, _rules(kinds, _READ)), _binding(name, account, namespace)]
+    return found
+
+
+def rights_of_rules(resources: Iterable[str], namespace: str) -> list[Json]:
+    """For each of the resources (``ingresses.networking.k8s.io``) that rules look up a ClusterRole, and its binding."""
+    found: list[Json] = []
+    for resource in dict.fromkeys(resources):
+        name = f"{NEEDS_PREFIX}{resource}"
+        plural, _, group = resource.partition(".")
+        found.append(_cluster_role(name, [{"apiGroups": [group], "resources": [plural], "verbs": _READ}]))
+        binding = _binding(name, OPERATOR, namespace)
+        binding["subjects"].append({"kind": "ServiceAccount", "name": ADMISSION, "namespace": namespace})
+        found.append(binding)
+    return found
+
+
 def bindings(namespace: str) -> list[Json]:
     """The ClusterRoleBindings of both ServiceAccounts."""
-    return [
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name, "labels": LABELS},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-        }
-        for name in (OPERATOR, ADMISSION)
-    ]
+    return [_binding(name, name, namespace) for name in (OPERATOR, ADMISSION)]
+
+
+def _binding(name: str, account: str, namespace: str) -> Json:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name, "labels": LABELS},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
+    }
 
 
 def namespaced_roles(namespace: str) -> list[Json]:
-    """The operator's Roles with their RoleBindings: the Lease and our two Secrets in our own namespace, and the Events
-    about AuditPolicies in ``default``, where those about objects outside namespaces have to be.
+    """The Roles with their RoleBindings. Both processes read ConfigMaps of our own namespace: those with the label hold
+    modules of Rego. The operator has the Lease and our two Secrets there, makes the Events about such ConfigMaps, and
+    in ``default``, where those about objects outside namespaces have to be, the Events about AuditPolicies.
     """
     rules: list[Json] = [
         {"apiGroups": [LEASE.group], "resources": [LEASE.plural], "verbs": ["create"]},
@@ -122,21 +164,26 @@ def namespaced_roles(namespace: str) -> list[Json]:
             "verbs": ["get", "update"],
         },
     ]
+    modules: list[Json] = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]}]
     events: list[Json] = [{"apiGroups": [""], "resources": ["events"], "verbs": ["create"]}]
-    return [*_namespaced_role(namespace, rules, namespace), *_namespaced_role("default", events, namespace)]
+    return [
+        *_namespaced_role(OPERATOR, namespace, [*rules, *modules, *events], namespace),
+        *_namespaced_role(OPERATOR, "default", events, namespace),
+        *_namespaced_role(ADMISSION, namespace, modules, namespace),
+    ]
 
 
-def _namespaced_role(home: str, rules: list[Json], namespace: str) -> list[Json]:
-    """A Role of the operator, which runs in ``namespace``, and its binding."""
-    metadata = {"name": OPERATOR, "namespace": home, "labels": LABELS}
+def _namespaced_role(account: str, home: str, rules: list[Json], namespace: str) -> list[Json]:
+    """A Role of one of our ServiceAccounts, which are in ``namespace``, and its binding."""
+    metadata = {"name": account, "namespace": home, "labels": LABELS}
     return [
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules},
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
             "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OPERATOR},
-            "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": namespace}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}],
         },
     ]
 

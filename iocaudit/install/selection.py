@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from iocaudit.core.guard import DENY
 from iocaudit.core.kinds import KINDS
 from iocaudit.core.shape import Json
 from iocaudit.core.wording import several
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.policy import PolicySet
-from iocaudit.install.webhook_configuration import Target, configuration
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.install.webhook_configuration import WebhookTarget, configuration
 
-_DENY = "deny.iocaudit.io"
 _MOST_NAMED = 8
 
 
 def selection_cost(catalogue: Catalogue, policies: PolicySet, own_namespace: str) -> list[str]:
     """One line for namespaces, one for cluster scope; a single one where nothing fails closed."""
-    found = configuration(catalogue, policies, Target(own_namespace, "iocaudit"), b"")
-    deny = next((webhook for webhook in found["webhooks"] if webhook["name"] == _DENY), None)
+    found = configuration(catalogue, policies, WebhookTarget(own_namespace, "iocaudit"), b"")
+    deny = next((webhook for webhook in found["webhooks"] if webhook["name"] == DENY), None)
     if deny is None:
         return ["while the webhook is away nothing is refused: these policies deny nothing"]
     lines = []

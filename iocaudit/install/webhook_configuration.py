@@ -14,23 +14,27 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from iocaudit.core.guard import NOT_THE_API_SERVERS_OWN
-from iocaudit.core.kinds import Kind
+from iocaudit.core.kinds import CONFIG_MAP, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.namespaces import NAME_LABEL
 from iocaudit.core.own_names import LABELS, NEVER_DENIES_PATH, VALIDATE_PATH, WEBHOOK_CONFIGURATION
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.request import Operation
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.engine.denied_rules import Rules, denied_rules, is_wide
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.denied_rules import Rules, denied_rules
+from iocaudit.engine.policy_kinds import is_wide
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE
 
 _WRITES = frozenset({Operation.CREATE, Operation.UPDATE})
+OWN_KINDS: Rules = {AUDIT_POLICY: _WRITES | {Operation.DELETE}, IOC_WAIVER: _WRITES}
+"""Fails open: the operator refuses the same policies and waivers, and neither may be shut out by our absence."""
+# ConfigMaps of our namespace hold rules, and go with them: that is recorded, as the removal of a policy is.
 _NOT_THE_API_SERVER: Json = {"name": "not-the-api-servers-own", "expression": NOT_THE_API_SERVERS_OWN}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookTarget:
     """Where the webhook answers: by Service in a cluster, else by URL (no path)."""
 
     namespace: str
@@ -54,7 +58,7 @@ class Target:
         return (parts.hostname or "", parts.port or 443)
 
 
-def answers(target: Target, bundle: bytes, timeout: float = 3.0) -> str | None:
+def answers(target: WebhookTarget, bundle: bytes, timeout: float = 3.0) -> str | None:
     """Why the webhook does not answer under this bundle; None where it does."""
     host, port = target.address
     context = ssl.create_default_context(cadata=bundle.decode("ascii"))
@@ -80,7 +84,7 @@ def answers(target: Target, bundle: bytes, timeout: float = 3.0) -> str | None:
 def configuration(
     catalogue: Catalogue,
     policies: PolicySet,
-    target: Target,
+    target: WebhookTarget,
     bundle: bytes,
     *,
     exclude: Iterable[str] = (),
@@ -89,15 +93,16 @@ def configuration(
     """The whole configuration: ``deny`` fails closed, ``observe`` and ``system`` fail open.
 
     ``deny`` holds only the kinds and operations of checks that can deny under the policies in force, and is not there
-    where none can. Where exact names say in which namespaces those deny, it selects no others, so that its absence
+    where none can. Where exact names say in which namespaces those deny, it selects no others, so its absence
     stops nobody else; cluster scope is covered where something is denied in it. Namespace kube-system, our own and
     those of ``exclude`` (the network plugin's) are left to ``system``, which never denies. ``owner`` is an
-    ownerReference, so that deleting our manifests removes the configuration.
+    ownerReference, so deleting our manifests removes the configuration.
     """
-    everything = catalogue.admission_rules()
-    # Ours is spared too, so that nothing stops whoever mends the auditor; what happens in it is still seen.
+    catalogue = catalogue.also(policies.declared)
+    everything = catalogue.admission_rules
+    # Ours is spared too, so nothing stops anyone who mends the auditor; what happens in it is still seen.
     spared = sorted({ADMIN_NAMESPACE, *exclude, target.namespace})
-    names = policies.denying_namespaces()
+    names = policies.denying.namespaces()
     names = None if names is None else names - {*spared}
     deny = denied_rules(catalogue, policies, names)
     outside, inside = _by_name("NotIn", spared), _by_name("NotIn", spared)
@@ -110,9 +115,9 @@ def configuration(
         rest = {kind: left for kind, left in everything.items() if not is_wide(kind)}
         rest |= _without({kind: one for kind, one in everything.items() if is_wide(kind)}, deny)
         conditions += [_not_denied(named, deny)] if named else []
-    # Fails open: the operator refuses the same policies and waivers, and neither may be shut out by our absence.
-    rest |= {AUDIT_POLICY: _WRITES | {Operation.DELETE}, IOC_WAIVER: _WRITES}
+    rest |= OWN_KINDS
     system = {kind: operations for kind, operations in everything.items() if kind.namespaced}
+    system[CONFIG_MAP] = _WRITES | {Operation.DELETE}
     validate, never = (target.client_config(path, bundle) for path in (VALIDATE_PATH, NEVER_DENIES_PATH))
     webhooks = [
         _webhook("deny", "Fail", 3, deny, inside, validate, [_NOT_THE_API_SERVER]),
@@ -171,7 +176,7 @@ def _webhook(
         "namespaceSelector": selector,
         "objectSelector": {},
         "matchConditions": conditions,
-        "rules": _rules(rules),
+        "rules": resource_rules(rules),
     }
 
 
@@ -179,7 +184,7 @@ def _by_name(operator: str, names: list[str]) -> Json:
     return {"matchExpressions": [{"key": NAME_LABEL, "operator": operator, "values": sorted(set(names))}]}
 
 
-def _rules(rules: Rules) -> list[Json]:
+def resource_rules(rules: Rules) -> list[Json]:
     """One rule for all resources of a group, version, scope and set of operations; sorted."""
     grouped: dict[tuple[str, str, str, tuple[str, ...]], set[str]] = {}
     for kind, operations in rules.items():

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from iocaudit.core.kinds import Kind
-from iocaudit.core.report import Finding, Implied
+from iocaudit.core.report import Finding, ImpliedHit
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.causes import causes_of
-from iocaudit.engine.kept import Kept
-from iocaudit.engine.owners import Accepting, Attributed, attributed, findings_in
+from iocaudit.engine.kept import AuditedObject
+from iocaudit.engine.owners import AttributedHits, HitWaivers, attributed, findings_in
 
 Scope = str | None
 """A namespace with its Namespace object, or None for all else in cluster scope: what is folded together."""
@@ -20,14 +20,14 @@ class Causes(NamedTuple):
     """The findings of a scope that stand by themselves, and the hits that are told with one of them."""
 
     findings: list[Finding]
-    implied: list[Implied]
+    implied: list[ImpliedHit]
 
 
 class Inventory:
     """The objects of the kinds that are watched. ``serve`` says which kinds those are."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, AuditedObject] = {}
         self._scopes: dict[Scope, dict[str, None]] = {}
         self._watched: frozenset[tuple[str, str]] = frozenset()
 
@@ -38,14 +38,14 @@ class Inventory:
     def watched(self, group: str, kind: str) -> bool:
         return (group, kind) in self._watched
 
-    def get(self, uid: str) -> Kept | None:
+    def get(self, uid: str) -> AuditedObject | None:
         return self._kept.get(uid)
 
-    def put(self, kept: Kept) -> None:
+    def put(self, kept: AuditedObject) -> None:
         self._kept[kept.uid] = kept
         self._scopes.setdefault(kept.home, {})[kept.uid] = None
 
-    def drop(self, uid: str) -> Kept | None:
+    def drop(self, uid: str) -> AuditedObject | None:
         """Forget an object; returns what was known of it."""
         kept = self._kept.pop(uid, None)
         if kept is not None:
@@ -60,12 +60,12 @@ class Inventory:
         gone = [
             uid
             for uid, kept in self._kept.items()
-            if kept.kind is kind and uid not in seen and namespace in (None, kept.ref.namespace)
+            if kept.kind == kind and uid not in seen and namespace in (None, kept.ref.namespace)
         ]
         for uid in gone:
             self.drop(uid)
 
-    def __iter__(self) -> Iterator[Kept]:
+    def __iter__(self) -> Iterator[AuditedObject]:
         return iter(self._kept.values())
 
     def __len__(self) -> int:
@@ -75,23 +75,24 @@ class Inventory:
     def scopes(self) -> list[Scope]:
         return list(self._scopes)
 
-    def members(self, scope: Scope) -> Iterator[Kept]:
+    def members(self, scope: Scope) -> Iterator[AuditedObject]:
         return (self._kept[uid] for uid in self._scopes.get(scope, {}))
 
-    def findings(self, scope: Scope, waivers: Accepting | None = None) -> list[Finding]:
+    def findings(self, scope: Scope, waivers: HitWaivers | None = None) -> list[Finding]:
         """The findings on the objects of a scope, sorted, as the waivers have it, those that others imply included."""
-        return findings_in(self._attributed(scope, waivers))
+        return findings_in(self.attributed(scope, waivers))
 
-    def causes(self, scope: Scope, catalogue: Catalogue, waivers: Accepting | None = None) -> Causes:
+    def causes(self, scope: Scope, catalogue: Catalogue, waivers: HitWaivers | None = None) -> Causes:
         """The same without those that others imply."""
-        hits = self._attributed(scope, waivers)
+        hits = self.attributed(scope, waivers)
         shown, implied = causes_of([*hits.own, *hits.claimed], catalogue)
         claimed = {id(one) for one in hits.claimed}
         own = [one for one in shown if id(one) not in claimed]
         left = hits._replace(own=own, claimed=[one for one in shown if id(one) in claimed])
         return Causes(findings_in(left, implied), implied)
 
-    def _attributed(self, scope: Scope, waivers: Accepting | None) -> Attributed:
+    def attributed(self, scope: Scope, waivers: HitWaivers | None) -> AttributedHits:
+        """The hits of a scope, each on the object that it is told of."""
         return attributed(self.members(scope), self.get, self.watched, waivers)
 
     def unsure(self, scope: Scope) -> set[tuple[str | None, str, str, str]]:

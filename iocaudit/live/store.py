@@ -10,10 +10,10 @@ from typing import Generic, TypeVar
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.shape import Json, mapping, text
 
-_Read = TypeVar("_Read")
+_Item = TypeVar("_Item")
 
 
-class Store(ABC, Generic[_Read]):
+class Store(ABC, Generic[_Item]):
     """What could be read, by name, and why each of the others could not; a ``log`` is told of each that cannot.
 
     One thread at a time may change it. What others read meanwhile are whole values, each put in place at once.
@@ -26,15 +26,15 @@ class Store(ABC, Generic[_Read]):
 
     def __init__(self, log: logging.Logger | None) -> None:
         self._log = log
-        self._good: Mapping[str, _Read] = {}
+        self._good: Mapping[str, _Item] = {}
         self._refused: Mapping[str, str] = {}
 
     @abstractmethod
-    def _read(self, raw: Json) -> _Read:
+    def _read(self, raw: Json) -> _Item:
         """Read one; raises an error of ours naming what is wrong with it."""
 
     @abstractmethod
-    def _use(self, read: Iterable[_Read]) -> None:
+    def _use(self, read: Iterable[_Item]) -> None:
         """Put these in force, in place of all before."""
 
     @property
@@ -47,7 +47,7 @@ class Store(ABC, Generic[_Read]):
         """How many can be used as they are now."""
         return len(self._good.keys() - self._refused.keys())
 
-    def get(self, name: str) -> _Read | None:
+    def get(self, name: str) -> _Item | None:
         """The one of that name as it is in force; None where it is not."""
         return self._good.get(name)
 
@@ -65,7 +65,7 @@ class Store(ABC, Generic[_Read]):
         good = {other: one for other, one in self._good.items() if other != name}
         return self._take(good, {other: why for other, why in self._refused.items() if other != name}, {})
 
-    def _take(self, good: Mapping[str, _Read], refused: Mapping[str, str], raws: Mapping[str, Json]) -> bool:
+    def _take(self, good: Mapping[str, _Item], refused: Mapping[str, str], raws: Mapping[str, Json]) -> bool:
         good, refused = dict(good), dict(refused)
         for name, raw in sorted(raws.items()):
             refused.pop(name, None)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from iocaudit.core.report import Finding
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json
-from iocaudit.core.wording import clip
-from iocaudit.engine.kept import Kept
+from iocaudit.engine.kept import AuditedObject
+from iocaudit.knowledge.clipping import clip
 from iocaudit.records.finding import target
 
 _WORST, _REASONS = 10, 20
@@ -45,7 +45,7 @@ class Summary:
         place = (finding.subject.namespace or "", target(finding.subject))
         self.subjects.setdefault(place, []).append(finding.severity)
 
-    def cover(self, kept: Kept) -> None:
+    def cover(self, kept: AuditedObject) -> None:
         """Count an audited object and what of it could not be evaluated."""
         self.audited += 1
         self.skipped += len(kept.skipped)

@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 
 from iocaudit.core.kinds.ours import API_VERSION
-from iocaudit.core.report import MOST_HITS, Finding, Found, Group, Waived
+from iocaudit.core.report import MOST_HITS, Finding, GroupKey, ReportedHit, WaivedHit
 from iocaudit.core.resource import Ref
 from iocaudit.core.severity import Severity
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.stored_patch import MOST, StoredPatch
-from iocaudit.core.wording import clip
 from iocaudit.core.yaml_write import block
+from iocaudit.knowledge.clipping import clip
 
 CHECK_LABEL = "iocaudit.io/check"
 SEVERITY_LABEL = "iocaudit.io/severity"
@@ -26,6 +26,8 @@ DENIED = "Denied"
 """The state of a denied attempt, for good: it happened."""
 RECORDED = "Recorded"
 """The state of a policy that was weakened: that it was stays on record, whatever becomes of it."""
+SEEN = "Seen"
+"""The state of what was seen at run time, for good: it happened."""
 POSTURE = "posture"
 
 TIMES = ("firstSeen", "lastChanged", "resolvedAt")
@@ -72,7 +74,7 @@ def finding_content(finding: Finding, title: str) -> Json:
 
 
 def _repair(found: StoredPatch) -> Json:
-    """As text, so that ``kubectl patch --type=json`` takes either as it is, and its length has a bound."""
+    """As text, so ``kubectl patch --type=json`` takes either as it is, and its length has a bound."""
     rendered = block(orjson.loads(found.patch))
     return {
         "safe": found.safe,
@@ -82,7 +84,7 @@ def _repair(found: StoredPatch) -> Json:
     }
 
 
-def _waivers(waived: Iterable[Waived]) -> list[Json]:
+def _waivers(waived: Iterable[WaivedHit]) -> list[Json]:
     """Each waiver once, by name: until when and why."""
     found = {one.waiver: one for one in waived}
     return [
@@ -91,9 +93,9 @@ def _waivers(waived: Iterable[Waived]) -> list[Json]:
     ]
 
 
-def _implied(implies: Iterable[Found]) -> list[Json]:
+def _implied(implies: Iterable[ReportedHit]) -> list[Json]:
     """Each finding that is told with this one, as it would be called by itself: the worst, and of how many hits."""
-    found: dict[Group, Json] = {}
+    found: dict[GroupKey, Json] = {}
     for one in implies:
         entry = found.setdefault(
             one.group,
@@ -103,7 +105,7 @@ def _implied(implies: Iterable[Found]) -> list[Json]:
     return list(found.values())[:MOST_IMPLIED]
 
 
-def _hit(found: Found, waived: Waived | None) -> Json:
+def _hit(found: ReportedHit, waived: WaivedHit | None) -> Json:
     return {
         "path": clip(found.hit.path, _HIT),
         "message": clip(found.hit.message, _HIT),
@@ -143,7 +145,7 @@ def content_digest(body: Mapping[str, Any]) -> bytes:
 
 
 def rank(severity: Severity) -> int:
-    """1 for critical to 4 for low, so that an ascending sort has the worst first."""
+    """1 for critical to 4 for low, so an ascending sort has the worst first."""
     return 5 - int(severity)
 
 

@@ -22,15 +22,15 @@ from iocaudit.records.finding import (
     finding_body,
 )
 
-Key = tuple[str | None, str]
+RecordKey = tuple[str | None, str]
 """Namespace (None: cluster scope) and name of a finding's resource."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFinding:
     """What is known of a finding's resource as it is stored."""
 
-    key: Key
+    key: RecordKey
     scope: str | None
     """The namespace that its subject is at home in, which is where it lives; a Namespace is at home in itself."""
     check: str
@@ -53,11 +53,11 @@ class Stored:
         return (self.group, self.kind, self.subject)
 
 
-def stored(body: Mapping[str, object]) -> Stored:
+def stored(body: Mapping[str, object]) -> StoredFinding:
     """Read one of our resources as the API server gives it."""
     metadata, finding = mapping(body.get("metadata")), mapping(body.get("finding"))
     subject = mapping(finding.get("subject"))
-    return Stored(
+    return StoredFinding(
         key=(text(metadata.get("namespace")) or None, text(metadata.get("name"))),
         scope=text(metadata.get("namespace")) or None,
         check=text(finding.get("check")),
@@ -80,7 +80,7 @@ def _waivers(finding: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(text(one.get("name")) for one in mappings(finding.get("waivers")))
 
 
-class Action(StrEnum):
+class WriteAction(StrEnum):
     CREATE = "create"
     REPLACE = "replace"
     RESOLVE = "resolve"
@@ -92,13 +92,13 @@ class Action(StrEnum):
 class Write:
     """One write to make. ``body`` is whole for create and replace; the others read the stored one first."""
 
-    action: Action
-    key: Key
+    action: WriteAction
+    key: RecordKey
     body: Json | None = None
-    before: Stored | None = None
+    before: StoredFinding | None = None
 
 
-def wanted(key: Key, content: Json, before: Stored | None, now: datetime) -> Write | None:
+def wanted(key: RecordKey, content: Json, before: StoredFinding | None, now: datetime) -> Write | None:
     """The write that makes a finding Open with this content; None where it is stored like that."""
     body = finding_body(*key, content)
     if before is not None and before.digest == content_digest(body):
@@ -106,21 +106,21 @@ def wanted(key: Key, content: Json, before: Stored | None, now: datetime) -> Wri
     seen = before.first_seen if before is not None and before.state != RESOLVED else ""
     body["finding"] |= {"firstSeen": seen or rfc3339(now), "lastChanged": rfc3339(now)}
     if before is None:
-        return Write(Action.CREATE, key, body)
+        return Write(WriteAction.CREATE, key, body)
     body["metadata"]["resourceVersion"] = before.version
-    return Write(Action.REPLACE, key, body, before)
+    return Write(WriteAction.REPLACE, key, body, before)
 
 
-def unwanted(found: Iterable[Stored], now: datetime, retention: timedelta) -> list[Write]:
+def unwanted(found: Iterable[StoredFinding], now: datetime, retention: timedelta) -> list[Write]:
     """What becomes of posture findings that no longer hold; evidence is not touched, whatever its age."""
     writes = []
     for one in found:
         if one.type != POSTURE:
             continue
         if one.state != RESOLVED:
-            writes.append(Write(Action.RESOLVE, one.key, None, one))
+            writes.append(Write(WriteAction.RESOLVE, one.key, None, one))
         elif _older(one.resolved_at, now, retention):
-            writes.append(Write(Action.REMOVE, one.key, None, one))
+            writes.append(Write(WriteAction.REMOVE, one.key, None, one))
     return writes
 
 
@@ -154,9 +154,9 @@ def _older(since: str, now: datetime, retention: timedelta) -> bool:
 
 __all__ = [
     "OPEN",
-    "Action",
-    "Stored",
+    "StoredFinding",
     "Write",
+    "WriteAction",
     "reopened",
     "resolved",
     "stored",

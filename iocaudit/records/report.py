@@ -25,7 +25,7 @@ def report_body(namespace: str | None, content: Mapping[str, Any]) -> Json:
 def report_write(namespace: str | None, content: Json, before: Mapping[str, Any] | None, now: datetime) -> Json | None:
     """The body to store; None where what is stored says the same.
 
-    The time of the sweep alone is no change of a namespace's report, or every sweep would write them all;
+    The time of the sweep alone does not change a namespace's report, or every sweep would write them all;
     the cluster's report is rewritten for its time's sake after ``REFRESH``.
     """
     if before is not None:

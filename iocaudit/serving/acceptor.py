@@ -1,7 +1,7 @@
 """Accepts the connections of one listener, and brings them through the TLS handshake.
 
 A connection costs little until its first byte is there: only then is anything made for it. Handshakes are begun a few
-at a time and from all sources in turn, so that a thousand of one source delay the one of another by a few only.
+at a time and from all sources in turn, so a thousand of one source delay the one of another by a few only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from iocaudit.serving import heap
-from iocaudit.serving.connections import Connections, Place, Rank, Reason
+from iocaudit.serving.connections import Connections, ConnectionSlot, Rank, Reason
 from iocaudit.serving.protocol import BoundedProtocol
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _BACKLOG = 1024
 _POLL = 0.05
 _CLIENT_HELLO = 0x16
 
-NewProtocol = Callable[[Place], BoundedProtocol]
+NewProtocol = Callable[[ConnectionSlot], BoundedProtocol]
 
 
 class Acceptor:
@@ -60,10 +60,10 @@ class Acceptor:
         self._tls, self._timeout, self._shutdown_timeout = tls, timeout, shutdown_timeout
         self._loop = asyncio.get_running_loop()
         self._selector = selectors.DefaultSelector()
-        self._sockets: dict[Place, socket.socket] = {}
+        self._sockets: dict[ConnectionSlot, socket.socket] = {}
         """Of those for whom nothing was begun yet."""
-        self._ready: OrderedDict[str, deque[Place]] = OrderedDict()
-        self._tasks: dict[Place, asyncio.Task[Any]] = {}
+        self._ready: OrderedDict[str, deque[ConnectionSlot]] = OrderedDict()
+        self._tasks: dict[ConnectionSlot, asyncio.Task[Any]] = {}
         self._deadline: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._pumping = False
@@ -150,7 +150,7 @@ class Acceptor:
     def _speaking(self) -> None:
         """Some have sent their first byte, or have left."""
         for key, _ in self._selector.select(0):
-            place: Place = key.data
+            place: ConnectionSlot = key.data
             self._selector.unregister(key.fileobj)
             self._ready.setdefault(place.source, deque()).append(place)
         if not self._pumping:
@@ -169,7 +169,7 @@ class Acceptor:
         if self._pumping:
             self._loop.call_soon(self._begin_some)
 
-    def _begin(self, place: Place) -> bool:
+    def _begin(self, place: ConnectionSlot) -> bool:
         """Whether a handshake (or, without TLS, the protocol) has begun."""
         sock = self._sockets[place]
         try:
@@ -185,7 +185,7 @@ class Acceptor:
         task.add_done_callback(lambda task: self._established(task, place, sock))
         return True
 
-    async def _establish(self, place: Place, sock: socket.socket) -> None:
+    async def _establish(self, place: ConnectionSlot, sock: socket.socket) -> None:
         tls: dict[str, Any] = {}
         if self._tls is not None:
             # Our own timer counts from accept; uvloop's never ends before it.
@@ -201,7 +201,7 @@ class Acceptor:
             protocol.give_up()
             raise
 
-    def _established(self, task: asyncio.Task[Any], place: Place, sock: socket.socket) -> None:
+    def _established(self, task: asyncio.Task[Any], place: ConnectionSlot, sock: socket.socket) -> None:
         del self._tasks[place]
         if task.cancelled() or (error := task.exception()) is not None:
             if not task.cancelled() and place.rank is not None:
@@ -211,10 +211,10 @@ class Acceptor:
             sock.close()
             self._connections.leave(place)
 
-    def _cancel(self, place: Place) -> None:
+    def _cancel(self, place: ConnectionSlot) -> None:
         self._tasks[place].cancel()
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: ConnectionSlot) -> None:
         sock = self._sockets.pop(place)
         with contextlib.suppress(KeyError):  # its first byte was there already
             self._selector.unregister(sock)

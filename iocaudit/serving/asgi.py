@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-Scope = MutableMapping[str, Any]
+AsgiScope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiReceive = Callable[[], Awaitable[Message]]
+AsgiSend = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[AsgiScope, AsgiReceive, AsgiSend], Awaitable[None]]
 
 
-def header(scope: Scope, name: bytes) -> bytes | None:
+def header(scope: AsgiScope, name: bytes) -> bytes | None:
     """The first value of a header (its name in lower case)."""
     for key, value in scope["headers"]:
         if key == name:
@@ -19,7 +19,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def answer(
-    send: Send,
+    send: AsgiSend,
     status: int,
     text: str,
     headers: Iterable[tuple[bytes, bytes]] = (),

@@ -14,12 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from iocaudit.core.ip import IpAddress
 from iocaudit.serving.errors import CertificateError
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
 BACKDATE = timedelta(minutes=5)
-"""How far before ``now`` a certificate becomes valid, so that a client whose clock is behind accepts it."""
+"""How far before ``now`` a certificate becomes valid, so a client whose clock is behind accepts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,9 @@ class Names:
         for name in names:
             try:
                 addresses.append(ipaddress.ip_address(name))
-            except ValueError:
+            except ValueError as error:
                 if not name or not name.isascii() or name != name.strip() or len(name) > 253:
-                    raise CertificateError(f"{name!r} is neither an IP address nor a DNS name") from None
+                    raise CertificateError(f"{name!r} is neither an IP address nor a DNS name") from error
                 dns.append(name)
         return cls(tuple(dns), tuple(addresses))
 
@@ -72,7 +71,7 @@ def read_certificates(pem: bytes, where: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise CertificateError(f"{where}: no readable PEM certificate ({error})") from None
+        raise CertificateError(f"{where}: no readable PEM certificate ({error})") from error
 
 
 def read_pair(certificate: bytes, key: bytes, certificate_at: str, key_at: str) -> KeyPair:
@@ -80,9 +79,9 @@ def read_pair(certificate: bytes, key: bytes, certificate_at: str, key_at: str) 
     parsed = read_certificates(certificate, certificate_at)[0]
     try:
         private = serialization.load_pem_private_key(key, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # Nothing of the library's message: it could quote the input, which is a key.
-        raise CertificateError(f"{key_at}: no readable unencrypted PEM private key") from None
+        raise CertificateError(f"{key_at}: no readable unencrypted PEM private key") from error
     if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
         raise CertificateError(f"{key_at}: the key is not EC P-256")
     if parsed.public_key() != private.public_key():
@@ -93,7 +92,7 @@ def read_pair(certificate: bytes, key: bytes, certificate_at: str, key_at: str) 
 def issue_ca(now: datetime, lifetime: timedelta, common_name: str = "iocaudit") -> KeyPair:
     """A self-signed authority that can sign leaves only (path length 0).
 
-    Its name ends in its serial number, so that two generations are never taken for one another.
+    Its name ends in its serial number, so two generations are never taken for one another.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()

@@ -125,7 +125,7 @@ class CertificateSource:
         try:
             context.load_verify_locations(cafile=self._trust)
         except (OSError, ssl.SSLError) as error:
-            raise CertificateError(f"{self._trust}: {_reason(error)}") from None
+            raise CertificateError(f"{self._trust}: {_reason(error)}") from error
         self._load_chain(context)
         return context
 
@@ -137,7 +137,7 @@ class CertificateSource:
                 await asyncio.to_thread(self.reload)
             except CertificateError as error:
                 if time.monotonic() >= end:
-                    raise CertificateError(f"no usable certificate within {timeout:g} seconds: {error}") from None
+                    raise CertificateError(f"no usable certificate within {timeout:g} seconds: {error}") from error
             else:
                 return
             await asyncio.sleep(interval)
@@ -211,8 +211,8 @@ class CertificateSource:
         leaf = read_certificates(files.certificate, str(self._certificate))[0]
         try:
             key = serialization.load_pem_private_key(files.key, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise CertificateError(f"{self._key}: no readable unencrypted PEM private key") from None
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise CertificateError(f"{self._key}: no readable unencrypted PEM private key") from error
         if key.public_key() != leaf.public_key():
             raise CertificateError(f"{self._key}: the key does not belong to {self._certificate}")
         if self._clock() >= leaf.not_valid_after_utc:
@@ -225,7 +225,7 @@ class CertificateSource:
             # An encrypted key is an error, not a question on the terminal.
             context.load_cert_chain(self._certificate, self._key, password=lambda: b"")
         except (OSError, ValueError) as error:
-            raise CertificateError(f"{self._certificate}, {self._key}: {_reason(error)}") from None
+            raise CertificateError(f"{self._certificate}, {self._key}: {_reason(error)}") from error
 
     def _read(self) -> _Files:
         return _Files(
@@ -264,7 +264,7 @@ def _bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CertificateError(f"{path}: {error.strerror or error}") from None
+        raise CertificateError(f"{path}: {error.strerror or error}") from error
     if not content:
         raise CertificateError(f"{path}: the file is empty")
     return content

@@ -54,7 +54,7 @@ class Reason(StrEnum):
     MALFORMED = "malformed"
 
 
-class Place:
+class ConnectionSlot:
     """One connection's place. ``end`` closes the connection; who drives it sets what that means at the time."""
 
     __slots__ = ("end", "proven", "rank", "since", "source")
@@ -66,7 +66,7 @@ class Place:
         self.rank: Rank | None = Rank.OPENING
         """None once it was told to end, or has left."""
         self.proven = False
-        self.end: Callable[[Place], None] = no_end
+        self.end: Callable[[ConnectionSlot], None] = no_end
 
 
 _TO_GO = (Rank.CLOSING, Rank.OPENING, Rank.IDLE, Rank.LARGE, Rank.RECEIVING)
@@ -91,11 +91,11 @@ class Connections:
         self.most, self.most_by_source = most, most_by_source
         self.closed = closed
         self.clock = clock
-        self._lines: tuple[OrderedDict[Place, None], ...] = tuple(OrderedDict() for _ in Rank)
+        self._lines: tuple[OrderedDict[ConnectionSlot, None], ...] = tuple(OrderedDict() for _ in Rank)
         """Of each rank its places, in the order in which they came to it."""
         self._count = 0
         self._by_source: dict[str, int] = {}
-        self._ending: set[Place] = set()
+        self._ending: set[ConnectionSlot] = set()
 
     def __len__(self) -> int:
         """Those that have a place; one that was told to end has none, although its descriptor may last a moment."""
@@ -114,11 +114,11 @@ class Connections:
         """How many count for a source."""
         return self._by_source.get(source, 0)
 
-    def oldest(self, rank: Rank) -> Place | None:
+    def oldest(self, rank: Rank) -> ConnectionSlot | None:
         """The one that has been of a rank longest."""
         return next(iter(self._lines[rank]), None)
 
-    def admit(self, source: str) -> Place | None:
+    def admit(self, source: str) -> ConnectionSlot | None:
         """A place for a new connection, another one told to end for it if need be; None where none can go."""
         now = self.clock()
         if self.from_source(source) >= self.most_by_source:
@@ -128,13 +128,13 @@ class Connections:
         if not room:
             self.closed(Reason.REFUSED)
             return None
-        place = Place(source, now)
+        place = ConnectionSlot(source, now)
         self._lines[Rank.OPENING][place] = None
         self._count += 1
         self._by_source[source] = self._by_source.get(source, 0) + 1
         return place
 
-    def move(self, place: Place, rank: Rank) -> None:
+    def move(self, place: ConnectionSlot, rank: Rank) -> None:
         """Say what a connection does now; of no effect on one that was told to end."""
         old = place.rank
         if place.proven:
@@ -146,7 +146,7 @@ class Connections:
         place.rank = rank
         place.since = self.clock()
 
-    def prove(self, place: Place) -> None:
+    def prove(self, place: ConnectionSlot) -> None:
         """A client certificate was proven: from now on it counts for no source, and goes last."""
         if place.rank is not None and not place.proven:
             self._leave_source(place.source)
@@ -166,7 +166,7 @@ class Connections:
             self.end(oldest, Reason.LARGE)
         return True
 
-    def end(self, place: Place, reason: Reason | None = None) -> None:
+    def end(self, place: ConnectionSlot, reason: Reason | None = None) -> None:
         """Tell one to end; of no effect on one that was told already."""
         if place.rank is None:
             return
@@ -181,7 +181,7 @@ class Connections:
         for place in [place for line in self._lines for place in line]:
             self.end(place)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: ConnectionSlot) -> None:
         """A connection is gone; may be said more than once."""
         if place.rank is not None:
             self._remove(place, place.rank)
@@ -199,7 +199,7 @@ class Connections:
                         return True
         return False
 
-    def _remove(self, place: Place, rank: Rank) -> None:
+    def _remove(self, place: ConnectionSlot, rank: Rank) -> None:
         del self._lines[rank][place]
         self._count -= 1
         if not place.proven:
@@ -212,5 +212,5 @@ class Connections:
             del self._by_source[source]
 
 
-def no_end(_place: Place) -> None:
-    """Until somebody drives a connection there is nothing to close."""
+def no_end(_place: ConnectionSlot) -> None:
+    """Until someone drives a connection there is nothing to close."""

@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 
-from iocaudit.serving.asgi import AsgiApp, Message, Receive, Scope, Send
+from iocaudit.serving.asgi import AsgiApp, AsgiReceive, AsgiScope, AsgiSend, Message
 from iocaudit.serving.health import Readiness
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Drain:
         """The app, with ``Connection: close`` on each answer that starts while draining."""
         begun = self._begun.is_set
 
-        async def draining_app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def draining_app(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
             async def closing_send(message: Message) -> None:
                 if message["type"] == "http.response.start" and begun():
                     kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]

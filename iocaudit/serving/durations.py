@@ -25,7 +25,7 @@ _MAX_LENGTH = 64
 
 
 def parse_go_duration(text: str) -> int:
-    """The duration in nanoseconds, exact; raises DurationError if the text is none."""
+    """The duration in nanoseconds, exact; raises DurationError if the text is not one."""
     if len(text) > _MAX_LENGTH:
         raise DurationError(f"duration of {len(text)} characters: expected at most {_MAX_LENGTH}")
     negative = text.startswith("-")

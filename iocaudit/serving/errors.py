@@ -16,4 +16,4 @@ class ListenError(ServingError):
 
 
 class DurationError(ServingError, ValueError):
-    """A text is no duration in the syntax of Go's time.ParseDuration."""
+    """A text is not a duration in the syntax of Go's time.ParseDuration."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 
-from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
+from iocaudit.serving.asgi import AsgiApp, AsgiReceive, AsgiScope, AsgiSend, answer
 
 
 class Readiness:
@@ -49,7 +49,7 @@ class Readiness:
         """The conditions that don't hold now, each with its reason, sorted; also when sticky and ready."""
         missing = dict(sorted(self._waiting.items()))
         if self._draining:
-            missing["draining"] = "the process is going away"
+            missing["draining"] = "the process is shutting down"
         return missing
 
 
@@ -59,7 +59,7 @@ def health_app(readiness: Readiness, stuck: Callable[[], str | None] | None = No
     ``/readyz``: 200 or 503, with what is missing as JSON.
     """
 
-    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+    async def app(scope: AsgiScope, _receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] != "http":
             return
         path = scope["path"]

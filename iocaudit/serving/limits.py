@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from iocaudit.serving.asgi import AsgiApp, Message, Receive, Scope, Send, answer, header
+from iocaudit.serving.asgi import AsgiApp, AsgiReceive, AsgiScope, AsgiSend, Message, answer, header
 
 _CLOSE = (b"connection", b"close")
 _DISCARD_BYTES = 32 * 1024 * 1024
@@ -48,7 +48,7 @@ class Limits:
         self._slots = asyncio.Semaphore(self.bounds.max_concurrent)
         self._queued = 0
         self._buffered = 0
-        self._arriving: set[_Held] = set()
+        self._arriving: set[_HeldBody] = set()
         self._active = 0
 
     @property
@@ -61,11 +61,11 @@ class Limits:
         """Requests that wait for a slot."""
         return self._queued
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        held = _Held()
+        held = _HeldBody()
         try:
             if await self._read(scope, receive, send, held):
                 await self._run(scope, receive, send, held.body)
@@ -77,7 +77,7 @@ class Limits:
             self._buffered -= held.counted
             self._arriving.discard(held)
 
-    async def _read(self, scope: Scope, receive: Receive, send: Send, held: "_Held") -> bool:
+    async def _read(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend, held: "_HeldBody") -> bool:
         """Whether the whole body is in ``held``; else the caller has been answered or is gone."""
         bounds = self.bounds
         length = header(scope, b"content-length")
@@ -118,7 +118,7 @@ class Limits:
         await self._too_large(send)
         return False
 
-    def _give_up_largest(self, held: "_Held") -> bool:
+    def _give_up_largest(self, held: "_HeldBody") -> bool:
         """End the largest body that is not whole: a few that never end must not keep all the small ones out.
 
         Whether it is the one that is being read.
@@ -134,7 +134,7 @@ class Limits:
         largest.task.cancel()
         return False
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+    async def _run(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend, body: bytes) -> None:
         if self._slots.locked():
             if self._queued >= self.bounds.max_queued:
                 await self._busy(send, "busy")
@@ -166,20 +166,20 @@ class Limits:
             self._active -= 1
             self._slots.release()
 
-    async def _busy(self, send: Send, reason: str, *, close: bool = False) -> None:
+    async def _busy(self, send: AsgiSend, reason: str, *, close: bool = False) -> None:
         self._rejected(reason)
         headers = [(b"retry-after", str(self.bounds.retry_after).encode())]
         if close:
             headers.append(_CLOSE)
         await answer(send, self.bounds.busy_status, "too many requests at a time; try again\n", headers)
 
-    async def _too_large(self, send: Send) -> None:
+    async def _too_large(self, send: AsgiSend) -> None:
         self._rejected("too-large")
         await answer(send, 413, f"the body is larger than {self.bounds.max_body} bytes\n", [_CLOSE])
 
 
 @dataclass(slots=True, eq=False)
-class _Held:
+class _HeldBody:
     """The body of one request, and how much of it counts against ``max_buffered``."""
 
     body: bytes = b""
@@ -189,7 +189,7 @@ class _Held:
     given_up: bool = False
 
 
-async def _discard(receive: Receive) -> None:
+async def _discard(receive: AsgiReceive) -> None:
     """Read and forget, for a bounded time and size."""
     left = _DISCARD_BYTES
     try:

@@ -16,7 +16,7 @@ import uvloop
 from iocaudit.serving.acceptor import Acceptor
 from iocaudit.serving.asgi import AsgiApp
 from iocaudit.serving.certificate_source import CertificateSource
-from iocaudit.serving.connections import Connections, Place
+from iocaudit.serving.connections import Connections, ConnectionSlot
 from iocaudit.serving.descriptors import raise_limit, shared_out
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.errors import ListenError
@@ -27,7 +27,7 @@ from iocaudit.supervision.supervisor import Supervisor
 _log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 180
-"""Seconds an idle connection is kept; longer than Go's clients keep theirs (90 s), so that they close first."""
+"""Seconds an idle connection is kept; longer than Go's clients keep theirs (90 s), so they close first."""
 
 FEW = ConnectionBounds(connections=256, by_source=128)
 """For a listener of a few callers."""
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class ListenerSpec:
     """One app on one address. ``port`` 0 takes any free one; an empty ``host`` is all interfaces."""
 
     name: str
@@ -49,13 +49,13 @@ class Listen:
     keep_alive: int = KEEP_ALIVE
 
     @classmethod
-    def plain(cls, name: str, app: AsgiApp, host: str, port: int) -> "Listen":
+    def plain(cls, name: str, app: AsgiApp, host: str, port: int) -> "ListenerSpec":
         """Health or metrics: a few callers, no TLS."""
         return cls(name, app, host, port, bounds=FEW)
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ListenAddress:
     """Where a listener really listens."""
 
     host: str
@@ -71,7 +71,9 @@ class Address:
 class _Server(uvicorn.Server):
     """Leaves signals to `drain.Drain` and accepting to `acceptor.Acceptor`, and says when it has started."""
 
-    def __init__(self, config: uvicorn.Config, listen: Listen, sock: socket.socket, connections: Connections) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listen: ListenerSpec, sock: socket.socket, connections: Connections
+    ) -> None:
         super().__init__(config)
         self._listen, self._socket, self._connections = listen, sock, connections
         self.acceptor: Acceptor | None = None
@@ -96,7 +98,7 @@ class _Server(uvicorn.Server):
         self.started = True
         self.ready.set()
 
-    def _protocol(self, place: Place) -> BoundedProtocol:
+    def _protocol(self, place: ConnectionSlot) -> BoundedProtocol:
         return BoundedProtocol(
             self.config, self.server_state, self.lifespan.state, place, self._connections, self._listen.bounds
         )
@@ -111,7 +113,7 @@ class Listeners:
 
     def __init__(
         self,
-        listens: Sequence[Listen],
+        listens: Sequence[ListenerSpec],
         drain: Drain,
         *,
         metrics: ConnectionMetrics | None = None,
@@ -128,10 +130,10 @@ class Listeners:
         self._servers: list[_Server] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._watches: list[asyncio.Task[None]] = []
-        self._addresses: dict[str, Address] = {}
+        self._addresses: dict[str, ListenAddress] = {}
 
     @property
-    def addresses(self) -> Mapping[str, Address]:
+    def addresses(self) -> Mapping[str, ListenAddress]:
         """By the listener's name, with the real port."""
         return MappingProxyType(self._addresses)
 
@@ -149,7 +151,7 @@ class Listeners:
             self._servers.append(server)
             self._tasks.append(asyncio.create_task(server.serve(sockets=[sock]), name=f"listen {listen.name}"))
             host, port = sock.getsockname()[:2]
-            self._addresses[listen.name] = Address(host, port, listen.tls is not None)
+            self._addresses[listen.name] = ListenAddress(host, port, listen.tls is not None)
         self._watches = [asyncio.create_task(self._watch(source), name="certificates") for source in sources]
         for server in self._servers:
             await server.ready.wait()
@@ -194,7 +196,7 @@ class Listeners:
         for task in done:
             task.result()
 
-    def _connections(self, listen: Listen, number: int) -> Connections:
+    def _connections(self, listen: ListenerSpec, number: int) -> Connections:
         by_source = min(listen.bounds.by_source, number)
         if self._metrics is None:
             return Connections(number, by_source, lambda _reason: None)
@@ -202,7 +204,7 @@ class Listeners:
         self._metrics.watch(listen.name, connections)
         return connections
 
-    def _config(self, listen: Listen) -> uvicorn.Config:
+    def _config(self, listen: ListenerSpec) -> uvicorn.Config:
         config = uvicorn.Config(
             self._drain.wrap(listen.app),
             http=BoundedProtocol,
@@ -223,11 +225,11 @@ class Listeners:
 
 
 async def serve(
-    listens: Sequence[Listen],
+    listens: Sequence[ListenerSpec],
     drain: Drain,
     *,
     background: Sequence[Callable[[], Awaitable[None]]] = (),
-    started: Callable[[Mapping[str, Address]], None] | None = None,
+    started: Callable[[Mapping[str, ListenAddress]], None] | None = None,
     metrics: ConnectionMetrics | None = None,
     certificate_timeout: float = 60.0,
     supervisor: Supervisor | None = None,
@@ -282,7 +284,7 @@ async def _listening(listeners: Listeners) -> AsyncIterator[Listeners]:
         raise
 
 
-def _bind(listen: Listen) -> socket.socket:
+def _bind(listen: ListenerSpec) -> socket.socket:
     where = f"{listen.name} listener at {listen.host or '*'}:{listen.port}"
     if not 0 <= listen.port < 2**16:  # getaddrinfo takes it modulo 65536
         raise ListenError(f"{where}: a port is a number from 0 to 65535")
@@ -292,7 +294,7 @@ def _bind(listen: Listen) -> socket.socket:
         )[0]
         sock = socket.socket(family, kind, protocol)
     except (OSError, OverflowError) as error:
-        raise ListenError(f"{where}: {error}; give an address of this host and a free port") from None
+        raise ListenError(f"{where}: {error}; give an address of this host and a free port") from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -300,5 +302,5 @@ def _bind(listen: Listen) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise ListenError(f"{where}: {error.strerror or error}; give another port or stop what holds it") from None
+        raise ListenError(f"{where}: {error.strerror or error}; give another port or stop what holds it") from error
     return sock

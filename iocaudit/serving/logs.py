@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 _REDACTED = "***"  # which no pattern below changes again
-# They run over the finished line, so that message, arguments, extra fields and tracebacks are all covered.
+# They run over the finished line, so message, arguments, extra fields and tracebacks are all covered.
 # None of them matches a double quote or a backslash that escapes one: the line stays JSON.
 _NAME = (
     r"(?:(?:access[-_]?|id[-_]?|refresh[-_]?|bearer[-_]?)?token"
@@ -23,7 +23,7 @@ _SECRETS = (
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----"
         r"(?:(?!-----END)[^\"\\]|\\[^\"])*(?:-----END [A-Z0-9 ]*PRIVATE KEY-----)?"
     ),
-    # any PEM in base64, as in a Secret's data: what it holds cannot be told, so it goes
+    # any PEM in base64, as in a Secret's data: what it holds is not known, so it goes
     re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=_-]*"),
     # a JSON web token
     re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 import iocaudit
 from iocaudit.core.kinds import Kind
-from iocaudit.serving.asgi import AsgiApp, Receive, Scope, Send, answer
+from iocaudit.serving.asgi import AsgiApp, AsgiReceive, AsgiScope, AsgiSend, answer
 from iocaudit.serving.connections import Connections, Rank, Reason
 from iocaudit.supervision.supervisor import Supervisor
 
@@ -42,7 +42,7 @@ def metrics_app(registry: CollectorRegistry) -> AsgiApp:
     """``/metrics`` in the format the scraper asks for."""
     exposition = make_asgi_app(registry=registry)
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         if scope["type"] != "http":
             return
         if scope["path"] != "/metrics":

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from iocaudit.serving.connections import Connections, Place, Rank, Reason, no_end
+from iocaudit.serving.connections import Connections, ConnectionSlot, Rank, Reason, no_end
 from iocaudit.serving.joined_writes import JoinedWrites
 
 _LARGE = 64 * 1024
@@ -56,7 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """Closes a connection whose headers or body are too slow (408) or its headers too large (431).
 
     Also one that does not read its answers, or sends many requests before their answers. ``place`` is always told what
-    the connection does, so that the right one is closed where room is needed.
+    the connection does, so the right one is closed where room is needed.
     """
 
     _writes: JoinedWrites | None = None
@@ -77,7 +77,7 @@ class BoundedProtocol(HttpToolsProtocol):
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
-        place: Place,
+        place: ConnectionSlot,
         connections: Connections,
         bounds: ConnectionBounds,
     ) -> None:
@@ -254,7 +254,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._closing_timer is None:
             self._closing_timer = self.loop.call_later(self._bounds.closing, self._abort)
 
-    def _end(self, _place: Place) -> None:
+    def _end(self, _place: ConnectionSlot) -> None:
         # In the next turn: an answer that was written in this one is with the system by then.
         self.loop.call_soon(self._abort)
 

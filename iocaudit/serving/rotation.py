@@ -1,4 +1,4 @@
-"""Rotation of our authority and leaf in two phases, so that no call fails at any time.
+"""Rotation of our authority and leaf in two phases, so no call fails at any time.
 
 A new authority is first only **announced**: it joins the bundle. Once the bundle that clients really
 hold was seen to contain it, and a settling time has passed, it **takes over**: it signs a new leaf. The
@@ -189,7 +189,7 @@ def _take_over(
 
 
 def _holds(bundle: bytes, certificate: x509.Certificate) -> bool:
-    """Whether clients hold a certificate; a bundle that somebody spoilt holds none, and is about to be replaced."""
+    """Whether clients hold a certificate; a bundle that someone spoilt holds none, and is about to be replaced."""
     try:
         return bool(bundle.strip()) and certificate in read_certificates(bundle, "the published CA bundle")
     except CertificateError:
@@ -213,8 +213,8 @@ def _time(data: Mapping[str, bytes], name: str) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(value.decode("ascii"))
-    except ValueError:
-        raise CertificateError(f"{name}: not a time in ISO 8601") from None
+    except ValueError as error:
+        raise CertificateError(f"{name}: not a time in ISO 8601") from error
     if time.tzinfo is None:
         raise CertificateError(f"{name}: the time has no zone")
     return time.astimezone(UTC)

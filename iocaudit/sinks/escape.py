@@ -9,7 +9,7 @@ _UNSAFE_IN_JSON = re.compile(f"[{_INVISIBLE}]")
 
 
 def visible(text: str) -> str:
-    """The text with every control or invisible character spelled out, so that a terminal shows what is there."""
+    """The text with every control or invisible character spelled out, so a terminal shows what is there."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

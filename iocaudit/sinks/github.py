@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from iocaudit.core.links import check_url
-from iocaudit.core.report import Found, Report, by_reason
+from iocaudit.core.report import Report, ReportedHit, by_reason
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import markdown, visible, workflow_data, workflow_property
@@ -70,7 +70,7 @@ def render(report: Report, reading: ReadingSummary) -> str:
     return "".join(lines) + f"iocaudit: {visible(headline(report, reading))}\n"
 
 
-def worst_first(report: Report) -> list[Found]:
+def worst_first(report: Report) -> list[ReportedHit]:
     """The hits by severity, within one in the report's order."""
     return sorted(report.found, key=lambda found: -found.severity)
 
@@ -88,8 +88,9 @@ def _summary(report: Report, reading: ReadingSummary) -> Iterator[str]:
         yield ""
         yield markdown(own)
     if report.found:
-        yield ""
-        yield f"By indicator of compromise: {markdown(indicators(report))}"
+        if by_indicator := indicators(report):
+            yield ""
+            yield f"By indicator of compromise: {markdown(by_indicator)}"
         yield ""
         yield "| severity | check | object | what | where |"
         yield "| --- | --- | --- | --- | --- |"

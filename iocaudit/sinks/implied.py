@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from iocaudit.core.report import Found
+from iocaudit.core.report import ReportedHit
 from iocaudit.core.wording import several
 
 _MOST = 5
 
 
-def implies(cause: Found, parts: Sequence[Found]) -> str:
+def implies(cause: ReportedHit, parts: Sequence[ReportedHit]) -> str:
     """``Implies host-path-mount, writable-host-path (3 hits) and secret-access of ClusterRoleBinding web.``
 
     Nothing where it implies nothing.

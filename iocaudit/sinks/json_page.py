@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from iocaudit.sinks.catalogue.blocks import Block, Grid, Heading, Line, Paragraph, Span, code, prose
+from iocaudit.sinks.blocks.blocks import Block, Grid, Heading, Line, Paragraph, Span, code, prose
 
 _SCHEMA = "../iocaudit/sinks/report.schema.json"
 _PARTS = {

@@ -8,7 +8,7 @@ import orjson
 from iocaudit.core.check import Check
 from iocaudit.core.links import check_url
 from iocaudit.core.repair import Suggestion
-from iocaudit.core.report import Fault, Found, Report, Skipped
+from iocaudit.core.report import Fault, Report, ReportedHit, Skipped
 from iocaudit.core.resource import Ref
 from iocaudit.core.yaml_write import block
 from iocaudit.sinks.escape import json_text
@@ -20,7 +20,7 @@ def subject_json(ref: Ref) -> dict[str, Any]:
     return {"apiVersion": ref.api_version, "kind": ref.kind, "namespace": ref.namespace, "name": ref.name}
 
 
-def finding_json(found: Found, controls: Mapping[str, str] | None = None) -> dict[str, Any]:
+def finding_json(found: ReportedHit, controls: Mapping[str, str] | None = None) -> dict[str, Any]:
     """One hit. With a repair it carries its JSON Patch, the same as YAML, and whether it is safe.
 
     ``controls`` are the identifiers that its check speaks to, by framework.
@@ -45,7 +45,7 @@ def finding_json(found: Found, controls: Mapping[str, str] | None = None) -> dic
     }
 
 
-def _hit_json(found: Found, controls: Mapping[str, str] | None, cause: str | None) -> dict[str, Any]:
+def _hit_json(found: ReportedHit, controls: Mapping[str, str] | None, cause: str | None) -> dict[str, Any]:
     """``cause`` is the fingerprint of the hit that implies it."""
     hit = finding_json(found, controls)
     return hit if cause is None else {**hit, "impliedBy": cause}
@@ -101,13 +101,13 @@ def render(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -> 
     try:
         text = orjson.dumps(data, option=orjson.OPT_INDENT_2)
     except TypeError:
-        # a file name that is no UTF-8: the only text here that may be none
+        # a file name that is not UTF-8: the only text here that may not be
         text = orjson.dumps(_encodable(data), option=orjson.OPT_INDENT_2)
     return json_text(text.decode()) + "\n"
 
 
 def _encodable(value: Any) -> Any:
-    """The same with every byte that is no UTF-8 spelled out."""
+    """The same with every byte that is not UTF-8 spelled out."""
     if isinstance(value, dict):
         return {key: _encodable(child) for key, child in value.items()}
     if isinstance(value, list):

@@ -13,12 +13,11 @@ import orjson
 
 from iocaudit import __version__
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.identity import SCHEME
 from iocaudit.core.links import DOCUMENTATION, check_url
-from iocaudit.core.report import Found, Ignored, Report, Waived
+from iocaudit.core.report import IgnoredHit, Report, ReportedHit, WaivedHit
 from iocaudit.core.severity import Severity
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
 from iocaudit.sinks.escape import json_text, visible
 from iocaudit.sinks.implied import implies
 from iocaudit.sinks.summary import ReadingSummary, gate
@@ -101,7 +100,7 @@ def as_sarif(report: Report, reading: ReadingSummary, checks: Iterable[Check]) -
     }
 
 
-def _most_severe(found: list[Found]) -> tuple[list[Found], int]:
+def _most_severe(found: list[ReportedHit]) -> tuple[list[ReportedHit], int]:
     """As many as may be, the most severe ones, in their order; and how many are left out."""
     left_out = len(found) - MOST_RESULTS
     if left_out <= 0:
@@ -119,7 +118,7 @@ def _line(entry: Any) -> int | None:
 
 
 def _rule(check: Check) -> dict[str, Any]:
-    doc = doc_of(check)
+    doc = check.doc
     return {
         "id": check.id,
         "shortDescription": {"text": doc.title},
@@ -161,7 +160,7 @@ def _notification(level: str, message: str, file: str | None, line: int | None) 
     return entry
 
 
-def _result(found: Found, index: dict[str, int], parts: Sequence[Found] = ()) -> dict[str, Any]:
+def _result(found: ReportedHit, index: dict[str, int], parts: Sequence[ReportedHit] = ()) -> dict[str, Any]:
     """``parts`` are the hits that it implies: places that are related, and no results of their own."""
     said = filter(None, (found.message, found.fix and f"Fix: {found.fix}", implies(found, parts)))
     ref = found.subject
@@ -193,7 +192,7 @@ def _result(found: Found, index: dict[str, int], parts: Sequence[Found] = ()) ->
     }
 
 
-def _related(parts: Sequence[Found]) -> dict[str, Any]:
+def _related(parts: Sequence[ReportedHit]) -> dict[str, Any]:
     related = [
         {**location, "message": {"text": visible(f"{part.check}: {part.message}")}}
         for part in parts[:_MOST_RELATED]
@@ -202,7 +201,7 @@ def _related(parts: Sequence[Found]) -> dict[str, Any]:
     return {"relatedLocations": related} if related else {}
 
 
-def _fixes(found: Found) -> dict[str, Any]:
+def _fixes(found: ReportedHit) -> dict[str, Any]:
     """What to put into the file; nothing where the repair is unknown, or the text does not allow it."""
     suggestion, file = found.suggestion, found.origin.file
     if suggestion is None or file is None or not suggestion.changes:
@@ -230,7 +229,7 @@ def _fixes(found: Found) -> dict[str, Any]:
     }
 
 
-def _waived(waived: Waived, index: dict[str, int]) -> dict[str, Any]:
+def _waived(waived: WaivedHit, index: dict[str, int]) -> dict[str, Any]:
     """A result that services show as dismissed, with who accepted it and why."""
     why = visible(f"waiver {waived.waiver} until {waived.expires}: {waived.reason}")
     return {
@@ -239,7 +238,7 @@ def _waived(waived: Waived, index: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _ignored(ignored: Ignored, index: dict[str, int]) -> dict[str, Any]:
+def _ignored(ignored: IgnoredHit, index: dict[str, int]) -> dict[str, Any]:
     """A result that services show as dismissed where it stands, with the reason."""
     return {
         **_result(ignored.found, index),

@@ -53,7 +53,7 @@ class ReadingSummary:
     baselined: int = 0
     settings: SettingsInForce | None = None
     notes: list[str] = field(default_factory=list)
-    """What is to be said beside the report, such as waivers that waived nothing."""
+    """Notes beside the report, such as waivers that waived nothing."""
 
 
 def is_empty(report: Report, reading: ReadingSummary) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from iocaudit.core.report import Found, Report, by_reason
+from iocaudit.core.report import Report, ReportedHit, by_reason
 from iocaudit.core.severity import Severity
 from iocaudit.core.wording import counted
 from iocaudit.sinks.escape import visible
@@ -18,7 +18,7 @@ from iocaudit.sinks.summary import ReadingSummary, gate, headline, indicators, p
 
 _STYLES = {Severity.CRITICAL: "1;31", Severity.HIGH: "31", Severity.MEDIUM: "33", Severity.LOW: "36"}
 _BOLD, _DIM, _GOOD, _BAD = "1", "2", "32", "1;31"
-_Parts = Mapping[int, list[Found]]
+_Parts = Mapping[int, list[ReportedHit]]
 _FEW = 5
 """How many of what was skipped or waived are listed, unless all is asked for."""
 _MOST_LINES = 2
@@ -40,14 +40,14 @@ def render(report: Report, reading: ReadingSummary, look: Look | None = None) ->
 class _Row(NamedTuple):
     """A hit, the names of further containers of the object that have the same, and what is implied by these hits."""
 
-    found: Found
+    found: ReportedHit
     also: tuple[str, ...]
-    implied: tuple[Found, ...]
+    implied: tuple[ReportedHit, ...]
 
 
-def _objects(found: Iterable[Found]) -> list[list[Found]]:
+def _objects(found: Iterable[ReportedHit]) -> list[list[ReportedHit]]:
     """The hits of each object of each file, the worst object first."""
-    groups: dict[tuple[object, ...], list[Found]] = {}
+    groups: dict[tuple[object, ...], list[ReportedHit]] = {}
     for one in found:
         ref = one.subject
         key = (one.origin.file, one.origin.document, one.origin.item, ref.group, ref.kind, ref.namespace, ref.name)
@@ -55,7 +55,7 @@ def _objects(found: Iterable[Found]) -> list[list[Found]]:
     return sorted(groups.values(), key=lambda hits: sorted(-one.severity for one in hits))
 
 
-def _object(hits: list[Found], parts: _Parts, look: Look) -> Iterator[str]:
+def _object(hits: list[ReportedHit], parts: _Parts, look: Look) -> Iterator[str]:
     first = hits[0]
     title, file = visible(str(first.subject)), visible(first.origin.file or "")
     head = look.paint(title, _BOLD)
@@ -70,9 +70,9 @@ def _object(hits: list[Found], parts: _Parts, look: Look) -> Iterator[str]:
         yield from _hit(row, numbers, look)
 
 
-def _rows(hits: list[Found], parts: _Parts) -> list[_Row]:
+def _rows(hits: list[ReportedHit], parts: _Parts) -> list[_Row]:
     """Worst first; what several containers have in common in one row."""
-    grouped: dict[tuple[object, ...], tuple[list[Found], list[str]]] = {}
+    grouped: dict[tuple[object, ...], tuple[list[ReportedHit], list[str]]] = {}
     for found in sorted(hits, key=lambda one: (-one.severity, one.origin.line or 0, one.check, one.hit.path)):
         name = _CONTAINER.match(found.hit.message)
         if name is None:
@@ -90,7 +90,7 @@ def _rows(hits: list[Found], parts: _Parts) -> list[_Row]:
     ]
 
 
-def _line(found: Found) -> str:
+def _line(found: ReportedHit) -> str:
     return str(found.origin.line or "")
 
 
@@ -118,7 +118,7 @@ def _hit(row: _Row, numbers: int, look: Look) -> Iterator[str]:
             yield from wrapped(visible(said), look.width, first=f"{indent}implies ", indent=f"{indent}  ")
 
 
-def _elsewhere(part: Found, cause: Found) -> str:
+def _elsewhere(part: ReportedHit, cause: ReportedHit) -> str:
     """Which object an implied hit is on, where that is not the one of its cause."""
     return "" if part.subject == cause.subject else f"{part.subject}: "
 
@@ -161,8 +161,8 @@ def _tail(report: Report, reading: ReadingSummary, look: Look) -> Iterator[str]:
         )
     if fixable := fixable_of(report):
         yield from said("fixable", fixable)
-    if report.found:
-        yield from said("by indicator", indicators(report))
+    if by_indicator := indicators(report):
+        yield from said("by indicator", by_indicator)
     bad = any(found.severity >= Severity.HIGH for found in report.found) or bool(reading.errors or report.faults)
     for line in wrapped(headline(report, reading), look.width):
         yield look.paint(line, _BAD if bad else _BOLD if report.found else _GOOD)

@@ -12,12 +12,13 @@ import orjson
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds import CONNECTIONS, Kind
-from iocaudit.core.partial import PartialObject, lacks_of
+from iocaudit.core.partial import lacking, lacks_of
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import ADMISSION, Resource
 from iocaudit.core.shape import Json, mapping, strings, text
 from iocaudit.decoding.objects import NotJsonError, decode, decode_object, member_values, object_at, opened_value
 from iocaudit.decoding.spans import opened_members
+from iocaudit.knowledge.pods.places import forget_pods
 
 API_VERSION = "admission.k8s.io/v1"
 _CONNECTIONS = {kind.plural: kind for kind in CONNECTIONS}
@@ -50,7 +51,7 @@ class Review(NamedTuple):
         """Let both objects be freed as soon as the review is answered."""
         for resource in (self.resource, self.old):
             if resource is not None:
-                resource.forget_pods()
+                forget_pods(resource)
 
 
 def read_review(body: bytes) -> Review:
@@ -68,6 +69,11 @@ def read_review(body: bytes) -> Review:
     asked = raw.get("request")
     if not isinstance(asked, dict):
         raise ReviewError("request: missing or not an object")
+    return review_of(asked)
+
+
+def review_of(asked: Json) -> Review:
+    """The review of a decoded AdmissionRequest; raises ReviewError with the reason."""
     uid = asked.get("uid")
     if not isinstance(uid, str) or not uid:
         raise ReviewError("request.uid: missing or not a string")
@@ -84,6 +90,8 @@ def read_review(body: bytes) -> Review:
         namespace=text(asked.get("namespace")) or None,
         name=text(asked.get("name")),
         dry_run=asked.get("dryRun") is True,
+        user_id=text(user.get("uid")),
+        user_extra=tuple((key, tuple(strings(value))) for key, value in mapping(user.get("extra")).items()),
     )
     connection = _connection(asked) if operation is Operation.CONNECT else None
     return Review(
@@ -137,7 +145,7 @@ def _resource(asked: Json, field: str, request: Request, connection: Kind | None
     if not raw.get("kind") or not raw.get("apiVersion"):
         group, version = text(kind.get("group")), text(kind.get("version"))
         named = {**raw, "kind": text(kind.get("kind")), "apiVersion": f"{group}/{version}" if group else version}
-        raw = PartialObject(named, lacks) if (lacks := lacks_of(raw)) else named
+        raw = lacking(named, lacks_of(raw))
     resource = Resource(raw, ADMISSION, kind=connection)
     if not resource.name:
         resource.name = request.name

@@ -11,9 +11,10 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from iocaudit.core.by_shape import may_hold_pods
+from iocaudit.core.wording import counted
+from iocaudit.knowledge.pods.by_shape import may_hold_pods
 from iocaudit.sources.json_text import MOST_BROKEN, BrokenJson, read_json
-from iocaudit.sources.yaml_builder import AliasBudget, Built, YamlError, build
+from iocaudit.sources.yaml_builder import AliasBudget, BuiltDocument, YamlError, build
 from iocaudit.sources.yaml_text import DEFINITION, defined_group, named_in, sniff, split
 
 
@@ -31,7 +32,7 @@ class Document(NamedTuple):
     places: "array[int] | None" = None
 
 
-class Later(NamedTuple):
+class DeferredDocument(NamedTuple):
     """A document that was not parsed yet; its kind is certain, and ``text`` starts on ``line``."""
 
     text: str
@@ -39,7 +40,7 @@ class Later(NamedTuple):
     number: int
 
 
-class Unreadable(NamedTuple):
+class ReadFailure(NamedTuple):
     """A document, or a whole file, that cannot be read. ``line`` is None where there is none to name."""
 
     line: int | None
@@ -60,8 +61,8 @@ class OtherKind(NamedTuple):
     name: str = ""
 
 
-class NotKubernetes(NamedTuple):
-    """A document without apiVersion and kind. ``left_out`` says what it holds that somebody may have meant to apply."""
+class ForeignDocument(NamedTuple):
+    """A document without apiVersion and kind. ``left_out`` says what it holds that someone may have meant to apply."""
 
     line: int
     left_out: str = ""
@@ -81,9 +82,9 @@ class Template(NamedTuple):
     """What a kustomization says."""
 
 
-Read = Document | Unreadable | NotKubernetes | Template
-Outcome = Read | OtherKind | Later
-Wanted = Callable[[str, str], bool]
+ReadResult = Document | ReadFailure | ForeignDocument | Template
+ParseResult = ReadResult | OtherKind | DeferredDocument
+KindFilter = Callable[[str, str], bool]
 
 _MOST_CACHED = 4_000_000
 
@@ -98,10 +99,10 @@ class TextCache:
     __slots__ = ("_kept", "_size")
 
     def __init__(self) -> None:
-        self._kept: dict[str, list[Built]] = {}
+        self._kept: dict[str, list[BuiltDocument]] = {}
         self._size = 0
 
-    def build(self, text: str, budget: AliasBudget) -> Iterator[Built]:
+    def build(self, text: str, budget: AliasBudget) -> Iterator[BuiltDocument]:
         """As ``yaml_builder.build``. A text with aliases is read each time: it has to pay from the budget."""
         kept = self._kept.get(text)
         if kept is not None:
@@ -131,8 +132,8 @@ def _nothing(_version: str, _kind: str) -> bool:
 
 
 def read_documents(
-    data: bytes, name: str, wanted: Wanted, *, may_wait: Wanted = _nothing, cache: TextCache | None = None
-) -> Iterator[Outcome]:
+    data: bytes, name: str, wanted: KindFilter, *, may_wait: KindFilter = _nothing, cache: TextCache | None = None
+) -> Iterator[ParseResult]:
     """Every document of a file, in order; ``wanted`` is asked with apiVersion and kind. Never raises on any input.
 
     Of the wanted ones those for which ``may_wait`` says so come as Later, where their kind is certain unparsed.
@@ -140,19 +141,19 @@ def read_documents(
     broken = 0
     for outcome in _outcomes(data, name, wanted, may_wait, cache or TextCache()):
         yield outcome
-        if isinstance(outcome, Unreadable):
+        if isinstance(outcome, ReadFailure):
             broken += 1
             if broken == MOST_BROKEN:
                 yield given_up(outcome.line)
                 return
 
 
-def given_up(line: int | None) -> Unreadable:
+def given_up(line: int | None) -> ReadFailure:
     """What is said of a file with more broken documents than anybody will read about."""
-    return Unreadable(line, f"{MOST_BROKEN} broken documents up to here: the rest is not read")
+    return ReadFailure(line, f"{MOST_BROKEN} broken documents up to here: the rest is not read")
 
 
-def read_later(later: Later, name: str, budget: AliasBudget, cache: TextCache) -> Iterator[Read]:
+def read_later(later: DeferredDocument, name: str, budget: AliasBudget, cache: TextCache) -> Iterator[ReadResult]:
     """What a document that had to wait holds."""
     try:
         for built in cache.build(later.text, budget):
@@ -163,9 +164,11 @@ def read_later(later: Later, name: str, budget: AliasBudget, cache: TextCache) -
         yield _broken(error, later.text, later.line, name)
 
 
-def _outcomes(data: bytes, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCache) -> Iterator[Outcome]:
+def _outcomes(
+    data: bytes, name: str, wanted: KindFilter, may_wait: KindFilter, cache: TextCache
+) -> Iterator[ParseResult]:
     decoded = _decode(data)
-    if isinstance(decoded, Unreadable):
+    if isinstance(decoded, ReadFailure):
         yield decoded
         return
     start = decoded.lstrip()[:1] if decoded[:1].isspace() else decoded[:1]
@@ -175,10 +178,10 @@ def _outcomes(data: bytes, name: str, wanted: Wanted, may_wait: Wanted, cache: T
         yield from _yaml(decoded, name, wanted, may_wait, cache)
 
 
-def _decode(data: bytes) -> str | Unreadable:
+def _decode(data: bytes) -> str | ReadFailure:
     """The text of a file: UTF-8, or UTF-16 and UTF-32 with a byte order mark, as YAML allows.
 
-    Bytes that are no UTF-8 become lone surrogates, so that only the documents that hold them are lost.
+    Bytes that are not UTF-8 become lone surrogates, so only the documents that hold them are lost.
     """
     encoding = "utf-8-sig"
     if data.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
@@ -186,16 +189,16 @@ def _decode(data: bytes) -> str | Unreadable:
     elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     elif b"\x00" in data:
-        return Unreadable(None, "a binary file (it holds NUL bytes): leave it out, or name the manifests")
+        return ReadFailure(None, "a binary file (it holds NUL bytes): leave it out, or name the manifests")
     try:
         text = data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "strict")
     except UnicodeDecodeError as error:
-        return Unreadable(None, f"not {encoding.upper()} text (at byte {error.start}): save it as UTF-8")
+        return ReadFailure(None, f"not {encoding.upper()} text (at byte {error.start}): save it as UTF-8")
     # A byte order mark may also start a line, where files were put one after another.
     return _LINE_BOM.sub("", text) if not text.isascii() and "\ufeff" in text else text
 
 
-def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCache) -> Iterator[Outcome]:
+def _yaml(text: str, name: str, wanted: KindFilter, may_wait: KindFilter, cache: TextCache) -> Iterator[ParseResult]:
     ascii_only = text.isascii()
     budget = AliasBudget()
     index = 0
@@ -212,7 +215,7 @@ def _yaml(text: str, name: str, wanted: Wanted, may_wait: Wanted, cache: TextCac
             index += 1
             continue
         if certain is not None and wanted(*certain) and may_wait(*certain):
-            yield Later(chunk, line, index)
+            yield DeferredDocument(chunk, line, index)
             index += 1
             continue
         try:
@@ -234,7 +237,7 @@ def _other(api_version: str, kind: str, chunk: str) -> OtherKind:
     return OtherKind(api_version, kind, "", *named)
 
 
-def _json(text: str, name: str, wanted: Wanted, cache: TextCache) -> Iterator[Outcome]:
+def _json(text: str, name: str, wanted: KindFilter, cache: TextCache) -> Iterator[ParseResult]:
     """The documents of a file that looks like JSON, or those of the same file as YAML where that reads more.
 
     A file that is named as JSON is YAML only where that reads all of it.
@@ -243,27 +246,27 @@ def _json(text: str, name: str, wanted: Wanted, cache: TextCache) -> Iterator[Ou
     broken = sum(isinstance(one, BrokenJson) for one in texts)
     if broken:
         as_yaml = list(_yaml(text, name, wanted, _nothing, cache))
-        unreadable = sum(isinstance(outcome, Unreadable) for outcome in as_yaml)
+        unreadable = sum(isinstance(outcome, ReadFailure) for outcome in as_yaml)
         json_reads, yaml_reads = (len(texts) - broken, -broken), (len(as_yaml) - unreadable, -unreadable)
         if (yaml_reads > json_reads and not unreadable) if name.endswith(".json") else yaml_reads >= json_reads:
             yield from as_yaml
             return
     for index, one in enumerate(texts):
         if isinstance(one, BrokenJson):
-            yield Unreadable(one.line, f"not JSON: {one.reason}")
-        elif (outcome := _classify(Built(one.value, 1, None), one.text, one.line, index, name)) is not None:
+            yield ReadFailure(one.line, f"not JSON: {one.reason}")
+        elif (outcome := _classify(BuiltDocument(one.value, 1, None), one.text, one.line, index, name)) is not None:
             yield outcome
 
 
 def _classify(
-    built: Built, text: str, text_line: int, index: int, name: str
-) -> Document | NotKubernetes | Template | None:
+    built: BuiltDocument, text: str, text_line: int, index: int, name: str
+) -> Document | ForeignDocument | Template | None:
     value = built.value
     line = text_line + built.line - 1
     if value is None:
         return None
     if not isinstance(value, dict):
-        return NotKubernetes(line, _left_out(value))
+        return ForeignDocument(line, _left_out(value))
     version, kind = value.get("apiVersion"), value.get("kind")
     if is_object(value) and not value["apiVersion"].startswith(_KUSTOMIZE):
         return Document(value, line, text, text_line, index, built.places)
@@ -271,15 +274,15 @@ def _classify(
     unnamed = version is None and (kind == "Kustomization" or (kind is None and file in KUSTOMIZATIONS))
     if unnamed or (isinstance(version, str) and version.startswith(_KUSTOMIZE)):
         return _template(line, "a kustomization", "kustomize", folder or ".")._replace(value=value)
-    return NotKubernetes(line)
+    return ForeignDocument(line)
 
 
 def _left_out(value: Any) -> str:
-    """What is said of a bare list that holds objects: kubectl refuses it, so that nobody applies it as it is."""
+    """What is said of a bare list that holds objects: kubectl refuses it, so nobody applies it as it is."""
     objects = sum(map(is_object, value)) if isinstance(value, list) else 0
     if not objects:
         return ""
-    held = "1 object" if objects == 1 else f"{objects} objects"
+    held = counted(objects, "object")
     return f"a list of {held} was left out: kubectl refuses it too; write it as a List (kind: List, apiVersion: v1)"
 
 
@@ -310,11 +313,11 @@ _KUSTOMIZE = "kustomize.config.k8s.io/"
 KUSTOMIZATIONS = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 
 
-def _broken(error: YamlError, chunk: str, line: int, name: str) -> Unreadable | Template:
+def _broken(error: YamlError, chunk: str, line: int, name: str) -> ReadFailure | Template:
     where = line + error.line - 1
     if "{{" in chunk:
         return _template(where, "a template", "helm", _chart(name))
-    return Unreadable(where, f"not YAML: {error.reason}")
+    return ReadFailure(where, f"not YAML: {error.reason}")
 
 
 def _chart(name: str) -> str:
@@ -327,7 +330,7 @@ def _chart(name: str) -> str:
     return own or "."
 
 
-def _not_utf8(bad: re.Match[str], line: int) -> Unreadable:
+def _not_utf8(bad: re.Match[str], line: int) -> ReadFailure:
     byte = ord(bad[0]) - 0xDC00
     where = line + bad.string.count("\n", 0, bad.start())
-    return Unreadable(where, f"not UTF-8 text (byte 0x{byte:02X}): save it as UTF-8")
+    return ReadFailure(where, f"not UTF-8 text (byte 0x{byte:02X}): save it as UTF-8")

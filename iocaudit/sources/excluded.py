@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 from iocaudit.core.errors import IocauditError
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
 
 _SET = re.compile(r"\[(!?)([^\]/]+)\]")
 _SPECIAL = re.compile(r"[\\^\[&~|]")
@@ -22,7 +22,7 @@ class GlobError(IocauditError):
     """A pattern cannot be used; names it."""
 
 
-class Excluded:
+class ExcludedPaths:
     """The patterns of a command line; ``count`` is how many files and folders they have left out."""
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from iocaudit.core.errors import IocauditError
-from iocaudit.sources.documents import Unreadable
-from iocaudit.sources.excluded import Excluded
+from iocaudit.sources.documents import ReadFailure
+from iocaudit.sources.excluded import ExcludedPaths
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _KUSTOMIZATION = "Kustomization"
@@ -29,7 +29,7 @@ class InputError(IocauditError):
     """A path of the command line cannot be read; names it and the reason."""
 
 
-class NotRead(NamedTuple):
+class UnreadPath(NamedTuple):
     """A path that is not read, and why."""
 
     path: str
@@ -43,13 +43,13 @@ class Inputs:
     regular; ``left_out`` is what a folder holds and is not read, ``unreadable`` folders that cannot be read.
     """
 
-    def __init__(self, paths: Iterable[str], excluded: Excluded | None = None) -> None:
+    def __init__(self, paths: Iterable[str], excluded: ExcludedPaths | None = None) -> None:
         """Raises InputError for a path that is not there. ``-`` stays itself."""
-        self._excluded = excluded or Excluded()
+        self._excluded = excluded or ExcludedPaths()
         self.files: list[str] = []
         self.named: set[str] = set()
-        self.left_out: list[NotRead] = []
-        self.unreadable: list[NotRead] = []
+        self.left_out: list[UnreadPath] = []
+        self.unreadable: list[UnreadPath] = []
         for path in paths:
             if path != "-" and not os.path.exists(path):
                 raise InputError(f"{path}: no such file or folder")
@@ -75,7 +75,7 @@ class Inputs:
                 with os.scandir(folder) as entries:
                     found = sorted(entries, key=lambda entry: entry.name)
             except OSError as error:
-                self.unreadable.append(NotRead(folder, f"cannot read this folder: {error.strerror}"))
+                self.unreadable.append(UnreadPath(folder, f"cannot read this folder: {error.strerror}"))
                 continue
             kept = [entry for entry in found if not self._is_excluded(entry, root)]
             waiting += reversed([path for entry in kept if (path := self._take(entry, real)) is not None])
@@ -91,15 +91,15 @@ class Inputs:
             if entry.name != _GIT:
                 return entry.path
             if _holds_manifest(entry.path):
-                self.left_out.append(NotRead(entry.path, "not read: a folder of git, though it holds manifests"))
+                self.left_out.append(UnreadPath(entry.path, "not read: a folder of git, though it holds manifests"))
         elif _is_linked_folder(entry):
             if not _is_within(os.path.realpath(entry.path), root):
-                self.left_out.append(NotRead(entry.path, "not read: a link to a folder; name that folder as well"))
+                self.left_out.append(UnreadPath(entry.path, "not read: a link to a folder; name that folder as well"))
         elif entry.name.endswith(_SUFFIXES) or entry.name == _KUSTOMIZATION:
             if _may_be_regular(entry):
                 self.files.append(entry.path)
             else:
-                self.left_out.append(NotRead(entry.path, f"not read: {_NOT_REGULAR}"))
+                self.left_out.append(UnreadPath(entry.path, f"not read: {_NOT_REGULAR}"))
         return None
 
 
@@ -144,10 +144,10 @@ def size_of(path: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def read_bytes(path: str, *, named: bool = False) -> bytes | Unreadable:
+def read_bytes(path: str, *, named: bool = False) -> bytes | ReadFailure:
     """The bytes of one file (``-``: standard input), or why they cannot be had.
 
-    ``named``: it was given by itself, so that it may be a pipe, which is waited for.
+    ``named``: it was given by itself, so it may be a pipe, which is waited for.
     """
     try:
         if path == "-":
@@ -157,12 +157,12 @@ def read_bytes(path: str, *, named: bool = False) -> bytes | Unreadable:
             waiting = 0 if named else os.O_NONBLOCK | os.O_NOCTTY
             with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | waiting), "rb") as stream:
                 if not named and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                    return Unreadable(None, f"cannot be read: {_NOT_REGULAR}")
+                    return ReadFailure(None, f"cannot be read: {_NOT_REGULAR}")
                 data = stream.read(MOST_BYTES + 1)
     except OSError as error:
-        return Unreadable(None, f"cannot be read: {error.strerror}")
+        return ReadFailure(None, f"cannot be read: {error.strerror}")
     if len(data) > MOST_BYTES:
-        return Unreadable(None, f"larger than {MOST_BYTES // (1024 * 1024)} MiB: split it")
+        return ReadFailure(None, f"larger than {MOST_BYTES // (1024 * 1024)} MiB: split it")
     return data
 
 
@@ -171,7 +171,7 @@ def read_once(paths: Iterable[str]) -> dict[str, bytes]:
     given = {}
     for path in Inputs(paths).once:
         data = read_bytes(path, named=True)
-        if isinstance(data, Unreadable):
+        if isinstance(data, ReadFailure):
             raise InputError(f"{'<stdin>' if path == '-' else path}: {data.reason}")
         given[path] = data
     return given

@@ -20,7 +20,7 @@ class JsonText(NamedTuple):
 
 
 class BrokenJson(NamedTuple):
-    """A text that is no JSON, and why."""
+    """A text that is not JSON, and why."""
 
     line: int
     reason: str

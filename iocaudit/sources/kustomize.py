@@ -1,8 +1,9 @@
 """The kustomizations of an input: which files they name as patches, which as resources, and what those hold.
 
 A patch is a fragment of what it changes, whatever kind and name it carries. It is one only where the resources of its
-kustomization that are in the input hold what it names: else whoever writes a kustomization could keep a manifest from
-being judged. Source: the reference of the kustomization file, https://kubectl.docs.kubernetes.io/references/kustomize.
+kustomization that are in the input hold what it names: else anyone who writes a kustomization could keep a manifest
+from being judged. Source: the reference of the kustomization file,
+https://kubectl.docs.kubernetes.io/references/kustomize.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from iocaudit.core.shape import items, mapping, mappings, strings, text
-from iocaudit.sources.documents import KUSTOMIZATIONS, Document, Template, TextCache, Unreadable, read_documents
+from iocaudit.sources.documents import KUSTOMIZATIONS, Document, ReadFailure, Template, TextCache, read_documents
 
-Read = Callable[[str], bytes | Unreadable]
+FileReader = Callable[[str], bytes | ReadFailure]
 Fragments = Mapping[str, Mapping[int, str]]
 """By file, which of its documents are fragments, and the kustomization that says so."""
 _MOST_DEPTH = 32
 
 
-class Held(NamedTuple):
+class KustomizedObject(NamedTuple):
     """An object among the resources of a kustomization, under every name that it has on its way there."""
 
     group: str
@@ -31,8 +32,6 @@ class Held(NamedTuple):
     namespaces: frozenset[str]
     """Empty where it has none of its own and gets none: it then fits any."""
     labels: Mapping[str, Any]
-    file: str
-    document: int
 
 
 @dataclass(slots=True, eq=False)
@@ -58,14 +57,14 @@ class Kustomization:
 class Kustomizations:
     """Those among the files of an input. Nothing is read where there is none."""
 
-    def __init__(self, files: Iterable[str], read: Read, cache: TextCache) -> None:
+    def __init__(self, files: Iterable[str], read: FileReader, cache: TextCache) -> None:
         self._read, self._cache = read, cache
         self.all: dict[str, Kustomization] = {}
         """By absolute folder."""
         self._documents: dict[tuple[str, frozenset[str] | None], list[Document]] = {}
         self._kinds: frozenset[str] | None = None
         """The kinds that some patch changes; None where it may be any."""
-        self._held: dict[str, list[Held]] = {}
+        self._held: dict[str, list[KustomizedObject]] = {}
         files = list(files)
         found = [file for file in files if os.path.basename(file) in KUSTOMIZATIONS]
         self._by_path = {os.path.abspath(file): file for file in files} if found else {}
@@ -76,7 +75,7 @@ class Kustomizations:
 
     def _load(self, file: str) -> None:
         data = self._read(file)
-        if isinstance(data, Unreadable):
+        if isinstance(data, ReadFailure):
             return
         for outcome in read_documents(data, file, _all, cache=self._cache):
             if isinstance(outcome, Template) and outcome.value is not None:
@@ -118,8 +117,8 @@ class Kustomizations:
                 found.setdefault(file, {})[document.number] = one.file
         return found
 
-    def reached(self, one: Kustomization) -> list[Held]:
-        """The objects that the patches of a kustomization may change: of a component, those of whoever takes it."""
+    def reached(self, one: Kustomization) -> list[KustomizedObject]:
+        """The objects that the patches of a kustomization may change: of a component, those of whatever takes it."""
         found = list(self.held(one))
         waiting, seen = [one], {one.folder}
         while waiting:
@@ -133,7 +132,7 @@ class Kustomizations:
                     found += self.held(other)
         return found
 
-    def held(self, one: Kustomization, depth: int = 0) -> list[Held]:
+    def held(self, one: Kustomization, depth: int = 0) -> list[KustomizedObject]:
         """Every object among the resources of a kustomization that is in the input."""
         known = self._held.get(one.folder)
         if known is not None or depth > _MOST_DEPTH:
@@ -155,13 +154,13 @@ class Kustomizations:
         self._held[one.folder] = found
         return found
 
-    def _objects(self, file: str) -> Iterator[Held]:
+    def _objects(self, file: str) -> Iterator[KustomizedObject]:
         for document in self.documents(file, self._kinds):
-            yield from _held_in(document, file)
+            yield from _held_in(document)
 
     def changes(self, patch: Document, target: Mapping[str, Any], own: Document) -> bool:
         """Whether a patch changes the object of a document; of its name it may hold only a part."""
-        held = next(iter(_held_in(own, "")), None)
+        held = next(_held_in(own), None)
         return held is not None and _is_meant(patch.value, target, held)
 
     def documents(self, file: str, kinds: frozenset[str] | None = None) -> list[Document]:
@@ -170,7 +169,7 @@ class Kustomizations:
         if known is None:
             data = self._read(file)
             wanted = _all if kinds is None else lambda _version, kind: kind in kinds
-            outcomes = () if isinstance(data, Unreadable) else read_documents(data, file, wanted, cache=self._cache)
+            outcomes = () if isinstance(data, ReadFailure) else read_documents(data, file, wanted, cache=self._cache)
             known = self._documents[file, kinds] = [one for one in outcomes if isinstance(one, Document)]
         return known
 
@@ -202,19 +201,17 @@ def _all(_version: str, _kind: str) -> bool:
     return True
 
 
-def _held_in(document: Document, file: str) -> Iterator[Held]:
+def _held_in(document: Document) -> Iterator[KustomizedObject]:
     value = document.value
     for raw in items(value.get("items")) if text(value.get("kind")).endswith("List") else [value]:
         metadata = mapping(mapping(raw).get("metadata"))
         namespace = text(metadata.get("namespace"))
-        yield Held(
+        yield KustomizedObject(
             text(mapping(raw).get("apiVersion")).rpartition("/")[0],
             text(mapping(raw).get("kind")),
             frozenset({text(metadata.get("name"))}),
             frozenset({namespace} if namespace else ()),
             mapping(metadata.get("labels")),
-            file,
-            document.number,
         )
 
 
@@ -229,7 +226,7 @@ def _joined(folder: str, entry: str) -> str:
     return os.path.normpath(os.path.join(folder, entry))
 
 
-def _is_meant(value: Mapping[str, Any], target: Mapping[str, Any], held: Held) -> bool:
+def _is_meant(value: Mapping[str, Any], target: Mapping[str, Any], held: KustomizedObject) -> bool:
     """Whether a patch changes an object: the one that its target selects, without one the one that it names."""
     if not target:
         metadata = mapping(value.get("metadata"))

@@ -55,7 +55,7 @@ class LineTable:
             next(places)  # that of the document itself
             root = _walk(document.value, places)
             if next(places, None) is not None:
-                root = None  # a key occurs twice, so that its first place is left over
+                root = None  # a key occurs twice, so its first place is left over
         return cls(document.text, document.text_line, document.line, root)
 
     def _parse(self, text: str) -> None:

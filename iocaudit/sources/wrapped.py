@@ -20,7 +20,7 @@ _WHOLE = re.compile(r"\$\{\{([A-Za-z0-9_]+)\}\}")
 def filled(inner: Json, outer: Json) -> Json:
     """An object of an OpenShift Template with the values that its parameters have by default; any other as it is.
 
-    A parameter without a value stays what it is: a gap that whoever processes the template has to fill.
+    A parameter without a value stays what it is: a gap that anyone who processes the template has to fill.
     """
     if outer.get("kind") != "Template":
         return inner
@@ -29,12 +29,12 @@ def filled(inner: Json, outer: Json) -> Json:
         for one in mappings(outer.get("parameters"))
         if isinstance(one.get("value"), str) and one["value"]
     }
-    done = _Filling(values).of(inner) if values else inner
+    done = _ValueFiller(values).of(inner) if values else inner
     return done if isinstance(done, dict) else inner
 
 
-class _Filling:
-    """Puts values in, as long as what comes out stays of a size that somebody may have meant."""
+class _ValueFiller:
+    """Puts values in, as long as what comes out stays of a size that someone may have meant."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values

@@ -5,7 +5,7 @@ the order of the text, keys become strings, what JSON cannot hold is an error.
 """
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import yaml
@@ -26,7 +26,7 @@ from iocaudit.sources.yaml_scalars import MERGE, SPECIAL, ScalarError, as_json, 
 MOST_DEPTH = 200
 """How deeply maps and lists may nest, aliases expanded. The API server's own objects stay far below."""
 MOST_ALIASED = 1_000_000
-"""How many nodes the aliases of a file may stand for: values are shared, whoever walks them pays for each."""
+"""How many nodes the aliases of a file may stand for: values are shared, but a walk pays for each."""
 
 
 class YamlError(ValueError):
@@ -47,7 +47,7 @@ class AliasBudget:
         self.left = left
 
 
-class _Anchored:
+class _AnchorTarget:
     """What an anchor names; ``size`` counts its nodes with aliases expanded and is 0 while it is being read."""
 
     __slots__ = ("height", "size", "value")
@@ -58,7 +58,7 @@ class _Anchored:
         self.height = 0
 
 
-class Built(NamedTuple):
+class BuiltDocument(NamedTuple):
     """One document. ``line``, counted from 1, is where its content starts.
 
     ``places`` holds the line, counted from 0, of the content and then of every map key and list item in the order
@@ -74,7 +74,7 @@ class Built(NamedTuple):
 _MERGE_KEY = object()
 
 
-def build(text: str, budget: AliasBudget | None = None) -> Iterator[Built]:
+def build(text: str, budget: AliasBudget | None = None) -> Iterator[BuiltDocument]:
     """Each document of a YAML stream; raises YamlError at the first mistake."""
     budget = budget or AliasBudget()
     with parsing(text) as get:
@@ -99,25 +99,26 @@ class parsing:
         if isinstance(error, yaml.MarkedYAMLError):
             mark = error.problem_mark or error.context_mark
             reason = ", ".join(part for part in (error.problem, error.context) if part)
-            raise YamlError(mark.line + 1 if mark else 1, reason or "not YAML") from None
+            raise YamlError(mark.line + 1 if mark else 1, reason or "not YAML") from error
         if isinstance(error, yaml.reader.ReaderError):
             before = self._text.encode()[: max(error.position, 0)]
-            raise YamlError(before.count(b"\n") + 1, f"a character YAML does not allow: {error.reason}") from None
+            raise YamlError(before.count(b"\n") + 1, f"a character YAML does not allow: {error.reason}") from error
 
 
-def _document(get: Callable[[], Any], budget: AliasBudget) -> Built:
+# One loop over every event of every file: a call an event would cost more than all the checks of a small object.
+def _document(get: Callable[[], Any], budget: AliasBudget) -> BuiltDocument:  # noqa: C901, PLR0915
     """Read the events of one document, whose start has just been read."""
     special = SPECIAL
     places: list[int] = []
     straight = True  # the text holds what the value holds, in the same order
-    stack: list[tuple[Any, Any, _Anchored | None, int]] = []
-    anchors: dict[str, _Anchored] = {}
+    stack: list[tuple[Any, Any, _AnchorTarget | None, int]] = []
+    anchors: dict[str, _AnchorTarget] = {}
     roots: list[Any] = []
     # The collection being filled, whether it is a map, its pending key, its anchor, the height of its content.
     filled: Any = roots
     is_map = False
     key: Any = None
-    anchored: _Anchored | None = None
+    anchored: _AnchorTarget | None = None
     height = 0
     count = 0
     first_line = 0
@@ -140,10 +141,12 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> Built:
                 straight = False
                 continue
             if event.anchor is not None:
-                anchors[event.anchor] = _Anchored(value, 1)
+                anchors[event.anchor] = _AnchorTarget(value, 1)
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
             if is_map and key is None:
-                raise YamlError(event.start_mark.line + 1, "a map or list is no map key (a {{ }} without quotes?)")
+                raise YamlError(
+                    event.start_mark.line + 1, "a map or list cannot be a map key (a {{ }} without quotes?)"
+                )
             if len(stack) >= MOST_DEPTH:
                 raise YamlError(event.start_mark.line + 1, f"nested more than {MOST_DEPTH} levels deep")
             first_line = first_line or event.start_mark.line + 1
@@ -158,7 +161,7 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> Built:
             filled, is_map, key, height = value, kind is MappingStartEvent, None, 0
             anchored = None
             if event.anchor is not None:
-                anchored = anchors[event.anchor] = _Anchored(value, -count)
+                anchored = anchors[event.anchor] = _AnchorTarget(value, -count)
             continue
         elif kind is MappingEndEvent or kind is SequenceEndEvent:
             value, inner_height = filled, height + 1
@@ -173,22 +176,13 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> Built:
                 key = None
             continue
         elif kind is AliasEvent:
-            named = anchors.get(event.anchor)
-            if named is None:
-                raise YamlError(event.start_mark.line + 1, f"unknown anchor {event.anchor!r}")
-            if named.size <= 0:
-                raise YamlError(event.start_mark.line + 1, f"anchor {event.anchor!r} contains itself")
-            budget.left -= named.size
-            if budget.left < 0:
-                raise YamlError(event.start_mark.line + 1, "aliases stand for too much: write the values out")
-            if len(stack) + named.height > MOST_DEPTH:
-                raise YamlError(event.start_mark.line + 1, f"nested more than {MOST_DEPTH} levels deep")
+            named = _named(event, anchors, budget, len(stack))
             count += named.size
             height = max(height, named.height)
             value = named.value
             straight = False
         else:  # the document's end
-            return Built(roots[0] if roots else None, first_line or 1, array("I", places) if straight else None)
+            return BuiltDocument(roots[0] if roots else None, first_line or 1, array("I", places) if straight else None)
         if is_map and key is None:
             places.append(event.start_mark.line)
             key = value if value.__class__ is str else _checked(event, key_of, value)
@@ -210,14 +204,30 @@ def _document(get: Callable[[], Any], budget: AliasBudget) -> Built:
             key = None
 
 
-_NO_MERGE = "<< wants a map or a list of maps"
+def _named(event: Any, anchors: Mapping[str, _AnchorTarget], budget: AliasBudget, depth: int) -> _AnchorTarget:
+    """What an alias stands for, taken from the budget."""
+    named = anchors.get(event.anchor)
+    line = event.start_mark.line + 1
+    if named is None:
+        raise YamlError(line, f"unknown anchor {event.anchor!r}")
+    if named.size <= 0:
+        raise YamlError(line, f"anchor {event.anchor!r} contains itself")
+    budget.left -= named.size
+    if budget.left < 0:
+        raise YamlError(line, "aliases expand to too much: write the values out")
+    if depth + named.height > MOST_DEPTH:
+        raise YamlError(line, f"nested more than {MOST_DEPTH} levels deep")
+    return named
+
+
+_NO_MERGE = "<< needs a map or a list of maps"
 
 
 def _checked(event: Any, read: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return read(*arguments)
     except ScalarError as error:
-        raise YamlError(event.start_mark.line + 1, str(error)) from None
+        raise YamlError(event.start_mark.line + 1, str(error)) from error
 
 
 def _merge(target: dict[str, Any], value: Any, event: Any) -> None:

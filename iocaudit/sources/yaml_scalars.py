@@ -18,7 +18,7 @@ WORDS: dict[str, Any] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
 SPECIAL = frozenset({word[:1] for word in WORDS} | set("+-.0123456789"))
-"""The first characters of plain scalars that may be no strings; the empty text is one of them."""
+"""The first characters of plain scalars that may not be strings; the empty text is one of them."""
 
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _POINT_FIRST = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?", re.ASCII)
@@ -110,8 +110,8 @@ def tagged(tag: str, text: str) -> Any:
             # newlines are allowed in it, as in Go's decoder; anything else is not
             data = base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
         except (binascii.Error, ValueError):
-            raise ScalarError("!!binary holds no valid base64") from None
-        # Go writes one replacement character for each byte that is no UTF-8
+            raise ScalarError("!!binary does not hold valid base64") from None
+        # Go writes one replacement character for each byte that is not UTF-8
         return re.sub("[\udc80-\udcff]", "\ufffd", data.decode("utf-8", "surrogateescape"))
     if tag == TIMESTAMP and _is_date(text):
         return text
@@ -122,7 +122,7 @@ def tagged(tag: str, text: str) -> Any:
     if kind is float and value.__class__ is int and value in _INT64:
         value = float(value)
     if value.__class__ is not kind:
-        raise ScalarError(f"{text[:40]!r} is no !!{tag.removeprefix(_PREFIX)}")
+        raise ScalarError(f"{text[:40]!r} is not a valid !!{tag.removeprefix(_PREFIX)}")
     return value
 
 
@@ -145,7 +145,9 @@ def key_of(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return _float_key(value)
-    raise ScalarError("null is no map key: quote it" if value is None else f"{value} is no map key: quote it")
+    raise ScalarError(
+        "null cannot be a map key: quote it" if value is None else f"{value} cannot be a map key: quote it"
+    )
 
 
 def _float_key(value: float) -> str:

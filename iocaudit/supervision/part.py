@@ -110,7 +110,7 @@ class Part:
     """What is known of a part. ``silence``: seconds without progress after which it counts as stalled.
 
     ``begin`` starts a life of it. Without one it lives elsewhere, and ``beaten_at`` says when it last made progress.
-    ``restartable`` False: two lives of it at once would do harm, so that the process ends where it stalls.
+    ``restartable`` False: two lives of it at once would do harm, so the process ends where it stalls.
     ``at_once``: where it stalls, nothing in this process can end it in order.
     """
 

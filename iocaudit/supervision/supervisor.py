@@ -1,9 +1,9 @@
 """Restarts what ended or makes no progress, and ends the process where that does not help.
 
 A part that ended begins again, after a wait that grows. One that was silent for too long is given up: a thread that
-hangs cannot be ended, so that it is left alone, whatever it still does counts for nothing, and another takes its
+hangs cannot be ended, so it is left alone, whatever it still does counts for nothing, and another takes its
 place. Where a part fails again and again for ``patience`` seconds, or too many threads hang, the process ends with a
-reason: then a new process is what helps. That the API server is away is no reason for it: a loop that tries again
+reason: then a new process is what helps. That the API server is away is not a reason for it: a loop that tries again
 makes progress.
 """
 
@@ -29,10 +29,10 @@ PATIENCE: Final = 60.0
 """Seconds within which a restart must have helped."""
 MOST_HANGING: Final = 8
 _LOOK_EVERY = 1.0
-_PAUSE = 10.0
-"""Seconds between two looks from which on the process was paused, or has had no CPU."""
+_PAUSE = 10
+"""How many looks are left out where the process was paused, or has had no CPU."""
 _SLACK = 15.0
-"""Seconds after which whoever asks `reason` is told of what the supervising thread should have dealt with."""
+"""Seconds after which anyone who asks `reason` is told of what the supervising thread should have dealt with."""
 _EXIT_CODE = 2
 _POOLS = ("asyncio_", "uvloop_")
 """Threads of an event loop's own pool: each call there is waited for by a part, or by a request with a deadline."""
@@ -228,7 +228,7 @@ class Supervisor:
     def look(self) -> None:
         """Look at each part once, and do what is due."""
         now = self._clock()
-        if now - self._looked_at > _PAUSE:
+        if now - self._looked_at > _PAUSE * self._look_every:
             # Not the parts but the whole process stood still: as of now it goes on.
             self._resumed_at = now
         self._looked_at = now
@@ -276,7 +276,7 @@ class Supervisor:
         with self._lock:
             part.silence *= self._pace
             if part.name in self._parts:
-                raise ValueError(f"{part.name!r} is looked after already")
+                raise ValueError(f"{part.name!r} is already looked after")
             self._parts[part.name] = part
 
     def _begin(self, part: Part) -> None:

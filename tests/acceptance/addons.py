@@ -23,13 +23,13 @@ from tests.acceptance.labelled import HERE, folder
 from tests.cluster.asking import Answer, User
 from tests.cluster.conftest import wait_for
 from tests.cluster.processes import CRDS
-from tests.policies import preset_policy
+from tests.support.policies import preset_policy
 
 Json = dict[str, Any]
 CATALOGUE = builtin_catalogue()
 DATA: Json = tomllib.loads((HERE / "addons.toml").read_text())
 _BEFORE: dict[str, dict[str, str]] = tomllib.loads((HERE / "addons-before.toml").read_text())
-LOOKED_UP = frozenset(CATALOGUE.admission_world_kinds())
+LOOKED_UP = frozenset(CATALOGUE.admission_world_kinds)
 ONLY_TRIED = ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService")
 """Stored, they would call programs that do not run here; none of them is put before a webhook."""
 _SEEN_AFTER = 0.1

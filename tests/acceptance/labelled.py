@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iocaudit.core.report import Found, Report
+from iocaudit.core.report import Report, ReportedHit
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policies
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.scanning.scan import audit_documents
 from iocaudit.sources.documents import Document, read_documents
-from iocaudit.sources.scan import audit_documents
 from tests.acceptance.events import reviews_of
 
 HERE = Path(__file__).parent
@@ -152,7 +152,7 @@ def policies_for(row: Row) -> PolicySet:
     return read_policies(raws, CATALOGUE, profile=profile)
 
 
-def hits(row: Row, report: Report) -> Iterator[Found]:
+def hits(row: Row, report: Report) -> Iterator[ReportedHit]:
     """The hits that count for a row: of its checks, on its target."""
     ids, target = row.ids, row.raw["target"]
     about = EVIDENCE.get(row.raw["check"])

@@ -13,7 +13,7 @@ import pytest
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
 from tests.acceptance.addons import DATA, Applied, addons, applied, files, hits_before
 from tests.acceptance.labelled import ROOT
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 Json = dict[str, Any]
 PRESETS = ("observe", "warn", "guard", "lockdown")

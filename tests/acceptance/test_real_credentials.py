@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from iocaudit.core.identity import fingerprint
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from tests.acceptance import labelled
 
 _VERDICTS: dict[str, str] = tomllib.loads((labelled.HERE / "credentials.toml").read_text("utf-8"))["verdicts"]

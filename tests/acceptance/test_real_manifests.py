@@ -5,7 +5,7 @@ import tomllib
 from collections import defaultdict
 from pathlib import Path
 
-from iocaudit.sources.scan import Scan, ScanOptions, scan_files
+from iocaudit.scanning.scan import Scan, ScanOptions, scan_files
 from tests.acceptance import labelled
 
 

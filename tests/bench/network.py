@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from iocaudit.core.kinds import POD
-from iocaudit.core.network.coverage import coverage_of
-from iocaudit.core.network.isolation import Coverage
-from iocaudit.core.network.model import DIRECTIONS
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
+from iocaudit.knowledge.network.coverage import coverage_of
+from iocaudit.knowledge.network.isolation import Coverage
+from iocaudit.knowledge.network.model import DIRECTIONS
+from iocaudit.knowledge.pods.places import pods_of
 
 Row = tuple[str, str, str, str, str]
 _PODS, _POLICIES = 10_000, 2_000
@@ -76,7 +77,7 @@ def cover(world: World, pods: list[Resource]) -> int:
     """Ask of every pod and direction who isolates it; how many are isolated."""
     isolated = 0
     for resource in pods:
-        for pod in resource.pods:
+        for pod in pods_of(resource):
             found = coverage_of(pod, world)
             assert isinstance(found, Coverage)
             isolated += sum(found.isolation(direction).isolated for direction in DIRECTIONS)

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from iocaudit.core.rbac.bindings import resolve
-from iocaudit.core.rbac.graph import graph_of
-from iocaudit.core.rbac.powers import critical_powers
-from iocaudit.core.rbac.rules import is_everything
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import ADMISSION, CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.completion import judge_completed
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.knowledge.rbac.bindings import resolve
+from iocaudit.knowledge.rbac.graph import graph_of
+from iocaudit.knowledge.rbac.powers import critical_powers
+from iocaudit.knowledge.rbac.rules import is_everything
 from iocaudit.serving.garbage import settle
 
 Row = tuple[str, str, str, str, str]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,7 +33,7 @@ _TARGET = 0.60
 _TARGET_P99 = 15.0
 _CONNECTIONS = 16
 _RUNS, _SECONDS = 4, 3
-_HOW_TO_GET_WRK = "needs wrk: apt-get update && apt-get install wrk"
+HOW_TO_GET_WRK = "needs wrk: apt-get update && apt-get install wrk"
 
 
 def body() -> bytes:
@@ -115,22 +115,31 @@ class Run:
     p99: float
 
 
+class BenchServer(NamedTuple):
+    """Where a server answers, and its process."""
+
+    url: str
+    pid: int
+
+
 @contextlib.contextmanager
-def _server(which: str, folder: Path, core: int) -> Iterator[str]:
-    """The URL of a server while it runs."""
-    command = [sys.executable, "-m", "tests.bench.servers", which, str(folder), str(core)]
+def serving(which: str, folder: Path, core: int | None = None) -> Iterator[BenchServer]:
+    """A server while it runs, on one core or on all."""
+    where = "any" if core is None else str(core)
+    command = [sys.executable, "-m", "tests.bench.servers", which, str(folder), where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             port = int(process.stdout.readline())
-            yield f"https://127.0.0.1:{port}/validate?timeout=3s"
+            yield BenchServer(f"https://127.0.0.1:{port}/validate?timeout=3s", process.pid)
         finally:
             process.terminate()
 
 
-def _drive(wrk: str, url: str, body_file: Path, core: int, seconds: int) -> Run:
+def drive_closed(wrk: str, url: str, body_file: Path, seconds: int, core: int | None = None) -> Run:
+    """wrk, which asks again as soon as it is answered; on one core or on all."""
     command = [wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "-s", str(Path(__file__).with_name("post.lua")), url]
-    if taskset := shutil.which("taskset"):
+    if core is not None and (taskset := shutil.which("taskset")):
         command = [taskset, "-c", str(core), *command]
     done = subprocess.run(
         command, env={**os.environ, "BODY": str(body_file)}, capture_output=True, text=True, check=True
@@ -141,24 +150,27 @@ def _drive(wrk: str, url: str, body_file: Path, core: int, seconds: int) -> Run:
     return Run(told["requests"] / told["microseconds"] * 1e6, told["p99"] / 1000)
 
 
+def certificate_in(folder: Path) -> None:
+    """Issue what the servers show, into a folder."""
+    now = datetime.now(UTC)
+    leaf = issue_leaf(issue_ca(now, timedelta(days=1)), Names.of("127.0.0.1"), now, timedelta(hours=12))
+    (folder / "tls.crt").write_bytes(leaf.certificate_pem)
+    (folder / "tls.key").write_bytes(leaf.key_pem)
+
+
 def over_tls(wrk: str, *, runs: int = _RUNS, seconds: int = _SECONDS) -> tuple[list[Run], list[Run]]:
     """Runs of ours and of the echo, in turn."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        now = datetime.now(UTC)
-        leaf = issue_leaf(issue_ca(now, timedelta(days=1)), Names.of("127.0.0.1"), now, timedelta(hours=12))
-        (folder / "tls.crt").write_bytes(leaf.certificate_pem)
-        (folder / "tls.key").write_bytes(leaf.key_pem)
+        certificate_in(folder)
         data = folder / "review.json"
         data.write_bytes(body())
-        with _server("ours", folder, cores[0]) as ours, _server("echo", folder, cores[0]) as echo:
-            for url in (ours, echo):
-                _drive(wrk, url, data, cores[-1], 1)
-            pairs = [
-                (_drive(wrk, ours, data, cores[-1], seconds), _drive(wrk, echo, data, cores[-1], seconds))
-                for _ in range(runs)
-            ]
+        with serving("ours", folder, cores[0]) as ours, serving("echo", folder, cores[0]) as echo:
+            urls = (ours.url, echo.url)
+            for url in urls:
+                drive_closed(wrk, url, data, 1, cores[-1])
+            pairs = [[drive_closed(wrk, url, data, seconds, cores[-1]) for url in urls] for _ in range(runs)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
@@ -174,7 +186,7 @@ def webhook_rows() -> Iterator[Row]:
     title = f"webhook, 12 KB pod, TLS, {_CONNECTIONS} connections"
     wrk = shutil.which("wrk")
     if wrk is None:
-        yield (title, _HOW_TO_GET_WRK, "", "not measured", f">= {_TARGET:.2f}")
+        yield (title, HOW_TO_GET_WRK, "", "not measured", f">= {_TARGET:.2f}")
         return
     mine, theirs = over_tls(wrk)
     yield (

@@ -25,6 +25,8 @@ class Answer:
     status: int
     message: str
     warnings: tuple[str, ...]
+    body: Any = None
+    """What was answered, as JSON."""
 
     @property
     def denial(self) -> str | None:
@@ -57,23 +59,25 @@ class User:
         *,
         query: dict[str, str] | None = None,
         content_type: str = "application/json",
+        headers: dict[str, str] | None = None,
     ) -> Answer:
         response = self._pool.request(
             method,
             f"{self._host}{path}" + (f"?{urlencode(query)}" if query else ""),
             body=orjson.dumps(body) if body is not None else None,
-            headers={"Content-Type": content_type} if body is not None else {},
+            headers={**(headers or {}), **({"Content-Type": content_type} if body is not None else {})},
             timeout=30.0,
             retries=False,
         )
         found: Any = {}
-        if response.status >= 400:
-            try:
-                found = orjson.loads(response.data)
-            except orjson.JSONDecodeError:
+        try:
+            found = orjson.loads(response.data)
+        except orjson.JSONDecodeError:
+            if response.status >= 400:
                 found = {"message": response.data.decode("utf-8", "replace")}
         # A header's bytes are read as Latin-1; the API server writes UTF-8.
         lines = (line.encode("latin-1").decode("utf-8") for line in response.headers.getlist("Warning"))
         warnings = [_WARNING.match(line) for line in lines]
         said = (re.sub(r"\\(.)", r"\1", match.group(1)) for match in warnings if match)
-        return Answer(response.status, text(mapping(found).get("message")), tuple(said))
+        message = text(mapping(found).get("message")) if response.status >= 400 else ""
+        return Answer(response.status, message, tuple(said), found)

@@ -21,7 +21,7 @@ from tests.cluster.processes import (
     pod,
     program,
 )
-from tests.policies import preset_policy
+from tests.support.policies import preset_policy
 
 
 def install_crds(cluster: ControlPlane, preset: str | None = "lockdown") -> None:

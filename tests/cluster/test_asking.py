@@ -15,7 +15,7 @@ import yaml
 
 from devcluster.controlplane import ControlPlane
 from iocaudit.core.hit import Hit
-from iocaudit.core.report import Finding, Found
+from iocaudit.core.report import Finding, ReportedHit
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.records.finding import finding_body, finding_content
@@ -64,7 +64,7 @@ def stored(cluster: ControlPlane, namespace: str) -> Iterator[str]:
 
 def body(namespace: str | None, name: str, check: str, subject: str, severity: Severity) -> dict[str, Any]:
     ref, iocs = Ref("", "v1", "Pod", namespace, subject), (IoC.CLUSTER_ADMIN,)
-    found = Found(check, severity, iocs, ref, CLUSTER, Hit("spec", "is bad", "x"))
+    found = ReportedHit(check, severity, iocs, ref, CLUSTER, Hit("spec", "is bad", "x"))
     content = finding_content(Finding(check, ref, namespace, severity, iocs, (found,)), "title")
     times = {"firstSeen": "2026-01-01T00:00:00Z", "lastChanged": "2026-01-01T00:00:00Z"}
     return finding_body(namespace, name, {**content, **times})

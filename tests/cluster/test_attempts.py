@@ -212,6 +212,6 @@ def test_the_last_denials_are_posted_when_the_webhook_drains(installed: Installe
     installed.webhook.stop(20.0)
     try:
         eventually(lambda: installed.counted("Pod/farewell") == 1, "the last one", seconds=15)
-        assert "could not be told" not in installed.webhook.log.read_text()
+        assert "denied attempts not sent to the operator" not in installed.webhook.log.read_text()
     finally:
         installed.webhook.start()

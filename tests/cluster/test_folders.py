@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from devcluster.controlplane import ControlPlane
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 
 def write(path: Path, name: str) -> None:

@@ -12,9 +12,9 @@ from iocaudit.cluster.client import Client
 from iocaudit.core.report import Report
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from tests.cluster.custom_kinds import install
-from tests.unit.core.rate_limit import test_gateways as gateways
+from tests.unit.knowledge.rate_limit import test_gateways as gateways
 
 CATALOGUE = builtin_catalogue().select(["no-rate-limit", "ineffective-rate-limit"])
 TRAEFIK = """

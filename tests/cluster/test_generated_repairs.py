@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from devcluster.controlplane import ControlPlane
-from iocaudit.cluster.client import Client, path_of
+from iocaudit.cluster.api import path_of
+from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError
 from iocaudit.core.json_patch import apply
 from iocaudit.core.kinds import kind_of
@@ -21,9 +22,9 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.policy_reader import read_policies
-from iocaudit.sources.reading import Scan
-from iocaudit.sources.repairing import repair
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.scanning.reading import Scan
+from iocaudit.scanning.repairing import repair
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from tests.cluster.generated import workload
 
 Json = dict[str, Any]

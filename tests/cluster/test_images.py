@@ -18,7 +18,7 @@ from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.cli.live import scan_cluster
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.sources.scan import ScanOptions
+from iocaudit.scanning.scan import ScanOptions
 from tests.cluster.conftest import wait_for
 from tests.cluster.installing import install_crds
 from tests.cluster.processes import Json, apply, items, pod
@@ -247,7 +247,7 @@ def test_what_runs_nothing_adopts_no_harmless_pods(cluster: ControlPlane) -> Non
         "ownerReferences": [reference | {k: old["metadata"][k] for k in ("name", "uid")}],
     }
     result = cluster.kubectl("--as=bob", "create", "-f", "-", input=json.dumps(named), check=False)
-    assert "which runs nothing" in result.stderr
+    assert "which runs no pods" in result.stderr
     apply(cluster, lent)
     time.sleep(3)  # nothing says that a controller was refused
     assert bob(cluster, "scale", f"rs/{old['metadata']['name']}", "--replicas=3")[0]

@@ -16,7 +16,7 @@ from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from tests.cluster.installing import install_crds
 from tests.cluster.processes import Eventually, Json, items, operator
-from tests.unit.admission.ordered import PODS, READ, SECRETS, aggregate, binding, claim, pod, role, rule, volume
+from tests.support.ordered import PODS, READ, SECRETS, aggregate, binding, claim, pod, role, rule, volume
 
 TRUSTED = ("--as=trusted", "--as-group=system:masters")
 

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from admission import wording
-from admission.warning_lines import warnings
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
-from iocaudit.cluster.client import Client, path_of
+from iocaudit.cluster.api import path_of
+from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.core.check import Check
 from iocaudit.core.kinds import CONNECTIONS, PODS, SERVICE_ACCOUNT, Kind
@@ -29,18 +28,21 @@ from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.kinds.policies import FELIX_CONFIGURATION, STORED_FELIX_CONFIGURATION
 from iocaudit.core.namespaces import SYSTEM_NAMESPACES
-from iocaudit.core.report import Found
+from iocaudit.core.report import ReportedHit
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policies
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.engine.posture import Verdict
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.judging import wording
+from iocaudit.judging.warning_lines import warnings
+from iocaudit.knowledge.pods.places import pods_of
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from tests.cluster.asking import Answer, User
-from tests.cluster.carriers import carried
 from tests.cluster.custom_kinds import install
 from tests.cluster.objects import create, kind_as, own_names, subject_of
-from tests.cluster.pairs import CATALOGUE, Example, alone, examples_of, reason_against, written_to
 from tests.cluster.processes import CRDS, Eventually, Json, items, operator
+from tests.support.carriers import carried
+from tests.support.pairs import CATALOGUE, Example, alone, examples_of, reason_against, written_to
 
 KEEPER = "keeper"
 """The user who stores what examples are judged among; nothing denies that."""
@@ -54,7 +56,9 @@ ADMITTED = [check for check in CATALOGUE if not check.audit_only and not check.a
 AUDITED = [check for check in CATALOGUE if check.audit_only]
 
 
-def scanned(check: Check, examples: list[Example], folder: Path, *policies: Json) -> list[tuple[Example, list[Found]]]:
+def scanned(
+    check: Check, examples: list[Example], folder: Path, *policies: Json
+) -> list[tuple[Example, list[ReportedHit]]]:
     """What scan says of each example's subject, by further policies; fails where it is not what the example is for."""
     folder.mkdir()
     named = {folder / f"policy{number}.json": one for number, one in enumerate((alone(check, "audit"), *policies))}
@@ -65,7 +69,7 @@ def scanned(check: Check, examples: list[Example], folder: Path, *policies: Json
     scan = scan_files(list(files), CATALOGUE, options)
     assert not scan.errors
     assert not scan.report.faults
-    hits: dict[str, list[Found]] = defaultdict(list)
+    hits: dict[str, list[ReportedHit]] = defaultdict(list)
     for found in scan.report.found:
         hits[found.origin.file or ""].append(found)
     results = []
@@ -98,7 +102,7 @@ def test_what_is_put_into_a_kind_is_visited_at_each_of_its_places() -> None:
     for kind in PODS:
         found = Resource(carried(POD, kind), CLUSTER)
         assert found.kind is kind
-        assert [len(pod.containers) for pod in found.pods] == [1] * len(kind.pods), str(kind)
+        assert [len(pod.containers) for pod in pods_of(found)] == [1] * len(kind.pods), str(kind)
 
 
 # -- through the webhook ----------------------------------------------------------------------------------
@@ -178,7 +182,7 @@ def ours(answer: Answer, check: str) -> list[str]:
     return [line for line in answer.warnings if said.search(line)]
 
 
-def outcome(guarded: Guarded, example: Example, found: list[Found]) -> str | None:
+def outcome(guarded: Guarded, example: Example, found: list[ReportedHit]) -> str | None:
     """What is wrong with the API server's answer; None where it says what scan says."""
     hits = tuple(sorted(found, key=lambda f: (-f.severity, f.check, f.hit.path, f.hit.evidence)))
     denial, warned = None, list[str]()
@@ -196,9 +200,9 @@ def outcome(guarded: Guarded, example: Example, found: list[Found]) -> str | Non
     return None if fits(answer) else f"{example}: wanted {denial or warned or 'admission'}, got {answer}"
 
 
-def in_rounds(examples: Iterable[tuple[Example, list[Found]]]) -> list[list[tuple[Example, list[Found]]]]:
+def in_rounds(examples: Iterable[tuple[Example, list[ReportedHit]]]) -> list[list[tuple[Example, list[ReportedHit]]]]:
     """Those that are judged among the same companions, together."""
-    rounds: dict[str, list[tuple[Example, list[Found]]]] = {}
+    rounds: dict[str, list[tuple[Example, list[ReportedHit]]]] = {}
     for example, found in examples:
         rounds.setdefault(json.dumps(example.companions), []).append((example, found))
     return [rounds[key] for key in sorted(rounds)]
@@ -379,7 +383,7 @@ def key_of(example: Example) -> tuple[str, str, str]:
     return (example.check, example.kind.group, f"{example.kind.name} {place}{metadata['name']}")
 
 
-def hits_of(found: Iterable[Found]) -> set[tuple[str, str, str]]:
+def hits_of(found: Iterable[ReportedHit]) -> set[tuple[str, str, str]]:
     return {(f.hit.path, f.hit.evidence, f.severity.label) for f in found}
 
 
@@ -406,7 +410,7 @@ def test_the_operator_finds_what_scan_finds(
     swept: tuple[ControlPlane, Client], tmp_path: Path, eventually: Eventually
 ) -> None:
     cluster, client = swept
-    expected: list[tuple[Example, list[Found]]] = []
+    expected: list[tuple[Example, list[ReportedHit]]] = []
     for check in AUDITED:
         if check.id in APART:
             continue

@@ -24,18 +24,17 @@ from devcluster.controlplane import ControlPlane
 from iocaudit.cli.live import scan_cluster
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.kinds import Kind, kind_of
-from iocaudit.core.report import MOST_HITS, Found, Report
+from iocaudit.core.report import MOST_HITS, Report, ReportedHit
 from iocaudit.core.request import Operation
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.core.wording import clip
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.causes import with_causes
+from iocaudit.knowledge.clipping import clip
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
-from iocaudit.sources.scan import ScanOptions, scan_files
 from tests.cluster.custom_kinds import install
 from tests.cluster.objects import create, own_names, subject_of
 from tests.cluster.processes import CRDS, Eventually, Json, items, operator
@@ -73,7 +72,7 @@ def policy() -> Json:
     """All checks of both profiles, with the parameters their examples are documented under."""
     checks: list[Json] = [{"profiles": ["default", "strict"], "mode": "audit"}]
     for check in CATALOGUE:
-        if parameters := yaml.safe_load(doc_of(check).policy or "{}"):
+        if parameters := yaml.safe_load(check.doc.policy or "{}"):
             checks.append({"ids": [check.id], "mode": "audit", "parameters": parameters})
     return {
         "apiVersion": "iocaudit.io/v1alpha1",
@@ -91,7 +90,7 @@ def documents() -> Iterator[tuple[str, list[Json]]]:
     for check in CATALOGUE:
         if check.admission_only:
             continue
-        for word, text in (("bad", doc_of(check).bad), ("good", doc_of(check).good)):
+        for word, text in (("bad", check.doc.bad), ("good", check.doc.good)):
             found = [document for document in yaml.safe_load_all(text) if document]
             # A webhook configuration would stop this cluster, and a policy decide what the others are judged by: each
             # is stored in a test of its own.
@@ -146,7 +145,7 @@ def _store(found: Examples) -> None:
         (found.stored / f"{kind.plural}.{kind.group}.json").write_bytes(orjson.dumps(body))
 
 
-def lines(found: Iterable[Found]) -> set[Line]:
+def lines(found: Iterable[ReportedHit]) -> set[Line]:
     return {(f.check, str(f.subject), f.hit.path, f.hit.evidence, f.severity.label) for f in found}
 
 
@@ -200,12 +199,12 @@ def test_the_webhook_gives_the_same_hits(examples: Examples) -> None:
     recording = Recording(state.auditor)
     validate = ValidateApp(lambda: recording, AdmissionMetrics(new_registry("parity")))  # type: ignore[arg-type, return-value]
     app = admission_app(validate, Bounds(), lambda _reason: None)
-    rules = {kind for kind, wanted in CATALOGUE.admission_rules().items() if Operation.CREATE in wanted}
+    rules = {kind for kind, wanted in CATALOGUE.admission_rules.items() if Operation.CREATE in wanted}
     bodies = [(kind, raw) for kind in rules for raw in examples.objects.get(kind, ())]
     asyncio.run(_ask(app, bodies))
     by_id = {check.id: check for check in CATALOGUE}
 
-    def asked(found: Found) -> bool:
+    def asked(found: ReportedHit) -> bool:
         check = by_id[found.check]
         known = kind_of(found.subject.group, found.subject.kind)
         return not check.audit_only and Operation.CREATE in check.operations and known in rules

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,22 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.cli.live_trial import try_cluster
-from iocaudit.cluster.client import Client, path_of
+from iocaudit.cluster.api import path_of
+from iocaudit.cluster.client import Client
 from iocaudit.cluster.discovery import discover
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.request import Operation
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy_reader import read_policies
-from iocaudit.sources.policy_files import read_policy_files
+from iocaudit.scanning.policy_files import read_policy_files
 from tests.cluster.asking import Answer, User
 from tests.cluster.conftest import wait_for
 from tests.cluster.custom_kinds import install
 from tests.cluster.objects import create, own_names
 from tests.cluster.processes import CRDS, Json
 from tests.cluster.test_parity import documents
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 CATALOGUE = builtin_catalogue()
 PROBED = "p1-probe"
@@ -66,7 +68,7 @@ def stored() -> Iterator[Stored]:
         cluster.kubectl("create", "namespace", "iocaudit")
         client = Client.connect(cluster.kubeconfig)
         _store(client)
-        rules = CATALOGUE.admission_rules()
+        rules = CATALOGUE.admission_rules
         kinds = [kind for kind, wanted in rules.items() if Operation.CREATE in wanted and kind is not AUDIT_POLICY]
         found = [
             Resource(raw, CLUSTER, kind=kind) for kind in discover(client).present(kinds) for raw in client.each(kind)
@@ -96,7 +98,8 @@ def test_what_it_says_is_denied_is_denied(stored: Stored, name: str, tmp_path: P
     path = tmp_path / "policy.json"
     path.write_text(json.dumps(body))
     kubeconfig = stored.cluster.kubeconfig
-    tried = try_cluster(read_policy_files((str(path),), CATALOGUE), CATALOGUE, "default", None, kubeconfig=kubeconfig)
+    read = partial(read_policy_files, (str(path),))
+    tried = try_cluster(read, CATALOGUE, "default", None, kubeconfig=kubeconfig)
     assert tried.not_read == []
     stored.cluster.kubectl("apply", "-f", str(path))
     webhook = LocalWebhook(stored.cluster, tmp_path / "webhook")

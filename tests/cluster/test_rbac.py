@@ -14,10 +14,10 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.default_roles import reduced
 from iocaudit.cli.live import scan_cluster
-from iocaudit.core.rbac.defaults import default_bindings, default_cluster_roles
 from iocaudit.core.report import Report
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.sources.scan import ScanOptions
+from iocaudit.knowledge.rbac.defaults import default_bindings, default_cluster_roles
+from iocaudit.scanning.scan import ScanOptions
 
 CATALOGUE = builtin_catalogue()
 RBAC_CHECKS = CATALOGUE.select(check.id for check in CATALOGUE if check.group == "rbac")
@@ -170,8 +170,8 @@ ROLES = [
 
 @pytest.mark.parametrize("wide", [True, False], ids=["cluster", "namespace"])
 def test_our_rules_agree_with_the_authorizer(cluster: ControlPlane, wide: bool) -> None:
-    from iocaudit.core.rbac.graph import Verb
-    from iocaudit.core.rbac.rules import Rule
+    from iocaudit.knowledge.rbac.graph import Verb
+    from iocaudit.knowledge.rbac.rules import PolicyRule
 
     rbac = "rbac.authorization.k8s.io"
     for index, raw in enumerate(ROLES):
@@ -199,5 +199,5 @@ def test_our_rules_agree_with_the_authorizer(cluster: ControlPlane, wide: bool) 
             }
             answer = json.loads(cluster.kubectl("create", "-f", "-", "-o", "json", input=json.dumps(review)).stdout)
             asked = Verb(verb, group, resource, name=object_name)
-            ours = (wide or in_namespace) and asked.given_by(Rule.of(raw), clusterwide=wide)
+            ours = (wide or in_namespace) and asked.given_by(PolicyRule.of(raw), clusterwide=wide)
             assert answer["status"]["allowed"] is ours, (raw, verb, resource, object_name)

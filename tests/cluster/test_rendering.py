@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from devcluster.binaries import ensure
-from tests.unit.cli.running import run
+from tests.support.running import run
+from tests.unit.scanning.test_render import BASE, PATCH
 from tests.unit.sources.test_kustomize import write
-from tests.unit.sources.test_render import BASE, PATCH
 
 
 def test_an_overlay_is_judged_as_kustomize_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,16 +12,15 @@ import yaml
 
 from devcluster.controlplane import ControlPlane
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import PODS
 from iocaudit.core.repair import put
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.stored_patch import stored_patch
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.missing import documents
-from iocaudit.sources.repairing import repair
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.repairs.missing import documents
+from iocaudit.scanning.repairing import repair
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from tests.cluster.processes import CRDS, Eventually, Json, apply, deployment, items, operator
 from tests.unit.checks.test_repairs import MECHANICAL
 
@@ -52,7 +51,7 @@ spec:
     ids=lambda check: check.id,
 )
 def test_a_repaired_bad_example_is_taken(check: Check, control_plane: ControlPlane, namespace: str) -> None:
-    text = doc_of(check).bad
+    text = check.doc.bad
     rescan = partial(scan_files, ["-"], CATALOGUE.select({check.id}), ScanOptions(profile="strict"))
     outcome = repair(lambda texts: rescan(texts=texts), unsafe=True, forbidden={}, given={"-": text.encode()})
     assert outcome.after

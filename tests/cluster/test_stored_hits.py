@@ -2,15 +2,15 @@
 
 from devcluster.controlplane import ControlPlane
 from iocaudit.cli.live import scan_cluster
-from iocaudit.core.report import Found, findings_of
+from iocaudit.core.report import ReportedHit, findings_of
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.records.finding import finding_body, finding_content
-from iocaudit.sources.scan import ScanOptions
+from iocaudit.scanning.scan import ScanOptions
 from tests.cluster.processes import apply, pod
 
 
-def found_in(cluster: ControlPlane, namespace: str, *checks: str) -> list[Found]:
+def found_in(cluster: ControlPlane, namespace: str, *checks: str) -> list[ReportedHit]:
     scan = scan_cluster(builtin_catalogue().select(checks), ScanOptions(), kubeconfig=cluster.kubeconfig)
     return [one for one in scan.report.found if one.subject.namespace == namespace]
 

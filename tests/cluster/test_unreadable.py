@@ -15,7 +15,8 @@ import pytest
 
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
-from iocaudit.cluster.client import Client, path_of
+from iocaudit.cluster.api import path_of
+from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ApiError, ClusterError, ForbiddenError
 from iocaudit.core.kinds import (
     CONFIG_MAP,

@@ -20,11 +20,11 @@ from iocaudit.core.report import finding_name
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
-from iocaudit.sources.reading import Scan
-from iocaudit.sources.scan import ScanOptions
+from iocaudit.scanning.reading import Scan
+from iocaudit.scanning.scan import ScanOptions
 from tests.cluster.installing import install_crds
 from tests.cluster.processes import START, Eventually, Json, apply, binding, deployment, items, pod, program
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED: Json = {"name": "app", "image": "hooli.com/shop/web:1.4", "securityContext": {"privileged": True}}
@@ -202,8 +202,8 @@ def test_scan_of_the_cluster_judges_as_the_operator_does(
     cluster.kubectl("create", "clusterrolebinding", f"lister-{shop}", f"--clusterrole=lister-{shop}", "--user=lister")
     scan, found = scanned(cluster.user_kubeconfig("lister"))
     assert found == {"Deployment/web": "Open", "Pod/own": "Open"}
-    assert len([one for one in scan.report.skipped if "AuditPolicies may not be read" in one.reason]) == 1
-    assert len([note for note in scan.notes if "IocWaivers may not be read" in note]) == 1
+    assert len([one for one in scan.report.skipped if "cannot read the cluster's AuditPolicies" in one.reason]) == 1
+    assert len([note for note in scan.notes if "cannot read the cluster's IocWaivers" in note]) == 1
     cluster.kubectl("delete", "auditpolicy", f"off-{shop}")
 
 

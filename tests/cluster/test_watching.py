@@ -236,7 +236,7 @@ def test_connections_that_are_alive_and_say_nothing_are_noticed(
             running.begun()
             running.finds_pods("stall-1")
             way.swallow(new=False)
-            eventually(lambda: "as nothing is heard of them" in running.log.read_text(), "it to be noticed")
+            eventually(lambda: "the API server sends nothing about them" in running.log.read_text(), "it to be noticed")
             apply(cluster, pod("shop", "stall-2", hostPID=True))
             eventually(
                 lambda: states(cluster, "shop", "host-pid").get("Pod/stall-2") == "Open",
@@ -307,7 +307,8 @@ def test_a_webhook_that_hears_nothing_says_so_and_is_whole_again_once_it_does(
 HANGING = """
 import functools, time
 from iocaudit.cli.main import main
-from iocaudit.controller import ledger, main as operator
+from iocaudit.controller import main as operator
+from iocaudit.evidence import ledger
 from iocaudit.supervision.supervisor import Supervisor
 operator.Supervisor = functools.partial(Supervisor, pace=0.1)
 ledger.Ledger.run = lambda self, stop: time.sleep(3600)

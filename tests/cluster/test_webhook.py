@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from admission import warning_lines
 from devcluster.controlplane import ControlPlane
 from devcluster.local_webhook import LocalWebhook
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.judging import warning_lines
 from tests.cluster.installing import install_crds
 
 

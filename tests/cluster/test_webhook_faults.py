@@ -37,7 +37,7 @@ from iocaudit.cluster.errors import ClusterError, ForbiddenError
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
 from tests.cluster.forwarder import Endpoint, Forwarder
 from tests.cluster.installing import install_crds
-from tests.unit.serving.flood import flooding
+from tests.support.flood import flooding
 
 DENIED = 'admission webhook "deny.iocaudit.io" denied the request'
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -19,8 +19,6 @@ from tests.packaging.root import Root
 ROOT = Path(__file__).parents[2]
 # What the manifests set, too; test_image.py holds the Dockerfile to it.
 USER = (65532, 65532)
-# As in the official Python images.
-_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Stage:
     """One FROM and what follows it: the folder, and how a process in it is started."""
 
     root: Root
-    environment: dict[str, str] = field(default_factory=lambda: {"PATH": _PATH})
+    environment: dict[str, str]
     folder: str = "/"
     user: str = "0:0"
     entrypoint: list[str] = field(default_factory=list)
@@ -70,14 +68,15 @@ def context() -> set[str]:
     return {line[1:] for line in lines if line.startswith("!")}
 
 
-def build(base: Root, folder: Path) -> list[Stage]:
-    """The stages, the image last, their layers below ``folder``; ``base`` stands for the image of every FROM."""
+def build(bases: Mapping[str, Root], folder: Path) -> list[Stage]:
+    """The stages, the image last, their layers below ``folder``; ``bases`` stand for images, by the names of these."""
     stages: list[Stage] = []
     named: dict[str, Stage] = {}
     for step in instructions():
         if step.word == "FROM":
-            stages.append(Stage(base.copy(folder / f"stage-{len(stages)}")))
-            _, *name = step.rest.split()
+            image, *name = step.rest.split()
+            base = bases[image.partition(":")[0]]
+            stages.append(Stage(base.copy(folder / f"stage-{len(stages)}"), dict(base.environment)))
             if name:
                 assert name[0].upper() == "AS"
                 named[name[1]] = stages[-1]
@@ -96,8 +95,9 @@ def _apply(step: Instruction, stage: Stage, named: dict[str, Stage]) -> None:
             for source in sources:
                 _copy(origin, source, stage.root.path / os.path.join(stage.folder, target).lstrip("/"), target)
         case "RUN":
-            # A build reaches the package index as whoever starts it does.
-            environment = {"HOME": "/root", **stage.environment, **network_settings()}
+            # A build reaches the package index as whoever starts it does. An engine keeps no caches between builds.
+            caches = {Path(place).name: place for place in stage.root.binds if place.startswith("/caches/")}
+            environment = {"HOME": "/root", **stage.environment, **network_settings(), **caches}
             stage.root.run(step.argv(), environment=environment, folder=stage.folder)
         case "ENV":
             stage.environment |= dict(word.split("=", 1) for word in step.rest.split())
@@ -117,7 +117,7 @@ def _apply(step: Instruction, stage: Stage, named: dict[str, Stage]) -> None:
 def _copy(origin: Path, source: str, place: Path, target: str) -> None:
     """As COPY does: a folder's content into the target, a file into a target that ends in a slash; links stay."""
     if origin == ROOT:
-        assert source in context(), f".dockerignore hides {source}"
+        assert any(Path(source).is_relative_to(one) for one in context()), f".dockerignore hides {source}"
     path = origin / source.lstrip("/")
     if path.is_dir():
         hidden = shutil.ignore_patterns("__pycache__") if origin == ROOT else None
@@ -129,12 +129,18 @@ def _copy(origin: Path, source: str, place: Path, target: str) -> None:
 
 
 def network_settings() -> dict[str, str]:
-    """What this machine needs in order to reach a package index."""
+    """What this machine needs in order to reach the package indexes."""
     return dict(_settings())
 
 
 def _settings() -> Iterator[tuple[str, str]]:
     pip = {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_PROXY", "PIP_CERT", "PIP_DEFAULT_TIMEOUT"}
+    go = {"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOPRIVATE"}
     for name, value in os.environ.items():
-        if name in pip | {"SSL_CERT_FILE"} or name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        if name in pip | go | {"SSL_CERT_FILE"} or name.lower() in (
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "no_proxy",
+        ):
             yield name, value

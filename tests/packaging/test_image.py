@@ -6,6 +6,7 @@ it could write. Not proven: anything about the base image itself. Its Python is 
 these tests; that the lock can be installed under it without a compiler is asked of the package index instead.
 """
 
+import json
 import os
 import platform
 import re
@@ -16,6 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from iocaudit.engine.languages.sources import shipped
+from iocaudit.engine.languages.toolchain.go import needed_go
+from iocaudit.engine.languages.toolchain.version import Version
 from tests.packaging.dockerfile import ROOT, USER, Stage, context, instructions
 
 LOCK = ROOT / "requirements.lock"
@@ -46,6 +50,11 @@ def locked() -> dict[str, str]:
     """Name, as the index normalises it, to the pin with its hashes."""
     text = LOCK.read_text(encoding="utf-8")
     return {pin[1]: pin[0] for pin in re.finditer(r"^([a-z0-9-]+)==.*\\\n(?:    --hash.*\n)+", text, re.MULTILINE)}
+
+
+def bases() -> list[str]:
+    """The image of each stage."""
+    return [step.rest.split()[0] for step in instructions() if step.word == "FROM"]
 
 
 def normal(name: str) -> str:
@@ -80,6 +89,21 @@ def test_processes_load_all_that_they_need(image: Stage, process: str) -> None:
     assert "Usage: iocaudit" in start(image, process, "--help")
 
 
+def test_it_has_what_evaluates_rules(image: Stage) -> None:
+    """Compiled from the sources that lie beside the program that uses it."""
+    listed = json.loads(start(image, "engines", "-o", "json"))["engines"]
+    assert [(one["program"], one["where"], one["state"]) for one in listed] == [
+        (engine.program, f"PATH: /usr/local/bin/{engine.program}", "in use") for engine in shipped()
+    ]
+
+
+def test_the_go_of_the_image_is_new_enough() -> None:
+    (base,) = {name for name in bases() if name.startswith("golang:")}
+    version = Version.find(base)
+    assert version is not None
+    assert all(version >= needed_go(engine.sources) for engine in shipped())
+
+
 def test_is_the_user_of_the_manifests_and_may_write_nothing(image: Stage) -> None:
     assert image.user == "65532:65532"
     program = """
@@ -99,7 +123,7 @@ print(os.getuid(), os.getgid(), refused > 100)
     assert python(image, program) == f"{user} True"
 
 
-def test_there_is_no_program_but_python(image: Stage) -> None:
+def test_there_is_no_program_but_python_and_what_evaluates_rules(image: Stage) -> None:
     program = """
 import os
 for folder in os.environ["PATH"].split(":"):
@@ -107,7 +131,8 @@ for folder in os.environ["PATH"].split(":"):
         print(*sorted(os.listdir(folder)))
 """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    assert python(image, program).split() == ["pip", "python", "python3", version]
+    engines = [engine.program for engine in shipped()]
+    assert python(image, program).split() == sorted([*engines, "pip", "python", "python3", version])
 
 
 def test_holds_of_the_lock_what_the_program_needs_and_nothing_else(image: Stage) -> None:
@@ -127,8 +152,7 @@ def test_lock_needs_no_compiler_under_the_images_python(stages: list[Stage], tmp
     assert {"orjson", "uvloop", "cryptography"} <= bound
     wanted = tmp_path / "requirements.txt"
     wanted.write_text("".join(locked()[name] for name in sorted(bound)), encoding="utf-8")
-    bases = {step.rest.split()[0] for step in instructions() if step.word == "FROM"}
-    (base,) = bases
+    (base,) = {name for name in bases() if name.startswith("python:")}
     version = re.fullmatch(r"python:(3\.\d+)-slim-bookworm", base)
     assert version
     # Debian 12 has glibc 2.36.
@@ -144,18 +168,19 @@ def test_lock_needs_no_compiler_under_the_images_python(stages: list[Stage], tmp
 
 
 def test_is_built_in_stages_from_named_versions() -> None:
-    bases = [step.rest.split() for step in instructions() if step.word == "FROM"]
-    assert [base[1:] for base in bases] == [["AS", "build"], []]
-    for base in bases:
-        assert re.fullmatch(r"python:3\.\d+-slim-\w+", base[0])
+    names = [step.rest.split()[1:] for step in instructions() if step.word == "FROM"]
+    assert names == [["AS", "build"], ["AS", "programs"], []]
+    build, programs, image = bases()
+    assert build == image
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+", image)
+    assert re.fullmatch(r"golang:1\.\d+-\w+", programs)
     assert "ADD" not in {step.word for step in instructions()}
 
 
 def test_every_base_can_be_pinned_at_once() -> None:
     """By its digest, with one argument: a stage that names its own image would stay on a tag."""
-    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert bases == ["${BASE}"] * len(bases)
-    assert bases
+    named = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == ["${BASE}", "${GO_BASE}", "${BASE}"]
 
 
 def test_last_stage_runs_nothing_and_no_step_needs_a_shell() -> None:
@@ -183,5 +208,7 @@ def test_builder_sees_what_is_copied_and_no_more() -> None:
         if step.word == "COPY" and "--from" not in step.rest
         for source in step.rest.split()[:-1]
     }
-    assert copied == context()
+    seen = context()
+    assert all(any(Path(source).is_relative_to(one) for one in seen) for source in copied)
+    assert seen <= copied
     assert all((ROOT / source).exists() for source in copied)

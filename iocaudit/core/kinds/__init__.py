@@ -42,7 +42,7 @@ from iocaudit.core.kinds.gateways import (
     TRAEFIK_INGRESS_ROUTE,
     TRAEFIK_MIDDLEWARE,
 )
-from iocaudit.core.kinds.kind import Kind, PodAt
+from iocaudit.core.kinds.kind import Kind, PodLocation
 from iocaudit.core.kinds.rbac_manager import RBAC_DEFINITION
 from iocaudit.core.kinds.workloads import (
     CRON_JOB,
@@ -140,6 +140,6 @@ __all__ = [
     "TRAEFIK_MIDDLEWARE",
     "WORKLOADS",
     "Kind",
-    "PodAt",
+    "PodLocation",
     "kind_of",
 ]

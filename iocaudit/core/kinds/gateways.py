@@ -1,6 +1,6 @@
 """The kinds of gateways and ingress controllers: routes, and what limits them. Source: each project's CRDs.
 
-``version`` is the oldest one that the project still serves, so that older installations can be read too.
+``version`` is the oldest one that the project still serves, so older installations can be read too.
 """
 
 from iocaudit.core.kinds.kind import Kind

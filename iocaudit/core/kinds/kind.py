@@ -1,7 +1,7 @@
 """What a kind is to the auditor: group, plural, scope, and where pods stand inside it."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 PodStyle = Literal[
     "template",
@@ -18,7 +18,7 @@ PodStyle = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class PodAt:
+class PodLocation:
     """Where a pod stands in a kind: map keys from the top, ``[]`` for each item of a list, ``*`` for each value.
 
     ``template``: a PodTemplateSpec (metadata and spec). ``spec``: a PodSpec. Of the others a controller makes pods
@@ -33,9 +33,10 @@ class PodAt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """One kind of the API, compared by identity: each is declared once.
+    """One kind of the API: two of the same group and name are equal, whatever else they say.
 
-    ``version`` is the one we read it by; ``group`` is empty for the core group.
+    ``version`` is the one we read it by; ``group`` is empty for the core group. A kind that this package declares is
+    one object in every process, copies and pickles included, so ``kind is POD`` asks the same as ``==``.
     """
 
     group: str
@@ -43,9 +44,25 @@ class Kind:
     name: str
     plural: str
     namespaced: bool = True
-    pods: tuple[PodAt, ...] = ()
+    pods: tuple[PodLocation, ...] = ()
     subresources: tuple[str, ...] = ()
     """Subresources whose requests carry this very kind, such as ``ephemeralcontainers`` of pods."""
+    _hash: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.group, self.name)))
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return self.name == other.name and self.group == other.group if isinstance(other, Kind) else NotImplemented
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = (self.group, self.version, self.name, self.plural, self.namespaced, self.pods, self.subresources)
+        return _declared_or_new, given
 
     @property
     def key(self) -> tuple[str, str]:
@@ -57,3 +74,13 @@ class Kind:
 
     def __str__(self) -> str:
         return f"{self.name}.{self.group}" if self.group else self.name
+
+
+def _declared_or_new(group: str, version: str, *rest: Any) -> Kind:
+    """What a pickle or a copy of a kind becomes: the declared one where it is that."""
+    from iocaudit.core.kinds import KINDS  # late: it imports this module
+    from iocaudit.core.kinds.unknown import SHAPED
+
+    kind = Kind(group, version, *rest)
+    declared = SHAPED if kind == SHAPED else KINDS.get(kind.key)
+    return declared if declared is not None and declared.version == version else kind

@@ -6,7 +6,7 @@ GROUP = "iocaudit.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
-AUDIT_POLICY = Kind(GROUP, VERSION, "AuditPolicy", "auditpolicies", namespaced=False)
+AUDIT_POLICY = Kind(GROUP, VERSION, "AuditPolicy", "auditpolicies", namespaced=False, subresources=("status",))
 IOC_WAIVER = Kind(GROUP, VERSION, "IocWaiver", "iocwaivers", namespaced=False)
 IOC_FINDING = Kind(GROUP, VERSION, "IocFinding", "iocfindings")
 CLUSTER_IOC_FINDING = Kind(GROUP, VERSION, "ClusterIocFinding", "clusteriocfindings", namespaced=False)

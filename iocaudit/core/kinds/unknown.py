@@ -1,8 +1,8 @@
 """What is known of kinds that no check knows: which of them hold what only looks like a pod, as data."""
 
-from iocaudit.core.kinds.kind import Kind, PodAt
+from iocaudit.core.kinds.kind import Kind, PodLocation
 
-SHAPED = Kind("", "", "kind known by its shape", "", pods=(PodAt((), "shape"),))
+SHAPED = Kind("", "", "kind known by its shape", "", pods=(PodLocation((), "shape"),))
 """Stands for the kind of an object in which pods were found by their shape. No API serves it."""
 
 PATTERNS = frozenset(
@@ -12,6 +12,7 @@ PATTERNS = frozenset(
         "apiextensions.k8s.io",
         "audit.k8s.io",
         "gatekeeper.sh",
+        "iocaudit.io",
         "jspolicy.com",
         "kubewarden.io",
         "kuttl.dev",

@@ -1,18 +1,20 @@
 """The kinds that hold pods. Sources: the Kubernetes API reference, each project's CRDs for the custom ones."""
 
-from iocaudit.core.kinds.kind import Kind, PodAt
+from iocaudit.core.kinds.kind import Kind, PodLocation
 
-_TEMPLATE = (PodAt(("spec", "template")),)
+_TEMPLATE = (PodLocation(("spec", "template")),)
 
-POD = Kind("", "v1", "Pod", "pods", pods=(PodAt(("spec",), "spec"),), subresources=("ephemeralcontainers", "resize"))
-POD_TEMPLATE = Kind("", "v1", "PodTemplate", "podtemplates", pods=(PodAt(("template",)),))
+POD = Kind(
+    "", "v1", "Pod", "pods", pods=(PodLocation(("spec",), "spec"),), subresources=("ephemeralcontainers", "resize")
+)
+POD_TEMPLATE = Kind("", "v1", "PodTemplate", "podtemplates", pods=(PodLocation(("template",)),))
 REPLICATION_CONTROLLER = Kind("", "v1", "ReplicationController", "replicationcontrollers", pods=_TEMPLATE)
 REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets", pods=_TEMPLATE)
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", pods=_TEMPLATE)
 STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets", pods=_TEMPLATE)
 DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets", pods=_TEMPLATE)
 JOB = Kind("batch", "v1", "Job", "jobs", pods=_TEMPLATE)
-CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs", pods=(PodAt(("spec", "jobTemplate", "spec", "template")),))
+CRON_JOB = Kind("batch", "v1", "CronJob", "cronjobs", pods=(PodLocation(("spec", "jobTemplate", "spec", "template")),))
 WORKLOADS: tuple[Kind, ...] = (
     POD,
     POD_TEMPLATE,
@@ -27,37 +29,37 @@ WORKLOADS: tuple[Kind, ...] = (
 """The built-in kinds that hold pods."""
 
 
-def _custom(group: str, version: str, name: str, plural: str, *at: PodAt | str, namespaced: bool = True) -> Kind:
-    places = tuple(PodAt(tuple(a.split("."))) if isinstance(a, str) else a for a in at)
+def _custom(group: str, version: str, name: str, plural: str, *at: PodLocation | str, namespaced: bool = True) -> Kind:
+    places = tuple(PodLocation(tuple(a.split("."))) if isinstance(a, str) else a for a in at)
     return Kind(group, version, name, plural, namespaced, places)
 
 
 _TRAINING = "spec.template.spec.replicatedJobs.[].template.spec.template"
-_SERVING = (PodAt(("spec",), "spec"), PodAt(("spec", "workerSpec"), "spec"))
+_SERVING = (PodLocation(("spec",), "spec"), PodLocation(("spec", "workerSpec"), "spec"))
 _SUBSETS = ("statefulSet", "advancedStatefulSet", "cloneSet", "deployment")
 _RAY = ("headGroupSpec.template", "workerGroupSpecs.[].template")
 
 CUSTOM_WORKLOADS: tuple[Kind, ...] = (
     _custom("argoproj.io", "v1alpha1", "Rollout", "rollouts", "spec.template"),
-    _custom("argoproj.io", "v1alpha1", "Workflow", "workflows", PodAt(("spec",), "argo")),
-    _custom("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates", PodAt(("spec",), "argo")),
+    _custom("argoproj.io", "v1alpha1", "Workflow", "workflows", PodLocation(("spec",), "argo")),
+    _custom("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates", PodLocation(("spec",), "argo")),
     _custom(
         "argoproj.io",
         "v1alpha1",
         "ClusterWorkflowTemplate",
         "clusterworkflowtemplates",
-        PodAt(("spec",), "argo"),
+        PodLocation(("spec",), "argo"),
         namespaced=False,
     ),
-    _custom("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows", PodAt(("spec", "workflowSpec"), "argo")),
+    _custom("argoproj.io", "v1alpha1", "CronWorkflow", "cronworkflows", PodLocation(("spec", "workflowSpec"), "argo")),
     _custom("serving.knative.dev", "v1", "Service", "services", "spec.template"),
     _custom("serving.knative.dev", "v1", "Configuration", "configurations", "spec.template"),
-    _custom("serving.knative.dev", "v1", "Revision", "revisions", PodAt(("spec",), "spec")),
-    _custom("tekton.dev", "v1", "Task", "tasks", PodAt(("spec",), "tekton")),
-    _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodAt(("spec",), "tekton"), namespaced=False),
-    _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodAt(("spec",), "tekton-run")),
-    _custom("tekton.dev", "v1", "Pipeline", "pipelines", PodAt(("spec",), "tekton-pipeline")),
-    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", PodAt(("spec",), "tekton-pipeline-run")),
+    _custom("serving.knative.dev", "v1", "Revision", "revisions", PodLocation(("spec",), "spec")),
+    _custom("tekton.dev", "v1", "Task", "tasks", PodLocation(("spec",), "tekton")),
+    _custom("tekton.dev", "v1beta1", "ClusterTask", "clustertasks", PodLocation(("spec",), "tekton"), namespaced=False),
+    _custom("tekton.dev", "v1", "TaskRun", "taskruns", PodLocation(("spec",), "tekton-run")),
+    _custom("tekton.dev", "v1", "Pipeline", "pipelines", PodLocation(("spec",), "tekton-pipeline")),
+    _custom("tekton.dev", "v1", "PipelineRun", "pipelineruns", PodLocation(("spec",), "tekton-pipeline-run")),
     _custom("kubeflow.org", "v1", "Notebook", "notebooks", "spec.template"),
     _custom("kubeflow.org", "v1", "PyTorchJob", "pytorchjobs", "spec.pytorchReplicaSpecs.*.template"),
     _custom("kubeflow.org", "v1", "TFJob", "tfjobs", "spec.tfReplicaSpecs.*.template"),
@@ -94,7 +96,7 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
         "v1beta1",
         "InferenceService",
         "inferenceservices",
-        *(PodAt(("spec", part), "kserve") for part in ("predictor", "transformer", "explainer")),
+        *(PodLocation(("spec", part), "kserve") for part in ("predictor", "transformer", "explainer")),
     ),
     _custom("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime", "trainingruntimes", _TRAINING),
     _custom(
@@ -131,13 +133,15 @@ CUSTOM_WORKLOADS: tuple[Kind, ...] = (
         "uniteddeployments",
         *(f"spec.template.{name}Template.spec.template" for name in _SUBSETS),
     ),
-    _custom("sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications", PodAt(("spec",), "spark")),
+    _custom(
+        "sparkoperator.k8s.io", "v1beta2", "SparkApplication", "sparkapplications", PodLocation(("spec",), "spark")
+    ),
     _custom(
         "sparkoperator.k8s.io",
         "v1beta2",
         "ScheduledSparkApplication",
         "scheduledsparkapplications",
-        PodAt(("spec", "template"), "spark"),
+        PodLocation(("spec", "template"), "spark"),
     ),
     _custom(
         "machinelearning.seldon.io",

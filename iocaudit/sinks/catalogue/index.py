@@ -6,11 +6,20 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from iocaudit.core.check import Check
-from iocaudit.core.controls import CIS, CIS_EDITIONS, CIS_KUBERNETES, FRAMEWORKS, NSA, Control, Framework, controls_of
 from iocaudit.core.kinds import PODS
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.engine.catalogue import Catalogue
-from iocaudit.sinks.catalogue.blocks import Block, Grid, Heading, Items, Line, Paragraph, Span, code, joined, prose
+from iocaudit.knowledge.controls import (
+    CIS,
+    CIS_EDITIONS,
+    CIS_KUBERNETES,
+    FRAMEWORKS,
+    NSA,
+    Control,
+    Framework,
+    controls_of,
+)
+from iocaudit.sinks.blocks.blocks import Block, Grid, Heading, Items, Line, Paragraph, Span, code, joined, prose
 from iocaudit.sinks.catalogue.page import HOLD_PODS
 
 GROUPS = {

@@ -7,28 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from iocaudit.core.check import Check, Parameter
-from iocaudit.core.check_doc import CheckDoc, doc_of
-from iocaudit.core.controls import controls_of
+from iocaudit.core.check import NAMED, Check, Parameter
+from iocaudit.core.check_doc import CheckDoc
 from iocaudit.core.kinds import PODS, Kind
 from iocaudit.core.kinds.ours import API_VERSION
 from iocaudit.core.links import check_url
 from iocaudit.core.place import Place
 from iocaudit.core.severity import IoC
 from iocaudit.engine.catalogue import Catalogue
+from iocaudit.engine.languages.as_checks import rule_of
+from iocaudit.engine.languages.rule import CelSource, Rule
 from iocaudit.engine.presets import denying
-from iocaudit.sinks.catalogue.blocks import (
-    Block,
-    Grid,
-    Heading,
-    Line,
-    Paragraph,
-    Source,
-    Span,
-    code,
-    joined,
-    prose,
-)
+from iocaudit.knowledge.controls import controls_of
+from iocaudit.sinks.blocks.blocks import Block, Grid, Heading, Line, Paragraph, Source, Span, code, joined, prose
 
 HOLD_PODS = "Kinds that hold pods"
 HOLD_PODS_ANCHOR = "kinds-that-hold-pods"
@@ -46,10 +37,13 @@ _PLACES = {
 
 def page(check: Check, catalogue: Catalogue) -> Iterator[Block]:
     """What it flags and why, its examples, its fix, how it is set, and what it is related to."""
-    doc = doc_of(check)
+    doc = check.doc
     yield Heading(1, code(check.id))
-    yield Paragraph(prose(doc.title + "."))
+    yield Paragraph((Span(doc.title + ".", "plain"),) if check.asks else prose(doc.title + "."))
     yield Grid(("", ""), tuple((prose(name), line) for name, line in _facts(check, catalogue)))
+    if check.asks:
+        yield from _page_of_rule(check)
+        return
     yield Heading(2, prose("Why"))
     for paragraph in doc.why.split("\n\n"):
         yield Paragraph(prose(paragraph))
@@ -75,6 +69,42 @@ def page(check: Check, catalogue: Catalogue) -> Iterator[Block]:
     yield from _related(check, catalogue)
 
 
+def _page_of_rule(check: Check) -> Iterator[Block]:
+    """What a rule in a language of its own says: there are no examples, but the text that judges."""
+    doc = check.doc
+    for name, text in (("Why", doc.why), ("Fix", doc.fix)):
+        if text:
+            yield Heading(2, prose(name))
+            for paragraph in text.split("\n\n"):
+                yield Paragraph((Span(paragraph, "plain"),))
+    yield Heading(2, prose("In a policy"))
+    yield Source(policy_example(check))
+    if check.parameters:
+        yield Heading(2, prose("Parameters"))
+        rows = ((code(one.name), code(compact(one.default))) for one in check.parameters)
+        yield Grid(("parameter", "default"), tuple(rows))
+    if (rule := rule_of(check)) is not None:
+        for heading, text in texts_of(rule):
+            yield Heading(2, prose(heading))
+            yield Source(text)
+    yield Heading(2, prose("Sources"))
+    yield Paragraph((Span(doc.sources, "plain"),))
+
+
+def texts_of(rule: Rule) -> Iterator[tuple[str, str]]:
+    """The text of a rule, in parts, each with what it is."""
+    source = rule.source
+    if not isinstance(source, CelSource):
+        yield "Module", source.module
+        for number, text in enumerate(source.libraries, 1):
+            yield f"Library {number}", text
+        return
+    for title, conditions in (("Match conditions", source.match_conditions), ("Variables", source.variables)):
+        if conditions:
+            yield title, "\n".join(f"{one.name}: {one.expression}" for one in conditions)
+    yield "Validations", "\n".join(one.expression for one in source.validations)
+
+
 def published(check: Check) -> Block:
     """Where the same is to be read on the web."""
     return Paragraph((Span(check_url(check.id), "plain"),))
@@ -85,8 +115,8 @@ def _facts(check: Check, catalogue: Catalogue) -> Iterator[tuple[str, Line]]:
     yield "severity", prose(check.severity.label + worst)
     if presets := denying(check):
         yield "denied", (*prose("critical hits, under "), *joined([code(preset) for preset in presets], " and "))
-    yield "IoC", joined([ioc_line(ioc) for ioc in check.iocs], "; ")
-    yield "group", code(check.group, f"../index.md#{check.group}")
+    yield "IoC", joined([ioc_line(ioc) for ioc in check.iocs], "; ") if check.iocs else prose("none is named")
+    yield "group", code(check.group) if check.asks else code(check.group, f"../index.md#{check.group}")
     yield "profile", code(check.profile)
     yield "runs", prose(where_it_runs(check))
     yield "looks at", kinds_line(check.looks_at)
@@ -99,9 +129,9 @@ def _facts(check: Check, catalogue: Catalogue) -> Iterator[tuple[str, Line]]:
         if kinds:
             yield name, kinds_line(kinds)
     for place, words in _PLACES.items():
-        if implied := [name for name in sorted(check.implies) if check.implies[name] is place]:
+        if implied := [name for name in sorted(check.implied) if check.implied[name] is place]:
             yield f"tells with it, {words}", _ids(implied)
-    if by := [other.id for other in catalogue if check.id in other.implies]:
+    if by := [other.id for other in catalogue if check.id in other.implied]:
         yield "may be told with", _ids(by)
     if check.aliases:
         yield "earlier ids", joined([code(alias) for alias in check.aliases])
@@ -114,6 +144,8 @@ def ioc_line(ioc: IoC) -> Line:
 def where_it_runs(check: Check) -> str:
     """In which of scan, operator and webhook, and there on which operations."""
     operations = " and ".join(sorted(check.operations))
+    if check.profile == NAMED:
+        return f"where a policy names it, as the one does that declares it (on {operations})"
     if check.admission_only:
         return f"in the webhook only, on {operations}"
     if check.audit_only:
@@ -201,7 +233,7 @@ def policy_example(check: Check) -> str:
     import yaml  # late: PyYAML takes its time, and only a page needs it
 
     entry: dict[str, Any] = {"ids": [check.id], "mode": "audit" if check.audit_only else "deny"}
-    if parameters := example_parameters(check, doc_of(check)):
+    if parameters := example_parameters(check, check.doc):
         entry["parameters"] = parameters
     policy = {
         "apiVersion": API_VERSION,

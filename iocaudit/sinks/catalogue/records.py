@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
-from iocaudit.core.controls import controls_of
 from iocaudit.engine.presets import denying
+from iocaudit.knowledge.controls import controls_of
 from iocaudit.sinks.catalogue.page import example_parameters
 
 
@@ -20,7 +19,7 @@ def render(checks: Iterable[Check]) -> str:
 
 def record(check: Check) -> dict[str, Any]:
     """Everything a declaration says."""
-    doc = doc_of(check)
+    doc = check.doc
     return {
         "id": check.id,
         "aliases": list(check.aliases),

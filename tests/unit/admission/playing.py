@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from admission.review import decide
 from admission.state import State
 from iocaudit.core.kinds.ours import AUDIT_POLICY
-from iocaudit.core.outline import slim
-from iocaudit.core.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.core.resource import CLUSTER, Resource
-from iocaudit.engine.audit import Deadline
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.deadline import Deadline
 from iocaudit.engine.posture import Verdict, spare
+from iocaudit.judging.review import decide
+from iocaudit.knowledge.outline import slim
+from iocaudit.knowledge.rbac.bindings import ADMIN_NAMESPACE
 from iocaudit.sources.admission_review import read_review
-from tests.policies import LOCKDOWN
+from tests.support.policies import LOCKDOWN
 
 CATALOGUE = builtin_catalogue()
 Json = dict[str, Any]

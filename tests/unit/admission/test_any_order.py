@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.admission.ordered import (
+from tests.support.ordered import (
     EVERYTHING,
     NAMED_WEBHOOK,
     PODS,

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from admission import warning_lines, wording
 from admission.app import LARGE, ValidateApp, admission_app
 from admission.metrics import AdmissionMetrics
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.posture import Verdict
+from iocaudit.judging import warning_lines, wording
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
 from iocaudit.sources.admission_review import Review
-from tests.unit.admission.reviews import under_lockdown
-from tests.unit.decoding.texts import odd_texts
+from tests.support.reviews import under_lockdown
+from tests.support.texts import odd_texts
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED = {"name": "app", "image": "a.io/b:1", "securityContext": {"privileged": True}}

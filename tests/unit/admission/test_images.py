@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from admission import wording
-from iocaudit.core.report import Found
-from tests.unit.admission.reviews import (
+from iocaudit.core.report import ReportedHit
+from iocaudit.judging import wording
+from tests.support.reviews import (
     CRONJOB_CONTROLLER,
     DEPLOYMENT_CONTROLLER,
     JOB_CONTROLLER,
@@ -30,7 +30,7 @@ DENIED = {"privileged-container", "host-pid", "sensitive-host-path", "runtime-so
 CONTROLLER = "system:serviceaccount:kube-system:{}-controller"
 
 
-def denied(found: tuple[Found, ...]) -> set[str]:
+def denied(found: tuple[ReportedHit, ...]) -> set[str]:
     return {one.check for one in found}
 
 
@@ -294,7 +294,7 @@ def test_a_template_without_pods_is_not_existing(kind: str, controller: str, run
         owner = owned(kind, **status)
         verdict = settle(state_with(), review(made_of(owner), user), Stored(owner))
         assert verdict.allowed is expected, status
-        assert expected or "runs no pods, so that it is not taken for existing" in wording.denial(verdict)
+        assert expected or "runs no pods, so it does not count as existing" in wording.denial(verdict)
     owner = owned(kind, **running)
     verdict = settle(state_with(), review(made_of(owner, "evil.io/web:1"), user), Stored(owner))
     assert not verdict.allowed, "another image than its template's"

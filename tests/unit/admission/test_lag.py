@@ -9,7 +9,7 @@ from iocaudit.core.kinds import CLUSTER_ROLE, Kind
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.posture import Verdict
 from iocaudit.sources.admission_review import Review, read_review
-from tests.unit.admission.ordered import pod, role
+from tests.support.ordered import pod, role
 
 
 def review(raw: dict[str, object], **more: object) -> Review:

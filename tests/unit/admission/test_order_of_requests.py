@@ -2,9 +2,9 @@
 
 import pytest
 
-from iocaudit.core.rbac.defaults import default_cluster_roles
 from iocaudit.install.rbac import bindings, cluster_roles
-from tests.unit.admission.ordered import (
+from iocaudit.knowledge.rbac.defaults import default_cluster_roles
+from tests.support.ordered import (
     EVERYTHING,
     NAMED_WEBHOOK,
     PODS,

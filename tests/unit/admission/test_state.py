@@ -10,6 +10,8 @@ from iocaudit.core.kinds import LIMIT_RANGE, NAMESPACE, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.engine.catalogue import builtin_catalogue
+from tests.support.fake_rego import FakeRego, engines_with
+from tests.support.rules import rego_entry
 
 CATALOGUE = builtin_catalogue()
 
@@ -115,3 +117,29 @@ def test_what_waited_is_applied_before_the_next_holder_takes_its_turn() -> None:
 
     asyncio.run(run())
     assert seen == [0, 1]
+
+
+def test_what_rules_look_up_is_required_unknown_until_it_is_there_and_forgotten() -> None:
+    engines = engines_with(FakeRego(lambda _asked, _question: ()))
+    state = State(CATALOGUE, engines=engines)
+    required: list[tuple[Kind, ...]] = []
+    state.require = required.append
+    entry = rego_entry(needs=["ResourceQuota", "Team.acme.io", "Ingress"])
+    state.replace(AUDIT_POLICY, [policy("own", rules=[entry])])
+    (kinds,) = required
+    assert [str(kind) for kind in kinds] == ["ResourceQuota", "Team.acme.io"], "Ingresses are there anyway"
+    assert {state.world.incomplete(kind) for kind in kinds} == {"it is not loaded yet"}
+    quota = kinds[0]
+    assert state.incomplete(quota, "forbidden: no") is True
+    assert "--rules-need resourcequotas" in (state.world.incomplete(quota) or "")
+    found = Resource(
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q", "namespace": "a"}}, CLUSTER
+    )
+    state.replace(quota, [found])
+    assert state.world.incomplete(quota) is None
+    state.replace(AUDIT_POLICY, [])
+    assert required[1:] == [()]
+    assert state.world.incomplete(quota)
+    state.replace(quota, [found])
+    state.put(found)
+    assert not state.world.has(quota), "what was on its way when the watch ended is not held"

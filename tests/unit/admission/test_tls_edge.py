@@ -18,9 +18,9 @@ from iocaudit.serving.authority import KeyPair, issue_ca, issue_leaf
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.limits import Bounds
 from iocaudit.serving.metrics import new_registry
-from tests.unit.admission.reviews import under_lockdown
+from tests.support.loopback import NAMES, NOW, Connection, Response, serving, trusting, write_pair
+from tests.support.reviews import under_lockdown
 from tests.unit.admission.test_app import PRIVILEGED, pod, review
-from tests.unit.serving.loopback import NAMES, NOW, Connection, Response, serving, trusting, write_pair
 
 CATALOGUE = builtin_catalogue()
 JSON = "content-type: application/json"

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 import pytest
 
-from admission import wording
-from admission.review import respond
 from admission.state import loop_sink
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.ours import IOC_WAIVER
 from iocaudit.core.resource import Resource
 from iocaudit.engine.posture import Verdict, spare
-from tests.unit.admission.reviews import (
+from iocaudit.judging import wording
+from iocaudit.judging.review import respond
+from tests.support.reviews import (
     CRONJOB_CONTROLLER,
     DEPLOYMENT_CONTROLLER,
     ENDS,

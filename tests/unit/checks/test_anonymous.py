@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.rbac_objects import Json, binding, role, rule, run, severities
+from tests.support.rbac_objects import Json, binding, role, rule, run, severities
 
 CHECK = "anonymous-binding"
 DANGEROUS = [

@@ -4,7 +4,7 @@ import pytest
 
 from iocaudit.core.kinds import CLUSTER_ROLE, ROLE
 from iocaudit.core.resource import Resource
-from tests.unit.checks.rbac_objects import aggregate, binding, objects, role, rule, run, severities
+from tests.support.rbac_objects import aggregate, binding, objects, role, rule, run, severities
 
 CHECK = "cluster-admin-binding"
 READ = rule("get,list,watch", "*", "*")
@@ -61,7 +61,7 @@ def test_aggregation_in_an_incomplete_world_is_skipped_unless_what_is_known_suff
 def test_an_absent_role_is_skipped_and_said() -> None:
     report = run(CHECK, ops())
     assert not report.found
-    assert "nowhere among what was read" in report.skipped[0].reason
+    assert "not among what was read" in report.skipped[0].reason
     report = run(CHECK, ops(namespace="shop", role_kind="Role"), incomplete=(ROLE,))
     assert "listing is forbidden" in report.skipped[0].reason
     assert "may hold more" in run(CHECK, ops("view"), incomplete=(CLUSTER_ROLE,)).skipped[0].reason

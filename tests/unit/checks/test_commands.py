@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.command import LONGEST, MINERS, suspicions
-from tests.unit.checks.auditing import container, evidence, judge, messages, places, pod
+from iocaudit.knowledge.command import LONGEST, MINERS, suspicions
+from tests.support.auditing import container, evidence, judge, messages, places, pod
 
 
 @pytest.mark.parametrize(

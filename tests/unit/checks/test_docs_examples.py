@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.report import Report
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import ADMISSION, Origin, Resource
@@ -26,7 +25,7 @@ def _documents(text: str) -> Iterator[dict[str, object]]:
 
 
 def _report(check: Check, text: str) -> Report:
-    parameters = yaml.safe_load(doc_of(check).policy or "{}")
+    parameters = yaml.safe_load(check.doc.policy or "{}")
     spec = {"checks": [{"ids": [check.id], "mode": "audit", "parameters": parameters}]}
     policies = read_policies([{"metadata": {"name": "docs"}, "spec": spec}], CATALOGUE)
     documents = list(_documents(text))
@@ -51,18 +50,18 @@ def _report(check: Check, text: str) -> Report:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 def test_the_bad_example_hits(check: Check) -> None:
-    report = _report(check, doc_of(check).bad)
+    report = _report(check, check.doc.bad)
     assert not report.faults
     assert not report.skipped
     assert [found.check for found in report.found], "the bad example was not flagged"
     for found in report.found:
         assert found.message
-        assert found.hit.path is not None
+        assert found.hit.path
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 def test_the_good_example_does_not(check: Check) -> None:
-    report = _report(check, doc_of(check).good)
+    report = _report(check, check.doc.good)
     assert not report.faults
     assert not report.skipped
     assert not [found.message for found in report.found]
@@ -70,7 +69,7 @@ def test_the_good_example_does_not(check: Check) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
 def test_the_documentation_is_whole(check: Check) -> None:
-    doc = doc_of(check)
+    doc = check.doc
     assert 10 < len(doc.title) <= 90
     assert doc.why
     assert doc.fix

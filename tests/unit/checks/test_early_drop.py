@@ -3,7 +3,7 @@
 import pytest
 
 from iocaudit.core.kinds.policies import CALICO_HOST_ENDPOINT
-from tests.unit.checks.auditing import messages
+from tests.support.auditing import messages
 
 EARLY = "no-early-drop"
 

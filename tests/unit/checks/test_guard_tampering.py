@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from iocaudit.core.rbac.escalation import way_to_cluster_admin
-from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
-from tests.unit.checks.rbac_objects import CATALOGUE, binding, role, rule, run, severities
+from iocaudit.knowledge.rbac.escalation import way_to_cluster_admin
+from iocaudit.knowledge.rbac.subjects import Subject
+from tests.support.rbac_objects import CATALOGUE, binding, role, rule, run, severities
 
 Json = dict[str, Any]
 OURS = "iocaudit.io"
@@ -129,6 +129,16 @@ def test_whoever_may_take_our_keys_in_our_namespace_holds_the_guard(to: str) -> 
     assert found.severity.label == "critical"
     assert "User eve" in found.message
     assert severities(run(CHECK, binding("b", "view", "User:eve", namespace="iocaudit"))) == []
+
+
+def test_who_may_change_configmaps_where_we_run_changes_our_rules() -> None:
+    editor = role("editor", rule("update,patch", "configmaps"))
+    bound = run(CHECK, binding("b", "editor", "User:eve", namespace="iocaudit"), editor)
+    assert severities(bound) == ["critical"]
+    assert "and there the rules in Rego that this auditor judges by" in bound.found[0].hit.message
+    assert severities(run(CHECK, binding("b", "editor", "User:eve", namespace="shop"), editor)) == []
+    reader = role("reader", rule("get,list,watch", "configmaps"))
+    assert severities(run(CHECK, binding("b", "reader", "User:eve", namespace="iocaudit"), reader)) == []
 
 
 def test_an_aggregated_role_that_brings_our_kinds_along_is_seen_on_both() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.auditing import messages
+from tests.support.auditing import messages
 
 TRUSTED = {"trusted": ["hooli.com/"]}
 

@@ -3,8 +3,8 @@
 import pytest
 
 from iocaudit.core.kinds import Kind
-from iocaudit.core.network.coverage import NEEDS
-from tests.unit.checks.auditing import audited, messages
+from iocaudit.knowledge.network.coverage import NEEDS
+from tests.support.auditing import audited, messages
 
 INGRESS, EGRESS, DEFAULT = "no-ingress-policy", "no-egress-policy", "namespace-without-default-deny"
 
@@ -152,9 +152,9 @@ def test_messages_name_the_policy_that_falls_short() -> None:
         " egress: [{action: Deny, to: [{namespaces: {}}]}], ingress: [{action: Allow, from: [{namespaces: {}}]}]}\n"
     )
     (egress,) = messages(EGRESS, POD + policy)
-    assert "AdminNetworkPolicy part denies no more than a part" in egress
+    assert "AdminNetworkPolicy part denies only a part" in egress
     (ingress,) = messages(INGRESS, POD + policy)
-    assert "AdminNetworkPolicy part allows everything before any other is asked" in ingress
+    assert "AdminNetworkPolicy part allows everything before any other policy is applied" in ingress
 
 
 def test_a_namespace_that_was_not_read_is_spoken_of() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.auditing import audited, messages
+from tests.support.auditing import audited, messages
 
 DNS, METADATA = "dns-egress-blocked", "metadata-service-reachable"
 

@@ -5,7 +5,7 @@ import pytest
 from iocaudit.core.kinds import POD as POD_KIND
 from iocaudit.core.kinds import SERVICE_ACCOUNT
 from iocaudit.engine.catalogue import builtin_catalogue
-from tests.unit.checks.auditing import audited, messages
+from tests.support.auditing import audited, messages
 
 OPEN, NOTHING = "policy-allows-everything", "policy-selects-nothing"
 

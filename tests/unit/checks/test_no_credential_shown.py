@@ -11,15 +11,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admission.warning_lines import warnings
-from admission.wording import annotations, denial
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.report import Report, findings_of
-from iocaudit.core.wording import clip
 from iocaudit.engine.posture import Verdict
+from iocaudit.judging.warning_lines import warnings
+from iocaudit.judging.wording import annotations, denial
+from iocaudit.knowledge.clipping import clip
 from iocaudit.records.finding import finding_body, finding_content
-from tests.unit.checks.auditing import CATALOGUE, Json, audited, judge
+from tests.support.auditing import CATALOGUE, Json, audited, judge
 
 # What each format holds, and the part of it that nobody may see.
 _PLANTED = {
@@ -53,10 +52,10 @@ def _with(documents: list[Json], path: tuple[Any, ...], planted: str) -> list[Js
     return changed
 
 
-@pytest.mark.parametrize("check", [c for c in CATALOGUE if "AdmissionReview" not in doc_of(c).bad], ids=lambda c: c.id)
+@pytest.mark.parametrize("check", [c for c in CATALOGUE if "AdmissionReview" not in c.doc.bad], ids=lambda c: c.id)
 def test_a_credential_of_a_known_format_is_shown_by_no_check(check: Check) -> None:
-    documents = [document for document in yaml.safe_load_all(doc_of(check).bad) if document]
-    parameters = yaml.safe_load(doc_of(check).policy or "null")
+    documents = [document for document in yaml.safe_load_all(check.doc.bad) if document]
+    parameters = yaml.safe_load(check.doc.policy or "null")
     for path in _leaves(documents):
         for planted, secret in _PLANTED.items():
             report = audited(check.id, yaml.safe_dump_all(_with(documents, path, planted)), parameters=parameters)

@@ -3,7 +3,7 @@
 import pytest
 
 from iocaudit.core.request import Operation
-from tests.unit.checks.auditing import Json, asked, judge, places, pod
+from tests.support.auditing import Json, asked, judge, places, pod
 
 EVERYTHING: Json = {"tolerations": [{"operator": "Exists"}]}
 

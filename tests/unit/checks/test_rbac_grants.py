@@ -3,7 +3,7 @@
 import pytest
 
 from iocaudit.core.kinds import CLUSTER_ROLE
-from tests.unit.checks.rbac_objects import CATALOGUE, Json, binding, objects, role, rule, run, severities
+from tests.support.rbac_objects import CATALOGUE, Json, binding, objects, role, rule, run, severities
 
 RBAC = "rbac.authorization.k8s.io"
 CERTIFICATES = "certificates.k8s.io"
@@ -233,7 +233,7 @@ def test_what_a_role_cannot_give_is_told_and_weighs_least() -> None:
     outside = rule("update,escalate", "clusterroles", "rbac.authorization.k8s.io")
     report = run("escalation-verb", role("r", outside, namespace="shop"))
     assert [found.hit.message for found in report.found] == [
-        "names escalate clusterroles, which no Role gives: it stands outside namespaces"
+        "names escalate clusterroles, which no Role can give: it is cluster-scoped"
     ]
     assert severities(report) == ["low"]
     for check in ("node-proxy-access", "webhook-tampering", "csr-approval"):

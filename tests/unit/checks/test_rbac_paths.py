@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from iocaudit.core.rbac.escalation import way_to_cluster_admin
-from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.policy_reader import read_policies
-from tests.unit.checks.rbac_objects import CATALOGUE, Json, binding, objects, role, rule
+from iocaudit.knowledge.rbac.escalation import way_to_cluster_admin
+from iocaudit.knowledge.rbac.subjects import Subject
+from tests.support.rbac_objects import CATALOGUE, Json, binding, objects, role, rule
 
 RBAC = "rbac.authorization.k8s.io"
 ALICE = Subject("User", "alice")

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.rbac.escalation import way_to_cluster_admin
-from iocaudit.core.rbac.graph import Verb, who_can
-from iocaudit.core.rbac.subjects import Subject
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
-from iocaudit.engine.policy import PolicySet
-from tests.unit.checks.rbac_objects import CATALOGUE
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.knowledge.rbac.escalation import way_to_cluster_admin
+from iocaudit.knowledge.rbac.graph import Verb, who_can
+from iocaudit.knowledge.rbac.subjects import Subject
+from tests.support.rbac_objects import CATALOGUE
 
 CHECKS = CATALOGUE.select(check.id for check in CATALOGUE if check.group in ("rbac", "self"))
 WORDS = st.sampled_from(
@@ -78,4 +78,6 @@ def test_no_shape_is_a_fault(raws: list[dict[str, object]]) -> None:
         assert not auditor.audit(resource).faults
     for subject in (Subject("User", "a"), Subject("ServiceAccount", "a", "shop")):
         assert all(step.subject for step in way_to_cluster_admin(subject, world).steps)
-    assert isinstance(who_can(world, Verb("get", "", "secrets"))[0], list)
+    grants, problems = who_can(world, Verb("get", "", "secrets"))
+    assert all(grant.subject.name and grant.role for grant in grants)
+    assert all(problems)

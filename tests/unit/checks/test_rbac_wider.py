@@ -14,7 +14,7 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.policy_reader import read_policies
-from tests.unit.checks.rbac_objects import CATALOGUE, Json, binding, objects, role, rule
+from tests.support.rbac_objects import CATALOGUE, Json, binding, objects, role, rule
 from tests.unit.checks.test_rbac_grants import TABLE
 
 RBAC = "rbac.authorization.k8s.io"

@@ -9,13 +9,12 @@ import pytest
 import yaml
 
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.json_patch import apply
-from iocaudit.core.report import Found
+from iocaudit.core.report import ReportedHit
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.sources.reading import Scan
-from iocaudit.sources.repairing import Repaired, repair
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.scanning.reading import Scan
+from iocaudit.scanning.repairing import RepairOutcome, repair
+from iocaudit.scanning.scan import ScanOptions, scan_files
 
 CATALOGUE = builtin_catalogue()
 MECHANICAL = {
@@ -52,7 +51,7 @@ MECHANICAL = {
 BROUGHT_ABOUT = {"host-network": {"no-ingress-policy", "no-egress-policy"}}
 
 
-def _keys(found: list[Found]) -> set[tuple[str, str]]:
+def _keys(found: list[ReportedHit]) -> set[tuple[str, str]]:
     return {(one.check, one.hit.path) for one in found}
 
 
@@ -62,8 +61,8 @@ def _alone(check: Check, texts: Mapping[str, bytes]) -> Scan:
 
 @pytest.mark.parametrize("check", [one for one in CATALOGUE if not one.admission_only], ids=lambda check: check.id)
 def test_the_bad_example_is_repaired_and_nothing_else_comes_up(check: Check) -> None:
-    text = "\n---\n".join(yaml.safe_dump(one, sort_keys=False) for one in yaml.safe_load_all(doc_of(check).bad))
-    for written in (doc_of(check).bad, text):
+    text = "\n---\n".join(yaml.safe_dump(one, sort_keys=False) for one in yaml.safe_load_all(check.doc.bad))
+    for written in (check.doc.bad, text):
         whole = partial(scan_files, ["-"], CATALOGUE, ScanOptions(profile="strict"))
         given = {"-": written.encode()}
         outcome = repair(partial(_alone, check), unsafe=True, forbidden={}, given=given)
@@ -84,13 +83,13 @@ def test_only_what_changes_no_correct_workload_is_safe() -> None:
         for check in CATALOGUE
         if not check.admission_only
         for found in scan_files(
-            ["-"], CATALOGUE.select({check.id}), ScanOptions(profile="strict"), texts={"-": doc_of(check).bad.encode()}
+            ["-"], CATALOGUE.select({check.id}), ScanOptions(profile="strict"), texts={"-": check.doc.bad.encode()}
         ).report.found
         if found.hit.repair is not None and found.hit.repair.safe
     } == {"pull-policy-not-always"}
 
 
-def _repaired(text: str, *checks: str) -> tuple[str, Repaired]:
+def _repaired(text: str, *checks: str) -> tuple[str, RepairOutcome]:
     """The text with every repair of these checks carried out."""
     rescan = partial(scan_files, ["-"], CATALOGUE.select(set(checks)), ScanOptions(profile="strict"))
     outcome = repair(lambda texts: rescan(texts=texts), unsafe=True, forbidden={}, given={"-": text.encode()})

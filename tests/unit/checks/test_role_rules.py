@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.checks.rbac_objects import Json, binding, role, rule, run, severities
+from tests.support.rbac_objects import Json, binding, role, rule, run, severities
 
 RBAC = "rbac.authorization.k8s.io"
 BOT = binding("bot", "cluster-admin", "ServiceAccount:shop/bot")
@@ -175,11 +175,11 @@ def test_each_verb_is_told_by_its_own_words() -> None:
 
     assert (
         said(rule("impersonate", "users"))
-        == "lets User ana act as somebody else through ClusterRole r: impersonate users"
+        == "lets User ana act as another user through ClusterRole r: impersonate users"
     )
     assert said(rule("bind", "roles", RBAC)).startswith("lets User ana grant what it does not hold through")
     both = said(rule("bind", "roles", RBAC), rule("impersonate", "users"))
-    assert both.startswith("lets User ana grant what it does not hold and act as somebody else through")
+    assert both.startswith("lets User ana grant what it does not hold and act as another user through")
     assert said(rule("impersonate", "uids", "authentication.k8s.io")).endswith(
         "impersonate uids, which without a user's name impersonates nobody"
     )

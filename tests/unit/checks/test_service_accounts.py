@@ -6,8 +6,8 @@ from iocaudit.core.kinds import CLUSTER_ROLE_BINDING, DEPLOYMENT, ROLE_BINDING, 
 from iocaudit.core.resource import Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
-from iocaudit.engine.policy import PolicySet
-from tests.unit.checks.rbac_objects import CATALOGUE, aggregate, binding, objects, role, rule, run, severities
+from iocaudit.engine.policy_set import PolicySet
+from tests.support.rbac_objects import CATALOGUE, aggregate, binding, objects, role, rule, run, severities
 
 POWER, TOKEN, SHARED = "workload-holds-power", "token-automounted", "shared-service-account"
 CRITICAL = [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from iocaudit.core.severity import Severity
-from tests.unit.checks.auditing import Json, evidence, judge, pod
+from tests.support.auditing import Json, evidence, judge, pod
 
 
 def with_sysctl(name: str, value: str = "1") -> Json:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.checks.auditing import container, evidence, judge, places, pod
+from tests.support.auditing import container, evidence, judge, places, pod
 
 
 def test_low_uid_judges_what_holds_for_each_container() -> None:

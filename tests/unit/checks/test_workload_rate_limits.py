@@ -4,8 +4,8 @@ import pytest
 
 from iocaudit.core.kinds import NAMESPACE, SERVICE, Kind
 from iocaudit.core.kinds.gateways import ENVOY_FILTER
-from tests.unit.checks.auditing import messages
-from tests.unit.core.rate_limit.test_gateways import BUCKET, cilium, envoy_filter
+from tests.support.auditing import messages
+from tests.unit.knowledge.rate_limit.test_gateways import BUCKET, cilium, envoy_filter
 
 SERVICE_YAML = """
 apiVersion: v1
@@ -85,7 +85,7 @@ SIDECAR = envoy_filter("shop", "workloadSelector: {labels: {app: web}}", context
 def test_workloads_of_a_mesh(text: str, mesh: str | None) -> None:
     found = messages("no-workload-rate-limit", text)
     assert len(found) == (1 if mesh else 0)
-    assert all(f"{mesh} wants" in one for one in found)
+    assert all(f"{mesh} needs" in one for one in found)
 
 
 @pytest.mark.parametrize("kind", [SERVICE, ENVOY_FILTER])

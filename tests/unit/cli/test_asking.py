@@ -17,10 +17,11 @@ from iocaudit.cluster.errors import NotFoundError
 from iocaudit.core.check import Check
 from iocaudit.core.kinds import NAMESPACE
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
+from iocaudit.engine.rollout import fingerprint_of
 from iocaudit.records.kinds import AUDIT_POLICY
 from iocaudit.sinks.catalogue import records
-from tests.unit.cli.running import run
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
+from tests.support.running import run
 
 CATALOGUE = builtin_catalogue()
 SCHEMA = json.loads(Path(records.__file__).with_name("catalogue.schema.json").read_text(encoding="utf-8"))
@@ -104,6 +105,10 @@ def test_checks_as_table_and_as_markdown() -> None:
         (("policy", "explain", "-nshop", "--policy", "no-such-file.yaml"), "no-such-file.yaml"),
         (("policy", "explain", "-nshop", "--cluster", "--policy", "a.yaml"), "leave out --policy and --label"),
         (("policy", "explain", "-nshop", "--context", "a"), "--context goes with --cluster"),
+        (("policy", "explain", "-nshop", "--kind", "Deploymnt"), "at objects of that kind (did you mean Deployment?)"),
+        (("policy", "explain", "-nshop", "--kind", "ClusterRole"), "is of cluster scope: give --cluster-scope"),
+        (("policy", "explain", "--cluster-scope", "--kind", "Pod"), "Pod is of a namespace: give -n NAMESPACE"),
+        (("policy", "explain", "-nshop", "--operation", "DELETE"), "'DELETE' is not one of"),
     ],
 )
 def test_wrong_usage_is_2_and_says_what_is_wrong(arguments: tuple[str, ...], said: str) -> None:
@@ -124,7 +129,7 @@ def test_explain_prints_each_check_once_whatever_it_is_called() -> None:
 
 def test_a_check_is_found_and_suggested_by_an_id_it_had_before() -> None:
     renamed = dataclasses.replace(_check("host-pid"), aliases=("shares-host-processes",))
-    with mock.patch.object(explain_command, "builtin_catalogue", return_value=Catalogue([renamed])):
+    with mock.patch.object(explain_command, "installed_catalogue", return_value=Catalogue([renamed])):
         code, out, _ = run("explain", "shares-host-processes")
         assert code == 0
         assert out.startswith("host-pid\n")
@@ -218,6 +223,90 @@ def test_policy_explain_says_which_preset_holds_and_what_escapes_it(tmp_path: Pa
     assert "escapes it" not in run("policy", "explain", "-nother", *only)[1]
 
 
+BOUND = """\
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: contractors}
+spec:
+  priority: 10
+  match: {subjects: [{kind: Group, name: contractors}], operations: [CREATE, UPDATE], kinds: [Pod]}
+  checks: [{ids: [privileged-container], mode: deny}]
+---
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: ci}
+spec:
+  match: {subjects: [{kind: Group, name: "system:serviceaccounts:ci"}]}
+  checks: [{ids: [privileged-container], mode: audit}]
+---
+apiVersion: iocaudit.io/v1alpha1
+kind: AuditPolicy
+metadata: {name: everybody}
+spec: {priority: -1, checks: [{ids: [privileged-container], mode: warn}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "decides"),
+    [
+        ((), "namespace shop: asked in this order: everybody (priority -1)", "everybody"),
+        (("--kind", "po"), "namespace shop, kind Pod: asked in this order: everybody (priority -1)", "everybody"),
+        (
+            ("--user", "eve", "--group", "contractors"),
+            "namespace shop, CREATE by eve (contractors, system:authenticated): asked in this order: everybody (",
+            "everybody",
+        ),
+        (
+            ("--user", "eve", "--group", "contractors", "--kind", "deployments.apps", "--operation", "update"),
+            "namespace shop, kind Deployment.apps, UPDATE by eve (contractors, system:authenticated): asked in this "
+            "order: contractors (priority 10), everybody (priority -1)",
+            "contractors",
+        ),
+        (
+            ("--user", "system:serviceaccount:ci:deployer"),
+            "namespace shop, CREATE by system:serviceaccount:ci:deployer (system:serviceaccounts, "
+            "system:serviceaccounts:ci, system:authenticated): asked in this order: ci (priority 0), everybody",
+            "ci",
+        ),
+        (("--operation", "CREATE"), "namespace shop, CREATE by any user (system:authenticated): asked", "everybody"),
+    ],
+)
+def test_policy_explain_of_a_request(tmp_path: Path, options: tuple[str, ...], first: str, decides: str) -> None:
+    path = tmp_path / "bound.yaml"
+    path.write_text(BOUND)
+    asked = ("policy", "explain", "-nshop", "--policy", str(path), "--check", "privileged-container", *options)
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert out.startswith(first)
+    (row,) = [line for line in out.splitlines() if line.startswith("privileged-container")]
+    assert f"{decides}, spec.checks[0] by id" in row
+    found = json.loads(run(*asked, "-ojson")[1])
+    (check,) = found["checks"]
+    assert check["decidedBy"]["policy"] == decides
+    assert check["forRequestsAlone"] is (decides != "everybody")
+    assert {one["name"] for one in found["asked"]} | {one["name"] for one in found["notAsked"]} == {
+        "contractors",
+        "ci",
+        "everybody",
+    }
+
+
+def test_policy_explain_tells_how_to_ask_of_policies_for_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "bound.yaml"
+    path.write_text(BOUND)
+    asked = ("policy", "explain", "-nshop", "--policy", str(path))
+    line = run(*asked)[1].splitlines()[1]
+    assert line == (
+        "not asked: contractors (for Pod, on CREATE or UPDATE, for requests of Group contractors); ci (for requests of "
+        "Group system:serviceaccounts:ci); ask with --kind, --user, --group, --operation"
+    )
+    assert run(*asked, "--user", "eve")[1].splitlines()[1].endswith("; ask with --kind")
+    assert "ask with" not in run(*asked, "--user", "eve", "--kind", "pods")[1]
+    execs = run(*asked, "--operation", "CONNECT", "--kind", "PodExecOptions")[1]
+    assert "exec-session" in execs
+    assert "privileged-container" not in execs
+
+
 def test_policy_explain_of_a_cluster_takes_its_labels_and_says_what_is_refused() -> None:
     api = FakeApi()
     api.put(NAMESPACE, "shop", metadata={"labels": {"tier": "gold"}})
@@ -239,6 +328,33 @@ def test_policy_explain_of_a_cluster_takes_its_labels_and_says_what_is_refused()
         assert code == 2
         assert "there is no namespace 'none'" in error
     assert not api.writes
+
+
+def test_policy_explain_says_how_far_a_rollout_is(tmp_path: Path) -> None:
+    """By its status in a cluster; a file counts as it ends."""
+    api = FakeApi("shop", "pay", "lab")
+    spec = {"preset": "guard", "rollout": {"after": "7d"}}
+    raw = {"apiVersion": "iocaudit.io/v1alpha1", "kind": "AuditPolicy", "metadata": {"name": "staged"}, "spec": spec}
+    holds = [{"namespace": "pay", "at": 1}, {"namespace": "lab", "at": 1, "steppedBack": "2026-11-30T00:00:00Z"}]
+    status = {"fingerprint": fingerprint_of(spec), "stage": "Promoted", "holds": holds}
+    api.put(AUDIT_POLICY, "staged", spec=spec, status={"rollout": status})
+    said = {
+        "shop": ("promoted here: at most deny", "to", "deny"),
+        "pay": ("not promoted here: at most warn, later deny; its status says what it waits for", "from", "warn"),
+        "lab": ("taken back here: at most warn, but for what preset guard denies", "back", "warn"),
+    }
+    with mock.patch.object(Client, "connect", return_value=api):
+        for namespace, (line, standing, mode) in said.items():
+            asked = ("policy", "explain", "-n", namespace, "--cluster", "--check", "privileged-container")
+            code, out, _ = run(*asked)
+            assert (code, f"rollout of staged: {line}\n" in out) == (0, True)
+            (policy,) = json.loads(run(*asked, "-ojson")[1])["asked"]
+            assert policy["rollout"] == {"standing": standing, "atMost": mode}
+    file = tmp_path / "p.yaml"
+    file.write_text(json.dumps(raw))
+    assert (
+        "rollout of staged: promoted here: at most deny\n" in run("policy", "explain", "-nshop", f"--policy={file}")[1]
+    )
 
 
 def test_a_cluster_without_our_kinds_is_said() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 POD = """\
 apiVersion: v1
@@ -51,7 +51,7 @@ def test_reasons_stay_where_the_file_is_written_again(known: Path, also: bool) -
 def test_reasons_go_into_a_new_file_with_the_old_one(known: Path, tmp_path: Path) -> None:
     new = tmp_path / "new.json"
     assert run("scan", "-", *ONLY, "--baseline", str(known), "--write-baseline", str(new), stdin=FIXED)[0] == 0
-    assert {check: entry["reason"] for check, entry in entries(new).items()} == {"host-pid": "debugging"}
+    assert reasons(new) == {"host-pid": "debugging"}
 
 
 def test_entries_that_match_nothing_are_told_and_pruned_on_request(known: Path) -> None:
@@ -60,7 +60,7 @@ def test_entries_that_match_nothing_are_told_and_pruned_on_request(known: Path) 
     assert len(entries(known)) == 2
     code, said, _ = run("scan", "-", *ONLY, "--baseline", str(known), "--prune", stdin=FIXED)
     assert (code, f"note: {known}: 1 entry that no longer matches was removed" in said) == (0, True)
-    assert {check: entry["reason"] for check, entry in entries(known).items()} == {"host-pid": "debugging"}
+    assert reasons(known) == {"host-pid": "debugging"}
     assert "no longer" not in run("scan", "-", *ONLY, "--baseline", str(known), stdin=FIXED)[1]
 
 

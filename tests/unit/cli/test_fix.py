@@ -13,9 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from iocaudit.cli.fix import FixError, write_file
-from iocaudit.core.check_doc import doc_of
 from iocaudit.engine.catalogue import builtin_catalogue
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 POD = """\
 apiVersion: v1
@@ -172,7 +171,7 @@ def test_a_folder_that_takes_no_file_is_an_error(file: Path, monkeypatch: pytest
 
 
 _FIXABLE = re.compile(r"(\d+)(?: hits?| more) (by --fix(?! --u)|by --fix --unsafe-fixes|with --unsafe-fixes)")
-REPAIRED = [check.id for check in builtin_catalogue() if "repair" in inspect.getsource(check.function)]
+REPAIRED = [check.id for check in builtin_catalogue() if "repair" in inspect.getsource(check.evaluate)]
 
 
 @pytest.mark.parametrize("check", [*REPAIRED, None])
@@ -184,7 +183,7 @@ def test_the_report_counts_what_the_difference_changes(tmp_path: Path, check: st
         found = builtin_catalogue().find(check)
         assert found is not None
         path = tmp_path / "bad.yaml"
-        path.write_text(doc_of(found).bad)
+        path.write_text(found.doc.bad)
     options = ("--unsafe-fixes",) if unsafe else ()
     _, table, _ = run("scan", str(path), "--profile", "strict")
     numbers = {what: int(number) for number, what in _FIXABLE.findall(table)}

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.json_patch import apply, patch_of
 from iocaudit.core.repair import Repair
 from iocaudit.core.wording import counted
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.sources.scan import ScanOptions, scan_files
+from iocaudit.scanning.scan import ScanOptions, scan_files
+from tests.support.running import run
 from tests.unit.checks import test_workload_rate_limits as mesh
-from tests.unit.cli.running import run
-from tests.unit.core.rate_limit import test_gateways as gateways
-from tests.unit.core.rate_limit import test_traefik as traefik
-from tests.unit.core.rate_limit.test_gateways import together
+from tests.unit.knowledge.rate_limit import test_gateways as gateways
+from tests.unit.knowledge.rate_limit import test_traefik as traefik
+from tests.unit.knowledge.rate_limit.test_gateways import together
 
 CATALOGUE = builtin_catalogue()
 NETWORK = ("no-ingress-policy", "no-egress-policy", "namespace-without-default-deny")
@@ -60,7 +59,7 @@ def test_the_bad_example_is_answered_and_nothing_else_comes_up(check: str, tmp_p
     declared = CATALOGUE.find(check)
     assert declared is not None
     # A namespace has pods: where there are none, policy-selects-nothing says so of any policy.
-    bad = f"{doc_of(declared).bad}\n---\n{POD}"
+    bad = f"{declared.doc.bad}\n---\n{POD}"
     file, new = tmp_path / "bad.yaml", tmp_path / "new.yaml"
     file.write_text(bad)
     code, out, errors = run("scan", str(file), "--check", check, "--generate", str(new))
@@ -176,7 +175,7 @@ def test_a_route_gets_its_limit_or_is_told_why_not(case: tuple[str, str, str]) -
     found = scan_files([], LIMITS, ScanOptions(suggest="missing"), texts={"a.yaml": text.encode()}).missing
     assert found
     made, errors = _generated(text, "no-rate-limit")
-    assert bool(made) == any(one.objects for one in found) or "another policy comes first" in errors
+    assert bool(made) == any(one.objects for one in found) or "another policy takes precedence" in errors
     assert ("not generated: " in errors) == (not made)
     for one in found:
         assert bool(one.objects) != bool(one.reason)
@@ -308,7 +307,7 @@ def test_every_route_of_an_object_is_answered_by_one_limit() -> None:
     route = traefik.route("[]") + "  - {match: Host(`b.example`), kind: Rule, services: [{name: web, port: 80}]}\n"
     made, errors = _generated(route, "no-rate-limit")
     assert [one["kind"] for one in made] == ["Middleware"]
-    assert "1 document for 2 findings, which take the 2 changes above" in errors
+    assert "1 document for 2 findings, with the 2 changes above" in errors
 
 
 def test_what_the_baseline_knows_is_not_answered(tmp_path: Path) -> None:
@@ -327,7 +326,7 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     new.write_text("mine")
     code, _, errors = run("scan", "-", "--generate", str(new), stdin=DEPLOYMENT)
     assert code == 2
-    assert "is there already" in errors
+    assert "already exists; name a new file" in errors
     assert new.read_text() == "mine"
 
 

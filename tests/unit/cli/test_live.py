@@ -15,14 +15,14 @@ from iocaudit.cluster.errors import ApiError, ForbiddenError, NotFoundError
 from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, Kind
 from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.moments import rfc3339
-from iocaudit.core.report import Found
+from iocaudit.core.report import ReportedHit
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
-from tests.unit.cli.running import run
-from tests.unit.controller.fake_api import FakeApi
+from iocaudit.engine.policy_set import PolicySet
+from tests.support.api import FakeApi
+from tests.support.running import run
 
 CATALOGUE = builtin_catalogue()
 PRIVILEGED = {"name": "app", "image": "hooli.com/web:1", "securityContext": {"privileged": True}}
@@ -68,7 +68,7 @@ def hits(said: Json, part: str = "findings") -> set[tuple[str, str]]:
 def fingerprints(api: FakeApi) -> list[str]:
     """Those of the privileged containers, as the operator records them."""
     world = World()
-    found: list[Found] = []
+    found: list[ReportedHit] = []
     for raw in api.stored("deployments"):
         found += Auditor(CATALOGUE, PolicySet(CATALOGUE), world).audit(Resource(raw, CLUSTER)).found
     return [one.fingerprint for one in found if one.check == "privileged-container"]
@@ -189,11 +189,11 @@ def test_without_the_right_to_read_them_that_is_said_once(api: FakeApi) -> None:
     waive(api, state="Active")
     refusing(api, IOC_WAIVER, ForbiddenError("GET", 403, "Forbidden", "no"))
     said = scan(api, "--check", "privileged-container", code=1)
-    assert [note for note in said["notes"] if "IocWaivers may not be read" in note] == said["notes"][1:]
+    assert [note for note in said["notes"] if "cannot read the cluster's IocWaivers" in note] == said["notes"][1:]
     refusing(api, AUDIT_POLICY, ForbiddenError("GET", 403, "Forbidden", "no"))
     said = scan(api, "--check", "privileged-container", code=0)
     assert [one["reason"] for one in said["skipped"]] == [
-        "the cluster's AuditPolicies may not be read, the built-in default is taken: GET: 403 Forbidden: no"
+        "cannot read the cluster's AuditPolicies, the built-in default is used: GET: 403 Forbidden: no"
     ]
     assert scan(api, "--check", "privileged-container", "--require-complete", code=3)["notes"] == []
 

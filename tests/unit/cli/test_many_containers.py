@@ -12,18 +12,19 @@ from typing import Any
 
 import pytest
 
-from admission.review import decide
 from iocaudit.core.resource import CLUSTER, Origin, Resource
 from iocaudit.core.world import World
-from iocaudit.engine.audit import Auditor, Deadline
+from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.engine.deadline import Deadline
 from iocaudit.engine.kept import Interner, keep
 from iocaudit.engine.policy_reader import read_policies
+from iocaudit.judging.review import decide
 from iocaudit.live.inventory import Inventory
+from iocaudit.repairs.suggestions import DocumentChanges, suggested
 from iocaudit.sources.admission_review import read_review
 from iocaudit.sources.documents import Document, read_documents
-from iocaudit.sources.suggestions import DocumentChanges, suggested
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 CATALOGUE = builtin_catalogue()
 DENY_ALL = {"metadata": {"name": "all"}, "spec": {"checks": [{"profiles": ["default", "strict"], "mode": "deny"}]}}

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from iocaudit.cli.near import near_words
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 WORDS = ("scan", "checks", "explain", "policy", "rbac", "top", "webhook", "operator", "manifests")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

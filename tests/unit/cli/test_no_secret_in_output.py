@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 _SECRETS = tuple(f"s3cr3t-{number}" for number in range(17))
 _MANIFESTS = """

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 POD = """\
 apiVersion: v1
@@ -55,10 +55,10 @@ def test_output_file_takes_the_place_of_standard_output(tmp_path: Path) -> None:
     [
         (("-o", "json", "-o", "sarif"), "only one format goes to standard output"),
         (("-o", "json=a", "-o", "sarif=./a"), "two formats cannot go to one file"),
-        (("-o", "json="), "names no file"),
+        (("-o", "json="), "has no file name"),
         (("-o", "yaml"), "'yaml' is not one of table, json"),
         (("-o", "json=no/such/folder"), "there is no folder no/such"),
-        (("-o", "json=a", "--output-file", "b"), "--output-file goes with a format that names no file"),
+        (("-o", "json=a", "--output-file", "b"), "--output-file goes with a format without a file name"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_scan(arguments: tuple[str, ...], said: str) -> None:

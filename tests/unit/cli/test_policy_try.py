@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 POLICY = """
 apiVersion: iocaudit.io/v1alpha1

@@ -41,7 +41,7 @@ def test_who_can_as_a_table() -> None:
         "User alice               shop       RoleBinding shop/ci     Role deploy",
     ]
     assert "User alice" not in rbac("who-can", "create", "deployments.apps", "-n", "else", "-").stdout
-    assert "nobody" in rbac("who-can", "get", "pods", "-", text="apiVersion: v1\nkind: Namespace\n").stdout
+    assert "no subject" in rbac("who-can", "get", "pods", "-", text="apiVersion: v1\nkind: Namespace\n").stdout
 
 
 def test_who_can_as_json() -> None:

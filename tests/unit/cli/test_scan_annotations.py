@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 REASON = "the node agent reads every process"
 
@@ -50,7 +50,7 @@ def test_no_annotations_judges_them_all(tmp_path: Path) -> None:
         ({"host-pid": "         x         "}, "10 characters or more"),
         ({"host-pdi": REASON}, "did you mean host-pid?"),
         ({"pods": REASON}, "there is no check 'pods'"),
-        ({"privileged-container": REASON}, "the annotation can go"),
+        ({"privileged-container": REASON}, "remove the annotation"),
     ],
 )
 def test_what_leaves_nothing_out_is_told(tmp_path: Path, annotations: dict[str, str], said: str) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.sources.documents import Unreadable
+from iocaudit.sources.documents import ReadFailure
 from iocaudit.sources.files import Inputs, read_bytes
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 OUTPUTS = ("table", "json", "sarif", "junit", "github")
 
@@ -117,7 +117,7 @@ def test_what_is_not_a_regular_file_is_left_out_and_said(tmp_path: Path, output:
 def test_a_pipe_that_takes_a_files_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     found = read_bytes(str(tmp_path / "pipe.yaml"))
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, ReadFailure)
     assert "not a regular file" in found.reason
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from iocaudit.cli.scan_command import command
 from iocaudit.cli.settings_file import KEYS, SettingsError, find_settings, read_settings
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 POD = """\
 apiVersion: v1
@@ -212,16 +212,16 @@ def test_a_folder_that_is_gone_has_no_settings(repository: Path, tmp_path: Path)
         ('fail-on: !!int ""', "tags"),
         ("fail-on: !!timestamp foo", "tags"),
         ("skip: !!python/object/apply:os.system [id]", "tags"),
-        ("paths: " + "[" * 65_000, "nothing deeper"),
-        ("paths: " + "[" * 900 + "]" * 900, "nothing deeper"),
-        ("{a: " * 5_000, "nothing deeper"),
+        ("paths: " + "[" * 65_000, "or a list of strings"),
+        ("paths: " + "[" * 900 + "]" * 900, "or a list of strings"),
+        ("{a: " * 5_000, "or a list of strings"),
         ("fail-on: " + "1:" * 9_000 + "1.5", "fail-on"),
         (r'baseline: "a\0"', "not printable"),
         (r'exclude: ["a", "\e[2Jb"]', "not printable"),
         (r'paths: "\u202eb"', "not printable"),
         ("baseline: ''", "is empty"),
         ("policy: ['']", "is empty"),
-        ("? {a: b}\n: c", "is not a text"),
+        ("? {a: b}\n: c", "is not a string"),
     ],
 )
 def test_odd_values_are_told_in_one_line_and_soon(repository: Path, text: str, told: str) -> None:

@@ -17,11 +17,11 @@ from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.causes import with_causes
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from iocaudit.sinks.look import Look, cells
 from iocaudit.sinks.summary import ReadingSummary
 from iocaudit.sinks.table import render
-from iocaudit.sources.scan import ScanOptions, scan_files
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 APP = Path(__file__).parent / "app"
 GOLDEN = Path(__file__).parent / "golden"

@@ -13,8 +13,8 @@ from iocaudit.cli.top_command import age
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ForbiddenError, UnreachableError
 from iocaudit.records.kinds import CLUSTER_AUDIT_REPORT, CLUSTER_IOC_FINDING, IOC_FINDING
-from tests.unit.cli.running import run
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
+from tests.support.running import run
 
 RANKS = {"critical": 1, "high": 2, "medium": 3, "low": 4}
 

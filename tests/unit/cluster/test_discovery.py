@@ -6,7 +6,7 @@ from typing import Any
 
 from iocaudit.cluster.discovery import discover
 from iocaudit.core.kinds import DEPLOYMENT, POD, TRAEFIK_MIDDLEWARE, Kind
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 
 
 def test_present_absent_and_other_versions() -> None:
@@ -38,3 +38,23 @@ def test_a_group_whose_own_server_is_away_is_not_taken_as_absent() -> None:
 
     assert discover(FakeApi()).absent(kind)
     assert not discover(Away()).absent(kind)
+
+
+def test_a_kind_that_is_known_by_its_name_alone_is_found_as_it_is_served() -> None:
+    class Serving(FakeApi):
+        def _discovery(self, path: str) -> dict[str, Any]:
+            answer = super()._discovery(path)
+            verbs = ["get", "list", "watch"]
+            team = {"resource": "teams", "responseKind": {"kind": "Team"}, "scope": "Cluster", "verbs": verbs}
+            ask = {"resource": "asks", "responseKind": {"kind": "Ask"}, "scope": "Namespaced", "verbs": ["create"]}
+            versions = [{"version": version, "resources": [team, ask]} for version in ("v2", "v1")]
+            answer["items"].append({"metadata": {"name": "acme.io"}, "versions": versions})
+            return answer
+
+    served = discover(Serving())
+    found = served.resolved(Kind("acme.io", "", "Team", "guessed"))
+    assert found is not None
+    assert (found.version, found.plural, found.namespaced) == ("v2", "teams", False), "the first is preferred"
+    assert served.resolved(Kind("acme.io", "", "Ask", "asks")) is None, "it can only be created"
+    assert served.resolved(Kind("acme.io", "", "Other", "others")) is None
+    assert served.resolved(POD) is POD

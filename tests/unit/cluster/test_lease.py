@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from iocaudit.cluster.client import Client
+from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import UnreachableError
 from iocaudit.cluster.lease import Lease, LeaseLostError
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 
 
 class Clock:
@@ -20,12 +20,12 @@ class Clock:
         return self.now
 
 
-def lease(api: Client, identity: str, clock: Clock) -> Lease:
+def lease(api: Api, identity: str, clock: Clock) -> Lease:
     return Lease(api, "iocaudit", "iocaudit-operator", identity, duration=15.0, clock=clock)
 
 
 def test_only_the_holder_may_write_and_only_while_it_lasts() -> None:
-    api, clock = FakeApi(), Clock()
+    api, clock = FakeApi("iocaudit"), Clock()
     one, two = lease(api, "one", clock), lease(api, "two", clock)
     for each in (one, two):
         with pytest.raises(LeaseLostError, match="not held"):
@@ -45,7 +45,7 @@ def test_only_the_holder_may_write_and_only_while_it_lasts() -> None:
 
 
 def test_two_that_take_over_at_once_are_told_apart_by_the_version() -> None:
-    api, clock = FakeApi(), Clock()
+    api, clock = FakeApi("iocaudit"), Clock()
     gone, one, two = (lease(api, name, clock) for name in ("gone", "one", "two"))
     assert gone.try_once()
     assert not one.try_once()
@@ -68,7 +68,7 @@ def test_two_that_take_over_at_once_are_told_apart_by_the_version() -> None:
 
 
 def test_handed_back_it_may_be_taken_at_once() -> None:
-    api, clock = FakeApi(), Clock()
+    api, clock = FakeApi("iocaudit"), Clock()
     one, two = lease(api, "one", clock), lease(api, "two", clock)
     stop = threading.Event()
     stop.set()
@@ -80,7 +80,7 @@ def test_handed_back_it_may_be_taken_at_once() -> None:
 
 
 def test_a_holder_that_cannot_renew_gives_up_before_others_take_over() -> None:
-    api, clock = FakeApi(), Clock()
+    api, clock = FakeApi("iocaudit"), Clock()
     one = Lease(api, "iocaudit", "iocaudit-operator", "one", duration=0.7, clock=clock)
     assert one.try_once()
 
@@ -92,15 +92,3 @@ def test_a_holder_that_cannot_renew_gives_up_before_others_take_over() -> None:
     with pytest.raises(LeaseLostError, match="could not be renewed in time"):
         one.hold(threading.Event())
     assert clock.now - 100.0 < 0.7
-
-
-def test_a_guarded_client_reads_but_does_not_write() -> None:
-    def refuse() -> None:
-        raise LeaseLostError("no")
-
-    api = FakeApi()
-    api._may_write = refuse
-    assert api.request("GET", "/api/v1/pods")["items"] == []
-    with pytest.raises(LeaseLostError):
-        api.request("POST", "/api/v1/namespaces/shop/pods", body={"metadata": {"name": "a"}})
-    assert api.stored("pods") == []

@@ -16,6 +16,7 @@ from iocaudit.cluster import client as client_module
 from iocaudit.cluster import reading
 from iocaudit.cluster.client import Client
 from iocaudit.cluster.errors import ExpiredError, UnreachableError
+from iocaudit.cluster.lease import LeaseLostError
 from iocaudit.cluster.reading import HEAD, SMALL, LargeTexts
 from iocaudit.core.kinds import CONFIG_MAP
 from iocaudit.core.partial import lacks_of
@@ -32,6 +33,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.sizes: dict[str, int] = {}
         self.asked: list[int] = []
+        self.posted: list[str] = []
         self.expired = 0
 
 
@@ -55,6 +57,11 @@ class Handler(BaseHTTPRequestHandler):
         end = begin + limit
         metadata = {"resourceVersion": "9", "continue": str(end) if end < len(found) else ""}
         self.answer(json.dumps({"kind": "L", "metadata": metadata, "items": found[begin:end]}).encode())
+
+    def do_POST(self) -> None:
+        self.server.posted.append(self.path)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(b"{}")
 
     def answer(self, *parts: bytes, status: int = 200) -> None:
         self.send_response(status)
@@ -132,6 +139,21 @@ def test_one_beyond_every_bound_keeps_its_identity(server: Server, client: Clien
         ("ADDED", "u-after"),
     ]
     assert len(events[1][1]) == 1, "nothing of it but its metadata"
+
+
+def test_a_guarded_client_reads_and_asks_before_each_write(server: Server, client: Client) -> None:
+    def refuse() -> None:
+        raise LeaseLostError("no")
+
+    server.sizes = {"a": 10}
+    body = {"metadata": {"name": "a", "namespace": "shop"}}
+    guarded = client.guarded(refuse)
+    assert names(guarded) == ["a"]
+    with pytest.raises(LeaseLostError):
+        guarded.create(CONFIG_MAP, body)
+    assert server.posted == []
+    client.guarded(lambda: None).create(CONFIG_MAP, body)
+    assert server.posted == ["/api/v1/namespaces/shop/configmaps"]
 
 
 def test_a_list_that_expires_begins_again(server: Server, client: Client) -> None:

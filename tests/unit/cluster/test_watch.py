@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,33 +11,32 @@ from typing import Any
 import pytest
 
 from iocaudit.cluster import watch
+from iocaudit.cluster.api import EVERYWHERE, ListScope
+from iocaudit.cluster.discovery import NOT_SERVED
 from iocaudit.cluster.errors import ApiError, ExpiredError, ForbiddenError, UnreachableError
 from iocaudit.cluster.watch import Sink, Watches
-from iocaudit.core.kinds import LIMIT_RANGE, NAMESPACE, TRAEFIK_MIDDLEWARE, Kind
+from iocaudit.core.kinds import CONFIG_MAP, LIMIT_RANGE, NAMESPACE, TRAEFIK_MIDDLEWARE, Kind
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.supervision.supervisor import Supervisor
-from tests.unit.controller.fake_api import FakeApi, Json
+from tests.support.api import FakeApi, Json
 
 
 class Api(FakeApi):
-    """With watches, fed by ``events``; an exception in it is raised to the watcher."""
+    """Notes from which versions it is watched, and for how long."""
 
     def __init__(self) -> None:
         super().__init__()
         self.since: list[str] = []
+        self.scopes: list[ListScope] = []
         self.lengths: list[int] = []
-        self.events: queue.Queue[tuple[str, Json] | Exception] = queue.Queue()
 
     def watch(
-        self, kind: Kind, resource_version: str, *, namespace: str | None = None, seconds: int = 240
+        self, kind: Kind, resource_version: str, *, scope: ListScope = EVERYWHERE, seconds: int = 240
     ) -> Iterator[tuple[str, Json]]:
         self.since.append(resource_version)
+        self.scopes.append(scope)
         self.lengths.append(seconds)
-        while True:
-            event = self.events.get()
-            if isinstance(event, Exception):
-                raise event
-            yield event
+        yield from super().watch(kind, resource_version, scope=scope, seconds=seconds)
 
 
 class Seen:
@@ -110,6 +108,26 @@ def test_only_what_is_served_is_watched_and_what_comes_later_is_found(supervisor
     wait_for(lambda: seen.names[TRAEFIK_MIDDLEWARE] == {"limit"}, "the kind that was installed")
     assert TRAEFIK_MIDDLEWARE.group in seen.installed[-1]
     assert asked(api, "limitranges") == 1, "what is watched already is left alone"
+
+
+def test_of_a_kind_with_a_scope_nothing_else_is_asked_for_and_all_of_it_is_kept(supervisor: Supervisor) -> None:
+    api, seen, data = Api(), Seen(), dict[str, int]()
+
+    def replace(_kind: Kind, resources: list[Resource]) -> None:
+        data.update({one.name: len(one.raw["data"]["text"]) for one in resources})
+
+    api.put(CONFIG_MAP, "ours", "iocaudit", metadata={"labels": {"wanted": "yes"}}, data={"text": "x" * 500_000})
+    api.put(CONFIG_MAP, "unlabelled", "iocaudit", data={"text": "x"})
+    api.put(CONFIG_MAP, "elsewhere", "shop", metadata={"labels": {"wanted": "yes"}}, data={"text": "x"})
+    sink = dataclasses.replace(seen.sink(), replace=replace)
+    scope = ListScope("iocaudit", "wanted=yes")
+    Watches(api, [CONFIG_MAP], sink, supervisor, scopes={CONFIG_MAP: scope}).look()
+    wait_for(lambda: bool(data) and bool(api.scopes), "the list and the watch")
+    assert data == {"ours": 500_000}, "what checks look up is bounded; this is asked for by name and kept whole"
+    assert api.scopes == [scope]
+    assert {path for _, path in api.requests if path.endswith("configmaps")} == {
+        "/api/v1/namespaces/iocaudit/configmaps"
+    }
 
 
 def test_a_kind_that_is_removed_ends_its_thread_and_is_empty(supervisor: Supervisor) -> None:
@@ -244,7 +262,7 @@ def test_a_kind_of_which_nothing_is_heard_is_incomplete_until_it_is_loaded_again
     clock.more += 10
     watches.check()
     assert set(seen.lacking) == {LIMIT_RANGE, TRAEFIK_MIDDLEWARE}
-    assert "has said nothing about it for 6" in seen.lacking[LIMIT_RANGE]
+    assert "has sent nothing about it for 6" in seen.lacking[LIMIT_RANGE]
     api.put(LIMIT_RANGE, "two", "shop")
     api.events.put(("BOOKMARK", {"metadata": {"resourceVersion": "7"}}))
     wait_for(lambda: seen.names[LIMIT_RANGE] == {"one", "two"}, "it to be loaded again")
@@ -333,3 +351,49 @@ def test_watches_are_short_enough_for_silence_to_be_noticed(supervisor: Supervis
     Watches(api, [LIMIT_RANGE], seen.sink(), supervisor).look()
     wait_for(lambda: bool(api.lengths), "the watch")
     assert all(length + 15 < watch.STALE for length in api.lengths)
+
+
+def test_what_is_required_is_followed_until_it_is_not(supervisor: Supervisor) -> None:
+    api, seen = Api(), Seen()
+    api.put(NAMESPACE, "shop")
+    api.put(LIMIT_RANGE, "one", "shop")
+    watches = Watches(api, [NAMESPACE], seen.sink(), supervisor, period=60.0)
+    watches.start()
+    wait_for(lambda: NAMESPACE in seen.names, "the kinds of the start")
+    watches.require([LIMIT_RANGE, NAMESPACE])
+    wait_for(lambda: seen.names.get(LIMIT_RANGE) == {"one"}, "the kind, without waiting for the next look")
+    assert list(watches.kinds) == [NAMESPACE, LIMIT_RANGE]
+    watches.require([])
+    assert list(watches.kinds) == [NAMESPACE]
+    wait_for(lambda: "watch LimitRange" not in [part.name for part in supervisor.parts], "its watch to end")
+    assert "watch Namespace" in [part.name for part in supervisor.parts]
+    watches.require([LIMIT_RANGE])
+    wait_for(lambda: asked(api, "limitranges") == 2, "it to be listed anew")
+
+
+def test_a_required_kind_by_a_name_that_nothing_is_served_by_is_incomplete(supervisor: Supervisor) -> None:
+    unknown = Kind("acme.io", "", "Team", "teams")
+    seen = Seen()
+    watches = Watches(Api(), [], seen.sink(), supervisor)
+    watches.require([unknown])
+    watches.look()
+    assert seen.lacking == {unknown: NOT_SERVED}
+    assert supervisor.parts == ()
+
+
+def test_of_a_required_kind_that_takes_too_much_nothing_is_held(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MOST_REQUIRED", 2_000)
+    monkeypatch.setattr(watch, "_TOO_MANY_RETRY", 0.05)
+    api, seen = Api(), Seen()
+    for number in range(40):
+        api.put(LIMIT_RANGE, f"range-{number}", "shop")
+    watches = Watches(api, [], seen.sink(), supervisor)
+    watches.require([LIMIT_RANGE])
+    watches.look()
+    wait_for(lambda: seen.lacking.get(LIMIT_RANGE) == "its objects take more than 2000 bytes", "it to be said")
+    assert seen.names[LIMIT_RANGE] == set()
+    for number in range(38):
+        api.delete(LIMIT_RANGE, "shop", f"range-{number}")
+    wait_for(lambda: seen.names[LIMIT_RANGE] == {"range-38", "range-39"}, "it to be followed once there is room")

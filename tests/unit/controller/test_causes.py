@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from iocaudit.controller.sweep import Change
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.core.kinds import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, DEPLOYMENT, NAMESPACE, NETWORK_POLICY, Kind
 from iocaudit.records.kinds import AUDIT_POLICY, IOC_WAIVER
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 from tests.unit.controller.test_waivers import Setting
 
 Json = dict[str, Any]
@@ -56,7 +56,7 @@ def implied(finding: Json) -> list[str]:
 
 
 def heard(setting: Setting, kind: Kind, raw: Json, *, deleted: bool = False) -> None:
-    setting.cluster.apply([Change(kind, deleted, raw)])
+    setting.cluster.apply([ObjectChange(kind, deleted, raw)])
     while wait := setting.cluster.due_in:
         time.sleep(wait)
     setting.cluster.catch_up()
@@ -102,7 +102,7 @@ def test_accepting_the_cause_alone_leaves_its_parts_to_stand_by_themselves(setti
     assert found["privileged-container Deployment/web"] == "Waived"
     assert found["privilege-escalation-allowed Deployment/web"] == "Open"
     assert "implies" not in findings(setting)["privileged-container Deployment/web"]
-    setting.api.objects[(IOC_WAIVER.group, IOC_WAIVER.version, IOC_WAIVER.plural)].clear()
+    setting.api.clear(IOC_WAIVER)
     setting.changed()
     assert states(setting)["privileged-container Deployment/web"] == "Open"
     assert "privilege-escalation-allowed Deployment/web" not in states(setting)

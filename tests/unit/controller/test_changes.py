@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from iocaudit.controller.changes import Changes, _whole
+from iocaudit.cluster.watch import whole
+from iocaudit.controller.changes import Changes
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.controller.sweep import ClusterAuditor, ObjectChange
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import POD, TRAEFIK_MIDDLEWARE, Kind
 from iocaudit.core.resource import Resource
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.records.kinds import AUDIT_POLICY, GROUP, IOC_WAIVER
 from iocaudit.supervision.supervisor import Supervisor
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 
 CATALOGUE = builtin_catalogue()
 
@@ -23,16 +24,16 @@ class Setting:
     def __init__(self) -> None:
         self.api = FakeApi()
         self.api.put(POD, "spy", "shop", spec={"hostPID": True, "containers": []})
-        self.cluster = Cluster(self.api, CATALOGUE, Publisher(self.api, CATALOGUE), Policies(CATALOGUE))
+        self.cluster = ClusterAuditor(self.api, CATALOGUE, Publisher(self.api, CATALOGUE), Policies(CATALOGUE))
         self.worker = Worker(self.cluster, period=600)
-        self.received: list[Change] = []
+        self.received: list[ObjectChange] = []
         self.installed = 0
         self.changes = Changes(
             self.api, (POD, AUDIT_POLICY, TRAEFIK_MIDDLEWARE), self.worker, Supervisor(), self._take, print, self._count
         )
         self.sink = self.changes.watches._sink
 
-    def _take(self, change: Change) -> None:
+    def _take(self, change: ObjectChange) -> None:
         self.received.append(change)
 
     def _count(self) -> None:
@@ -91,12 +92,12 @@ def test_a_kind_that_goes_takes_its_objects_along(setting: Setting) -> None:
 
 def test_changes_are_handed_on_whole(setting: Setting) -> None:
     raw = {"metadata": {"name": "spy", "uid": "u", "managedFields": []}, "status": {"phase": "Running"}}
-    setting.sink.put(_whole(raw, POD))
-    setting.sink.remove(_whole({"metadata": {"name": "old"}}, POD))
+    setting.sink.put(whole(raw, POD))
+    setting.sink.remove(whole({"metadata": {"name": "old"}}, POD))
     put, removed = setting.received
     assert (put.kind, put.deleted, put.raw) == (POD, False, {"apiVersion": "v1", "kind": "Pod", **raw})
     assert (removed.deleted, removed.raw["kind"]) == (True, "Pod")
-    assert isinstance(_whole(raw, POD), Resource)
+    assert isinstance(whole(raw, POD), Resource)
 
 
 def test_that_our_own_kinds_came_is_told_once(setting: Setting) -> None:

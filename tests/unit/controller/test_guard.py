@@ -18,7 +18,7 @@ from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 from tests.unit.controller.test_sweep import cluster_of, states
 
 NOW = datetime.now(UTC)
@@ -154,7 +154,7 @@ def test_the_sweep_flags_a_stale_bundle_though_nothing_in_the_cluster_changed(se
     cluster.sweep()
     assert states(api, "admission-bypass") == {"ValidatingWebhookConfiguration/iocaudit": "Open"}
     (finding,) = (one["finding"] for one in api.stored("clusteriocfindings"))
-    assert "has a stale CA bundle, so that every call fails: certificate has expired" in str(finding)
+    assert "has a stale CA bundle, so every call fails: certificate has expired" in str(finding)
     answers.clear()
     cluster.sweep()
     assert states(api, "admission-bypass") == {"ValidatingWebhookConfiguration/iocaudit": "Resolved"}

@@ -17,7 +17,7 @@ from kubernetes.client import Configuration
 
 from iocaudit.cluster.client import Client
 from iocaudit.controller.kopf_part import KopfPart, ShieldedResponse, _rewritten, settings
-from iocaudit.controller.sweep import Change
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.records.kinds import AUDIT_POLICY, GROUP
 from iocaudit.supervision.part import Life
 
@@ -158,7 +158,7 @@ class Server:
 
 def test_kopf_itself_hands_on_what_follows_deep_objects() -> None:
     """The whole of it, with a deep object in the list and another before the event that is waited for."""
-    changes: list[Change] = []
+    changes: list[ObjectChange] = []
     server = Server(
         f'{{"type":"MODIFIED","object":{policy("deep", 3000)}}}',
         f'{{"type":"ADDED","object":{policy("plain", 1, "8")}}}',

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from iocaudit.controller.pending import MOST_BYTES, PendingChanges
-from iocaudit.controller.sweep import Change
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.core.kinds import CONFIG_MAP
 from iocaudit.core.partial import PartialObject
 
 
-def change(number: int, length: int = 10) -> Change:
+def change(number: int, length: int = 10) -> ObjectChange:
     raw: dict[str, Any] = {"metadata": {"uid": f"u-{number}"}, "data": {"a": "<" * length}}
-    return Change(CONFIG_MAP, False, PartialObject(raw, "spec") if number % 2 else raw)
+    return ObjectChange(CONFIG_MAP, False, PartialObject(raw, "spec") if number % 2 else raw)
 
 
 def test_the_last_change_of_each_object_is_held() -> None:

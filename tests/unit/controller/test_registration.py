@@ -16,24 +16,24 @@ from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.own_names import OPERATOR
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
-from iocaudit.install.webhook_configuration import Target
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.install.webhook_configuration import WebhookTarget
 from iocaudit.serving.authority import Names
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 
 CATALOGUE = builtin_catalogue()
 
 
 def registration(api: FakeApi, *, url: str | None = None, folder: Path | None = None) -> Registration:
     certificates = Certificates(api, "iocaudit", Names.of("127.0.0.1"), folder=folder)
-    target = Target("iocaudit", "iocaudit-admission", url=url)
-    return Registration(api, CATALOGUE, lambda: PolicySet(CATALOGUE), certificates, target)
+    target = WebhookTarget("iocaudit", "iocaudit-admission", url=url)
+    return Registration(api, lambda: PolicySet(CATALOGUE), certificates, target)
 
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     monkeypatch.setattr(module, "answers", lambda _target, _bundle: None)
-    return FakeApi()
+    return FakeApi("iocaudit")
 
 
 def configurations(api: FakeApi) -> list[str]:
@@ -50,7 +50,7 @@ def test_written_for_its_owner_and_not_again_after_it_is_gone(api: FakeApi) -> N
     # kubectl delete -k: the role goes, then the garbage collector takes the configuration.
     api.remove(CLUSTER_ROLE, OPERATOR)
     assert "being removed" in (one.step() or "")
-    api.objects[("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")].clear()
+    api.clear(VALIDATING_WEBHOOK_CONFIGURATION)
     before = sum(api.writes.values())
     assert "being removed" in (one.step() or "")
     assert configurations(api) == []

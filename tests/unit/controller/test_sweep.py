@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -13,12 +11,11 @@ import pytest
 import yaml
 
 from iocaudit.cluster.errors import ApiError, ForbiddenError, UnreachableError
-from iocaudit.controller import dependents, sweep
 from iocaudit.controller.dependents import MOST_HOMES
 from iocaudit.controller.pending import PendingChanges
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.controller.sweep import ClusterAuditor, ObjectChange
 from iocaudit.controller.worker import Worker
 from iocaudit.core.json_patch import apply
 from iocaudit.core.kinds import (
@@ -37,7 +34,7 @@ from iocaudit.core.kinds import (
 from iocaudit.core.report import finding_name
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
-from tests.unit.controller.fake_api import FakeApi, expired
+from tests.support.api import FakeApi, expired
 
 CATALOGUE = builtin_catalogue()
 Json = dict[str, Any]
@@ -45,16 +42,16 @@ RULES = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
 SUBJECT = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "mallory"}
 
 
-def cluster_of(api: FakeApi, **more: Any) -> Cluster:
-    return Cluster(api, CATALOGUE, Publisher(api, CATALOGUE), Policies(CATALOGUE), **more)
+def cluster_of(api: FakeApi, **more: Any) -> ClusterAuditor:
+    return ClusterAuditor(api, CATALOGUE, Publisher(api, CATALOGUE), Policies(CATALOGUE), **more)
 
 
 def pod(api: FakeApi, name: str, namespace: str = "shop", **spec: Any) -> Json:
     return api.put(POD, name, namespace, spec={"containers": [{"name": "app", "image": "hooli.com/web:1"}], **spec})
 
 
-def changed(kind: Kind, raw: Json, *, deleted: bool = False) -> Change:
-    return Change(kind, deleted, raw)
+def changed(kind: Kind, raw: Json, *, deleted: bool = False) -> ObjectChange:
+    return ObjectChange(kind, deleted, raw)
 
 
 def states(api: FakeApi, check: str) -> dict[str, str]:
@@ -117,7 +114,7 @@ def test_a_policy_that_comes_after_a_pod_reaches_it(api: FakeApi) -> None:
     """What a change touched since the last sweep is audited again like everything else."""
     cluster = cluster_of(api)
     cluster.sweep()
-    # Without a Namespace that could be the cause.
+    api.put(NAMESPACE, "bare")  # of which nothing was told yet, so that it is not the cause
     cluster.apply([changed(POD, pod(api, "late", "bare"))])
     assert states(api, "no-ingress-policy") == {"Pod/late": "Open"}
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -308,6 +305,17 @@ def test_a_finding_that_another_leader_made_keeps_its_time(api: FakeApi) -> None
     assert [f["finding"]["firstSeen"] for f in kept] == ["2020-01-01T00:00:00Z"]
 
 
+class Ticks:
+    """A second passes with each look at the clock, however fast the machine is."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
 def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     api.put(CLUSTER_ROLE, "ops", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}])
     for number in range(50):
@@ -317,7 +325,8 @@ def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monk
             roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "ops"},
             subjects=[SUBJECT],
         )
-    cluster = cluster_of(api)
+    clock = Ticks()
+    cluster = cluster_of(api, clock=clock)
     cluster.sweep()
     audited: list[str] = []
     real = cluster.auditor.audit
@@ -327,9 +336,6 @@ def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monk
         return real(resource, **options)
 
     monkeypatch.setattr(cluster.auditor, "audit", audit)
-    clock = SimpleNamespace(monotonic=partial(next, count(1.0)))  # a second a look, however fast the machine is
-    monkeypatch.setattr(sweep, "time", clock)
-    monkeypatch.setattr(dependents, "time", clock)
     for number in range(20):
         rules = RULES if number == 19 else [{"apiGroups": [""], "resources": ["pods"], "verbs": [f"v{number}"]}]
         cluster.apply([changed(CLUSTER_ROLE, api.put(CLUSTER_ROLE, "ops", rules=rules))])
@@ -342,7 +348,7 @@ def test_changing_roles_audit_the_bindings_once_and_then_rest(api: FakeApi, monk
     assert (cluster.due_in or 0.0) > 0.0
     cluster.catch_up()
     assert sum("b-" in name for name in audited) == 50
-    monkeypatch.setattr(cluster._dependents, "_rested_at", 0.0)
+    clock.now += 60.0
     cluster.catch_up()
     assert set(states(api, "cluster-admin-binding").values()) == {"Resolved"}
 
@@ -352,6 +358,14 @@ def test_changes_in_many_namespaces_list_a_kind_once(api: FakeApi) -> None:
     for name in names:
         pod(api, "web", name)
     cluster = cluster_of(api)
+
+    def come(method: str, _path: str) -> None:
+        """The Namespaces come after they were listed, so that they are not the cause."""
+        if method == "POST":
+            for name in names:
+                api.put(NAMESPACE, name)
+
+    api.before = come
     cluster.sweep()
     assert len(states(api, "no-ingress-policy")) == 1  # one target name, in many namespaces
     api.requests = []

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iocaudit.controller.sweep import Change
+from iocaudit.controller.sweep import ObjectChange
 from iocaudit.core.kinds import CLUSTER_ROLE_BINDING, DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, Kind
 from tests.unit.controller.test_waivers import Setting, pod_spec, workload
 
@@ -25,7 +25,7 @@ def setting() -> Setting:
 
 def told(setting: Setting, kind: Kind, raw: Json, *, deleted: bool = False) -> None:
     """The operator hears of one object; no sweep."""
-    setting.worker.receive(Change(kind, deleted, raw))
+    setting.worker.receive(ObjectChange(kind, deleted, raw))
     setting.worker.apply_pending()
 
 

@@ -11,14 +11,14 @@ import pytest
 from iocaudit.cluster.errors import ForbiddenError, UnreachableError
 from iocaudit.controller.policies import Policies
 from iocaudit.controller.publisher import Publisher
-from iocaudit.controller.sweep import Change, Cluster
+from iocaudit.controller.sweep import ClusterAuditor, ObjectChange
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import CLUSTER_ROLE_BINDING, DEPLOYMENT, NAMESPACE, POD, REPLICA_SET
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.waivers import MOST_COVERED
 from iocaudit.records.kinds import IOC_WAIVER
-from tests.unit.controller.fake_api import FakeApi
+from tests.support.api import FakeApi
 
 CATALOGUE = builtin_catalogue()
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -35,7 +35,7 @@ class Setting:
         self.now = NOW
         publisher = Publisher(self.api, CATALOGUE, clock=lambda: self.now)
         waivers = StoredWaivers(CATALOGUE, clock=lambda: self.now)
-        self.cluster = Cluster(self.api, CATALOGUE, publisher, Policies(CATALOGUE), waivers)
+        self.cluster = ClusterAuditor(self.api, CATALOGUE, publisher, Policies(CATALOGUE), waivers)
         self.worker = Worker(self.cluster, period=600)
 
     def waiver(self, name: str = "legacy", **spec: Any) -> Json:
@@ -51,14 +51,14 @@ class Setting:
 
     def edit(self, name: str = "legacy", **spec: Any) -> None:
         """As an API server does: the status is left alone."""
-        raw = self.api.objects[(IOC_WAIVER.group, IOC_WAIVER.version, IOC_WAIVER.plural)][("", name)]
+        (raw,) = [one for one in self.api.stored("iocwaivers") if one["metadata"]["name"] == name]
         status = {"status": raw["status"]} if "status" in raw else {}
         self.api.put(IOC_WAIVER, name, spec={**raw["spec"], **spec}, **status)
         self.changed()
 
     def changed(self) -> None:
         """The operator hears of a waiver, whichever."""
-        self.worker.receive(Change(IOC_WAIVER, False, {"metadata": {"uid": "any"}}))
+        self.worker.receive(ObjectChange(IOC_WAIVER, False, {"metadata": {"uid": "any"}}))
         self.worker.apply_pending()
 
     def status(self, name: str = "legacy") -> Json:
@@ -133,7 +133,7 @@ def test_recorded_at_the_first_complete_sweep_then_waived_and_never_extended(set
     assert setting.finding("Pod/new")["state"] == "Open"
     assert setting.status()["covered"] == status["covered"]
     assert (setting.status()["matching"], setting.status()["uncovered"]) == (2, 1)
-    assert "1 of 2 hits that match it are not covered" in setting.status()["message"]
+    assert "matches 2 hits and does not cover 1" in setting.status()["message"]
 
 
 def test_a_waiver_made_while_a_sweep_runs_waits_for_the_next(setting: Setting) -> None:
@@ -167,7 +167,7 @@ def test_one_heard_of_later_asks_for_a_sweep(setting: Setting) -> None:
         seen.append(setting.finding("Pod/old")["state"])
         if len(seen) == 1:
             setting.waiver()
-            setting.worker.receive(Change(IOC_WAIVER, False, {"metadata": {"uid": "any"}}))
+            setting.worker.receive(ObjectChange(IOC_WAIVER, False, {"metadata": {"uid": "any"}}))
         elif seen[-1] == "Waived" or len(seen) > 50:
             stop.set()
 

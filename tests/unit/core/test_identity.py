@@ -6,12 +6,12 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from iocaudit.core.attempt import Attempt
 from iocaudit.core.hit import Hit
 from iocaudit.core.identity import FINGERPRINT, SCHEME, bounded, fingerprint, name_suffix, preimage
-from iocaudit.core.report import Found, finding_fingerprint, finding_name
+from iocaudit.core.report import ReportedHit, finding_fingerprint, finding_name
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.evidence.key import EvidenceKey
 
 _NASTY = st.text(st.sampled_from('|",\\[]\n\x00\x1f\x7f\u2028é\ud83d\ude00😀n'), max_size=6)
 PART = st.one_of(st.none(), _NASTY, st.text(max_size=8), st.just("null"))
@@ -50,7 +50,7 @@ def test_a_name_that_imitates_the_join_of_two_parts_is_another() -> None:
     one, other = (Ref("", "v1", "Pod", *parts) for parts in (("a", "b|c"), ("a|b", "c")))
     assert finding_fingerprint("host-pid", one) != finding_fingerprint("host-pid", other)
     hits = (
-        Found("host-pid", Severity.HIGH, (IoC.CLUSTER_ADMIN,), one, CLUSTER, Hit(path, "", evidence=evidence))
+        ReportedHit("host-pid", Severity.HIGH, (IoC.CLUSTER_ADMIN,), one, CLUSTER, Hit(path, "", evidence=evidence))
         for path, evidence in (("p", "x|y"), ("p|x", "y"))
     )
     assert len({hit.fingerprint for hit in hits}) == 2
@@ -59,7 +59,7 @@ def test_a_name_that_imitates_the_join_of_two_parts_is_another() -> None:
 @given(CHECK_ID, st.text(max_size=300), st.text(max_size=300))
 def test_names_of_resources_are_subdomains(check: str, namespace: str, name: str) -> None:
     posture = finding_name(check, Ref("", "v1", "Pod", namespace, name))
-    denied = Attempt(check, "", "Pod", namespace, name, "mallory").finding
+    denied = EvidenceKey(check, "", "Pod", namespace, name, "mallory").finding
     for found in (posture, denied):
         assert SUBDOMAIN.fullmatch(found)
         assert len(found) <= 253

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from iocaudit.core.json_patch import apply, patch_of, pointer, tokens_of
-from iocaudit.core.repair import Edit, Repair, Unfixable, discard, include, put, remove
+from iocaudit.core.repair import Edit, Repair, UnfixableError, discard, include, put, remove
 
 APP = 'spec.containers["app"]'
 TEST = {"op": "test", "path": "/spec/containers/1/name", "value": "app"}
@@ -82,14 +82,14 @@ def test_several_edits_see_each_other() -> None:
         ({"l": [{"name": "a"}, {"name": "a"}]}, 'l["a"].x', "2 items"),
         ({"l": [{"name": "a"}]}, 'l["b"].x', "no items"),
         ({"l": []}, "l[3].x", "no item 3"),
-        ({"a": "text"}, "a.b", "no map"),
-        ({"a": {}}, "a[0].b", "no list"),
+        ({"a": "text"}, "a.b", "not a map"),
+        ({"a": {}}, "a[0].b", "not a list"),
         ({"a": {}}, "a.b[0]", "no items"),
         ({"l": []}, "l.x", "no field x"),
     ],
 )
 def test_an_object_of_another_shape_is_refused(raw: dict[str, Any], path: str, why: str) -> None:
-    with pytest.raises(Unfixable, match=why):
+    with pytest.raises(UnfixableError, match=why):
         patch_of(raw, path, put(1))
 
 
@@ -106,7 +106,7 @@ def test_an_object_of_another_shape_is_refused(raw: dict[str, Any], path: str, w
     ],
 )
 def test_an_operation_that_does_not_fit_is_refused(operation: dict[str, Any]) -> None:
-    with pytest.raises(Unfixable):
+    with pytest.raises(UnfixableError):
         apply({"a": 1, "l": [1, 2]}, [operation])
 
 

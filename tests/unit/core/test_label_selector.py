@@ -79,3 +79,23 @@ def test_a_null_value_is_an_empty_one_and_never_an_absent_label() -> None:
 )
 def test_what_the_api_server_refuses_selects_nothing(selector: Any) -> None:
     assert not selects(selector, {"a": "x"})
+
+
+def test_each_operator_by_example() -> None:
+    labels = {"app": "web", "tier": "gold"}
+    assert selects({}, labels)
+    assert selects(None, {})
+    assert selects({"matchLabels": {"app": "web"}}, labels)
+    assert not selects({"matchLabels": {"app": "web", "x": "y"}}, labels)
+    for operator, values, expected in (
+        ("In", ["web"], True),
+        ("In", ["db"], False),
+        ("NotIn", ["db"], True),
+        ("Exists", [], True),
+        ("DoesNotExist", [], False),
+        ("Bogus", ["web"], False),
+    ):
+        assert (
+            selects({"matchExpressions": [{"key": "app", "operator": operator, "values": values}]}, labels) is expected
+        )
+    assert selects({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}, labels)

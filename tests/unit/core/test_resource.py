@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from iocaudit.core.resource import ADMISSION, Resource
+from iocaudit.knowledge.pods.places import forget_pods, pods_of
 
 
 class Raw(dict[str, Any]):
@@ -20,10 +21,10 @@ def test_an_object_whose_pods_are_forgotten_is_freed_without_the_garbage_collect
     try:
         resource = Resource(raw, ADMISSION)
         del raw
-        first = resource.pods[0].containers[0].path
-        resource.forget_pods()
-        assert resource.pods[0].containers[0].path == first, "they are visited anew if asked for"
-        resource.forget_pods()
+        first = pods_of(resource)[0].containers[0].path
+        forget_pods(resource)
+        assert pods_of(resource)[0].containers[0].path == first, "they are visited anew if asked for"
+        forget_pods(resource)
         del resource
         assert gone() is None
     finally:
@@ -59,4 +60,4 @@ TEMPLATE = {"spec": {"containers": [{"name": "app"}]}}
 )
 def test_pods_are_found_wherever_a_kind_holds_them(version: str, kind: str, spec: dict[str, Any], path: str) -> None:
     resource = Resource({"apiVersion": version, "kind": kind, "metadata": {"name": "web"}, "spec": spec}, ADMISSION)
-    assert [(pod.path, [one.name for one in pod.containers]) for pod in resource.pods] == [(path, ["app"])]
+    assert [(pod.path, [one.name for one in pod.containers]) for pod in pods_of(resource)] == [(path, ["app"])]

@@ -10,18 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.hit import Hit
 from iocaudit.core.json_patch import apply
-from iocaudit.core.repair import Repair, Unfixable, discard, put, remove
-from iocaudit.core.report import Found
+from iocaudit.core.repair import Repair, UnfixableError, discard, put, remove
+from iocaudit.core.report import ReportedHit
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.stored_patch import MOST, stored_patch
 from iocaudit.core.world import World
 from iocaudit.core.yaml_write import block
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
 from tests.unit.checks.test_repairs import MECHANICAL
 
 CATALOGUE = builtin_catalogue()
@@ -61,7 +60,7 @@ def test_where_something_is_added_there_must_be_nothing() -> None:
     patch = patch_text(pod(), Hit(f"{APP}.securityContext.runAsNonRoot", "m", repair=put(True)))
     assert patch[1] == {"op": "test", "path": "/spec/containers/1/securityContext", "value": None}
     assert apply(pod(), patch) == pod(runAsNonRoot=True)
-    with pytest.raises(Unfixable):
+    with pytest.raises(UnfixableError):
         apply(pod(readOnlyRootFilesystem=True), patch)
 
 
@@ -73,7 +72,7 @@ def test_an_item_at_a_position_is_told_by_what_names_it() -> None:
         "/mounts/1/mountPath",
         "/mounts/1/readOnly",
     ]
-    with pytest.raises(Unfixable):
+    with pytest.raises(UnfixableError):
         apply({"mounts": raw["mounts"][::-1]}, patch)
 
 
@@ -81,7 +80,7 @@ def test_values_of_a_list_are_looked_at_before_they_go() -> None:
     raw = {"l": ["a", "b", "a"]}
     patch = patch_text(raw, Hit("l", "m", repair=discard("a")))
     assert apply(raw, patch) == {"l": ["b"]}
-    with pytest.raises(Unfixable):
+    with pytest.raises(UnfixableError):
         apply({"l": ["a", "b", "c"]}, patch)
 
 
@@ -144,11 +143,11 @@ def test_a_list_in_another_order_refuses_it(names: list[str], data: st.DataObjec
     if order.index(wanted) == names.index(wanted):
         assert "tty" not in apply(moved, patch)["containers"][order.index(wanted)]
     else:
-        with pytest.raises(Unfixable):
+        with pytest.raises(UnfixableError):
             apply(moved, patch)
 
 
-def _found(check: Check, resources: list[Resource]) -> list[tuple[Resource, list[Found]]]:
+def _found(check: Check, resources: list[Resource]) -> list[tuple[Resource, list[ReportedHit]]]:
     world = World()
     for resource in resources:
         world.add(resource)
@@ -173,7 +172,7 @@ def _with_secrets(value: Any) -> Any:
 
 @pytest.mark.parametrize("check", [one for one in CATALOGUE if one.id in MECHANICAL], ids=lambda check: check.id)
 def test_the_bad_example_is_repaired_as_it_is_stored(check: Check) -> None:
-    resources = [Resource(_with_secrets(raw), CLUSTER) for raw in yaml.safe_load_all(doc_of(check).bad)]
+    resources = [Resource(_with_secrets(raw), CLUSTER) for raw in yaml.safe_load_all(check.doc.bad)]
     patched, after = 0, []
     for resource, found in _found(check, resources):
         before = copy.deepcopy(resource.raw)
@@ -189,7 +188,7 @@ def test_the_bad_example_is_repaired_as_it_is_stored(check: Check) -> None:
         assert operations == yaml.safe_load(block(operations))
         done = apply(resource.raw, operations)
         after.append(Resource(done, CLUSTER))
-        with pytest.raises(Unfixable):
+        with pytest.raises(UnfixableError):
             apply(done, operations)
     assert patched
     assert not [one for _, found in _found(check, after) for one in found]

@@ -5,7 +5,7 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, SERVICE_ACCOUNT
+from iocaudit.core.kinds import NAMESPACE, NETWORK_POLICY, SERVICE, SERVICE_ACCOUNT
 from iocaudit.core.resource import CLUSTER, Origin, Resource
 from iocaudit.core.world import World
 
@@ -124,3 +124,26 @@ def test_what_requests_name_is_neither_kept_for_ever_nor_at_any_length() -> None
     assert world.memo(long, (NETWORK_POLICY,), object) is not first
     short = ("target", "web-59999")
     assert world.memo(short, (NETWORK_POLICY,), object) is world.memo(short, (NETWORK_POLICY,), object)
+
+
+def test_what_is_kept_of_each_item_is_bounded_and_goes_with_the_kinds() -> None:
+    world, asked = World(), list[str]()
+
+    def of(item: str) -> str:
+        def build() -> str:
+            asked.append(item)
+            return item.upper()
+
+        return world.memo_of(item, "upper", (SERVICE,), build, most=2)
+
+    assert [of("a"), of("a"), of("b")] == ["A", "A", "B"]
+    assert asked == ["a", "b"]
+    of("c")  # the third: what was kept makes room
+    of("a")
+    assert asked == ["a", "b", "c", "a"]
+    world.put(Resource({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "n"}}, CLUSTER))
+    of("a")
+    assert asked == ["a", "b", "c", "a", "a"]
+    for _ in range(2):
+        of("x" * 1000)
+    assert asked[-2:] == ["x" * 1000] * 2, "nothing is kept under a name of such a length"

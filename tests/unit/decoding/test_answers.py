@@ -14,7 +14,7 @@ from iocaudit.core.partial import lacks_of
 from iocaudit.decoding import answers
 from iocaudit.decoding.answers import decode_cut_event, decode_cut_list, decode_event, decode_list
 from iocaudit.decoding.objects import NotJsonError
-from tests.unit.decoding.texts import nested, odd_texts
+from tests.support.texts import nested, odd_texts
 
 GOOD = {"metadata": {"name": "good", "namespace": "shop"}, "data": {"a": "<&>é"}}
 

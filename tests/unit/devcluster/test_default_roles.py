@@ -1,8 +1,8 @@
 """What is kept of a cluster's own roles, and that the kept file says what checks rely on."""
 
 from devcluster.default_roles import as_text, reduced
-from iocaudit.core.rbac.defaults import default_bindings, default_cluster_roles, default_role, is_default_rule
-from iocaudit.core.rbac.rules import Rule
+from iocaudit.knowledge.rbac.defaults import default_bindings, default_cluster_roles, default_role, is_default_rule
+from iocaudit.knowledge.rbac.rules import PolicyRule
 
 
 def test_only_what_gives_rights_is_kept() -> None:
@@ -27,13 +27,13 @@ def test_the_user_facing_roles_resolve_in_full() -> None:
     edit, view = default_role("ClusterRole", None, "edit"), default_role("ClusterRole", None, "view")
     assert edit is not None
     assert view is not None
-    impersonate = Rule(frozenset({"impersonate"}), frozenset({""}), frozenset({"serviceaccounts"}))
-    read_pods = Rule(frozenset({"get", "list"}), frozenset({""}), frozenset({"pods"}))
+    impersonate = PolicyRule(frozenset({"impersonate"}), frozenset({""}), frozenset({"serviceaccounts"}))
+    read_pods = PolicyRule(frozenset({"get", "list"}), frozenset({""}), frozenset({"pods"}))
     assert is_default_rule(edit, impersonate)
     assert is_default_rule(edit, read_pods)
     assert is_default_rule(view, read_pods)
     assert not is_default_rule(view, impersonate)
-    assert not is_default_rule(view, Rule(frozenset({"get"}), frozenset({""}), frozenset({"secrets"})))
+    assert not is_default_rule(view, PolicyRule(frozenset({"get"}), frozenset({""}), frozenset({"secrets"})))
 
 
 def test_all_of_them_are_there() -> None:

@@ -6,17 +6,16 @@ import pytest
 import yaml
 
 from iocaudit.core.check import Check
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.place import Place
-from iocaudit.core.report import Found, Report
+from iocaudit.core.report import Report, ReportedHit
 from iocaudit.core.resource import CLUSTER, Origin, Resource
 from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.causes import causes_of, with_causes
-from iocaudit.engine.policy import PolicySet
 from iocaudit.engine.policy_reader import read_policy
+from iocaudit.engine.policy_set import PolicySet
 
 CATALOGUE = builtin_catalogue()
 RBAC = "rbac.authorization.k8s.io"
@@ -74,7 +73,7 @@ def told(report: Report) -> dict[str, list[str]]:
     return {name: sorted(set(implied)) for name, implied in shown.items()}
 
 
-def title(found: Found) -> str:
+def title(found: ReportedHit) -> str:
     return f"{found.check} {found.subject.kind}/{found.subject.name}"
 
 
@@ -306,7 +305,7 @@ def test_declarations_name_checks_that_are_there_and_have_no_cycle() -> None:
         assert check is not None, f"{path[-1]} implies {name}, which is not a check"
         assert check.id == name, f"{path[-1]} implies {check.id} by another name"
         if not state.get(name):
-            for other in check.implies:
+            for other in check.implied:
                 visit(other, (*path, name))
             state[name] = True
 
@@ -316,7 +315,7 @@ def test_declarations_name_checks_that_are_there_and_have_no_cycle() -> None:
 
 def test_what_is_implied_somewhere_looks_at_what_the_implying_check_looks_at() -> None:
     for check in CATALOGUE:
-        for name, place in check.implies.items():
+        for name, place in check.implied.items():
             other = CATALOGUE.find(name)
             assert other is not None
             if place is not Place.NAMESPACE:
@@ -326,9 +325,9 @@ def test_what_is_implied_somewhere_looks_at_what_the_implying_check_looks_at() -
 @pytest.mark.parametrize("check", [one for one in CATALOGUE if not one.admission_only], ids=lambda check: check.id)
 def test_a_check_is_shown_on_its_own_bad_example(check: Check) -> None:
     """Whoever tries the example of the documentation has to see what it is an example of."""
-    parameters = yaml.safe_load(doc_of(check).policy or "{}")
+    parameters = yaml.safe_load(check.doc.policy or "{}")
     policy = {"checks": [{"ids": [check.id], "parameters": parameters}]}
-    documents = [one for one in yaml.safe_load_all(doc_of(check).bad) if one["kind"] != "AdmissionReview"]
+    documents = [one for one in yaml.safe_load_all(check.doc.bad) if one["kind"] != "AdmissionReview"]
     report = judged(*(Resource(one, CLUSTER) for one in documents), policy=policy)
     assert check.id in {found.check for found in report.found} or not documents
 

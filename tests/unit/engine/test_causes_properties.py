@@ -10,9 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from admission.told import with_told
 from iocaudit.cli.baseline import Baseline
-from iocaudit.core.report import Found, Report, home_of
+from iocaudit.core.report import Report, ReportedHit, home_of
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.severity import Severity
@@ -20,14 +19,16 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
 from iocaudit.engine.causes import causes_of, with_causes
-from iocaudit.engine.policy import Mode, PolicySet
 from iocaudit.engine.policy_reader import read_policy
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.engine.posture import join, judge
+from iocaudit.engine.presets import Mode
 from iocaudit.engine.waiver_reader import read_waiver
 from iocaudit.engine.waivers import Waivers
+from iocaudit.judging.told import with_told
 
 CATALOGUE = builtin_catalogue()
-TIED = sorted({name for check in CATALOGUE for name in (*check.implies, *([check.id] if check.implies else []))})
+TIED = sorted({name for check in CATALOGUE for name in (*check.implied, *([check.id] if check.implied else []))})
 """The checks that imply or are implied."""
 RBAC = "rbac.authorization.k8s.io"
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -156,15 +157,15 @@ class Setting:
         self.auditor = Auditor(catalogue, self.policies, world, Waivers(accepted, None).acceptor(lambda: NOW))
         self.reports = [self.auditor.audit(resource) for resource in self.resources]
 
-    def mode(self, found: Found) -> Mode:
+    def mode(self, found: ReportedHit) -> Mode:
         return self.policies.settings(home_of(found.subject))[found.check].mode_for(found.severity)
 
 
-def identity(found: Found) -> tuple[object, ...]:
+def identity(found: ReportedHit) -> tuple[object, ...]:
     return (*found.group, *found.same_hit)
 
 
-def told(found: Iterable[Found]) -> list[str]:
+def told(found: Iterable[ReportedHit]) -> list[str]:
     return sorted(str(identity(one)) for one in found)
 
 

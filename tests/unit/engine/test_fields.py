@@ -17,12 +17,17 @@ from iocaudit.core import paths
 from iocaudit.core.check import PROFILES
 from iocaudit.core.errors import IocauditError, PolicyError
 from iocaudit.core.partial import PartialObject
+from iocaudit.core.request import Operation
 from iocaudit.core.severity import Severity
 from iocaudit.engine import policy_reader, waiver_reader
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.fields import Known, Operator
-from iocaudit.engine.policy import Existing, Mode, OnFault, OnIncomplete, Preset, SameImage, SubjectKind
+from iocaudit.engine.fields import KnownFields, LabelOperator
+from iocaudit.engine.languages.reader import OPERATIONS
+from iocaudit.engine.languages.rule_fields import RULE_GROUPS
 from iocaudit.engine.policy_reader import read_policy
+from iocaudit.engine.presets import Mode, Preset
+from iocaudit.engine.setting import OnExisting, OnFault, OnIncomplete, SameImage
+from iocaudit.engine.subjects import SubjectKind
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 
 CRDS = Path(__file__).parents[3] / "manifests" / "crds"
@@ -48,15 +53,49 @@ POLICY: Json = {
             "excludeNamespaces": ["team-x"],
             "namespaceSelector": SELECTOR,
             "clusterScoped": True,
+            "kinds": ["Pod", "Deployment.apps", "*.rbac.authorization.k8s.io"],
+            "operations": ["CREATE", "CONNECT"],
+            "subjects": [
+                {"kind": "ServiceAccount", "name": "ci-*", "namespace": "shop"},
+                {"kind": "Group", "name": "contractors"},
+            ],
+            "excludeSubjects": [{"kind": "ServiceAccount", "name": "*", "namespace": "argocd"}],
         },
         "checks": [
             {"ids": ["untrusted-registry"], "mode": "deny", "parameters": {"trusted": ["hooli.com"]}},
             {"groups": ["pods", "rbac"], "profiles": ["default", "strict"], "mode": "off", "severity": "critical"},
         ],
+        "rules": [
+            {
+                "name": "registry",
+                "rego": {"module": "package a", "libraries": ["package b"]},
+                "kinds": ["Pod", "*.apps"],
+                "podTemplates": True,
+                "operations": ["CREATE", "UPDATE"],
+                "needs": ["Ingress"],
+                "mode": "off",
+                "severity": "medium",
+                "iocs": [9],
+                "title": "t",
+                "description": "d",
+                "fix": "f",
+                "parameters": {},
+            },
+            {
+                "name": "no-latest",
+                "cel": {
+                    "validations": [{"expression": "true", "message": "m", "messageExpression": "'m'"}],
+                    "variables": [{"name": "v", "expression": "1"}],
+                    "matchConditions": [{"name": "c", "expression": "true"}],
+                },
+                "kinds": ["Pod"],
+            },
+        ],
         "onFault": "allow",
         "onIncomplete": "deny",
         "existing": "deny",
         "images": "exact",
+        "rollout": {"from": "audit", "to": "deny", "after": "7d", "first": "10%", "protect": ["flux-system"]},
         "exemptSubjects": [
             {"kind": "ServiceAccount", "name": "ci", "namespace": "shop"},
             {"kind": "Group", "name": "system:masters"},
@@ -85,27 +124,35 @@ WAIVER: Json = {
     "status": {"state": "Active"},
 }
 SAMPLES = {"AuditPolicy": POLICY, "IocWaiver": WAIVER}
-FIELDS: dict[str, Known] = {"AuditPolicy": policy_reader.FIELDS, "IocWaiver": waiver_reader.FIELDS}
+FIELDS: dict[str, KnownFields] = {"AuditPolicy": policy_reader.FIELDS, "IocWaiver": waiver_reader.FIELDS}
 FREE = ("metadata", "status", "matchLabels")
 """The keys below which names are not ours to know."""
 WORDS: dict[str, dict[str, frozenset[str]]] = {
     "AuditPolicy": {
-        "spec.match.namespaceSelector.matchExpressions[].operator": frozenset(Operator),
+        "spec.match.namespaceSelector.matchExpressions[].operator": frozenset(LabelOperator),
         "spec.checks[].profiles[]": frozenset(PROFILES),
         "spec.checks[].mode": frozenset(Mode),
         "spec.checks[].severity": frozenset(severity.label for severity in Severity),
         "spec.preset": frozenset(Preset),
         "spec.onFault": frozenset(OnFault),
         "spec.onIncomplete": frozenset(OnIncomplete),
-        "spec.existing": frozenset(Existing),
+        "spec.existing": frozenset(OnExisting),
         "spec.images": frozenset(SameImage),
+        "spec.match.operations[]": frozenset(Operation) - {Operation.DELETE},
+        "spec.match.subjects[].kind": frozenset(SubjectKind),
+        "spec.match.excludeSubjects[].kind": frozenset(SubjectKind),
         "spec.exemptSubjects[].kind": frozenset(SubjectKind),
+        "spec.rules[].mode": frozenset(Mode),
+        "spec.rules[].severity": frozenset(severity.label for severity in Severity),
+        "spec.rules[].operations[]": frozenset(OPERATIONS),
+        "spec.rollout.from": frozenset({"audit", "warn"}),
+        "spec.rollout.to": frozenset({"warn", "deny"}),
     },
-    "IocWaiver": {"spec.labels.matchExpressions[].operator": frozenset(Operator)},
+    "IocWaiver": {"spec.labels.matchExpressions[].operator": frozenset(LabelOperator)},
 }
 IDS = frozenset(CATALOGUE.names)
 WORDS_OF_THE_CATALOGUE: dict[str, dict[str, frozenset[str]]] = {
-    "AuditPolicy": {"spec.checks[].groups[]": CATALOGUE.groups, "spec.checks[].ids[]": IDS},
+    "AuditPolicy": {"spec.checks[].groups[]": CATALOGUE.groups | RULE_GROUPS, "spec.checks[].ids[]": IDS},
     "IocWaiver": {"spec.checks[]": IDS},
 }
 
@@ -270,11 +317,12 @@ def test_the_crds_have_the_same_fields_and_words(file: str, kind: str) -> None:
     words = {at: frozenset(schema["enum"]) - {False} for at, schema in found.items() if "enum" in schema}
     assert words == WORDS[kind]
     taken = {at for at, schema in found.items() if False in schema.get("enum", ())}
-    assert taken == ({"spec.checks[].mode"} if kind == "AuditPolicy" else set())
+    assert taken == ({"spec.checks[].mode", "spec.rules[].mode"} if kind == "AuditPolicy" else set())
 
 
-def test_no_field_of_a_policy_is_cut_off_before_somebody_can_refuse_it() -> None:
-    (version,) = yaml.safe_load((CRDS / "auditpolicies.yaml").read_text())["spec"]["versions"]
+@pytest.mark.parametrize("file", ["auditpolicies", "iocwaivers"])
+def test_no_field_is_cut_off_before_somebody_can_refuse_it(file: str) -> None:
+    (version,) = yaml.safe_load((CRDS / f"{file}.yaml").read_text())["spec"]["versions"]
     for at, schema in properties(version["schema"]["openAPIV3Schema"]):
         if "properties" in schema:
             assert schema.get("x-kubernetes-preserve-unknown-fields") is True, at
@@ -305,7 +353,7 @@ def test_what_lists_the_mistakes_is_bounded_and_stays_on_its_lines() -> None:
     lines = str(refused.value).splitlines()
     assert len(lines) == 21
     assert all(line.startswith("AuditPolicy full: ") and len(line) <= 400 for line in lines)
-    assert lines[-1].endswith("and 3980 more")
+    assert lines[-1].endswith("and 3981 more")
 
 
 @KINDS
@@ -324,7 +372,7 @@ def test_in_a_file_it_needs_a_name(kind: str) -> None:
 
 def test_an_unquoted_off_is_off_and_no_other_mode_is_a_boolean() -> None:
     off = replaced(POLICY, ("spec", "checks", 1, "mode"), yaml.safe_load("off"))
-    assert read_policy(off, CATALOGUE).rules[1].mode is Mode.OFF
+    assert read_policy(off, CATALOGUE).rules[-1].mode is Mode.OFF
     with pytest.raises(PolicyError, match=r"spec\.checks\[1\]\.mode: True is not one of"):
         read_policy(replaced(POLICY, ("spec", "checks", 1, "mode"), True), CATALOGUE)
 

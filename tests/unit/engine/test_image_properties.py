@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iocaudit.core.kinds import DEPLOYMENT, POD, REPLICA_SET
-from iocaudit.core.report import Found, Report
+from iocaudit.core.report import Report, ReportedHit
 from iocaudit.core.request import Operation, Request
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.severity import Severity
@@ -18,9 +18,10 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.kept import Interner, keep
-from iocaudit.engine.policy import PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.engine.posture import Verdict, judge
+from iocaudit.engine.presets import Preset
 from iocaudit.live.inventory import Inventory
 
 Json = dict[str, Any]
@@ -112,7 +113,7 @@ def update(old: Json, new: Json, auditor: Auditor = EVERYTHING_DENIES) -> Verdic
     return judge(report, settings, UPDATE, old=audit(old, auditor, UPDATE))
 
 
-def holds(container: Json, found: Found, spec: Json) -> bool:
+def holds(container: Json, found: ReportedHit, spec: Json) -> bool:
     """Whether a container gets what a hit is about, told from the path alone."""
     path = re.sub(r"^spec\.template\.", "", found.hit.path)
     if own := re.match(r'spec\.(?:containers|initContainers|ephemeralContainers)\["(\w+)"\]', path):

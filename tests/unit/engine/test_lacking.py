@@ -8,7 +8,6 @@ import pytest
 
 from iocaudit.core.kinds import NAMESPACE, SERVICE
 from iocaudit.core.kinds.gateways import KONG_PLUGIN
-from iocaudit.core.outline import slim
 from iocaudit.core.partial import PartialObject
 from iocaudit.core.report import Report
 from iocaudit.core.request import Operation, Request
@@ -16,7 +15,8 @@ from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.knowledge.outline import slim
 
 CATALOGUE = builtin_catalogue()
 ALICE = Request(Operation.CREATE, "alice", ("dev",))

@@ -6,7 +6,6 @@ from typing import Any
 from iocaudit.core.check import check
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import DEPLOYMENT, POD, PODS, REPLICA_SET
-from iocaudit.core.pod import PodSpec
 from iocaudit.core.report import Finding
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.severity import IoC, Severity
@@ -14,7 +13,8 @@ from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.kept import Interner, keep
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.knowledge.pods.pod import PodSpec
 from iocaudit.live.inventory import Inventory
 
 Json = dict[str, Any]

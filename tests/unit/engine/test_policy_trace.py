@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import Mode, PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.engine.policy_trace import Decision, trace
+from iocaudit.engine.presets import Mode, Preset
 
 CATALOGUE = builtin_catalogue()
 ALL = list(CATALOGUE)
@@ -44,13 +45,13 @@ def test_it_says_the_rule_and_how_it_names_the_check() -> None:
     )
     by = one("host-pid", raw).by
     assert by is not None
-    assert (by.policy, by.rule, by.named_by) == ("p", 3, "id")
+    assert (by.policy, by.rule, by.named_by) == ("p", "checks[3]", "id")
     by = one("host-ipc", raw).by
     assert by is not None
-    assert (by.rule, by.named_by, by.mode) == (2, "group", Mode.WARN)
+    assert (by.rule, by.named_by, by.mode) == ("checks[2]", "group", Mode.WARN)
     by = one("untrusted-registry", raw).by
     assert by is not None
-    assert (by.rule, by.named_by) == (0, "profile")
+    assert (by.rule, by.named_by) == ("checks[0]", "profile")
 
 
 def test_shadowed_ones_come_in_order_and_conflicts_are_those_of_one_priority() -> None:

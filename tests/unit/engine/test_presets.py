@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iocaudit.core.check import Check
 from iocaudit.core.errors import PolicyError
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.enforcement import enforcement
 from iocaudit.engine.escapes import escape_anywhere, escapes
-from iocaudit.engine.policy import Mode, PolicySet, Preset
+from iocaudit.engine.policy_kinds import is_wide
 from iocaudit.engine.policy_reader import read_policies, read_policy
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.presets import Mode, Preset
 from iocaudit.engine.weakening import taken, taken_by_change, without
 
 CATALOGUE = builtin_catalogue()
@@ -171,21 +174,26 @@ def drawn(draw: st.DrawFn) -> list[Json]:
     return found
 
 
+def admitted(*, wide: bool) -> list[Check]:
+    """The checks that look at requests for objects of cluster scope, or of a namespace."""
+    return [c for c in CHECKS if not c.audit_only and any(is_wide(kind) is wide for kind in c.looks_at)]
+
+
 @given(drawn())
 def test_what_is_registered_to_fail_closed_is_what_may_be_denied(raws: list[Json]) -> None:
     """Nothing that is denied is left out; and where all names are exact, no namespace is in it for nothing."""
     whole = policies(*raws)
-    names = whole.denying_namespaces()
+    names = whole.denying.namespaces()
     exact = all("*" not in name for raw in raws for name in raw["spec"].get("match", {}).get("namespaces", ["*"]))
     for namespace in NAMESPACES:
         here = whole.matching(namespace, {})
-        denied = [check for check in CHECKS if not check.audit_only and whole.setting(check, here).can_deny]
-        assert all(whole.may_deny(check) for check in denied)
+        denied = [check for check in admitted(wide=False) if whole.setting(check, here).can_deny]
+        assert all(whole.denying.anywhere(check) for check in denied)
         assert not denied or names is None or namespace in names
         if names is not None and exact and namespace in names:
             assert denied
-    wide = [check for check in CHECKS if whole.setting(check, whole.matching(None, {})).can_deny]
-    assert {check.id for check in wide} == {check.id for check in CHECKS if whole.may_deny_wide(check)}
+    wide = [check for check in admitted(wide=True) if whole.setting(check, whole.matching(None, {})).can_deny]
+    assert wide == [check for check in CHECKS if whole.denying.in_cluster_scope(check)]
 
 
 @given(drawn(), st.sampled_from(NAMESPACES))
@@ -252,6 +260,17 @@ def test_what_escapes_a_preset_is_what_a_policy_is_milder_about() -> None:
     named = escapes(whole, whole.matching("legacy", {}), CHECKS)
     assert {check.id: by for check, by in named.items()} == {"privileged-container": "legacy"}
     assert escapes(whole, whole.matching("shop", {}), CHECKS) == {}
+
+
+def test_what_escapes_on_namespaces_themselves_is_told_where_policies_for_namespaces_decide() -> None:
+    """A Namespace is judged by the policies of the one that it is, though its kind is in none."""
+    default = policy("default", priority=-10, preset="lockdown", namespaces=["*"], clusterScoped=True)
+    named = policy("named", off("namespace-unguarded", "off"), namespaces=["shop"])
+    wide = policy("wide", off("namespace-unguarded", "off"), clusterScoped=True, namespaces=[])
+    for one, expected in ((named, {"named": ["namespace-unguarded"]}), (wide, {})):
+        whole = policies(default, one)
+        (chooses,) = [found for found in whole.policies if found.preset is not None]
+        assert escape_anywhere(chooses, whole) == expected
 
 
 @given(drawn(), st.sampled_from(NAMESPACES))

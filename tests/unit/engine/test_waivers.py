@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.core.pod_images import ImageIndex
 from iocaudit.core.report import Report
 from iocaudit.core.resource import CLUSTER, Ref, Resource
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet
+from iocaudit.engine.policy_set import PolicySet
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
 from iocaudit.engine.waivers import Context, Waiver, Waivers
+from iocaudit.knowledge.pods.images import ImageIndex
 
 PRIVILEGED = {"privileged": True}
 CATALOGUE = builtin_catalogue()
@@ -345,6 +345,6 @@ def test_notes_say_why_a_waiver_waives_nothing() -> None:
     waivers = Waivers([waiver("idle"), late, waiver("over", expires="2026-11-23T00:00:00Z"), waiver("used")])
     assert waivers.notes(["late", "used"], NOW) == [
         "waiver idle: covers nothing that was audited",
-        "waiver late: ends in more than 90 days, which clusters refuse unless they are told otherwise",
-        "waiver over: expired at 2026-11-23T00:00:00Z, so that what it covered counts again",
+        "waiver late: ends in more than 90 days, which clusters refuse unless --waiver-max-days allows more",
+        "waiver over: expired at 2026-11-23T00:00:00Z: what it covered counts again",
     ]

@@ -13,7 +13,7 @@ from iocaudit.core.identity import fingerprint
 from iocaudit.core.report import home_of
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.standing import ReportError, Wanted, choose, standing
+from iocaudit.engine.standing import FindingCriteria, ReportError, choose, standing
 from iocaudit.engine.waiver_reader import read_waiver
 from iocaudit.engine.waivers import MOST_COVERED, Context
 from iocaudit.engine.waiving import MOST_NAMES, Acceptance, NewWaivers, waivers_for
@@ -76,7 +76,7 @@ def reports(draw: st.DrawFn) -> Json:
 
 
 _wanted = st.builds(
-    Wanted,
+    FindingCriteria,
     homes=st.frozensets(st.sampled_from(["shop", "bank", "default", None, "a"]), max_size=2),
     checks=st.frozensets(st.sampled_from(CHECKS), max_size=2),
     is_object=st.just(lambda _: True),
@@ -114,7 +114,7 @@ def _place(subject: Json) -> tuple[Ref, str | None]:
 
 
 @given(reports(), _wanted)
-def test_they_cover_what_is_asked_for_and_nothing_else(report: Json, wanted: Wanted) -> None:
+def test_they_cover_what_is_asked_for_and_nothing_else(report: Json, wanted: FindingCriteria) -> None:
     found = standing(report)
     chosen = choose(found, wanted)
     new = waivers_for(chosen, found)
@@ -135,7 +135,9 @@ def test_they_cover_what_is_asked_for_and_nothing_else(report: Json, wanted: Wan
 
 
 @given(reports(), _wanted)
-def test_a_critical_has_a_waiver_of_its_own_and_only_where_it_is_asked_for(report: Json, wanted: Wanted) -> None:
+def test_a_critical_has_a_waiver_of_its_own_and_only_where_it_is_asked_for(
+    report: Json, wanted: FindingCriteria
+) -> None:
     found = standing(report)
     new = waivers_for(choose(found, wanted), found)
     for waiver in new.waivers:
@@ -148,7 +150,7 @@ def test_a_critical_has_a_waiver_of_its_own_and_only_where_it_is_asked_for(repor
 
 
 @given(reports(), _wanted)
-def test_accepting_a_cause_does_not_raise_its_parts(report: Json, wanted: Wanted) -> None:
+def test_accepting_a_cause_does_not_raise_its_parts(report: Json, wanted: FindingCriteria) -> None:
     """Whatever still stands had another cause, or none, or is told to be left out."""
     assume(any(raw.get("impliedBy") for raw in report["findings"]))
     found = standing(report)
@@ -169,7 +171,7 @@ def test_many_are_split_within_the_bounds_of_the_schema_and_the_record() -> None
         for place in range(20)
     ]
     found = standing({"findings": many, "summary": {}})
-    new = waivers_for(choose(found, Wanted()), found)
+    new = waivers_for(choose(found, FindingCriteria()), found)
     assert new.left == []
     assert sum(one.count for one in new.waivers) == len(many)
     assert all(one.count <= MOST_COVERED and len(one.names) <= MOST_NAMES for one in new.waivers)

@@ -13,9 +13,12 @@ from iocaudit.core.severity import Severity
 from iocaudit.core.world import World
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import Mode, Policy, PolicySet, Preset
+from iocaudit.engine.policy import Policy
 from iocaudit.engine.policy_reader import read_policies, read_policy
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.presets import Mode, Preset
 from iocaudit.engine.weakening import taken, taken_by_change
+from tests.support.rules import cel_entry, policy_with, rego_entry
 
 Json = dict[str, Any]
 CATALOGUE = builtin_catalogue()
@@ -301,7 +304,7 @@ def test_what_is_weakened_in_any_namespace_is_found(some: list[Policy]) -> None:
 def test_where_no_namespace_is_denied_by_name_alone_none_is(some: list[Policy]) -> None:
     whole = PolicySet(CATALOGUE.select(["privileged-container"]), tuple(some), preset=Preset.LOCKDOWN)
     (check,) = whole.catalogue
-    named = whole.denying_namespaces()
+    named = whole.denying.namespaces()
     if named is not None:
         for name in ("a", "b", "ab", "aa", "ba", "c", "abc", "xb"):
             for labels in ({}, {"env": "dev"}, {"env": "prod"}):
@@ -312,16 +315,16 @@ def test_where_no_namespace_is_denied_by_name_alone_none_is(some: list[Policy]) 
 def test_names_alone_say_where_something_is_denied() -> None:
     quiet = raw("quiet", EVERYTHING | {"mode": "warn"})
     shop = raw("shop", privileged(mode="deny"), priority=1, match={"namespaces": ["shop", "bar"]})
-    assert policies().denying_namespaces() is None
-    assert policies(quiet).denying_namespaces() == frozenset()
-    assert policies(quiet, shop).denying_namespaces() == frozenset({"shop", "bar"})
-    assert policies(shop).denying_namespaces() is None
+    assert policies().denying.namespaces() is None
+    assert policies(quiet).denying.namespaces() == frozenset()
+    assert policies(quiet, shop).denying.namespaces() == frozenset({"shop", "bar"})
+    assert policies(shop).denying.namespaces() is None
     glob = raw("glob", privileged(mode="deny"), priority=1, match={"namespaces": ["shop-*"]})
-    assert policies(quiet, glob).denying_namespaces() is None
+    assert policies(quiet, glob).denying.namespaces() is None
     warns = raw("warns", privileged(mode="warn"), priority=2, match={"namespaces": ["bar", "legacy"]})
-    assert policies(quiet, shop, warns).denying_namespaces() == frozenset({"shop"})
+    assert policies(quiet, shop, warns).denying.namespaces() == frozenset({"shop"})
     late = raw("late", privileged(mode="deny"), priority=-1)
-    assert policies(quiet, late).denying_namespaces() == frozenset()
+    assert policies(quiet, late).denying.namespaces() == frozenset()
 
 
 def test_a_policy_that_leaves_out_every_made_up_name_is_judged_all_the_same() -> None:
@@ -329,8 +332,60 @@ def test_a_policy_that_leaves_out_every_made_up_name_is_judged_all_the_same() ->
     assert len(of(hidden)) == 1
     decoy = raw("decoy", privileged(mode="deny"), priority=1, match={"namespaces": ["x"]})
     hidden = raw("hidden", privileged(mode="off"), match={"excludeNamespaces": ["x?*", "z*", "0*", "m*"]})
-    assert of(hidden, decoy) == []
+    assert len(of(hidden, decoy)) == 1
+    every = [f"{letter}*" for letter in "abcdefghijklmnopqrstuvwz0123456789"]
+    hidden = raw("hidden", privileged(mode="off"), match={"excludeNamespaces": ["x?*", *every]})
+    assert of(hidden, decoy) == [], "no made-up name is left but x, where the other one decides"
     # The namespaces that there are count as well: no trick with names hides what is done to those.
     auditor = Auditor(CATALOGUE, policies(hidden, decoy), world := World())
-    world.put(Resource({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}, CLUSTER))
+    world.put(Resource({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "yak"}}, CLUSTER))
     assert len(auditor.audit(Resource(hidden, CLUSTER)).found) == 1
+
+
+@pytest.mark.parametrize("left_out", [["x", "zq9-none", "0", "m-1"], ["zq9-none", "m-1", "?", "*x*"]])
+def test_namespaces_to_come_cannot_be_kept_from_being_asked_by_name(left_out: list[str]) -> None:
+    """A decoy that always applies, so that not only what applies everywhere is asked."""
+    base = raw("base", privileged(mode="deny"), match={"namespaces": ["*"]})
+    match = {"namespaces": ["*", "decoy"], "excludeNamespaces": left_out}
+    hidden = raw("hidden", privileged(mode="off"), priority=10, match=match)
+    decoy = raw("decoy", privileged(mode="audit"), priority=20, match={"namespaces": ["decoy"]})
+    before, after = policies(base, decoy), policies(base, decoy, hidden)
+    assert taken_by_change(before, after, "hidden")
+    assert of(hidden, base, decoy)
+
+
+def _declaring(*entries: Json) -> PolicySet:
+    return policies(*([policy_with(entries, "own")] if entries else []))
+
+
+def _lost(before: PolicySet, after: PolicySet) -> list[str]:
+    return [f"{one.severity.label}: {one.message}" for one in taken_by_change(before, after, "own")]
+
+
+def test_a_rule_that_denied_and_is_gone_is_told() -> None:
+    denying = _declaring(rego_entry(), cel_entry())
+    assert any("turns off rego-registry" in one for one in _lost(denying, _declaring(cel_entry())))
+    assert any("rego-registry" in one and "cel-no-latest" in one for one in _lost(denying, _declaring()))
+    assert any("only warns" in one for one in _lost(denying, _declaring(rego_entry(mode="warn"), cel_entry())))
+    assert _lost(_declaring(rego_entry(mode="warn")), _declaring()) == []
+
+
+def test_a_rule_that_denied_and_says_something_else_is_told() -> None:
+    denying = _declaring(rego_entry())
+    other = _declaring(rego_entry(rego={"module": "package y"}))
+    assert _lost(denying, other) == ["medium: changes what rego-registry says, which is denied: it may deny less"]
+    assert _lost(denying, _declaring(rego_entry(title="other words"))) == []
+    assert _lost(denying, _declaring(cel_entry(), rego_entry())) == [], "its place in the list is no matter"
+    defaults = _lost(denying, _declaring(rego_entry(parameters={"registry": "x"})))
+    assert defaults == ["medium: sets other parameters for rego-registry, which is denied"]
+    entry = {"ids": ["rego-registry"], "mode": "deny", "parameters": {"registry": "x"}}
+    setting = policies(policy_with([rego_entry()], "own", checks=[entry]))
+    assert any("sets other parameters for rego-registry" in one for one in _lost(denying, setting))
+
+
+def test_a_policy_of_a_folder_that_names_a_rule_of_the_cluster_is_judged_all_the_same() -> None:
+    naming = raw("naming", {"ids": ["rego-elsewhere"], "mode": "warn"}, privileged(mode="off"))
+    auditor = Auditor(CATALOGUE, policies(), World())
+    report = auditor.audit(Resource(naming, CLUSTER))
+    assert not report.faults
+    assert [found.check for found in report.found] == ["policy-weakens-guard"]

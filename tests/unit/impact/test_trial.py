@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from admission.state import State
-from iocaudit.core.check_doc import doc_of
 from iocaudit.core.kinds import DEPLOYMENT, POD, REPLICA_SET, kind_of
 from iocaudit.core.kinds.ours import AUDIT_POLICY
 from iocaudit.core.request import Operation
@@ -25,11 +24,11 @@ from iocaudit.engine.policy_reader import read_policies
 from iocaudit.engine.posture import Verdict
 from iocaudit.impact.files import try_files
 from iocaudit.impact.trial import Trial
-from tests.unit.admission.reviews import Stored, metadata, pod, pod_spec, review, settle, workload
+from tests.support.reviews import Stored, metadata, pod, pod_spec, review, settle, workload
 
 Json = dict[str, Any]
 CATALOGUE = builtin_catalogue()
-ASKED = {kind for kind, wanted in CATALOGUE.admission_rules().items() if Operation.CREATE in wanted}
+ASKED = {kind for kind, wanted in CATALOGUE.admission_rules.items() if Operation.CREATE in wanted}
 IDS = sorted(check.id for check in CATALOGUE if not check.audit_only and not check.admission_only)
 
 
@@ -38,7 +37,7 @@ def objects() -> list[Json]:
     """The documented examples of every check, good and bad, each under its own namespace where it has none."""
     found = []
     for check in CATALOGUE:
-        for text in (doc_of(check).bad, doc_of(check).good):
+        for text in (check.doc.bad, check.doc.good):
             for document in yaml.safe_load_all(text):
                 kind = kind_of(document["apiVersion"].rpartition("/")[0], document["kind"]) if document else None
                 if kind is None or kind not in ASKED or kind is AUDIT_POLICY or not document["metadata"].get("name"):

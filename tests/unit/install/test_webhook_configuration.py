@@ -7,14 +7,15 @@ import yaml
 
 from iocaudit.core.guard import NOT_THE_API_SERVERS_OWN
 from iocaudit.engine.catalogue import builtin_catalogue
-from iocaudit.engine.policy import PolicySet, Preset
 from iocaudit.engine.policy_reader import read_policies
+from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.presets import Preset
 from iocaudit.install.rbac import bindings, cluster_roles, namespaced_roles
-from iocaudit.install.webhook_configuration import Target, configuration
+from iocaudit.install.webhook_configuration import WebhookTarget, configuration
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 CATALOGUE = builtin_catalogue()
-TARGET = Target("iocaudit", "iocaudit-admission")
+TARGET = WebhookTarget("iocaudit", "iocaudit-admission")
 Json = dict[str, Any]
 
 
@@ -145,7 +146,7 @@ def test_what_may_complete_a_denied_hit_is_asked_about_too() -> None:
 
 
 def test_by_url_for_a_local_control_plane() -> None:
-    target = Target("iocaudit", "x", url="https://127.0.0.1:8443/")
+    target = WebhookTarget("iocaudit", "x", url="https://127.0.0.1:8443/")
     assert target.client_config("/validate", b"pem")["url"] == "https://127.0.0.1:8443/validate"
     assert target.address == ("127.0.0.1", 8443)
 

@@ -2,17 +2,17 @@
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import POD
-from iocaudit.core.report import Fault, Finding, Found, Skipped, findings_of
+from iocaudit.core.report import Fault, Finding, ReportedHit, Skipped, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.engine.kept import Kept
+from iocaudit.engine.kept import AuditedObject
 from iocaudit.live.summary import Summary
 
 
 def finding(check: str, severity: Severity, name: str) -> Finding:
     ref = Ref("", "v1", "Pod", "shop", name)
     iocs = (IoC.CLUSTER_ADMIN, IoC.UNKNOWN_BINARY)
-    return findings_of([Found(check, severity, iocs, ref, CLUSTER, Hit("spec", "bad", ""))])[0]
+    return findings_of([ReportedHit(check, severity, iocs, ref, CLUSTER, Hit("spec", "bad", ""))])[0]
 
 
 def test_counts_and_worst_first() -> None:
@@ -38,7 +38,7 @@ def test_counts_and_worst_first() -> None:
 
 def test_coverage_says_what_was_not_evaluated() -> None:
     ref = Ref("", "v1", "Pod", "shop", "web")
-    kept = Kept(
+    kept = AuditedObject(
         "u", POD, ref, "1", skipped=(Skipped("a", ref, "no roles"),), faults=(Fault("b", ref, "KeyError: x"),),
         not_configured=("untrusted-registry",),
     )  # fmt: skip

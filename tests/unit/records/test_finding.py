@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from iocaudit.core.hit import Hit
 from iocaudit.core.kinds import KINDS
-from iocaudit.core.report import Found, Waived, findings_of
+from iocaudit.core.report import ReportedHit, WaivedHit, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.live.summary import Summary
 from iocaudit.records.finding import finding_body, finding_content
 from iocaudit.records.lifecycle import stored
-from tests.unit.records.crd_schemas import content_schema
+from tests.support.crd_schemas import content_schema
 
 FINDING = {plural: content_schema(plural, "finding") for plural in ("iocfindings", "clusteriocfindings")}
 REPORT = content_schema("auditreports", "report")
@@ -36,8 +36,8 @@ HITS = st.lists(
 
 @given(REFS, HITS, ANY, st.booleans())
 def test_fits_the_schema_whatever_it_is_about(ref: Ref, hits: list[Hit], text: str, waived: bool) -> None:
-    found = [Found("host-pid", Severity.HIGH, (IoC.CLUSTER_ADMIN,), ref, CLUSTER, hit, text) for hit in hits]
-    accepted = [Waived(one, text or "w", text, "2027-01-31T00:00:00Z") for one in found[:1]] if waived else []
+    found = [ReportedHit("host-pid", Severity.HIGH, (IoC.CLUSTER_ADMIN,), ref, CLUSTER, hit, text) for hit in hits]
+    accepted = [WaivedHit(one, text or "w", text, "2027-01-31T00:00:00Z") for one in found[:1]] if waived else []
     (finding,) = findings_of([] if waived else found, accepted)
     content = finding_content(finding, text)
     namespace = finding.home
@@ -58,6 +58,8 @@ def test_what_is_shown_of_two_objects_is_equal_only_where_they_are(one: Ref, oth
 
 def test_a_message_has_room_for_more_than_a_long_name() -> None:
     ref = Ref("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", None, "b" * 4096)
-    found = Found("cluster-admin-binding", Severity.HIGH, (IoC.CLUSTER_ADMIN,), ref, CLUSTER, Hit("roleRef", "is bad"))
+    found = ReportedHit(
+        "cluster-admin-binding", Severity.HIGH, (IoC.CLUSTER_ADMIN,), ref, CLUSTER, Hit("roleRef", "is bad")
+    )
     assert len(found.message) < 400
     assert found.message.endswith(": is bad (roleRef)")

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iocaudit.core.hit import Hit
-from iocaudit.core.report import MOST_HITS, Finding, Found, findings_of
+from iocaudit.core.report import MOST_HITS, Finding, ReportedHit, findings_of
 from iocaudit.core.resource import CLUSTER, Ref
 from iocaudit.core.severity import IoC, Severity
-from iocaudit.core.wording import clip
+from iocaudit.knowledge.clipping import clip
 from iocaudit.records.finding import content_digest, finding_content
-from iocaudit.records.lifecycle import Action, Stored, resolved, stored, unwanted, wanted
+from iocaudit.records.lifecycle import StoredFinding, WriteAction, resolved, stored, unwanted, wanted
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 def finding(*evidence: str) -> Finding:
     found = [
-        Found("bad-image", Severity.HIGH, (IoC.UNKNOWN_BINARY,), REF, CLUSTER, Hit("spec.image", "is bad", value))
+        ReportedHit("bad-image", Severity.HIGH, (IoC.UNKNOWN_BINARY,), REF, CLUSTER, Hit("spec.image", "is bad", value))
         for value in evidence
     ]
     return findings_of(found)[0]
@@ -34,14 +34,14 @@ def content(*evidence: str) -> Json:
     return finding_content(finding(*evidence), "An image is bad")
 
 
-def as_stored(body: Json, version: str = "7") -> Stored:
+def as_stored(body: Json, version: str = "7") -> StoredFinding:
     return stored({**body, "metadata": {**body["metadata"], "resourceVersion": version, "uid": "u"}})
 
 
 def created(*evidence: str) -> Json:
     write = wanted(KEY, content(*evidence), None, NOW)
     assert write is not None
-    assert write.action is Action.CREATE
+    assert write.action is WriteAction.CREATE
     assert write.body is not None
     return write.body
 
@@ -64,7 +64,7 @@ def test_changed_content_keeps_first_seen() -> None:
     write = wanted(KEY, content("a", "b"), as_stored(created("a")), LATER)
     assert write is not None
     assert write.body is not None
-    assert write.action is Action.REPLACE
+    assert write.action is WriteAction.REPLACE
     assert write.body["metadata"]["resourceVersion"] == "7"
     assert write.body["finding"]["firstSeen"] == "2026-01-02T03:04:05Z"
     assert write.body["finding"]["lastChanged"] == "2026-01-02T04:04:05Z"
@@ -72,12 +72,12 @@ def test_changed_content_keeps_first_seen() -> None:
 
 def test_resolved_once_then_removed_after_retention() -> None:
     open_one = as_stored(created("a"))
-    assert [write.action for write in unwanted([open_one], LATER, WEEK)] == [Action.RESOLVE]
+    assert [write.action for write in unwanted([open_one], LATER, WEEK)] == [WriteAction.RESOLVE]
     closed = resolved(created("a"), LATER)
     assert closed["finding"]["resolvedAt"] == "2026-01-02T04:04:05Z"
     assert closed["metadata"]["labels"]["iocaudit.io/state"] == "Resolved"
     assert unwanted([as_stored(closed)], LATER + WEEK - timedelta(seconds=1), WEEK) == []
-    assert [write.action for write in unwanted([as_stored(closed)], LATER + WEEK, WEEK)] == [Action.REMOVE]
+    assert [write.action for write in unwanted([as_stored(closed)], LATER + WEEK, WEEK)] == [WriteAction.REMOVE]
 
 
 def test_back_again_is_open_and_new() -> None:

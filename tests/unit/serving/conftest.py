@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from iocaudit.serving.authority import KeyPair, issue_ca, issue_leaf
-from tests.unit.serving.loopback import NAMES, NOW, write_pair
+from tests.support.loopback import NAMES, NOW, write_pair
 
 
 @pytest.fixture(scope="session")

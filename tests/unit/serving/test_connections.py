@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.serving.connections import PATIENCE, Connections, Place, Rank, Reason
+from iocaudit.serving.connections import PATIENCE, Connections, ConnectionSlot, Rank, Reason
 
 SOURCES = ("10.0.0.1", "10.0.0.2", "10.0.0.3")
 RANKS = (Rank.CLOSING, Rank.IDLE, Rank.LARGE, Rank.RECEIVING, Rank.BUSY)
@@ -30,23 +30,23 @@ class Model:
     """What should be so, reckoned anew at each step from every connection there ever was."""
 
     now: float = 0.0
-    made: list[Place] = field(default_factory=list)
-    ended: list[Place] = field(default_factory=list)
-    left: set[Place] = field(default_factory=set)
+    made: list[ConnectionSlot] = field(default_factory=list)
+    ended: list[ConnectionSlot] = field(default_factory=list)
+    left: set[ConnectionSlot] = field(default_factory=set)
     reasons: Counter[Reason] = field(default_factory=Counter)
 
     def new(self, most: int, by_source: int) -> Connections:
         return Connections(most, by_source, lambda reason: self.reasons.update([reason]), clock=lambda: self.now)
 
     @property
-    def open(self) -> list[Place]:
+    def open(self) -> list[ConnectionSlot]:
         return [place for place in self.made if place not in self.ended and place not in self.left]
 
-    def first_to_go(self, source: str | None) -> Place | None:
+    def first_to_go(self, source: str | None) -> ConnectionSlot | None:
         """By the order of the documentation, in the plainest words."""
         able = [place for place in self.open if source is None or (place.source == source and not place.proven)]
 
-        def longest(rank: Rank, patience: float) -> list[Place]:
+        def longest(rank: Rank, patience: float) -> list[ConnectionSlot]:
             found = [place for place in able if place.rank is rank and self.now - place.since >= patience]
             return sorted(found, key=lambda place: place.since)
 
@@ -117,7 +117,7 @@ def test_a_source_over_its_bound_displaces_only_its_own_and_never_what_is_proven
     model = Model()
     connections = model.new(100, 3)
 
-    def admit(source: str) -> Place:
+    def admit(source: str) -> ConnectionSlot:
         place = connections.admit(source)
         assert place is not None
         place.end = model.ended.append

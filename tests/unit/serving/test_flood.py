@@ -9,11 +9,11 @@ import pytest
 
 from iocaudit.serving.authority import KeyPair
 from iocaudit.serving.descriptors import RESERVE
-from iocaudit.serving.listener import Address, run
+from iocaudit.serving.listener import ListenAddress, run
 from iocaudit.serving.protocol import ConnectionBounds
-from tests.unit.serving.flood import flooding
-from tests.unit.serving.flooded import flooded
-from tests.unit.serving.loopback import Connection, identity, trusting
+from tests.support.flood import flooding
+from tests.support.flooded import flooded
+from tests.support.loopback import Connection, identity, trusting
 
 TIMEOUT = 2.0
 """Seconds: less than the API server gives a webhook."""
@@ -25,7 +25,7 @@ MANY = 10_000
 BOUND = ConnectionBounds().connections
 
 
-async def served(address: Address, client: ssl.SSLContext | None, tries: int = 1) -> None:
+async def served(address: ListenAddress, client: ssl.SSLContext | None, tries: int = 1) -> None:
     """Call on one kept connection and on a new one, in turn; none fails or takes too long.
 
     ``tries``: how often a call may be made until it is answered, as a caller that proves nothing has no right to a
@@ -51,7 +51,7 @@ async def served(address: Address, client: ssl.SSLContext | None, tries: int = 1
     kept.close()
 
 
-def open_connections(metrics: Address) -> dict[str, int]:
+def open_connections(metrics: ListenAddress) -> dict[str, int]:
     with urllib.request.urlopen(f"{metrics.url}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     start = 'iocaudit_connections{listener="main",state="'

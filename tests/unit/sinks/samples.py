@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from iocaudit.core.report import Fault, Report, Skipped, Waived
+from iocaudit.core.report import Fault, Report, Skipped, WaivedHit
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.causes import with_causes
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from iocaudit.sinks import github, json_report, junit, sarif, table
 from iocaudit.sinks.look import Look
 from iocaudit.sinks.summary import ReadingSummary, UnreadableDocument
-from iocaudit.sources.scan import ScanOptions, scan_files
 
 CATALOGUE = builtin_catalogue().select({"privileged-container", "privilege-escalation-allowed"})
 MANIFEST = """\
@@ -45,7 +45,7 @@ def sample(folder: Path, name: str | None = None) -> tuple[Report, ReadingSummar
         [Fault("privileged-container", ref, "raised", origin)],
         audited=scan.report.audited,
         waived=[
-            Waived(found[0]._replace(suggestion=None), "legacy", name or "until v2 is out", "2027-01-31T00:00:00Z")
+            WaivedHit(found[0]._replace(suggestion=None), "legacy", name or "until v2 is out", "2027-01-31T00:00:00Z")
         ],
     )
     notes = ["waiver old: covers nothing that was audited"]

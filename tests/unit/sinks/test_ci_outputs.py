@@ -16,10 +16,10 @@ from iocaudit.core.links import DOCUMENTATION, check_url
 from iocaudit.core.report import Report
 from iocaudit.core.severity import Severity
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.scanning.scan import ScanOptions, scan_files
 from iocaudit.sinks import github, json_report, junit, sarif
 from iocaudit.sinks.summary import ReadingSummary
-from iocaudit.sources.scan import ScanOptions, scan_files
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 ROOT = Path(__file__).parents[3]
 APP = ROOT / "tests" / "unit" / "cli" / "app"

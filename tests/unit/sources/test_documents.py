@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from iocaudit.sources.documents import (
     Document,
-    NotKubernetes,
+    ForeignDocument,
     OtherKind,
-    Outcome,
+    ParseResult,
+    ReadFailure,
     Template,
-    Unreadable,
     read_documents,
 )
 from iocaudit.sources.json_text import MOST_BROKEN
@@ -25,7 +25,7 @@ POD = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n"
 
 def read(
     data: bytes | str, name: str = "f.yaml", wanted: Callable[[str, str], bool] = lambda _v, _k: True
-) -> list[Outcome]:
+) -> list[ParseResult]:
     return list(read_documents(data.encode() if isinstance(data, str) else data, name, wanted))
 
 
@@ -36,9 +36,9 @@ def test_documents_and_the_lines_they_start_on() -> None:
 
 def test_a_broken_document_does_not_lose_the_others() -> None:
     found = read(f"{POD}---\na: [\n---\n{POD}")
-    assert [type(outcome) for outcome in found] == [Document, Unreadable, Document]
+    assert [type(outcome) for outcome in found] == [Document, ReadFailure, Document]
     broken = found[1]
-    assert isinstance(broken, Unreadable)
+    assert isinstance(broken, ReadFailure)
     assert broken.line is not None
     assert 6 <= broken.line <= 8
 
@@ -50,10 +50,10 @@ def test_nothing_in_it(data: str) -> None:
 
 def test_binary_and_wrong_encodings_are_named() -> None:
     (binary,) = read(b"\x7fELF\x00\x01")
-    assert isinstance(binary, Unreadable)
+    assert isinstance(binary, ReadFailure)
     assert "binary" in binary.reason
     (latin,) = read(b"a: 1\nb: caf\xe9\n")
-    assert isinstance(latin, Unreadable)
+    assert isinstance(latin, ReadFailure)
     assert latin.line == 2
     assert "UTF-8" in latin.reason
 
@@ -116,7 +116,7 @@ def test_in_doubt_a_document_is_parsed(text: str) -> None:
 
 
 def test_yaml_that_is_not_kubernetes() -> None:
-    assert [type(outcome) for outcome in read("a: 1\n---\n- 1\n---\ntext\n")] == [NotKubernetes] * 3
+    assert [type(outcome) for outcome in read("a: 1\n---\n- 1\n---\ntext\n")] == [ForeignDocument] * 3
 
 
 def test_templates_say_how_to_render_them() -> None:
@@ -171,30 +171,30 @@ def test_json_in_every_arrangement(name: str, text: str, lines: list[int]) -> No
 @pytest.mark.parametrize("name", ["a.json", "a.yaml"])
 def test_a_broken_json_text_does_not_lose_the_others(name: str) -> None:
     found = read(f'{{"a":\n{JSON_POD}\n{{"kind": Pod}}\n\n{JSON_POD}\n', name)
-    assert [(type(o), o.line) for o in found if isinstance(o, Document | Unreadable)] == [
-        (Unreadable, 3),
+    assert [(type(o), o.line) for o in found if isinstance(o, Document | ReadFailure)] == [
+        (ReadFailure, 3),
         (Document, 2),
-        (Unreadable, 3),
+        (ReadFailure, 3),
         (Document, 5),
     ]
 
 
 def test_broken_json_is_named() -> None:
     (broken,) = read('{"apiVersion": "v1", ', name="a.json")
-    assert isinstance(broken, Unreadable)
+    assert isinstance(broken, ReadFailure)
     assert "JSON" in broken.reason
     (deep,) = read('{"a":' * 500 + "1" + "}" * 500, name="a.json")
-    assert isinstance(deep, Unreadable)
+    assert isinstance(deep, ReadFailure)
     assert "levels deep" in deep.reason
     (deeper,) = read('{"a":' * 90_000, name="a.json")
-    assert isinstance(deeper, Unreadable)
+    assert isinstance(deeper, ReadFailure)
 
 
 def test_only_the_document_with_the_wrong_byte_is_lost() -> None:
     found = read(POD.encode() + b"---\na: 1\nb: caf\xe9\n---\n" + POD.encode())
-    assert [type(outcome) for outcome in found] == [Document, Unreadable, Document]
+    assert [type(outcome) for outcome in found] == [Document, ReadFailure, Document]
     broken = found[1]
-    assert isinstance(broken, Unreadable)
+    assert isinstance(broken, ReadFailure)
     assert (broken.line, "0xE9" in broken.reason) == (7, True)
 
 
@@ -214,14 +214,14 @@ def test_endless_breakage_is_given_up_with_a_word() -> None:
     found = read("---\n[\n" * (MOST_BROKEN + 10))
     assert len(found) == MOST_BROKEN + 1
     last = found[-1]
-    assert isinstance(last, Unreadable)
+    assert isinstance(last, ReadFailure)
     assert "not read" in last.reason
 
 
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_raise(data: bytes) -> None:
     for outcome in read(data):
-        assert isinstance(outcome, Document | Unreadable | NotKubernetes | OtherKind | Template)
+        assert isinstance(outcome, Document | ReadFailure | ForeignDocument | OtherKind | Template)
 
 
 @given(st.text(alphabet="-kind:apiVersonPd[]{}'\"&*!|>#? \n\t0y{{}}", max_size=120))

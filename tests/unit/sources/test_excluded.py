@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iocaudit.sources.excluded import Excluded, GlobError
+from iocaudit.sources.excluded import ExcludedPaths, GlobError
 from iocaudit.sources.files import Inputs
 
 FILES = ("a.yaml", "charts/web/values.yaml", "charts/web/templates/a.yaml", "prod/a.yaml", "prod/deep/b-test.yaml")
@@ -47,7 +47,7 @@ def test_names_anywhere_and_paths_below_what_was_given(
 ) -> None:
     monkeypatch.chdir(root)
     for start in (".", str(root)):
-        excluded = Excluded(patterns)
+        excluded = ExcludedPaths(patterns)
         found = {str(Path(file).relative_to(start)) for file in Inputs([start], excluded).files}
         assert found == set(left)
         assert bool(excluded.count) == (len(left) < len(FILES))
@@ -57,16 +57,16 @@ def test_what_was_named_by_itself_is_left_out_too(root: Path, monkeypatch: pytes
     """As pre-commit hands each changed file over."""
     monkeypatch.chdir(root)
     files = list(FILES)
-    assert Inputs(files, Excluded(["charts"])).files == [file for file in files if "charts" not in file]
-    assert Inputs(files, Excluded(["prod/**"])).files == [file for file in files if "prod" not in file]
-    assert Inputs(["-"], Excluded(["*"])).files == ["-"]
+    assert Inputs(files, ExcludedPaths(["charts"])).files == [file for file in files if "charts" not in file]
+    assert Inputs(files, ExcludedPaths(["prod/**"])).files == [file for file in files if "prod" not in file]
+    assert Inputs(["-"], ExcludedPaths(["*"])).files == ["-"]
 
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=3), st.sampled_from(FILES))
 def test_any_pattern_is_taken_or_refused_with_its_name(parts: list[str], file: str) -> None:
     pattern, said = "/".join(parts), ""
     try:
-        Excluded([pattern]).leaves_out_named(file)
+        ExcludedPaths([pattern]).leaves_out_named(file)
     except GlobError as error:
         said = str(error)
     named = pattern.removesuffix("/**").removeprefix("./")
@@ -75,11 +75,11 @@ def test_any_pattern_is_taken_or_refused_with_its_name(parts: list[str], file: s
 
 def test_one_that_cannot_be_used_is_named() -> None:
     with pytest.raises(GlobError, match=r"--exclude \[z-a\]: is not a pattern"):
-        Excluded(["[z-a]"])
+        ExcludedPaths(["[z-a]"])
 
 
 @given(st.sampled_from(FILES))
 def test_a_name_leaves_itself_out(file: str) -> None:
-    assert Excluded([file]).leaves_out_named(file)
-    assert Excluded([Path(file).name]).leaves_out_named(file)
-    assert not Excluded([f"x{file}"]).leaves_out_named(file)
+    assert ExcludedPaths([file]).leaves_out_named(file)
+    assert ExcludedPaths([Path(file).name]).leaves_out_named(file)
+    assert not ExcludedPaths([f"x{file}"]).leaves_out_named(file)

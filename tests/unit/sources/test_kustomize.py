@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.cli.running import run
+from tests.support.running import run
 
 Json = dict[str, Any]
 

@@ -19,11 +19,15 @@ ALLOWED = {
     "iocaudit/serving/certificate_source.py": "a call that a part waits for",
     "iocaudit/controller/main.py": "waits, and the receiver, which the supervisor keeps",
     "iocaudit/controller/kopf_part.py": "a task within a part: it beats for it",
-    "iocaudit/controller/receiver.py": "calls that a request waits for",
-    "admission/reporter.py": "a call that a part waits for",
+    "iocaudit/evidence/receiver.py": "calls that a request waits for",
+    "iocaudit/evidence/reporter.py": "a call that a part waits for",
     "admission/app.py": "calls that a review waits for; one that hangs is seen by the pulse of large reviews",
-    "iocaudit/sources/workers.py": "the scanner: processes that are waited for",
-    "iocaudit/sources/running.py": "the scanner: a time limit on a program",
+    "admission/rule_edge.py": "what compiles the rules of a review, which waits for it until its deadline",
+    "iocaudit/engine/languages/rego/evaluator.py": "what gets OPA ready, which a question waits for until its deadline",
+    "iocaudit/engine/languages/keeper.py": "what gets a child ready, which a question waits for until its deadline",
+    "iocaudit/engine/languages/programs.py": "a time limit on a program that is probed, and waited for",
+    "iocaudit/scanning/workers.py": "the scanner: processes that are waited for",
+    "iocaudit/scanning/running.py": "the scanner: a time limit on a program",
 }
 
 

@@ -19,15 +19,16 @@ from kubernetes.client import Configuration
 from admission.main import _serve as serve_webhook
 from admission.options import WebhookOptions
 from devcluster.ports import free_port
+from iocaudit.cluster.api import EVERYWHERE, ListScope
 from iocaudit.cluster.client import Client
 from iocaudit.controller.main import _serve as serve_operator
 from iocaudit.controller.options import OperatorOptions
-from iocaudit.core.kinds import NAMESPACE, POD, Kind
+from iocaudit.core.kinds import POD, Kind
 from iocaudit.serving.authority import Names, issue_ca, issue_leaf
 from iocaudit.supervision.errors import PartLostError
 from iocaudit.supervision.part import Life, Part
 from iocaudit.supervision.supervisor import SILENCE, Supervisor
-from tests.unit.controller.fake_api import FakeApi, Json
+from tests.support.api import FakeApi, Json
 
 PACE = 0.06
 """Less than four seconds for a minute."""
@@ -42,26 +43,24 @@ OPERATOR |= {
     "watch Namespace",
     "watch AuditPolicy.iocaudit.io",
 }
-WEBHOOK = {"discovery", "attempts", "certificate serving", "event loop", "drain", "large review"}
-WEBHOOK |= {"watch Namespace", "watch AuditPolicy.iocaudit.io", "watch IocWaiver.iocaudit.io"}
+WEBHOOK = {"discovery", "attempts", "certificate serving", "event loop", "drain", "large review", "rules"}
+WEBHOOK |= {"watch Namespace", "watch ConfigMap", "watch AuditPolicy.iocaudit.io", "watch IocWaiver.iocaudit.io"}
 
 
 class Api(FakeApi):
     """With watches in which nothing happens."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._host = "http://127.0.0.1:1"
+    host = "http://127.0.0.1:1"
 
     @property
     def configuration(self) -> Configuration:
         return Configuration()
 
-    def guarded(self, may_write: Callable[[], None]) -> Client:
+    def guarded(self, may_write: Callable[[], None]) -> FakeApi:
         return self
 
     def watch(
-        self, kind: Kind, resource_version: str, *, namespace: str | None = None, seconds: int = 240
+        self, kind: Kind, resource_version: str, *, scope: ListScope = EVERYWHERE, seconds: int = 240
     ) -> Iterator[tuple[str, Json]]:
         time.sleep(1.2)
         yield "BOOKMARK", {"metadata": {"resourceVersion": resource_version}}
@@ -122,8 +121,7 @@ Serve = Callable[[Supervisor], Awaitable[None]]
 
 @pytest.fixture(params=["operator", "webhook"])
 def process(request: pytest.FixtureRequest, certificates: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Serve]:
-    api = Api()
-    api.put(NAMESPACE, "shop")
+    api = Api("iocaudit", "shop")
     api.put(POD, "spy", "shop", spec={"hostPID": True, "containers": []})
     monkeypatch.setattr(Client, "connect", lambda *_, **__: api)
     if request.param == "webhook":

@@ -11,7 +11,7 @@ import pytest
 
 from iocaudit.supervision.errors import PartLostError
 from iocaudit.supervision.part import Life, Part, PartState, beat, beating
-from iocaudit.supervision.supervisor import Supervisor
+from iocaudit.supervision.supervisor import SILENCE, Supervisor
 
 
 class Clock:
@@ -214,6 +214,22 @@ def test_a_process_that_stood_still_has_not_lost_its_parts(setting: Setting) -> 
     setting.clock.now += 3600
     setting.supervisor.look()
     assert (part.restarts, setting.lost()) == (0, "")
+
+
+@pytest.mark.parametrize(("pace", "look_every"), [(1.0, 1.0), (0.1, 1.0), (0.06, 0.05)])
+def test_at_any_pace_a_pause_is_no_silence_and_silence_is_no_pause(pace: float, look_every: float) -> None:
+    clock = Clock()
+    supervisor = Supervisor(clock=clock, pace=pace, look_every=look_every, cut_off=lambda _code: None)
+    part = supervisor.pulse("event loop", lambda: 1000.0)
+    clock.now += max(SILENCE * pace, 10 * look_every) * 1.1
+    supervisor.look()
+    assert (supervisor.lost, supervisor.reason()) == (None, None)
+    for _ in range(round(SILENCE * pace / look_every) + 2):
+        clock.now += look_every
+        supervisor.look()
+    assert "event loop made no progress" in (supervisor.lost or "")
+    supervisor.remove(part)
+    supervisor.close()
 
 
 def test_what_lives_elsewhere_has_a_pulse(setting: Setting) -> None:

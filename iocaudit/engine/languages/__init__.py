@@ -1,0 +1,1 @@
+"""Rules written in Rego and CEL, behind one Evaluator with a deadline."""

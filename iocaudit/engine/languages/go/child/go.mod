@@ -1,0 +1,3 @@
+module iocaudit.io/child
+
+go 1.26.0

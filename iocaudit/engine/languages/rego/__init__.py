@@ -1,0 +1,1 @@
+"""Rules in Rego, evaluated by OPA."""

@@ -1,0 +1,1 @@
+"""What is a credential: formats, names, notations, and how it is measured."""

@@ -1,0 +1,1 @@
+"""Where pods stand in an object, and what a pod means: the one visitor."""

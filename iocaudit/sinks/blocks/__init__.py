@@ -1,0 +1,1 @@
+"""A document as blocks, which every renderer understands."""
