@@ -3,8 +3,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each part remembers its own failures, so that `make again` repeats them.
+PYTEST = $(BIN)/pytest -q -o cache_dir=.pytest_cache/$@
 
-.PHONY: help venv lint unit packaging cluster test test-cases gen demo bench lock clean
+.PHONY: help venv lint unit packaging cluster test test-cases forget again gen demo bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,26 +27,32 @@ lint: $(VENV)/ready ## style, types, layers, Dockerfile
 	$(BIN)/hadolint --failure-threshold style Dockerfile docs/own-checks/Dockerfile
 
 unit: $(VENV)/ready ## the fast tests
-	$(BIN)/pytest -q tests/unit
+	$(PYTEST) tests/unit
 
 packaging: $(VENV)/ready ## the wheel, the source archive and the image's layers, made and used
 	$(BIN)/python -m devcluster.binaries
-	$(BIN)/pytest -q tests/packaging
+	$(PYTEST) tests/packaging
 
 cluster: $(VENV)/ready ## the tests against a real control plane
 	$(BIN)/python -m devcluster.binaries
-	$(BIN)/pytest -q tests/cluster
+	$(PYTEST) tests/cluster
 
 # The longest first: two run at a time, all to their end. The tests of the cluster wait for most of their time.
 PARTS ?= cluster unit packaging
 
-test: $(VENV)/ready lint ## everything that needs only the clone, two parts at a time
+forget:
+	rm -rf $(PARTS:%=.pytest_cache/%)
+
+test: forget $(VENV)/ready lint ## everything that needs only the clone, two parts at a time
 	$(BIN)/python -m devcluster.binaries
 	$(MAKE) --jobs=2 --keep-going --output-sync=target $(PARTS)
 
 test-cases: $(VENV)/ready ## labelled cases, real manifests, add-ons (IOCAUDIT_CASES, IOCAUDIT_SIGNALS, IOCAUDIT_REALWORLD, IOCAUDIT_ADDONS)
 	$(BIN)/python -m devcluster.binaries
-	$(BIN)/pytest -q tests/acceptance
+	$(PYTEST) tests/acceptance
+
+again: $(VENV)/ready ## what failed in the last `make test`, once more and alone
+	$(BIN)/python -m tests.support.again $(PARTS)
 
 gen: $(VENV)/ready ## write the generated files
 	$(BIN)/python -m devcluster.generate
