@@ -159,7 +159,7 @@ class RegoEvaluator:
         return _all(question, f"{self._server.name} lost the rules again")
 
     async def ask_soon(self, question: Question, deadline: Deadline) -> Mapping[str, RuleAnswer]:
-        """The same for an event loop; queries go out at once."""
+        """The same for an event loop; queries go out at once, unless OPA ended with one of these rules before."""
         try:
             for last in (False, True):
                 access, current = await self._ready_soon(deadline)
@@ -168,12 +168,14 @@ class RegoEvaluator:
                 try:
                     queries = next(talk)
                     while True:
-                        asked = [_soon(calls, one, deadline) for one in queries]
-                        replies = [await asked[0]] if len(asked) == 1 else await asyncio.gather(*asked)
+                        if len(queries) == 1 or self._restarts.has_ends:
+                            replies = await _one_by_one_soon(calls, queries, deadline)
+                        else:
+                            replies = await asyncio.gather(*(_soon(calls, one, deadline) for one in queries))
                         if not last and access.load is not None and _is_lost(replies):
                             self._forget(current)
                             break
-                        queries = talk.send(list(replies))
+                        queries = talk.send(replies)
                 except StopIteration as end:
                     return _whole(question, end.value)
         except EngineError as error:
@@ -422,13 +424,25 @@ def _query_seconds(deadline: Deadline) -> float:
 def _one_by_one(calls: OpaCalls, queries: Sequence[_Query], deadline: Deadline) -> list[_Reply]:
     """The replies in this order. What comes after one that it ended with is not sent: it would be blamed as well."""
     replies: list[_Reply] = []
-    gone: Trouble | None = None
     for query in queries:
-        reply = gone or _sync(calls, query, deadline)
-        replies.append(reply)
-        if isinstance(reply, Trouble) and reply.kind is TroubleKind.AWAY:
-            gone = replace(reply, heard=False)
+        replies.append(_not_sent_after(replies) or _sync(calls, query, deadline))
     return replies
+
+
+async def _one_by_one_soon(calls: OpaAsyncCalls, queries: Sequence[_Query], deadline: Deadline) -> list[_Reply]:
+    """The same for an event loop."""
+    replies: list[_Reply] = []
+    for query in queries:
+        replies.append(_not_sent_after(replies) or await _soon(calls, query, deadline))
+    return replies
+
+
+def _not_sent_after(replies: Sequence[_Reply]) -> Trouble | None:
+    """The reply to a query after these; None where it is to be sent."""
+    last = replies[-1] if replies else None
+    if isinstance(last, Trouble) and last.kind is TroubleKind.AWAY:
+        return replace(last, heard=False)
+    return None
 
 
 def _sync(calls: OpaCalls, query: _Query, deadline: Deadline) -> _Reply:

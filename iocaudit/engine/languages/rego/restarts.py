@@ -41,6 +41,12 @@ class RestartRecord:
         """Whether nothing is known against any rule."""
         return not self._records
 
+    @property
+    def has_ends(self) -> bool:
+        """Whether OPA ended with any of the rules: what is asked beside them would be blamed as well."""
+        with self._lock:
+            return any(record.ends for record in self._records.values())
+
     def answered(self, root: str) -> None:
         """The rule was evaluated, be it with an error."""
         if root in self._records:

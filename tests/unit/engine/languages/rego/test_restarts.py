@@ -84,6 +84,17 @@ def test_what_is_late_and_does_not_end_opa_is_asked_on() -> None:
         end(record, 1, "slow")
 
 
+def test_only_another_process_is_an_end() -> None:
+    record = RestartRecord(Clock())
+    seen = []
+    for root, generation in [("slow", 1), ("bad", 2)]:
+        end(record, 1, root)
+        assert record.trouble(root, generation) is None
+        seen.append(record.has_ends)
+    record.answered("bad")
+    assert [*seen, record.has_ends] == [False, True, False]
+
+
 def test_a_rule_that_is_gone_is_forgotten() -> None:
     record = RestartRecord(Clock())
     for generation in range(1, MOST_ENDS + 1):
