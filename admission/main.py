@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from prometheus_client import CollectorRegistry
+
 from admission.app import ValidateApp, admission_app
 from admission.lag import Lag
 from admission.metrics import AdmissionMetrics
@@ -25,6 +27,7 @@ from iocaudit.cluster.watch import Watches
 from iocaudit.core.kinds import CONFIG_MAP, Kind
 from iocaudit.engine.catalogue import installed_catalogue
 from iocaudit.engine.policy_set import PolicySet
+from iocaudit.engine.posture import Verdict
 from iocaudit.evidence.counting import Attempts
 from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
 from iocaudit.live.engine_factories import factories
@@ -48,6 +51,7 @@ from iocaudit.serving.metrics import (
     new_registry,
 )
 from iocaudit.serving.rule_metrics import RuleMetrics
+from iocaudit.sources.admission_review import Review
 from iocaudit.supervision.supervisor import Supervisor
 
 _SWITCH_SECONDS = 0.0005
@@ -128,14 +132,12 @@ async def _serve(options: WebhookOptions, supervisor: Supervisor) -> None:
         options.certificates, client_ca=options.client_ca, metrics=CertificateMetrics(registry)
     )
     counts = RolloutCounts(lambda: state.auditor.policies)
-    reporter = (
-        _reporter(options.attempts_url, source, ReporterMetrics(registry), counts) if options.attempts_url else None
-    )
+    reporter, denied = _reporter(options.attempts_url, source, registry, counts)
     app = ValidateApp(
         lambda: state.auditor,
         metrics,
         get=owners.get,
-        denied=reporter.denied if reporter is not None else None,
+        denied=denied,
         rollouts=RolloutWatch(counts) if reporter is not None else None,
         answered=lag.answered,
         hold=state.hold,
@@ -191,9 +193,19 @@ def _rule_part(state: State, loop: asyncio.AbstractEventLoop, ready: Callable[[s
     return rules
 
 
-def _reporter(url: str, source: CertificateSource, metrics: ReporterMetrics, rollouts: RolloutCounts) -> Reporter:
+def _reporter(
+    url: str | None, source: CertificateSource, registry: CollectorRegistry, rollouts: RolloutCounts
+) -> tuple[Reporter, Callable[[Review, Verdict], None]] | tuple[None, None]:
+    """What posts denied attempts, and what counts a denied request; nothing where there is nowhere to post."""
+    if not url:
+        return None, None
+    metrics = ReporterMetrics(registry)
     # Never the same name twice: a replica numbers its posts from 1.
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
     replica = f"{host[:100]}-{secrets.token_hex(4)}"
     attempts = Attempts(replica, rollouts=rollouts, overflowed=metrics.overflowed.inc)
-    return Reporter(attempts, OperatorConnection(url, source).send, metrics)
+
+    def denied(review: Review, verdict: Verdict) -> None:
+        metrics.counted.inc(attempts.count(review, verdict))
+
+    return Reporter(attempts, OperatorConnection(url, source).send, metrics), denied

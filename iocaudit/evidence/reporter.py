@@ -1,4 +1,4 @@
-"""Posts denied attempts to the operator, beside the reviews and never in their way.
+"""Posts denied attempts, and sightings, to the operator, beside the work and never in its way.
 
 A post is sent again until the operator says that it is stored; only then the next one is made. So nothing is lost
 or doubled while the operator is away or changes. A replica that is killed loses what it had not posted: at most
@@ -12,18 +12,16 @@ import http.client
 import logging
 import time
 from collections.abc import Callable
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.own_names import ATTEMPTS_PATH
-from iocaudit.engine.posture import Verdict
-from iocaudit.evidence.counting import Attempts
 from iocaudit.evidence.post import Post, to_bytes
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.errors import CertificateError
-from iocaudit.sources.admission_review import Review
 from iocaudit.supervision.backoff import Backoff
 from iocaudit.supervision.part import Life, beating
 
@@ -37,25 +35,59 @@ _TIMEOUT = 5.0
 _FIRST_RETRY, _LONGEST_RETRY = 0.25, 10.0
 
 
+class PostDelayedError(IocauditError):
+    """The next post cannot be made yet; says why."""
+
+
+class PostSource(Protocol):
+    """Where posts come from: what is counted, and the one post that is under way."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to be posted since the last post was made."""
+
+    @property
+    def posting(self) -> bool:
+        """Whether a post is under way."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever counted or posted."""
+
+    @property
+    def waiting(self) -> int:
+        """How much was counted and is not known to be stored."""
+
+    @property
+    def heartbeat(self) -> float | None:
+        """Seconds within which this replica is to speak; None where it need not."""
+
+    def next_post(self, *, last: bool = False) -> Post:
+        """The post to send now. Raises PostDelayedError."""
+
+    def stored(self, number: int) -> int:
+        """The operator has stored a post; how much was in it."""
+
+
 class AttemptsUrlError(IocauditError):
     """The operator's URL cannot be used."""
 
 
 class ReporterMetrics:
-    """What becomes of denied attempts in this replica."""
+    """What becomes of denied attempts, or of sightings, in this replica."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, prefix: str = "iocaudit_admission_attempts", what: str = "Denials"
+    ) -> None:
         def counter(name: str, text: str) -> Counter:
-            return Counter(f"iocaudit_admission_attempts_{name}", text, registry=registry)
+            return Counter(f"{prefix}_{name}", text, registry=registry)
 
-        self.counted = counter("counted", "Denials counted, one for each check of a denied request.")
-        self.posted = counter("posted", "Denials that the operator has stored.")
-        self.overflowed = counter("overflowed", "Denials counted as other, because the map was full.")
+        self.counted = counter("counted", f"{what} counted, each for the check or detection that is behind it.")
+        self.posted = counter("posted", f"{what} that the operator has stored.")
+        self.overflowed = counter("overflowed", f"{what} counted as other, because the map was full.")
         self.failures = counter("post_failures", "Posts that failed and are sent again.")
-        self.lost = counter("lost", "Denials that could not be posted before the process ended.")
-        self.waiting = Gauge(
-            "iocaudit_admission_attempts_waiting", "Denials counted and not known to be stored.", registry=registry
-        )
+        self.lost = counter("lost", f"{what} that could not be posted before the process ended.")
+        self.waiting = Gauge(f"{prefix}_waiting", f"{what} counted and not known to be stored.", registry=registry)
 
 
 PostSender = Callable[[bytes], int]
@@ -111,28 +143,25 @@ async def _rest(seconds: float, life: Life | None) -> None:
 
 
 class Reporter:
-    """`denied` counts, `run` posts until cancelled, `finish` posts what is left."""
+    """`run` posts until cancelled, `finish` posts what is left. ``what`` is the word for what is posted."""
 
     def __init__(
         self,
-        attempts: Attempts,
+        attempts: PostSource,
         send: PostSender,
         metrics: ReporterMetrics,
         *,
+        what: str = "denied attempts",
         interval: float = INTERVAL,
         heartbeat: float = HEARTBEAT,
         first_retry: float = _FIRST_RETRY,
     ) -> None:
-        self._attempts, self._send, self._metrics = attempts, send, metrics
+        self._attempts, self._send, self._metrics, self._what = attempts, send, metrics, what
         self._interval, self._heartbeat = interval, heartbeat
         self._backoff = Backoff(first_retry, _LONGEST_RETRY)
         self._said = ""
         self._call: asyncio.Future[int] | None = None
         metrics.waiting.set_function(lambda: attempts.waiting)
-
-    def denied(self, review: Review, verdict: Verdict) -> None:
-        """Count a denied request; nothing here waits."""
-        self._metrics.counted.inc(self._attempts.count(review, verdict))
 
     async def run(self, life: Life | None = None) -> None:
         """Post every interval; what fails is sent again, at growing distances."""
@@ -141,9 +170,17 @@ class Reporter:
             await _rest(self._interval, life)
             if self._attempts.is_empty and not self._attempts.posting and time.monotonic() - spoke < self._silence:
                 continue
-            while not await self._post(self._attempts.next_post()):
+            while not await self._post_next():
                 await _rest(self._backoff.next(), life)
             spoke = time.monotonic()
+
+    async def _post_next(self) -> bool:
+        try:
+            post = self._attempts.next_post()
+        except PostDelayedError as error:
+            self._failed(str(error))
+            return False
+        return await self._post(post)
 
     @property
     def _silence(self) -> float:
@@ -169,7 +206,7 @@ class Reporter:
         except TimeoutError:
             left = self._attempts.waiting
             self._metrics.lost.inc(left)
-            _log.warning("denied attempts not sent to the operator before the process ended: %d", left)
+            _log.warning("%s not sent to the operator before the process ended: %d", self._what, left)
 
     async def _post(self, post: Post) -> bool:
         """Whether the operator says that it has stored the post."""
@@ -189,7 +226,7 @@ class Reporter:
             # It will never be taken, however often it is sent: a fault of ours, which must not stop the next one.
             lost = self._attempts.stored(post.number)
             self._metrics.lost.inc(lost)
-            _log.error("the operator refused a post of denied attempts as invalid; lost: %d", lost)
+            _log.error("the operator refused a post of %s as invalid; lost: %d", self._what, lost)
             return True
         if status != 202:  # 202: taken, and asked for again until it is stored
             self._failed(f"HTTP {status}")
@@ -198,5 +235,5 @@ class Reporter:
     def _failed(self, reason: str) -> None:
         self._metrics.failures.inc()
         if not self._said:
-            _log.warning("denied attempts are not posted yet: %s", reason)
+            _log.warning("%s are not posted yet: %s", self._what, reason)
         self._said = reason

@@ -28,15 +28,20 @@ from tests.unit.evidence.test_counting import pod, review, verdict
 NOW = datetime.now(UTC)
 
 
-def reporter(send: Callable[[bytes], int], **options: float) -> tuple[Reporter, Callable[[str], float | None]]:
+def reporter(
+    send: Callable[[bytes], int], interval: float = 0.01, heartbeat: float = 30.0
+) -> tuple[Reporter, Callable[[str], float | None]]:
     registry = new_registry("test")
-    made = Reporter(Attempts("r"), send, ReporterMetrics(registry), first_retry=0.01, **{"interval": 0.01, **options})
+    made = Reporter(
+        Attempts("r"), send, ReporterMetrics(registry), interval=interval, heartbeat=heartbeat, first_retry=0.01
+    )
     return made, lambda name: registry.get_sample_value(f"iocaudit_admission_attempts_{name}")
 
 
 def deny(one: Reporter, name: str = "web") -> None:
     resource = pod(name=name)
-    one.denied(review(resource), verdict(resource, "a"))
+    assert isinstance(one._attempts, Attempts)
+    one._attempts.count(review(resource), verdict(resource, "a"))
 
 
 async def until(condition: Callable[[], bool]) -> None:
