@@ -23,6 +23,7 @@ _COMMANDS = {
     "waive": ("waive_command", "Write IocWaivers for what was found, with owner, reason and end."),
     "rbac": ("rbac_command", "Show who may do what, and which paths lead to cluster-admin."),
     "top": ("top_command", "Show the worst findings in a live cluster."),
+    "receivers": ("receivers_command", "Receive signals of Falco, Alertmanager and audit logs."),
     "webhook": ("webhook_command", "Run the validating admission webhook."),
     "operator": ("operator_command", "Run the operator."),
     "engines": ("engines_command", "List or install the programs that evaluate rules in Rego and CEL."),

@@ -6,6 +6,7 @@ what it asked for, would hold a connection for ever.
 
 import asyncio
 from asyncio import TimerHandle
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,10 @@ _PIPELINED = 8
 _IDLE, _LARGE_BODY, _RECEIVING, _BUSY = Rank.IDLE, Rank.LARGE, Rank.RECEIVING, Rank.BUSY
 _HEADERS = 100
 """Of one request; each takes more memory than it has bytes."""
+
+
+CLIENT_NAME = "iocaudit.client_name"
+"""The key of a request's scope with the common name of the certificate that its client proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._place, self._connections, self._bounds = place, connections, bounds
+        self._client_name = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         writes = self._writes = JoinedWrites(transport, self.loop, self._said_all)
@@ -96,6 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # One is asked for only where it is required, and then OpenSSL has verified it.
         if tls is not None and tls.getpeercert(True) is not None:
             self._connections.prove(place)
+            self._client_name = _common_name(tls.getpeercert())
         self._sparing = tls is not None and not place.proven
         self._connections.move(place, _IDLE)
         # A client may connect ahead of its first request and keep the connection, as Go's does.
@@ -166,6 +173,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._header_timer.cancel()
             self._header_timer = None
         self._in_body = True
+        if self._client_name:
+            self.scope[CLIENT_NAME] = self._client_name  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -260,3 +269,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _abort(self) -> None:
         self.transport.abort()
+
+
+def _common_name(certificate: Mapping[str, Any] | None) -> str:
+    """The common name of a certificate as `ssl` takes it apart; empty where it has none, or several."""
+    names = [value for part in (certificate or {}).get("subject", ()) for name, value in part if name == "commonName"]
+    return names[0] if len(names) == 1 else ""

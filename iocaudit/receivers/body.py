@@ -1,0 +1,129 @@
+"""The body of a post taken apart: its entries, each with the sender's own identity of it, and the signals they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+from iocaudit.core.errors import IocauditError
+from iocaudit.core.shape import mapping
+from iocaudit.decoding.objects import NotJsonError, decode
+from iocaudit.signals.alerts import is_alertmanager, read_alerts
+from iocaudit.signals.audit_event import AuditEvent, LinePlace, is_event
+from iocaudit.signals.audit_wrappers import events_in
+from iocaudit.signals.falco import is_falco, read_alert
+from iocaudit.signals.signal import Signal, SignalSource, signal_of
+
+MOST_ENTRIES = 100_000
+_LISTS = ("items", "records", "events", "logEvents")
+
+
+class BodyError(IocauditError):
+    """A body holds no signal of the source that it was posted as; says why."""
+
+
+class SignalEntry(NamedTuple):
+    """One thing reported. ``identity`` is 16 bytes; the same again is the same report. ``raw`` is its JSON."""
+
+    identity: bytes
+    raw: Any
+
+
+def read_entries(source: SignalSource, body: bytes) -> list[SignalEntry]:
+    """The entries of a body. Raises BodyError where it is not JSON, or not of that source."""
+    try:
+        raw = _decoded(body)
+    except NotJsonError as error:
+        raise BodyError(f"the body is not JSON: {error}") from error
+    found = list(_ENTRIES[source](raw))
+    if len(found) > MOST_ENTRIES:
+        raise BodyError(f"the body has {len(found)} entries, and may have {MOST_ENTRIES}")
+    return found
+
+
+def read_signals(source: SignalSource, body: bytes, left_out: Collection[int], place: str) -> Iterator[Signal]:
+    """The signals of a body that `read_entries` took, but for the entries at those positions."""
+    entries = read_entries(source, body)
+    for index, entry in enumerate(entries):
+        if index in left_out:
+            continue
+        where = LinePlace(place, index + 1)
+        if source is SignalSource.AUDIT:
+            yield from (signal_of(one) for one in events_in(entry.raw, where) if isinstance(one, AuditEvent))
+        elif source is SignalSource.FALCO:
+            yield signal_of(read_alert(entry.raw, where))
+        else:
+            yield from (signal_of(one) for one in read_alerts(entry.raw, where))
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return decode(body)
+
+
+def _audit(raw: Any) -> Iterator[SignalEntry]:
+    several = next((raw[name] for name in _LISTS if isinstance(raw.get(name), list)), None) if _is_list(raw) else None
+    if several is None:
+        several = raw if isinstance(raw, list) else [raw]
+    elif not several:
+        return  # an EventList without an event is one
+    some = False
+    for one in several:
+        if isinstance(one, dict):
+            some = True
+            yield SignalEntry(_audit_identity(one), one)
+    if not some:
+        raise BodyError("the body is not an EventList of audit.k8s.io, nor an event of an audit log")
+
+
+def _is_list(raw: Any) -> bool:
+    return isinstance(raw, dict) and not is_event(raw)
+
+
+def _audit_identity(raw: dict[str, Any]) -> bytes:
+    """Of an event the request, its stage, when and whose: the id alone is the client's to choose."""
+    if is_event(raw):
+        user = mapping(raw.get("user")).get("username")
+        return _digest(raw.get("auditID"), raw.get("stage"), raw.get("requestReceivedTimestamp"), user)
+    return _digest(orjson.dumps(raw, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
+
+
+def _falco(raw: Any) -> Iterator[SignalEntry]:
+    several = raw if isinstance(raw, list) else [raw]
+    alerts = [one for one in several if isinstance(one, dict) and is_falco(one)]
+    if not alerts:
+        raise BodyError("the body is not an alert of Falco: it has no rule with output_fields, or priority and output")
+    for one in alerts:
+        yield SignalEntry(_digest(read_alert(one, LinePlace("", 0)).identity), one)
+
+
+def _alertmanager(raw: Any) -> Iterator[SignalEntry]:
+    if not isinstance(raw, dict) or not is_alertmanager(raw):
+        raise BodyError("the body is not a message of Alertmanager's webhook: it has no alerts with a receiver")
+    shared = {key: value for key, value in raw.items() if key != "alerts"}
+    for one in raw["alerts"]:
+        if isinstance(one, dict):
+            message = {**shared, "alerts": [one]}
+            for alert in read_alerts(message, LinePlace("", 0)):
+                yield SignalEntry(_digest(alert.fingerprint, alert.starts_at, alert.status), message)
+
+
+def _digest(*parts: object) -> bytes:
+    """Of the parts, each by itself: no part can imitate the end of another."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()
+
+
+_ENTRIES = {
+    SignalSource.AUDIT: _audit,
+    SignalSource.FALCO: _falco,
+    SignalSource.ALERTMANAGER: _alertmanager,
+}

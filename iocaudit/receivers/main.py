@@ -1,0 +1,131 @@
+"""Run the receivers: the write-ahead file first, ready once it can store, drain on SIGTERM.
+
+Failure mode: nothing is acknowledged that is not on the disk. Where the disk or the file is full, senders hear 503.
+Where the operator is away, what was seen is counted and kept until it is there. Where the API server is away, signals
+of Falco are attributed by the pods that were known last; before the first list they are not attributed at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from iocaudit.cluster.client import Client
+from iocaudit.cluster.watch import Watches
+from iocaudit.core.kinds import POD
+from iocaudit.core.world import World
+from iocaudit.detecting.objects import RecordedObjects
+from iocaudit.engine.audit import Auditor
+from iocaudit.engine.catalogue import installed_catalogue
+from iocaudit.engine.policy_reader import read_policies
+from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
+from iocaudit.receivers.app import SignalApp, receiver_app
+from iocaudit.receivers.intake import Intake
+from iocaudit.receivers.journal import Journal
+from iocaudit.receivers.metrics import SignalMetrics
+from iocaudit.receivers.options import ReceiverOptions
+from iocaudit.receivers.outbox import Outbox
+from iocaudit.receivers.pod_index import PodIndex
+from iocaudit.receivers.reader import SignalReader
+from iocaudit.receivers.sender_file import SenderFile
+from iocaudit.serving.certificate_source import CertificateSource
+from iocaudit.serving.drain import Drain
+from iocaudit.serving.health import Readiness, health_app
+from iocaudit.serving.listener import ListenerSpec, run, serve
+from iocaudit.serving.logs import configure_logging
+from iocaudit.serving.metrics import (
+    CertificateMetrics,
+    ConnectionMetrics,
+    LimitMetrics,
+    PartCollector,
+    WatchMetrics,
+    metrics_app,
+    new_registry,
+)
+from iocaudit.supervision.supervisor import Supervisor
+
+_LONGEST_END = 30.0
+_NO_WORLD = "the receivers know no other objects"
+
+
+def main(options: ReceiverOptions) -> None:
+    """Serve until told to stop. Raises our own errors for what cannot be used at start."""
+    configure_logging()
+    supervisor = Supervisor(exit_within=options.drain_seconds + _LONGEST_END)
+    senders = SenderFile(options.senders)
+    journal = Journal(options.data, most_bytes=options.most_bytes)
+    try:
+        run(_serve(options, supervisor, senders, journal))
+    finally:
+        supervisor.close()
+        journal.close()
+
+
+async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: SenderFile, journal: Journal) -> None:
+    registry = new_registry("receivers")
+    metrics, posts = SignalMetrics(registry), ReporterMetrics(registry, "iocaudit_receiver_sightings", "Sightings")
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
+    outbox = Outbox(journal, host, overflowed=posts.overflowed.inc)
+    pods = PodIndex()
+    client = Client.connect(options.kubeconfig, options.context)
+    reader = SignalReader(journal, outbox, lambda: senders.senders, pods, metrics, _objects())
+    intake = Intake(journal, reader.wake)
+    readiness = Readiness(["room"], sticky=False)
+    drain = Drain(readiness, grace=options.drain_seconds)
+    drain.on_signals()
+    certificates = CertificateMetrics(registry)
+    source = CertificateSource.from_folder(options.certificates, client_ca=options.client_ca, metrics=certificates)
+    reporter = Reporter(outbox, OperatorConnection(options.operator_url, source).send, posts, what="sightings")
+    registry.register(PartCollector(supervisor))
+    _watch_pods(client, pods, supervisor, registry)
+    supervisor.pulse("drain", drain.progress_at, silence=options.drain_seconds + _LONGEST_END, at_once=True)
+    supervisor.start()
+    storing = supervisor.thread("intake", intake.run, restartable=False)
+    supervisor.thread("reader", reader.run, restartable=False)
+    supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
+    app = receiver_app(SignalApp(lambda: senders.senders, intake, metrics), LimitMetrics(registry))
+    listens = [
+        ListenerSpec("signals", app, options.host, options.port, source),
+        ListenerSpec.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
+        ListenerSpec.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
+    ]
+    if options.token_port is not None:
+        bearer = CertificateSource.from_folder(options.certificates, name="tokens", metrics=certificates)
+        listens.append(ListenerSpec("tokens", app, options.host, options.token_port, bearer))
+    try:
+        await serve(
+            listens,
+            drain,
+            metrics=ConnectionMetrics(registry),
+            background=[
+                supervisor.failed,
+                supervisor.keep_loop,
+                partial(supervisor.keep, "reporter", reporter.run),
+                partial(supervisor.keep, "senders", senders.watch),
+            ],
+            supervisor=supervisor,
+        )
+    finally:
+        supervisor.stop()
+        if storing.life is not None and storing.life.thread is not None:
+            # What is still in its hands is stored, or its sender hears nothing and sends it again.
+            storing.life.thread.join(_LONGEST_END / 2)
+
+
+def _objects() -> RecordedObjects:
+    catalogue = installed_catalogue()
+    world = World()
+    for kind in catalogue.admission_world_kinds:
+        world.mark_incomplete(kind, _NO_WORLD)
+    return RecordedObjects(Auditor(catalogue, read_policies([], catalogue), world))
+
+
+def _watch_pods(client: Client, pods: PodIndex, supervisor: Supervisor, registry: CollectorRegistry) -> None:
+    watching = WatchMetrics(registry)
+    watches = Watches(client, [POD], pods.sink(), supervisor, watching.failed)
+    watching.follow(watches.kinds, watches.seconds_since_contact)
+    watches.start()
