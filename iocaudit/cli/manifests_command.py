@@ -54,6 +54,16 @@ class ManifestsError(IocauditError):
     help="Print only the right of operator and webhook to read what rules look up by needs, such as "
     "resourcequotas or teams.platform.example.com; repeatable.",
 )
+@click.option(
+    "--receivers",
+    is_flag=True,
+    help="Print the receivers of signals too: make Secret iocaudit-senders first (docs/receivers.md).",
+)
+@click.option(
+    "--ephemeral",
+    is_flag=True,
+    help="With --receivers: without a PersistentVolume. What the pod has not handed on is lost with it.",
+)
 @click.option("--crds", is_flag=True, help="Print only the CustomResourceDefinitions: apply them first.")
 @click.option(
     "--static-webhook",
@@ -70,6 +80,8 @@ def command(
     image: str | None,
     namespace: str,
     needs: tuple[str, ...],
+    receivers: bool,
+    ephemeral: bool,
     crds: bool,
     static_webhook: bool,
     ca_bundle: Path | None,
@@ -88,6 +100,12 @@ def command(
         raise click.UsageError("--static-webhook and --ca-bundle FILE go together")
     if crds and static_webhook:
         raise click.UsageError("--crds prints nothing else: leave out --static-webhook")
+    if ephemeral and not receivers:
+        raise click.UsageError("--ephemeral goes with --receivers")
+    if receivers and (crds or static_webhook):
+        raise click.UsageError(
+            "--receivers needs a certificate of the operator's: leave out --static-webhook and --crds"
+        )
     if not _LABEL.fullmatch(namespace):
         raise click.UsageError(f"--namespace {namespace!r} is not the name of a namespace")
     if image is not None and not _IMAGE_TEXT.fullmatch(image):
@@ -105,6 +123,9 @@ def command(
     bundle = None if ca_bundle is None else _bundle(ca_bundle)
     change = partial(_changed, preset=Preset(preset), image=image or _IMAGE, namespace=namespace)
     texts = [change(text) for text in _texts(unmanaged=bundle is not None, only="crds/" if crds else "")]
+    if receivers:
+        texts = [_told_of_receivers(text) for text in texts]
+        texts.append(change(_receivers(ephemeral=ephemeral)))
     if not crds:
         texts += _rights_of_own_checks(namespace)
     if bundle is not None:
@@ -174,6 +195,32 @@ def _unmanaged(name: str, text: str) -> str:
     else:
         container["args"] = [arg for arg in container["args"] if not arg.startswith("--attempts-url=")]
     return _yaml(deployment)
+
+
+def _told_of_receivers(text: str) -> str:
+    """The operator issues their certificate."""
+    return text.replace("        - operator\n", "        - operator\n        - --receivers\n")
+
+
+def receivers_manifest() -> str:
+    """What receives signals."""
+    return _read("receivers/receivers.yaml")
+
+
+def _receivers(*, ephemeral: bool) -> str:
+    """The same; ``ephemeral`` with a volume that goes with the pod."""
+    text = receivers_manifest()
+    if not ephemeral:
+        return text
+    *others, stateful_set = text.split("---\n")
+    document = yaml.safe_load(stateful_set)
+    (claim,) = document["spec"].pop("volumeClaimTemplates")
+    volume = {
+        "name": claim["metadata"]["name"],
+        "emptyDir": {"sizeLimit": claim["spec"]["resources"]["requests"]["storage"]},
+    }
+    document["spec"]["template"]["spec"]["volumes"].append(volume)
+    return "---\n".join([*others, _yaml(document)])
 
 
 def _bundle(path: Path) -> bytes:

@@ -32,6 +32,9 @@ _LONGEST = "How long an IocWaiver may hold; a longer one is refused. Give the we
     show_default=True,
     help="Issue the webhook's certificate and register it once it answers.",
 )
+@click.option(
+    "--receivers", is_flag=True, help="Issue a certificate for the receivers of signals (Secret iocaudit-receivers)."
+)
 @click.option("--webhook-service", default=ADMISSION, show_default=True)
 @click.option("--webhook-url", help="Register the webhook by URL, not by Service (outside a cluster).")
 @click.option(
@@ -62,6 +65,7 @@ def command(
     attempts_host: str,
     attempts_port: int,
     manage_webhook: bool,
+    receivers: bool,
     webhook_service: str,
     webhook_url: str | None,
     certificate_folder: Path | None,
@@ -89,6 +93,7 @@ def command(
             attempts_host=attempts_host,
             attempts_port=attempts_port,
             manage_webhook=manage_webhook,
+            receivers=receivers,
             webhook_service=webhook_service,
             webhook_url=webhook_url,
             certificate_folder=certificate_folder,

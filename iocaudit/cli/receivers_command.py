@@ -20,7 +20,9 @@ _SENDERS = "YAML file that binds each sender's certificate or token to sources a
 )
 @click.option("--operator-url", metavar="URL", required=True, help="Where the operator listens: https://HOST:PORT.")
 @click.option(
-    "--client-ca", type=click.Path(path_type=Path), required=True, help="Authority of the senders' certificates."
+    "--client-ca",
+    type=click.Path(path_type=Path),
+    help="Authority of the senders' certificates; without it --port is not opened.",
 )
 @click.option("--host", default="", help="Address to listen on (all by default).")
 @click.option("--port", default=8445, show_default=True, help="For senders with a client certificate.")
@@ -36,7 +38,7 @@ def command(
     senders: Path,
     data: Path,
     operator_url: str,
-    client_ca: Path,
+    client_ca: Path | None,
     host: str,
     port: int,
     token_port: int | None,
@@ -52,6 +54,8 @@ def command(
     Senders post to /falco, /alertmanager and /audit. What is acknowledged with 200 stands on the disk, and reaches the
     operator, which writes it as findings of type runtime.
     """
+    if client_ca is None and token_port is None:
+        raise click.UsageError("nobody could send anything: give --client-ca FILE, --token-port PORT, or both")
     from iocaudit.receivers.main import main
     from iocaudit.receivers.options import ReceiverOptions
 

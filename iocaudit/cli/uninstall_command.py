@@ -28,7 +28,7 @@ _HOW = """\
 keep policies and waivers in a file:
   iocaudit uninstall --save iocaudit-kept.yaml
 remove everything:
-  iocaudit manifests | kubectl delete --ignore-not-found -f -
+  iocaudit manifests --receivers | kubectl delete --ignore-not-found -f -
 remove the programs alone; policies, waivers and findings stay in the cluster:
   iocaudit uninstall --programs | kubectl delete --ignore-not-found -f -
 after it is installed again:
@@ -76,11 +76,12 @@ def _connected(kubeconfig: Path | None, context: str | None) -> Client:
 
 def _programs() -> Iterator[str]:
     """The manifests without policies and without the definitions of our kinds, with which their objects go."""
-    from iocaudit.cli.manifests_command import shipped
+    from iocaudit.cli.manifests_command import receivers_manifest, shipped
 
     for name, manifest in shipped():
         if not name.startswith("crds/") and f"kind: {AUDIT_POLICY.name}" not in manifest.splitlines():
             yield manifest
+    yield receivers_manifest()
 
 
 def _save(client: Api, target: str) -> int:

@@ -1,4 +1,4 @@
-"""Our certificates in the cluster: the authority's Secret, which only the operator reads, and the serving one."""
+"""Our certificates in the cluster: the authority's Secret, which only the operator reads, and those it signs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from iocaudit.cluster.api import Api
 from iocaudit.cluster.errors import NotFoundError
 from iocaudit.cluster.writer import put
 from iocaudit.core.kinds import SECRET
-from iocaudit.core.own_names import AUTHORITY_SECRET, LABELS, SERVING_SECRET
+from iocaudit.core.own_names import AUTHORITY_SECRET, LABELS, RECEIVERS, SERVING_SECRET
 from iocaudit.core.shape import Json, mapping
-from iocaudit.serving.authority import Names
+from iocaudit.serving.authority import Names, issue_leaf
 from iocaudit.serving.errors import CertificateError
 from iocaudit.serving.rotation import (
     CertificateState,
     Lifetimes,
     first_state,
     from_data,
+    kept_leaf,
     rotate,
     to_data,
     to_serving_data,
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Certificates:
-    """Keeps both Secrets, and the files for processes outside the cluster, as the rotation says."""
+    """Keeps the Secrets, and the files for processes outside the cluster, as the rotation says."""
 
     def __init__(
         self,
@@ -41,8 +42,11 @@ class Certificates:
         *,
         folder: Path | None = None,
         lifetimes: Lifetimes | None = None,
+        receivers: Names | None = None,
     ) -> None:
+        """``receivers`` are the names of those who receive signals: they get a certificate of their own."""
         self._client, self._namespace, self._names = client, namespace, names
+        self._receivers = receivers
         self._folder, self._lifetimes = folder, lifetimes or Lifetimes()
 
     def step(self, published: bytes, now: datetime | None = None) -> CertificateState:
@@ -72,7 +76,19 @@ class Certificates:
             self._write(SERVING_SECRET, "kubernetes.io/tls", serving, create=stored is None)
         if self._folder is not None:
             write_files(self._folder, serving)
+        if self._receivers is not None:
+            self._step_receivers(self._receivers, state, moment)
         return state
+
+    def _step_receivers(self, names: Names, state: CertificateState, now: datetime) -> None:
+        """The receivers' Secret, with a leaf of the authority that signs now."""
+        stored = self._read(RECEIVERS)
+        leaf = kept_leaf(stored, state.ca, names, now, self._lifetimes)
+        if leaf is None:
+            leaf = issue_leaf(state.ca, names, now, self._lifetimes.leaf, common_name=RECEIVERS)
+        data = {"tls.crt": leaf.certificate_pem, "tls.key": leaf.key_pem, "ca.crt": state.ca_bundle}
+        if data != stored:
+            self._write(RECEIVERS, "kubernetes.io/tls", data, create=stored is None)
 
     def _read(self, name: str) -> dict[str, bytes] | None:
         try:

@@ -29,7 +29,7 @@ from iocaudit.controller.sweep import ClusterAuditor, ObjectChange
 from iocaudit.controller.waivers import StoredWaivers
 from iocaudit.controller.worker import Worker
 from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE, Kind
-from iocaudit.core.own_names import ADMISSION, OPERATOR, WEBHOOK_CONFIGURATION
+from iocaudit.core.own_names import ADMISSION, OPERATOR, RECEIVERS, WEBHOOK_CONFIGURATION
 from iocaudit.core.shape import integer, mapping, text
 from iocaudit.engine.catalogue import Catalogue, installed_catalogue
 from iocaudit.evidence.ledger import Ledger
@@ -176,6 +176,7 @@ class Operator:
             options.namespace,
             Names.of(*names, f"{OPERATOR}.{options.namespace}.svc"),
             folder=self.certificate_folder,
+            receivers=Names.of(f"{RECEIVERS}.{options.namespace}.svc") if options.receivers else None,
         )
         return Registration(
             self.client,

@@ -43,6 +43,8 @@ class OperatorOptions:
     attempts_host: str = ""
     attempts_port: int = 8444
     manage_webhook: bool = True
+    receivers: bool = False
+    """Whether receivers are installed beside: they get a certificate of their own."""
     webhook_service: str = ADMISSION
     webhook_url: str | None = None
     webhook_port: int = 443

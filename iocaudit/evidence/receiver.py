@@ -1,9 +1,10 @@
-"""Where the webhook's replicas post denied attempts: HTTPS, for those alone.
+"""Where the webhook's replicas post denied attempts, and receivers sightings: HTTPS, for those alone.
 
 Who may post: anyone who shows a certificate of our own authority (TLS 1.3, `CertificateSource` with ``client_ca``).
-That authority signs one certificate, the webhook's, whose key lies in a Secret that only operator and webhook
-read; so its holder is the webhook, or could pass for it before the API server anyway. A ServiceAccount's token
-with an audience would prove no more, would need the cluster-wide right to create TokenReviews, and would make
+That authority signs the webhook's certificate, whose key lies in a Secret that only operator and webhook read; so its
+holder is the webhook, or could pass for it before the API server anyway. Where there are receivers of signals it signs
+theirs, under a name of its own: the holder of that one can post sightings, and no denied attempt. A ServiceAccount's
+token with an audience would prove no more, would need the cluster-wide right to create TokenReviews, and would make
 counting denials depend on the API server just when it is in trouble.
 
 Only the leader listens: it is the one that has the certificate and that writes. A standby refuses the connection,
@@ -19,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from iocaudit.core.own_names import ATTEMPTS_PATH
+from iocaudit.core.own_names import ATTEMPTS_PATH, RECEIVERS
 from iocaudit.evidence.ledger import Ledger
 from iocaudit.evidence.post import read_post
 from iocaudit.evidence.post_fields import PostError
@@ -32,6 +33,7 @@ from iocaudit.serving.health import Readiness
 from iocaudit.serving.limits import Bounds, Limits
 from iocaudit.serving.listener import FEW, Listeners, ListenerSpec
 from iocaudit.serving.metrics import CertificateMetrics, ConnectionMetrics, LimitMetrics
+from iocaudit.serving.protocol import CLIENT_NAME
 from iocaudit.supervision.part import Life, beating
 from iocaudit.supervision.supervisor import Supervisor
 
@@ -57,6 +59,9 @@ def attempts_app(ledger: Ledger) -> AsgiApp:
             post = await asyncio.to_thread(read_post, body, time.time())
         except PostError as error:
             await answer(send, 400, f"{error}\n")
+            return
+        if post.has_attempts and scope.get(CLIENT_NAME) == RECEIVERS:
+            await answer(send, 403, "receivers post what was seen, not what was denied\n")
             return
         found = await asyncio.to_thread(ledger.accept, post)
         await answer(send, _STATUS[found], found.value + "\n")

@@ -22,6 +22,7 @@ from iocaudit.core.own_names import (
     AUTHORITY_SECRET,
     LABELS,
     OPERATOR,
+    RECEIVERS,
     SERVING_SECRET,
     VIEW,
     WAIVER_EDITOR,
@@ -145,7 +146,7 @@ def _binding(name: str, account: str, namespace: str) -> Json:
 
 def namespaced_roles(namespace: str) -> list[Json]:
     """The Roles with their RoleBindings. Both processes read ConfigMaps of our own namespace: those with the label hold
-    modules of Rego. The operator has the Lease and our two Secrets there, makes the Events about such ConfigMaps, and
+    modules of Rego. The operator has the Lease and our Secrets there, makes the Events about such ConfigMaps, and
     in ``default``, where those about objects outside namespaces have to be, the Events about AuditPolicies.
     """
     rules: list[Json] = [
@@ -160,7 +161,7 @@ def namespaced_roles(namespace: str) -> list[Json]:
         {
             "apiGroups": [""],
             "resources": ["secrets"],
-            "resourceNames": [AUTHORITY_SECRET, SERVING_SECRET],
+            "resourceNames": [AUTHORITY_SECRET, RECEIVERS, SERVING_SECRET],
             "verbs": ["get", "update"],
         },
     ]

@@ -89,10 +89,11 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
     app = receiver_app(SignalApp(lambda: senders.senders, intake, metrics), LimitMetrics(registry))
     listens = [
-        ListenerSpec("signals", app, options.host, options.port, source),
         ListenerSpec.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
         ListenerSpec.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
     ]
+    if options.client_ca is not None:
+        listens.append(ListenerSpec("signals", app, options.host, options.port, source))
     if options.token_port is not None:
         bearer = CertificateSource.from_folder(options.certificates, name="tokens", metrics=certificates)
         listens.append(ListenerSpec("tokens", app, options.host, options.token_port, bearer))

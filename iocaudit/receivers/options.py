@@ -16,8 +16,8 @@ class ReceiverOptions:
     data: Path
     operator_url: str
     """``https://host:port`` of the operator's receiver."""
-    client_ca: Path
-    """Client certificates of senders are of this authority."""
+    client_ca: Path | None = None
+    """Client certificates of senders are of this authority; without it nothing listens at ``port``."""
     host: str = ""
     port: int = 8445
     token_port: int | None = None

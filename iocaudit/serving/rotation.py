@@ -127,6 +127,18 @@ def _rotate_authority(
     return state
 
 
+def kept_leaf(
+    data: Mapping[str, bytes] | None, ca: KeyPair, names: Names, now: datetime, lifetimes: Lifetimes
+) -> KeyPair | None:
+    """The leaf in the data of a TLS Secret; None where there is none, or where a new one under ``ca`` is due."""
+    try:
+        leaf = _pair(data or {}, "tls.crt", "tls.key")
+    except CertificateError:
+        return None
+    is_due = needs_rotation(leaf.certificate, now, lifetimes.rotate_at) or not stands_for(leaf.certificate, names)
+    return leaf if is_issued_by(leaf.certificate, ca.certificate) and not is_due else None
+
+
 def to_data(state: CertificateState) -> dict[str, bytes]:
     """The state as the data of a Secret that only its owner reads (it holds the authority's keys)."""
     data = {

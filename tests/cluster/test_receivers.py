@@ -15,9 +15,10 @@ import pytest
 from devcluster.controlplane import ControlPlane
 from devcluster.ports import free_port
 from iocaudit.serving.authority import issue_ca, issue_leaf
-from tests.cluster.installing import install
+from tests.cluster.installing import install, install_crds
 from tests.cluster.processes import program
 from tests.support.loopback import NAMES, NOW, write_pair
+from tests.support.running import run
 
 Eventually = Callable[..., None]
 TOKEN = "the-token-of-the-api-server"
@@ -81,6 +82,15 @@ def setting(tmp_path: Path) -> Iterator[Setting]:
         install(found.cluster)
         with program(OPERATOR, tmp_path / "operator.log", found.cluster.kubeconfig, tmp_path, found.operator_port):
             yield found
+
+
+def test_the_api_server_takes_what_installs_receivers(control_plane: ControlPlane) -> None:
+    install_crds(control_plane)
+    control_plane.kubectl("create", "namespace", "iocaudit", check=False)
+    for arguments in ([], ["--ephemeral"]):
+        code, printed, said = run("manifests", "--receivers", *arguments)
+        assert (code, said) == (0, "")
+        control_plane.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", input=printed)
 
 
 def test_what_the_audit_log_shows_becomes_findings_and_nothing_is_lost_or_doubled(

@@ -24,6 +24,7 @@ from iocaudit.core.own_names import (
     AUTHORITY_SECRET,
     NAMESPACE,
     OPERATOR,
+    RECEIVERS,
     SERVING_SECRET,
     WEBHOOK_CONFIGURATION,
 )
@@ -69,7 +70,7 @@ _OUTSIDE_NAMESPACES = (
 )
 _IN_OUR_NAMESPACE = (
     _OwnObjects(WRITES, ("coordination.k8s.io", "leases"), frozenset({OPERATOR})),
-    _OwnObjects((*sorted(READS), *WRITES), ("", "secrets"), frozenset({AUTHORITY_SECRET, SERVING_SECRET})),
+    _OwnObjects((*sorted(READS), *WRITES), ("", "secrets"), frozenset({AUTHORITY_SECRET, RECEIVERS, SERVING_SECRET})),
     _OwnObjects(WRITES, ("apps", "deployments"), _PROCESSES),
     _OwnObjects(("update", "patch"), ("apps", "deployments/scale"), _PROCESSES),
     _OwnObjects(("impersonate",), ("", "serviceaccounts"), _PROCESSES),

@@ -16,13 +16,14 @@ from admission.options import WebhookOptions
 from devcluster.generate import generate, with_checks
 from iocaudit import __version__
 from iocaudit.cli.manifests_command import command as manifests_command
+from iocaudit.cli.receivers_command import command as receivers_command
 from iocaudit.cli.scan_command import command as scan_command
 from iocaudit.cli.webhook_command import command as webhook_command
 from iocaudit.controller.metrics import OperatorMetrics
 from iocaudit.controller.options import OperatorOptions
 from iocaudit.controller.rollout_metrics import RolloutMetrics
 from iocaudit.core.kinds import NAMESPACE
-from iocaudit.core.own_names import SERVING_SECRET
+from iocaudit.core.own_names import RECEIVERS, SERVING_SECRET
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.languages.rule import Language
 from iocaudit.engine.policy_reader import read_policy
@@ -464,7 +465,10 @@ def test_another_namespace_and_image_are_everywhere_and_nothing_else_changes() -
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--preset=lax"], ["--namespace=Audit"], ["--namespace=a.b"], ["--image="], ["--image=a b"], ["--image=a\nb: c"]],
+    [
+        *(["--preset=lax"], ["--namespace=Audit"], ["--namespace=a.b"], ["--image="], ["--image=a b"]),
+        *(["--image=a\nb: c"], ["--ephemeral"], ["--receivers", "--crds"]),
+    ],
 )
 def test_what_cannot_be_installed_is_refused(arguments: list[str]) -> None:
     result = CliRunner().invoke(manifests_command, arguments)
@@ -498,3 +502,65 @@ def test_what_no_rule_may_look_up_is_refused(arguments: tuple[str, ...], said: s
     result = CliRunner().invoke(manifests_command, arguments)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
+
+
+def receivers(*arguments: str) -> dict[str, Json]:
+    """What ``--receivers`` adds, by kind, and the operator's Deployment."""
+    without = printed()
+    return {d["kind"]: d for d in printed("--receivers", *arguments) if d not in without}
+
+
+def test_receivers_are_added_and_the_operator_issues_their_certificate() -> None:
+    added = receivers()
+    assert set(added) == {
+        *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Service", "NetworkPolicy", "StatefulSet"),
+        "Deployment",
+    }
+    (operator,) = added["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert operator["args"][:2] == ["operator", "--receivers"]
+    spec = added["StatefulSet"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    told = receivers_command.make_context("receivers", container["args"][1:]).params
+    volumes = {v["name"]: v.get("secret", {}).get("secretName") for v in spec["volumes"]}
+    mounts = {m["mountPath"]: volumes.get(m["name"]) for m in container["volumeMounts"]}
+    assert mounts[str(told["certificates"])] == RECEIVERS
+    assert str(told["data"]) in mounts
+    assert told["senders"].parent == told["client_ca"].parent
+    assert mounts[str(told["senders"].parent)] == "iocaudit-senders"
+    opened = {p["name"]: p["containerPort"] for p in container["ports"]}
+    assert opened == {
+        "signals": told["port"],
+        "tokens": told["token_port"],
+        "health": told["health_port"],
+        "metrics": told["metrics_port"],
+    }
+    assert {p["port"] for p in added["Service"]["spec"]["ports"]} == {told["port"], told["token_port"]}
+    assert added["StatefulSet"]["spec"]["replicas"] == 1
+    assert spec["terminationGracePeriodSeconds"] > told["drain_seconds"]
+
+
+def test_receivers_may_look_at_pods_and_nothing_else() -> None:
+    assert receivers()["ClusterRole"]["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
+    ]
+
+
+def test_without_a_volume_what_is_kept_goes_with_the_pod() -> None:
+    (claim,) = receivers()["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    spec = receivers("--ephemeral")["StatefulSet"]["spec"]
+    assert "volumeClaimTemplates" not in spec
+    volume = next(v for v in spec["template"]["spec"]["volumes"] if v["name"] == claim["metadata"]["name"])
+    assert volume["emptyDir"] == {"sizeLimit": claim["spec"]["resources"]["requests"]["storage"]}
+
+
+def test_receivers_in_another_namespace_reach_the_operator_there() -> None:
+    text = json.dumps(receivers("--namespace=audit", "--image=registry.acme.io/i:1"))
+    assert "https://iocaudit-operator.audit.svc:8444" in text
+    assert '"namespace": "iocaudit"' not in text
+    assert "ghcr.io" not in text
+
+
+def test_the_default_profile_has_nothing_to_say_of_receivers() -> None:
+    text = yaml.safe_dump_all(printed("--receivers"))
+    result = CliRunner().invoke(scan_command, ["-o", "json", "-"], input=text, standalone_mode=False)
+    assert [f"{hit['check']}: {hit['message']}" for hit in json.loads(result.stdout)["findings"]] == []

@@ -38,6 +38,11 @@ def test_options_reach_the_process() -> None:
 
 
 def test_each_that_is_needed_is_asked_for() -> None:
-    for index in range(0, len(REQUIRED), 2):
+    for index in range(0, len(REQUIRED) - 2, 2):
         found = CliRunner().invoke(command, REQUIRED[:index] + REQUIRED[index + 2 :])
         assert (found.exit_code, f"Missing option '{REQUIRED[index]}'" in found.output) == (2, True)
+
+
+def test_somebody_has_to_be_able_to_send() -> None:
+    found = CliRunner().invoke(command, REQUIRED[:-2])
+    assert (found.exit_code, "give --client-ca FILE, --token-port PORT, or both" in found.output) == (2, True)

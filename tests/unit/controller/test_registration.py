@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography.x509.oid import NameOID
 
 from iocaudit.controller import registration as module
 from iocaudit.controller.certificates import Certificates
 from iocaudit.controller.registration import Registration
 from iocaudit.core.kinds import CLUSTER_ROLE
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
-from iocaudit.core.own_names import OPERATOR
+from iocaudit.core.own_names import OPERATOR, RECEIVERS
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy_set import PolicySet
 from iocaudit.install.webhook_configuration import WebhookTarget
-from iocaudit.serving.authority import Names
+from iocaudit.serving.authority import Names, is_issued_by, read_certificates
 from tests.support.api import FakeApi
 
 CATALOGUE = builtin_catalogue()
@@ -104,3 +106,30 @@ def test_a_bundle_that_is_not_the_current_one_is_replaced_at_once(
     api.put(VALIDATING_WEBHOOK_CONFIGURATION, "iocaudit", **{k: v for k, v in stored.items() if k == "webhooks"})
     assert one.step() is None
     assert api.stored("validatingwebhookconfigurations")[0]["webhooks"] == good
+
+
+def test_receivers_get_a_certificate_of_their_own_which_stays_until_it_is_due(tmp_path: Path) -> None:
+    api = FakeApi("iocaudit")
+    now = datetime.now(UTC)
+
+    def step(at: datetime, name: str = "iocaudit-receivers.iocaudit.svc") -> dict[str, bytes]:
+        receivers = Names.of(name)
+        Certificates(api, "iocaudit", Names.of("127.0.0.1"), folder=tmp_path, receivers=receivers).step(b"", at)
+        (secret,) = [one for one in api.stored("secrets") if one["metadata"]["name"] == RECEIVERS]
+        return {key: base64.b64decode(value) for key, value in secret["data"].items()}
+
+    first = step(now)
+    (leaf,) = read_certificates(first["tls.crt"], "tls.crt")
+    assert leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == RECEIVERS
+    (authority,) = read_certificates(first["ca.crt"], "ca.crt")
+    assert is_issued_by(leaf, authority)
+    assert "ca.key" not in first
+    assert step(now + timedelta(days=1)) == first
+    assert step(now + timedelta(days=61))["tls.crt"] != first["tls.crt"]
+    assert step(now, "iocaudit-receivers.audit.svc")["tls.crt"] != first["tls.crt"]
+
+
+def test_without_receivers_there_is_no_certificate_for_them(tmp_path: Path) -> None:
+    api = FakeApi("iocaudit")
+    Certificates(api, "iocaudit", Names.of("127.0.0.1"), folder=tmp_path).step(b"")
+    assert RECEIVERS not in {one["metadata"]["name"] for one in api.stored("secrets")}

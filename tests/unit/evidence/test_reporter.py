@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from devcluster.ports import free_port
+from iocaudit.core.own_names import RECEIVERS
 from iocaudit.evidence.counting import Attempts
 from iocaudit.evidence.ledger import Ledger
 from iocaudit.evidence.metrics import EvidenceMetrics as LedgerMetrics
+from iocaudit.evidence.post import Post, to_bytes
 from iocaudit.evidence.receiver import ReceiverMetrics, receive
 from iocaudit.evidence.reporter import AttemptsUrlError, OperatorConnection, Reporter, ReporterMetrics
 from iocaudit.serving.authority import KeyPair, Names, issue_ca, issue_leaf
@@ -146,9 +148,9 @@ def test_a_url_that_cannot_be_used_is_refused_at_start(url: str) -> None:
         OperatorConnection(url, CertificateSource.from_folder(Path()))
 
 
-def certificates(folder: Path, ca: KeyPair, trust: KeyPair | None = None) -> Path:
+def certificates(folder: Path, ca: KeyPair, trust: KeyPair | None = None, name: str = "iocaudit") -> Path:
     folder.mkdir()
-    leaf = issue_leaf(ca, Names.of("127.0.0.1"), NOW, timedelta(hours=1))
+    leaf = issue_leaf(ca, Names.of("127.0.0.1"), NOW, timedelta(hours=1), common_name=name)
     (folder / "tls.crt").write_bytes(leaf.certificate_pem)
     (folder / "tls.key").write_bytes(leaf.key_pem)
     (folder / "ca.crt").write_bytes((trust or ca).certificate_pem)
@@ -187,6 +189,12 @@ def test_only_the_webhooks_certificate_opens_the_receiver(tmp_path: Path) -> Non
         known = OperatorConnection(url, CertificateSource.from_folder(tmp_path / "w"))
         assert await asyncio.to_thread(known.send, b"{}") == 400
         assert await asyncio.to_thread(known.send, b" " * (9 * 1024 * 1024)) == 413
+        receivers = OperatorConnection(
+            url, CertificateSource.from_folder(certificates(tmp_path / "r", ours, name=RECEIVERS))
+        )
+        attempts, sightings = Post("r", 1, {}), Post("r", 1, {}, source="receivers")
+        assert await asyncio.to_thread(receivers.send, to_bytes(attempts)) == 403
+        assert await asyncio.to_thread(receivers.send, to_bytes(sightings)) == 200
         posting.cancel()
         await one.finish()
         listening.cancel()
