@@ -121,6 +121,8 @@ def test_every_policy_and_waiver_of_a_page_is_one_that_we_take(page: Path) -> No
         if block.language != "yaml":
             continue
         for document in yaml.safe_load_all(block.text):
+            if not isinstance(document, dict):
+                continue
             if document.get("kind") == "AuditPolicy":
                 assert read_policy(document, catalogue).name == document["metadata"]["name"]
             elif document.get("kind") == "IocWaiver":
