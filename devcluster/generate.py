@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from devcluster import coverage
+from devcluster.detections import metric_rules
 from iocaudit.core.own_names import NAMESPACE
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
@@ -117,6 +118,7 @@ def generate(root: Path) -> list[Path]:
         rbac: rights(catalogue, namespace),
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
         ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),
+        root / metric_rules.FOLDER / "prometheus-rule.yaml": metric_rules.prometheus_rule(root),
         docs / "json-report.md": report_page(),
         docs / "policytest.schema.json": json.dumps(policy_test_schema(), indent=2) + "\n",
         **{docs / name: text for name, text in (pages(catalogue) | indicator_pages(catalogue)).items()},

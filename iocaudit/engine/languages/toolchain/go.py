@@ -23,12 +23,13 @@ _PROBE_SECONDS = 60
 
 @dataclass(frozen=True)
 class GoProgram:
-    """A main package to compile: in the folder of its module, with its linker flags."""
+    """A main package to compile: in the folder of its module, with its linker flags and build tags."""
 
     name: str
     module: Path
     package: str
     linker_flags: str
+    tags: str = ""
 
 
 def work_folder() -> Path:
@@ -130,6 +131,7 @@ def go_build(
         *(["-modcacherw"] if "GOMODCACHE" in caches else []),
         "-trimpath",
         "-buildvcs=false",
+        *([f"-tags={program.tags}"] if program.tags else []),
         f"-ldflags={program.linker_flags}",
         f"-o={target}",
         program.package,

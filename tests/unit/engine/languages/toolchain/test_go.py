@@ -80,3 +80,10 @@ def test_what_the_shell_has_set_does_not_change_what_is_built(tmp_path: Path, mo
     }  # fmt: skip
     said = (tmp_path / "argv").read_text("utf-8").strip()
     assert said == f"build -mod=readonly -trimpath -buildvcs=false -ldflags=-s -w -o={tmp_path}/out ./cmd"
+
+
+def test_build_tags_are_handed_on(tmp_path: Path) -> None:
+    go = go_program(tmp_path, f'echo "$@" > {tmp_path}/argv\n')
+    program = GoProgram("x", tmp_path, "./cmd", "-s", tags="remove_all_sd")
+    go_build(go, program, tmp_path / "out", {}, ConsoleProgress(io.StringIO()), "compiling x", "")
+    assert "-buildvcs=false -tags=remove_all_sd -ldflags=-s" in (tmp_path / "argv").read_text("utf-8")
