@@ -6,9 +6,10 @@ One thread reads and stores them. A body that cannot be read costs its own reque
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +33,9 @@ class StoredCount(NamedTuple):
     new: int
 
 
+_Outcome = StoredCount | Exception
+
+
 @dataclass(slots=True, eq=False)
 class _Arrival:
     source: SignalSource
@@ -40,21 +44,30 @@ class _Arrival:
     loop: asyncio.AbstractEventLoop
     told: asyncio.Future[StoredCount]
 
-    def tell(self, outcome: StoredCount | Exception) -> None:
-        """From any thread; a request that was given up meanwhile hears nothing."""
+    def set(self, outcome: _Outcome) -> None:
+        """In its event loop; a request that was given up meanwhile hears nothing."""
+        if self.told.done():
+            return
+        if isinstance(outcome, Exception):
+            self.told.set_exception(outcome)
+        else:
+            self.told.set_result(outcome)
 
-        def set_it() -> None:
-            if self.told.done():
-                return
-            if isinstance(outcome, Exception):
-                self.told.set_exception(outcome)
-            else:
-                self.told.set_result(outcome)
 
-        try:
-            self.loop.call_soon_threadsafe(set_it)
-        except RuntimeError:
-            return  # the loop has ended, and nobody waits
+def _tell(outcomes: Sequence[tuple[_Arrival, _Outcome]]) -> None:
+    """Tell requests what became of them, from any thread: all of one event loop at once."""
+
+    def set_all(told: Sequence[tuple[_Arrival, _Outcome]]) -> None:
+        for arrival, outcome in told:
+            arrival.set(outcome)
+
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[_Arrival, _Outcome]]] = {}
+    for arrival, outcome in outcomes:
+        loops.setdefault(arrival.loop, []).append((arrival, outcome))
+    for loop, told in loops.items():
+        # One that has ended has nobody waiting in it.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(set_all, told)
 
 
 class Intake:
@@ -66,14 +79,28 @@ class Intake:
         stored: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._journal, self._stored, self._clock = journal, stored, clock
+        self._journal, self._clock = journal, clock
+        self.stored = stored
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._waiting: list[_Arrival] = []
         self._tidied = 0.0
+        self._taking = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anyone waits to be told that a body is stored."""
+        return self._taking > 0
 
     async def take(self, source: SignalSource, sender: Sender, body: bytes) -> StoredCount:
         """Raises BodyError, or JournalFullError where nothing was stored: it is to be sent again."""
+        self._taking += 1
+        try:
+            return await self._taken(source, sender, body)
+        finally:
+            self._taking -= 1
+
+    async def _taken(self, source: SignalSource, sender: Sender, body: bytes) -> StoredCount:
         loop = asyncio.get_running_loop()
         arrival = _Arrival(source, sender, body, loop, loop.create_future())
         with self._lock:
@@ -111,31 +138,31 @@ class Intake:
     def _store(self, arrivals: list[_Arrival]) -> None:
         readable: list[_Arrival] = []
         batches: list[NewBatch] = []
+        outcomes: list[tuple[_Arrival, _Outcome]] = []
         now = self._clock()
         for arrival in arrivals:
             try:
                 entries = read_entries(arrival.source, arrival.body)
             except BodyError as error:
-                arrival.tell(error)
+                outcomes.append((arrival, error))
                 continue
             except Exception as error:  # noqa: BLE001  one body must not cost those beside it
-                arrival.tell(BodyError(f"the body cannot be read ({type(error).__name__})"))
+                outcomes.append((arrival, BodyError(f"the body cannot be read ({type(error).__name__})")))
                 continue
             readable.append(arrival)
             identities = [entry.identity for entry in entries]
             batches.append(NewBatch(arrival.source, arrival.sender.name, now, arrival.body, identities))
-        if not readable:
-            return
         try:
-            news = self._journal.append(batches)
+            news = self._journal.append(batches) if batches else []
         except Exception as error:  # noqa: BLE001  those who wait hear that nothing was stored
             full = error if isinstance(error, JournalFullError) else JournalFullError(str(error))
-            for arrival in readable:
-                arrival.tell(full)
+            _tell([*outcomes, *((arrival, full) for arrival in readable)])
             return
         for arrival, batch, new in zip(readable, batches, news, strict=True):
-            arrival.tell(StoredCount(len(batch.identities), new))
-        self._stored()
+            outcomes.append((arrival, StoredCount(len(batch.identities), new)))
+        _tell(outcomes)
+        if news:
+            self.stored()
 
     def _tidy(self) -> None:
         now = self._clock()

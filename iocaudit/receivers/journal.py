@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ MOST_IDENTITIES = 1_000_000
 IDENTITY_SECONDS = 24 * 3600.0
 _VERSION = 1
 _WAL_PAGES = 1000
+_DROPPED_TOGETHER, _PAUSE = 8, 0.001
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
@@ -187,24 +189,25 @@ class Journal:
             except sqlite3.Error as error:
                 raise JournalError(f"{self._path}: cannot be read ({error})") from error
 
-    def note(self, facts: dict[str, bytes | None], *, drop_until: int = 0) -> None:
-        """Put facts, or remove those that are None, and drop the batches up to an id: all of it or nothing.
+    def note(self, facts: dict[str, bytes | None]) -> None:
+        """Put facts, or remove those that are None: all of it or nothing. Raises JournalFullError."""
+        with self._lock, self._transaction() as connection:
+            for name, value in facts.items():
+                if value is None:
+                    connection.execute("DELETE FROM fact WHERE name = ?", (name,))
+                else:
+                    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
-        Raises JournalFullError.
-        """
-        with self._lock:
-            with self._transaction() as connection:
-                for name, value in facts.items():
-                    if value is None:
-                        connection.execute("DELETE FROM fact WHERE name = ?", (name,))
-                    else:
-                        connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
-                gone = 0
-                if drop_until:
-                    query = "SELECT coalesce(sum(length(body)), 0) FROM batch WHERE id <= ?"
-                    gone = connection.execute(query, (drop_until,)).fetchone()[0]
-                    connection.execute("DELETE FROM batch WHERE id <= ?", (drop_until,))
-            self._bytes -= gone
+    def drop(self, until: int) -> None:
+        """Drop the batches up to an id, a few at a time: what arrives does not wait for it. Raises JournalFullError."""
+        rows: list[tuple[int, int]] = [(0, 0)]
+        while rows:
+            with self._lock, self._transaction() as connection:
+                query = "SELECT id, length(body) FROM batch WHERE id <= ? ORDER BY id LIMIT ?"
+                rows = connection.execute(query, (until, _DROPPED_TOGETHER)).fetchall()
+                connection.executemany("DELETE FROM batch WHERE id = ?", [(number,) for number, _ in rows])
+                self._bytes -= sum(size for _, size in rows)
+            time.sleep(_PAUSE)
 
     @property
     def last(self) -> int:

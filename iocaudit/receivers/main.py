@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 from functools import partial
 
 from prometheus_client import CollectorRegistry
@@ -34,7 +35,9 @@ from iocaudit.receivers.reader import SignalReader
 from iocaudit.receivers.sender_file import SenderFile
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
+from iocaudit.serving.garbage import settle
 from iocaudit.serving.health import Readiness, health_app
+from iocaudit.serving.heap import keep_large_blocks_apart
 from iocaudit.serving.listener import ListenerSpec, run, serve
 from iocaudit.serving.logs import configure_logging
 from iocaudit.serving.metrics import (
@@ -49,12 +52,16 @@ from iocaudit.serving.metrics import (
 from iocaudit.supervision.supervisor import Supervisor
 
 _LONGEST_END = 30.0
+_SWITCH_SECONDS = 0.0005
 _NO_WORLD = "the receivers know no other objects"
 
 
 def main(options: ReceiverOptions) -> None:
     """Serve until told to stop. Raises our own errors for what cannot be used at start."""
     configure_logging()
+    # Signals are read in a thread: the event loop, which answers senders, gets its turn this much later at most.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    keep_large_blocks_apart()
     supervisor = Supervisor(exit_within=options.drain_seconds + _LONGEST_END)
     senders = SenderFile(options.senders)
     journal = Journal(options.data, most_bytes=options.most_bytes)
@@ -72,8 +79,11 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     outbox = Outbox(journal, host, overflowed=posts.overflowed.inc)
     pods = PodIndex()
     client = Client.connect(options.kubeconfig, options.context)
-    reader = SignalReader(journal, outbox, lambda: senders.senders, pods, metrics, _objects())
-    intake = Intake(journal, reader.wake)
+    intake = Intake(journal)
+    reader = SignalReader(
+        journal, outbox, lambda: senders.senders, pods, metrics, _objects(), is_storing=lambda: intake.is_busy
+    )
+    intake.stored = reader.wake
     readiness = Readiness(["room"], sticky=False)
     drain = Drain(readiness, grace=options.drain_seconds)
     drain.on_signals()
@@ -97,6 +107,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     if options.token_port is not None:
         bearer = CertificateSource.from_folder(options.certificates, name="tokens", metrics=certificates)
         listens.append(ListenerSpec("tokens", app, options.host, options.token_port, bearer))
+    settle()
     try:
         await serve(
             listens,

@@ -96,10 +96,9 @@ class Outbox:
         with self._lock:
             pending = to_bytes(Post(self.replica, max(self._number, 1), self._tallies, source=SOURCE))
             position = str(read).encode()
-            self._journal.note(
-                {_COUNTED: position, _REMEMBERED: position, _MEMORY: memory, _PENDING: pending}, drop_until=read
-            )
+            self._journal.note({_COUNTED: position, _REMEMBERED: position, _MEMORY: memory, _PENDING: pending})
             self.counted = self.remembered = read
+        self._journal.drop(read)
 
     # -- the reporter --------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ KEEP_EVERY = 30.0
 KEEP_BYTES = 64 << 20
 """Bytes of batches after which it is kept earlier, so they can be dropped."""
 _NAP = 0.5
+_TURN, _GLANCE = 0.03, 0.001
 
 
 class ObjectJudge(Protocol):
@@ -51,17 +52,20 @@ class SignalReader:
         pods: PodIndex,
         metrics: SignalMetrics,
         objects: ObjectJudge,
+        is_storing: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """``is_storing``: whether someone waits for an answer, who goes first."""
         self._journal, self._outbox, self._senders = journal, outbox, senders
         self._pods, self._metrics, self._objects, self._clock = pods, metrics, objects, clock
+        self._is_storing = is_storing
         self._wake = threading.Event()
         memory = _memory_of(outbox.memory)
         self._detector = Detector(memory)
         self._faults = 0
         self.read = outbox.remembered
         """The last batch that was read."""
-        self._posted = self._kept = 0.0
+        self._posted = self._kept = self._gave_way = 0.0
         metrics.waiting.set_function(lambda: journal.waiting_bytes)
 
     def wake(self) -> None:
@@ -88,6 +92,7 @@ class SignalReader:
         is_counted = batch.id > self._outbox.counted
         try:
             for signal in read_signals(SignalSource(batch.source), batch.body, batch.left_out, f"batch {batch.id}"):
+                self._give_way()
                 seen = self._detector.take(signal)
                 if is_counted:
                     for sighting in (*seen, *self._objects.take(signal)):
@@ -103,6 +108,17 @@ class SignalReader:
             for fault in self._detector.faults[self._faults :]:
                 _log.error("%s: %s", fault.detection, fault.error)
             self._faults = len(self._detector.faults)
+
+    def _give_way(self) -> None:
+        """Let what stores go first, for as long as half of the time: one interpreter runs both."""
+        now = time.monotonic()
+        if now - self._gave_way < _TURN:
+            return
+        until = now + _TURN
+        while now < until and self._is_storing():
+            time.sleep(_GLANCE)
+            now = time.monotonic()
+        self._gave_way = now
 
     def _count(self, sighting: Sighting, sender: Sender, received: float) -> None:
         found = attribute(sighting, sender, self._pods)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from iocaudit.signals.signal import SignalSource
 MOST_SENDERS = 256
 SHORTEST_TOKEN = 16
 _LARGEST = 1 << 20
+_LOOK_EVERY = 1.0
+"""Seconds after which a token's file is looked at again."""
 _KNOWN = {
     "": frozenset({"senders"}),
     "senders[]": frozenset({"name", "sources", "certificate", "tokenFile", "namespaces"}),
@@ -96,6 +99,7 @@ class _Tokens:
         self._files = files
         self._seen: dict[Path, tuple[int, int, int]] = {}
         self._digests: dict[Path, bytes] = {}
+        self._looked: dict[Path, float] = {}
 
     def load(self) -> None:
         by_digest: dict[bytes, str] = {}
@@ -118,17 +122,21 @@ class _Tokens:
         return found
 
     def _digest(self, path: Path) -> bytes:
+        now = time.monotonic()
+        if now - self._looked.get(path, -_LOOK_EVERY) < _LOOK_EVERY:
+            return self._digests[path]
         try:
             state = path.stat()
             seen = (state.st_ino, state.st_mtime_ns, state.st_size)
             if self._seen.get(path) == seen:
+                self._looked[path] = now
                 return self._digests[path]
             token = path.read_bytes()[:_LARGEST].strip()
         except OSError as error:
             raise SendersError(f"{path}: {error.strerror or error}: give the file with the sender's token") from error
         if len(token) < SHORTEST_TOKEN:
             raise SendersError(f"{path}: the token has fewer than {SHORTEST_TOKEN} characters")
-        self._seen[path], self._digests[path] = seen, _digest_of(token)
+        self._seen[path], self._digests[path], self._looked[path] = seen, _digest_of(token), now
         return self._digests[path]
 
 

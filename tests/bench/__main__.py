@@ -1,6 +1,6 @@
 """``make bench``: each figure as a ratio to a yardstick of the same run, absolute figures beside it.
 
-``python -m tests.bench rules`` measures the webhook with rules alone.
+``python -m tests.bench rules`` measures the webhook with rules alone, ``receivers`` what receives signals.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from tests.bench.history import history_rows
 from tests.bench.network import network_rows
 from tests.bench.operator import operator_rows
 from tests.bench.rbac import rbac_rows
+from tests.bench.receivers import receivers_rows
 from tests.bench.rules import rules_rows
 from tests.bench.scan import growth_rows, scan_rows
 from tests.bench.webhook import Row, webhook_rows
 
 
 def main() -> int:
-    if sys.argv[1:] == ["rules"]:
-        _print(rules_rows())
+    alone = {"rules": rules_rows, "receivers": receivers_rows}
+    if len(sys.argv) > 1:
+        _print(alone[sys.argv[1]]())
         return 0
     folder = Path(os.environ.get("IOCAUDIT_REALWORLD") or Path(__file__).parents[2] / "../shared/realworld")
     if not folder.is_dir():
@@ -39,6 +41,7 @@ def main() -> int:
             rbac_rows(),
             webhook_rows(),
             rules_rows(),
+            receivers_rows(),
             operator_rows(),
             history_rows(),
         )

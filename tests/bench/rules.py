@@ -10,9 +10,9 @@ from statistics import median
 from typing import NamedTuple
 
 from tests.bench.open_loop import OpenLoopRun, drive
-from tests.bench.process_cpu import cpu_taken
 from tests.bench.servers import RULES
 from tests.bench.webhook import HOW_TO_GET_WRK, BenchServer, Row, body, certificate_in, drive_closed, serving
+from tests.support.process_cpu import cpu_taken
 
 _RATE, _SECONDS, _RUNS = 200.0, 5.0, 3
 _TARGET_P99 = 15.0

@@ -87,3 +87,15 @@ def test_what_waits_at_the_end_is_stored_first(tmp_path: Path) -> None:
     asyncio.run(scenario())
     assert len(journal.after(0)) == len(told) == 1
     journal.close()
+
+
+def test_it_is_busy_while_someone_waits(tmp_path: Path) -> None:
+    async def scenario(intake: Intake, _journal: Journal) -> None:
+        assert not intake.is_busy
+        waiting = asyncio.ensure_future(intake.take(SignalSource.AUDIT, API, event_list(exec_event(1))))
+        await asyncio.sleep(0)
+        busy = intake.is_busy
+        await waiting
+        assert (busy, intake.is_busy) == (True, False)
+
+    played(tmp_path, scenario)

@@ -31,7 +31,7 @@ def test_what_is_stored_is_found_in_its_order_also_by_another_process(tmp_path: 
     assert [one.id for one in found] == [1, 2, 3]
     assert again.waiting_bytes == 11
     assert [one.body for one in again.after(2)] == [b"three"]
-    again.note({}, drop_until=3)
+    again.drop(3)
     assert (again.after(0), again.waiting_bytes) == ([], 0)
     again.close()
     last = Journal(tmp_path, most_bytes=MOST)
@@ -72,7 +72,7 @@ def test_beyond_its_bound_nothing_is_stored(tmp_path: Path) -> None:
         journal.append([batch(b"a"), batch(b"123456")])
     assert [one.body for one in journal.after(0)] == [b"12345"]
     assert journal.append([batch(b"a")]) == [1], "its identity was not noted"
-    journal.note({}, drop_until=1)
+    journal.drop(1)
     assert journal.has_room
     journal.close()
 

@@ -139,3 +139,19 @@ def test_the_thread_reads_posts_and_keeps(tmp_path: Path, monkeypatch: pytest.Mo
     assert parts.outbox.posting
     assert (parts.outbox.remembered, parts.journal.waiting_bytes) == (1, 0)
     parts.close()
+
+
+def test_the_reader_gives_way_to_what_is_stored_and_still_goes_on(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, API)
+    looks: list[None] = []
+
+    def storing() -> bool:
+        looks.append(None)
+        return True
+
+    parts.reader._is_storing = storing
+    parts.reader._gave_way = -1000.0
+    store(parts, SignalSource.AUDIT, "api", event_list(*(exec_event(number) for number in range(1, 50))))
+    assert seen(parts)[0][3] == 49
+    assert looks
+    parts.close()

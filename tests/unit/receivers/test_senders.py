@@ -30,7 +30,10 @@ def test_a_namespace_is_a_name_or_a_glob(tmp_path: Path) -> None:
     assert [name for name in ("shop", "shop-eu", "shopping", "other", "") if shop.may_name(name)] == ["shop", "shop-eu"]
 
 
-def test_a_token_that_rotates_counts_at_once_and_one_that_is_gone_counts_no_more(tmp_path: Path) -> None:
+def test_a_token_that_rotates_counts_soon_and_one_that_is_gone_counts_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iocaudit.receivers.senders._LOOK_EVERY", 0.0)
     senders = Senders.from_file(write_senders(tmp_path))
     (tmp_path / "falco.token").write_text("another-token-of-enough-characters\n")
     assert senders.by_token(TOKEN) is None
