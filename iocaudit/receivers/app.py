@@ -27,38 +27,34 @@ RETRY_AFTER = 5
 BOUNDS = Bounds(max_body=20 << 20, max_buffered=64 << 20, max_concurrent=512, max_queued=512, retry_after=RETRY_AFTER)
 _BEARER = b"bearer "
 _JSON = b"application/json"
+_CLOSE = (b"connection", b"close")
 
 
-class SignalApp:
-    """The posts, as a plain ASGI handler behind `Limits`: it gets each body whole."""
+_SENDER = "iocaudit.sender"
+"""The key of a request's scope with the Sender that proved itself."""
 
-    def __init__(self, senders: Callable[[], Senders], intake: Intake, metrics: SignalMetrics) -> None:
-        self._senders, self._intake, self._metrics = senders, intake, metrics
+
+class CredentialGate:
+    """Lets through whom the file of senders knows, before a byte of the body is read: others cost no memory."""
+
+    def __init__(self, app: AsgiApp, senders: Callable[[], Senders], metrics: SignalMetrics) -> None:
+        self._app, self._senders, self._metrics = app, senders, metrics
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
-        source = PATHS[scope["path"].rstrip("/")]
+        source = source_of(scope)
         if scope["method"] != "POST":
-            await answer(send, 405, "POST signals here\n", [(b"allow", b"POST")])
+            await answer(send, 405, "POST signals here\n", [(b"allow", b"POST"), _CLOSE])
             return
         sender = self._sender(scope)
         if sender is None:
-            await self._refuse(send, 401, source, "", "no sender has this certificate or token")
-            return
-        if source not in sender.sources:
-            await self._refuse(send, 403, source, sender.name, f"{sender.name} may not send {source}")
-            return
-        body = (await receive())["body"]
-        try:
-            stored = await self._intake.take(source, sender, body)
-        except BodyError as error:
-            await self._refuse(send, 400, source, sender.name, str(error))
-            return
-        except JournalFullError:
-            self._metrics.posts.labels(source, sender.name, "full").inc()
-            await answer(send, 503, "nothing was stored: try again\n", [(b"retry-after", str(RETRY_AFTER).encode())])
-            return
-        self._metrics.stored(source, sender.name, stored.new, stored.entries - stored.new)
-        await answer(send, 200, orjson.dumps(stored._asdict()).decode(), content_type=_JSON)
+            self._metrics.posts.labels(source, "", "refused").inc()
+            await answer(send, 401, "no sender has this certificate or token\n", [_CLOSE])
+        elif source not in sender.sources:
+            self._metrics.posts.labels(source, sender.name, "refused").inc()
+            await answer(send, 403, f"{sender.name} may not send {source}\n", [_CLOSE])
+        else:
+            scope[_SENDER] = sender
+            await self._app(scope, receive, send)
 
     def _sender(self, scope: AsgiScope) -> Sender | None:
         senders = self._senders()
@@ -69,9 +65,33 @@ class SignalApp:
             return None
         return senders.by_token(given[len(_BEARER) :].strip().decode("latin-1"))
 
-    async def _refuse(self, send: AsgiSend, status: int, source: SignalSource, sender: str, reason: str) -> None:
-        self._metrics.posts.labels(source, sender, {400: "unreadable"}.get(status, "refused")).inc()
-        await answer(send, status, f"{reason}\n")
+
+class SignalApp:
+    """The posts, as a plain ASGI handler behind `CredentialGate` and `Limits`: it gets each body whole."""
+
+    def __init__(self, intake: Intake, metrics: SignalMetrics) -> None:
+        self._intake, self._metrics = intake, metrics
+
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
+        source, sender = source_of(scope), scope[_SENDER]
+        body = (await receive())["body"]
+        try:
+            stored = await self._intake.take(source, sender, body)
+        except BodyError as error:
+            self._metrics.posts.labels(source, sender.name, "unreadable").inc()
+            await answer(send, 400, f"{error}\n")
+            return
+        except JournalFullError:
+            self._metrics.posts.labels(source, sender.name, "full").inc()
+            await answer(send, 503, "nothing was stored: try again\n", [(b"retry-after", str(RETRY_AFTER).encode())])
+            return
+        self._metrics.stored(source, sender.name, stored.new, stored.entries - stored.new)
+        await answer(send, 200, orjson.dumps(stored._asdict()).decode(), content_type=_JSON)
+
+
+def source_of(scope: AsgiScope) -> SignalSource:
+    """What is posted there; of a path in ``PATHS``."""
+    return PATHS[scope["path"].rstrip("/")]
 
 
 class ReceiverApi(FastAPI):
@@ -88,6 +108,8 @@ class ReceiverApi(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def receiver_app(posts: SignalApp, rejected: Callable[[str], None]) -> AsgiApp:
+def receiver_app(
+    senders: Callable[[], Senders], intake: Intake, metrics: SignalMetrics, rejected: Callable[[str], None]
+) -> AsgiApp:
     """The whole app."""
-    return ReceiverApi(Limits(posts, BOUNDS, rejected))
+    return ReceiverApi(CredentialGate(Limits(SignalApp(intake, metrics), BOUNDS, rejected), senders, metrics))

@@ -24,7 +24,7 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import installed_catalogue
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
-from iocaudit.receivers.app import SignalApp, receiver_app
+from iocaudit.receivers.app import receiver_app
 from iocaudit.receivers.intake import Intake
 from iocaudit.receivers.journal import Journal
 from iocaudit.receivers.metrics import SignalMetrics
@@ -97,7 +97,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     storing = supervisor.thread("intake", intake.run, restartable=False)
     supervisor.thread("reader", reader.run, restartable=False)
     supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
-    app = receiver_app(SignalApp(lambda: senders.senders, intake, metrics), LimitMetrics(registry))
+    app = receiver_app(lambda: senders.senders, intake, metrics, LimitMetrics(registry))
     listens = [
         ListenerSpec.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
         ListenerSpec.plain("metrics", metrics_app(registry), options.host, options.metrics_port),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from iocaudit.receivers.app import RETRY_AFTER, SignalApp, receiver_app
+from iocaudit.receivers.app import RETRY_AFTER, receiver_app
 from iocaudit.receivers.intake import Intake
 from iocaudit.receivers.journal import Journal
 from iocaudit.receivers.metrics import SignalMetrics
@@ -40,8 +40,7 @@ class Door:
         self.intake = Intake(self.journal)
         self.registry = CollectorRegistry()
         senders = Senders.from_file(write_senders(folder))
-        posts = SignalApp(lambda: senders, self.intake, SignalMetrics(self.registry))
-        self.app = receiver_app(posts, lambda _reason: None)
+        self.app = receiver_app(lambda: senders, self.intake, SignalMetrics(self.registry), lambda _reason: None)
         self.address: ListenAddress | None = None
 
     @contextlib.asynccontextmanager
@@ -121,6 +120,20 @@ def test_a_token_is_bound_to_its_sources(tmp_path: Path) -> None:
             for wrong in ("authorization: Bearer x", "authorization: Basic eDp5", "authorization: ", "x: y"):
                 assert (await door.post("/falco", FALCO, wrong)).status == 401
             assert len(door.journal.after(0)) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_stranger_is_turned_away_before_the_body_is_read(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Door(tmp_path).open(with_certificates=False) as door:
+            assert door.address is not None
+            connection = await Connection.open(door.address, trusting(door.authority))
+            head = "POST /falco HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10000000\r\n\r\n"
+            connection.writer.write(head.encode())
+            found = await connection.response()
+            assert (found.status, found.headers["connection"]) == (401, "close")
+            connection.close()
 
     asyncio.run(scenario())
 
