@@ -11,6 +11,7 @@ import yaml
 
 from devcluster import coverage
 from devcluster.detections import metric_rules
+from devcluster.detections.dashboard import dashboard
 from iocaudit.core.own_names import NAMESPACE
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue, builtin_catalogue
@@ -119,6 +120,7 @@ def generate(root: Path) -> list[Path]:
         readme: with_checks(readme.read_text(encoding="utf-8"), catalogue),
         ids: with_ids(ids.read_text(encoding="utf-8") if ids.exists() else "", catalogue),
         root / metric_rules.FOLDER / "prometheus-rule.yaml": metric_rules.prometheus_rule(root),
+        root / metric_rules.FOLDER / "dashboard.json": dashboard(),
         docs / "json-report.md": report_page(),
         docs / "policytest.schema.json": json.dumps(policy_test_schema(), indent=2) + "\n",
         **{docs / name: text for name, text in (pages(catalogue) | indicator_pages(catalogue)).items()},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devcluster.detections.dashboard import PANELS, VARIABLE
 from devcluster.detections.metric_rules import FOLDER, groups
 from devcluster.detections.promtool import ensure_promtool
 from tests.packaging.dockerfile import ROOT
@@ -69,3 +70,29 @@ def test_each_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
     assert {name: found for name, found in expected.items() if found == {True, False}}.keys() == shipped
     for stem, names in named.items():
         assert all(word in names for word in ("no data", "new pod", "a deploy")), stem
+
+
+def test_every_query_of_the_dashboard_has_data_when_there_is_some(promtool: Path, folder: Path, tmp_path: Path) -> None:
+    """The first case of each file is an attack behind a baseline: with their series every graph has a line."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    series: dict[str, str] = {'machine_cpu_cores{instance="node-1"}': "4x480"}
+    for case in CASES:
+        first = yaml.safe_load(case.read_text(encoding="utf-8"))["tests"][0]
+        series = {one["series"]: one["values"] for one in first["input_series"]} | series
+    asked = [panel.expression.replace(VARIABLE, "sho.*|ingress") for panel in PANELS]
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {"expr": f"count({one}) > bool 0", "eval_time": "440m", "exp_samples": [{"labels": "{}", "value": 1}]}
+            for one in asked
+        ],
+    }
+    rules = [f"rules/{path.name}" for path in sorted(RULES.iterdir())]
+    text = yaml.safe_dump({"rule_files": rules, "evaluation_interval": "1m", "tests": [test]})
+    (tmp_path / "dashboard.yaml").write_text(text, encoding="utf-8")
+    done = run(promtool, tmp_path, "test", "rules", "dashboard.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # And a query without data does fail so.
+    (tmp_path / "dashboard.yaml").write_text(text.replace("iocaudit:dns_requests:rate5m", "absent_figure"), "utf-8")
+    assert run(promtool, tmp_path, "test", "rules", "dashboard.yaml").returncode == 1
