@@ -23,6 +23,13 @@ _SERVICE = "base/services.yaml"
 _IMAGE = f"ghcr.io/iocaudit/iocaudit:{__version__}"
 _IMAGE_TEXT = re.compile(r"[A-Za-z0-9][\w./:@-]*")
 _RESOURCE = re.compile(r"[a-z][a-z0-9]*(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_DETECTIONS = {
+    "audit-policy": "detections/audit/policy.yaml",
+    "dashboard": "detections/prometheus/dashboard.json",
+    "falco": "detections/falco/iocaudit_rules.yaml",
+    "falco-audit": "detections/falco/iocaudit_audit_rules.yaml",
+    "prometheus": "detections/prometheus/prometheus-rule.yaml",
+}
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -64,6 +71,12 @@ class ManifestsError(IocauditError):
     is_flag=True,
     help="With --receivers: without a PersistentVolume. What the pod has not handed on is lost with it.",
 )
+@click.option(
+    "--detections",
+    type=click.Choice(sorted(_DETECTIONS)),
+    help="Print only what has others report the indicators: rules for Falco or Prometheus, an audit policy, "
+    "a dashboard for Grafana (docs/detections.md).",
+)
 @click.option("--crds", is_flag=True, help="Print only the CustomResourceDefinitions: apply them first.")
 @click.option(
     "--static-webhook",
@@ -82,6 +95,7 @@ def command(
     needs: tuple[str, ...],
     receivers: bool,
     ephemeral: bool,
+    detections: str | None,
     crds: bool,
     static_webhook: bool,
     ca_bundle: Path | None,
@@ -96,6 +110,8 @@ def command(
 
     With preset observe or warn nothing is denied, and no request fails where the webhook is away.
     """
+    if detections is not None and (needs or receivers or crds or static_webhook):
+        raise click.UsageError("--detections prints nothing else: leave out the other options")
     if static_webhook != (ca_bundle is not None):
         raise click.UsageError("--static-webhook and --ca-bundle FILE go together")
     if crds and static_webhook:
@@ -114,6 +130,10 @@ def command(
         _require_resource(resource)
     if needs and (crds or static_webhook):
         raise click.UsageError("--rules-need prints nothing else: leave out --crds and --static-webhook")
+    if detections is not None:
+        text = _read(_DETECTIONS[detections])
+        click.echo(_changed(text, preset=Preset.WARN, image=_IMAGE, namespace=namespace), nl=False)
+        return 0
     if needs:
         from iocaudit.install.rbac import rights_of_rules
 

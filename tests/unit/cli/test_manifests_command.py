@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from admission.options import WebhookOptions
 from devcluster.generate import generate, with_checks
 from iocaudit import __version__
+from iocaudit.cli.manifests_command import _DETECTIONS
 from iocaudit.cli.manifests_command import command as manifests_command
 from iocaudit.cli.receivers_command import command as receivers_command
 from iocaudit.cli.scan_command import command as scan_command
@@ -468,6 +469,7 @@ def test_another_namespace_and_image_are_everywhere_and_nothing_else_changes() -
     [
         *(["--preset=lax"], ["--namespace=Audit"], ["--namespace=a.b"], ["--image="], ["--image=a b"]),
         *(["--image=a\nb: c"], ["--ephemeral"], ["--receivers", "--crds"]),
+        *(["--detections=falc"], ["--detections=falco", "--crds"], ["--detections=falco", "--receivers"]),
     ],
 )
 def test_what_cannot_be_installed_is_refused(arguments: list[str]) -> None:
@@ -502,6 +504,40 @@ def test_what_no_rule_may_look_up_is_refused(arguments: tuple[str, ...], said: s
     result = CliRunner().invoke(manifests_command, arguments)
     assert result.exit_code == 2
     assert said in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("audit-policy", "audit/policy.yaml"),
+        ("dashboard", "prometheus/dashboard.json"),
+        ("falco", "falco/iocaudit_rules.yaml"),
+        ("falco-audit", "falco/iocaudit_audit_rules.yaml"),
+        ("prometheus", "prometheus/prometheus-rule.yaml"),
+    ],
+)
+def test_detections_are_printed_as_they_are(name: str, path: str) -> None:
+    result = CliRunner().invoke(manifests_command, ["--detections", name])
+    assert result.exit_code == 0
+    assert result.stdout == (MANIFESTS / "detections" / path).read_text(encoding="utf-8")
+
+
+def test_every_sort_of_detections_can_be_printed() -> None:
+    folder = MANIFESTS / "detections"
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    printed = {path.removeprefix("detections/") for path in _DETECTIONS.values()}
+    assert {path for path in there - printed if not path.startswith("prometheus/rules/")} == set()
+
+
+def test_rules_of_prometheus_go_where_iocaudit_is() -> None:
+    (rule,) = printed("--detections=prometheus", "--namespace=audit")
+    assert rule["metadata"]["namespace"] == "audit"
+    assert (
+        rule["spec"]
+        == yaml.safe_load((MANIFESTS / "detections/prometheus/prometheus-rule.yaml").read_text(encoding="utf-8"))[
+            "spec"
+        ]
+    )
 
 
 def receivers(*arguments: str) -> dict[str, Json]:
