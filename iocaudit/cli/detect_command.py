@@ -37,10 +37,17 @@ class NoSignalError(IocauditError):
     show_default=True,
     help="Exit code 1 from this severity on.",
 )
+@click.option("--incidents", is_flag=True, help="Show the incidents behind what was seen; --fail-on is of these then.")
 @click.option("--allow-empty", is_flag=True, help="Accept an input without a single signal.")
 @click.option("-o", "--output", type=words(["table", "json"]), default="table", show_default=True)
 def command(
-    paths: tuple[str, ...], namespace: str | None, lowest: str, fail_on: str, allow_empty: bool, output: str
+    paths: tuple[str, ...],
+    namespace: str | None,
+    lowest: str,
+    fail_on: str,
+    incidents: bool,
+    allow_empty: bool,
+    output: str,
 ) -> int:
     """Which indicators of compromise recorded signals show.
 
@@ -48,15 +55,17 @@ def command(
     as EKS, GKE and AKS wrap them), Falco's output as JSON lines, messages of Alertmanager's webhook. A file may hold
     several sorts. Each signal is shown to the detections of the ten indicators; objects in audit events are judged by
     the checks. What is the same is counted: one line a rule, an account and a target. The log is read as a stream, and
-    memory does not grow with it.
+    memory does not grow with it. With --incidents, what shares an account or a target within an hour is told as one.
 
     Exit code, the first that applies: 2 wrong usage, a file that cannot be opened, or not a single signal; 1 something
     of the severity of --fail-on or worse; 3 a line that could not be read, or a fault of ours; 0 otherwise.
     """
     from iocaudit.cli.detect_report import as_json, as_table  # late, as what follows: --help needs none of it
+    from iocaudit.cli.incident_report import incident_json, incident_table
     from iocaudit.detecting.run import detect
     from iocaudit.engine.catalogue import installed_catalogue
     from iocaudit.engine.policy_reader import read_policies
+    from iocaudit.incidents.correlation import incidents_of
     from iocaudit.sinks.escape import visible
 
     if list(paths).count("-") > 1:
@@ -68,10 +77,17 @@ def command(
     if not outcome.tally.events and not allow_empty:
         raise NoSignalError(_why_empty(outcome))
     shown = Severity.parse(lowest)
-    click.echo(as_json(outcome, shown) if output == "json" else as_table(outcome, shown), nl=False)
+    found = incidents_of(outcome.strands) if incidents else None
+    if found is not None:
+        click.echo(
+            incident_json(outcome, found, shown) if output == "json" else incident_table(outcome, found, shown),
+            nl=False,
+        )
+    else:
+        click.echo(as_json(outcome, shown) if output == "json" else as_table(outcome, shown), nl=False)
     for line in _unread(outcome):
         click.echo(visible(line), err=True)
-    worst = outcome.summary.worst
+    worst = outcome.summary.worst if found is None else max((one.severity for one in found), default=None)
     if worst is not None and worst >= Severity.parse(fail_on):
         return 1
     return 3 if outcome.tally.unread_count or outcome.faults else 0

@@ -11,6 +11,7 @@ from iocaudit.detecting.summary import SightingSummary
 from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy_set import PolicySet
+from iocaudit.incidents.strand import StrandLog
 from iocaudit.signals.detector import Detector
 from iocaudit.signals.signal_log import SignalLog
 from iocaudit.signals.timed_log import LogProgress, LogTally
@@ -23,6 +24,7 @@ class DetectOutcome:
     """What was seen, what was read, and what failed: mistakes of ours, each in a sentence."""
 
     summary: SightingSummary
+    strands: StrandLog
     tally: LogTally
     objects: RecordedObjects
     faults: list[str]
@@ -41,7 +43,7 @@ def detect(
     Memory does not grow with the logs: sightings are grouped as they come.
     """
     log = SignalLog(paths, progress)
-    detector, summary = Detector(), SightingSummary()
+    detector, summary, strands = Detector(), SightingSummary(), StrandLog()
     world = World()
     for kind in catalogue.admission_world_kinds:
         world.mark_incomplete(kind, _NO_WORLD)
@@ -52,5 +54,6 @@ def detect(
         if namespace is None or signal.locus.namespace == namespace:
             for sighting in seen:
                 summary.add(sighting)
+                strands.add(sighting)
     faults = [f"{one.detection}: {one.error}" for one in detector.faults] + objects.faults
-    return DetectOutcome(summary, log.tally, objects, faults)
+    return DetectOutcome(summary, strands, log.tally, objects, faults)

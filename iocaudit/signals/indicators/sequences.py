@@ -25,6 +25,7 @@ from iocaudit.signals.memory import Recollection, Steps
 from iocaudit.signals.wording import account_of, name_of, what, who
 
 _HALF_AN_HOUR = timedelta(minutes=30)
+_MASTERS = "system:masters"
 _REASON = re.compile(r"(ClusterRoleBinding|RoleBinding|ClusterRole|Role) \"([^\"]{1,300})\"")
 _NAMED = {
     "rolebindings": "RoleBinding",
@@ -175,8 +176,8 @@ def role_edited_then_used(event: AuditEvent, steps: Steps) -> Observation | None
 
     The reason that the API server logs with each request names the role and the binding by which it was allowed: here
     they are ones that the same account wrote shortly before. Where the log holds no reason, it counts that the account
-    bound itself and then used what leads further. An administrator's requests have another reason. A program that keeps
-    its own roles is medium.
+    bound itself and then used what leads further. An administrator's requests have another reason, and members of
+    `system:masters` gain nothing. A program that keeps its own roles is medium.
 
     Fires:
 
@@ -221,7 +222,7 @@ def role_edited_then_used(event: AuditEvent, steps: Steps) -> Observation | None
             if before is not None:
                 found = _used(event, before)
                 break
-    elif reason is None and target.whole in _POWERFUL:
+    elif reason is None and target.whole in _POWERFUL and _MASTERS not in event.user.groups:
         before = steps.recall(account, "itself", event.when)
         found = _used(event, before) if before is not None else None
     if event.verb in WRITES and target.resource in _NAMED and not target.subresource:

@@ -1,0 +1,1 @@
+"""The few incidents behind many sightings: what belongs together, how bad it is together, and how that is shown."""
