@@ -25,6 +25,8 @@ from iocaudit.live.engines import Engines
 from iocaudit.live.modules import ModuleProblem
 from iocaudit.live.rulebook import Rulebook
 from iocaudit.records.kinds import AUDIT_POLICY
+from iocaudit.signals.detector_health import HEALTH_RULES
+from iocaudit.signals.indicators.catalogue import find_detection
 
 _log = logging.getLogger(__name__)
 
@@ -78,9 +80,9 @@ class Policies:
         return self._book.is_unsure
 
     def title_of(self, name: str) -> str:
-        """The title of a check or a rule; its id where it is not known."""
-        check = self.current.catalogue.find(name)
-        return check.title if check is not None else name
+        """The title of a check, a rule, or what is seen at run time; its id where it is not known."""
+        found = self.current.catalogue.find(name) or find_detection(name) or HEALTH_RULES.get(name)
+        return found.title if found is not None else name
 
     def load(self, raws: list[Json], modules: list[Json] | None = None) -> bool:
         """Take these as all policies, and as all ConfigMaps with modules; whether what is in force changed."""

@@ -69,8 +69,8 @@ class CredentialGate:
 class SignalApp:
     """The posts, as a plain ASGI handler behind `CredentialGate` and `Limits`: it gets each body whole."""
 
-    def __init__(self, intake: Intake, metrics: SignalMetrics) -> None:
-        self._intake, self._metrics = intake, metrics
+    def __init__(self, intake: Intake, metrics: SignalMetrics, heard: Callable[[str], None]) -> None:
+        self._intake, self._metrics, self._heard = intake, metrics, heard
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         source, sender = source_of(scope), scope[_SENDER]
@@ -85,6 +85,7 @@ class SignalApp:
             self._metrics.posts.labels(source, sender.name, "full").inc()
             await answer(send, 503, "nothing was stored: try again\n", [(b"retry-after", str(RETRY_AFTER).encode())])
             return
+        self._heard(sender.name)
         self._metrics.stored(source, sender.name, stored.new, stored.entries - stored.new)
         await answer(send, 200, orjson.dumps(stored._asdict()).decode(), content_type=_JSON)
 
@@ -109,7 +110,12 @@ class ReceiverApi(FastAPI):
 
 
 def receiver_app(
-    senders: Callable[[], Senders], intake: Intake, metrics: SignalMetrics, rejected: Callable[[str], None]
+    senders: Callable[[], Senders],
+    intake: Intake,
+    metrics: SignalMetrics,
+    rejected: Callable[[str], None],
+    heard: Callable[[str], None] = lambda _sender: None,
 ) -> AsgiApp:
-    """The whole app."""
-    return ReceiverApi(CredentialGate(Limits(SignalApp(intake, metrics), BOUNDS, rejected), senders, metrics))
+    """The whole app. ``heard`` is told of the sender of each post that was stored."""
+    posts = Limits(SignalApp(intake, metrics, heard), BOUNDS, rejected)
+    return ReceiverApi(CredentialGate(posts, senders, metrics))

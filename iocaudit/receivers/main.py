@@ -33,6 +33,7 @@ from iocaudit.receivers.outbox import Outbox
 from iocaudit.receivers.pod_index import PodIndex
 from iocaudit.receivers.reader import SignalReader
 from iocaudit.receivers.sender_file import SenderFile
+from iocaudit.receivers.sender_health import SenderHealth
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.garbage import settle
@@ -80,8 +81,16 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     pods = PodIndex()
     client = Client.connect(options.kubeconfig, options.context)
     intake = Intake(journal)
+    health = SenderHealth(lambda: senders.senders, outbox.count)
     reader = SignalReader(
-        journal, outbox, lambda: senders.senders, pods, metrics, recorded_objects(), is_storing=lambda: intake.is_busy
+        journal,
+        outbox,
+        lambda: senders.senders,
+        pods,
+        metrics,
+        recorded_objects(),
+        health=health,
+        is_storing=lambda: intake.is_busy,
     )
     intake.stored = reader.wake
     readiness = Readiness(["room"], sticky=False)
@@ -97,7 +106,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     storing = supervisor.thread("intake", intake.run, restartable=False)
     supervisor.thread("reader", reader.run, restartable=False)
     supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
-    app = receiver_app(lambda: senders.senders, intake, metrics, LimitMetrics(registry))
+    app = receiver_app(lambda: senders.senders, intake, metrics, LimitMetrics(registry), health.heard)
     listens = [
         ListenerSpec.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
         ListenerSpec.plain("metrics", metrics_app(registry), options.host, options.metrics_port),

@@ -16,6 +16,7 @@ from iocaudit.receivers.journal import Journal, JournalFullError, StoredBatch
 from iocaudit.receivers.metrics import SignalMetrics
 from iocaudit.receivers.outbox import Outbox
 from iocaudit.receivers.pod_index import PodIndex
+from iocaudit.receivers.sender_health import SenderHealth
 from iocaudit.receivers.senders import Sender, Senders
 from iocaudit.signals.detector import Detector
 from iocaudit.signals.memory import Memory, MemoryFormatError
@@ -52,6 +53,7 @@ class SignalReader:
         pods: PodIndex,
         metrics: SignalMetrics,
         objects: ObjectJudge,
+        health: SenderHealth | None = None,
         is_storing: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -59,6 +61,7 @@ class SignalReader:
         self._journal, self._outbox, self._senders = journal, outbox, senders
         self._pods, self._metrics, self._objects, self._clock = pods, metrics, objects, clock
         self._is_storing = is_storing
+        self._health = health or SenderHealth(senders, outbox.count, clock)
         self._wake = threading.Event()
         memory = _memory_of(outbox.memory)
         self._detector = Detector(memory)
@@ -81,6 +84,7 @@ class SignalReader:
                 self.read = batch.id
                 if life.is_set():
                     return
+            self._health.look()
             self._post()
             if not batches:
                 self._metrics.behind.set(0)
@@ -95,6 +99,8 @@ class SignalReader:
                 self._give_way()
                 seen = self._detector.take(signal)
                 if is_counted:
+                    if sender is not None:
+                        self._health.see(signal, sender, batch.received)
                     for sighting in (*seen, *self._objects.take(signal)):
                         self._count(sighting, sender or _gone(batch), batch.received)
         except (BodyError, ValueError) as error:

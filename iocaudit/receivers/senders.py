@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,13 @@ from iocaudit.signals.signal import SignalSource
 
 MOST_SENDERS = 256
 SHORTEST_TOKEN = 16
+SHORTEST_SILENCE = 30
 _LARGEST = 1 << 20
 _LOOK_EVERY = 1.0
 """Seconds after which a token's file is looked at again."""
 _KNOWN = {
     "": frozenset({"senders"}),
-    "senders[]": frozenset({"name", "sources", "certificate", "tokenFile", "namespaces"}),
+    "senders[]": frozenset({"name", "sources", "certificate", "tokenFile", "namespaces", "silentAfterSeconds"}),
 }
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
@@ -50,6 +51,8 @@ class Sender:
     certificate: str
     token_file: Path | None
     namespaces: tuple[str, ...]
+    silent_after: int | None = None
+    """Seconds without a post after which it is missed; None for never."""
 
     def may_name(self, namespace: str) -> bool:
         """Whether it may say of a namespace what happened there; the empty name is the cluster as a whole."""
@@ -72,6 +75,9 @@ class Senders:
         found = cls(read_senders(path))
         found.check()
         return found
+
+    def __iter__(self) -> Iterator[Sender]:
+        return iter(self._senders)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -194,6 +200,7 @@ def _sender(entry: Fields, folder: Path) -> Sender:
         certificate,
         folder / token_file if token_file else None,
         namespaces,
+        entry.integer("silentAfterSeconds", SHORTEST_SILENCE, 7 * 24 * 3600),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,9 @@ class Parts:
         self.metrics = SignalMetrics(CollectorRegistry())
         self._senders = {one.name: one for one in senders}
         self.reader = SignalReader(self.journal, self.outbox, lambda: self, self.pods, self.metrics, NoObjects())  # type: ignore[arg-type, return-value]
+
+    def __iter__(self) -> Iterator[Sender]:
+        return iter(self._senders.values())
 
     def named(self, name: str) -> Sender | None:
         return self._senders.get(name)

@@ -1,6 +1,7 @@
 """What was stored is shown to the detections, and each signal counts once, through restarts as well."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,14 @@ from tests.support.signal_posts import (
     sender,
 )
 
+RECEIVED = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
 API = sender("api", "*")
 FALCO = sender("falco", source=SignalSource.FALCO)
 SHOP = sender("shop-alerts", "shop", source=SignalSource.ALERTMANAGER)
 
 
 def store(parts: Parts, source: SignalSource, by: str, body: bytes) -> None:
-    parts.journal.append([NewBatch(source, by, 1000.0, body, [one.identity for one in read_entries(source, body)])])
+    parts.journal.append([NewBatch(source, by, RECEIVED, body, [one.identity for one in read_entries(source, body)])])
 
 
 def seen(parts: Parts) -> list[tuple[str, str | None, str, int]]:
