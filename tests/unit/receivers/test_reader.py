@@ -8,10 +8,14 @@ import pytest
 
 from iocaudit.core.kinds import POD
 from iocaudit.core.severity import Severity
-from iocaudit.receivers.body import read_entries
+from iocaudit.evidence.key import EvidenceKey
+from iocaudit.evidence.post import MOST_ENTRIES, read_post, to_bytes
+from iocaudit.receivers.attribution import SENDER_KIND
+from iocaudit.receivers.body import BodyError, read_entries
 from iocaudit.receivers.journal import NewBatch
 from iocaudit.signals.signal import SignalSource
 from tests.support.audit_events import event
+from tests.support.campaign import Campaign
 from tests.support.signal_posts import (
     Parts,
     alert_message,
@@ -157,3 +161,33 @@ def test_the_reader_gives_way_to_what_is_stored_and_still_goes_on(tmp_path: Path
     assert seen(parts)[0][3] == 49
     assert looks
     parts.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_campaign_of_hostile_signals_blames_nothing_that_was_not_proven(tmp_path: Path, seed: int) -> None:
+    parts = Parts(tmp_path, FALCO, SHOP)
+    keep = parts.pods.sink().keep
+    assert keep is not None
+    parts.pods.sink().replace(POD, [keep(pod_object(), POD)])
+    acknowledged = 0
+    for by, source, body in Campaign(seed).bodies(1_000):
+        try:
+            entries = read_entries(source, body)
+        except BodyError:
+            continue
+        acknowledged += parts.journal.append([NewBatch(source, by, 1.8e9, body, [one.identity for one in entries])])[0]
+    parts.read_all()
+    parts.outbox.make_post(parts.reader.read)
+    post = parts.outbox.next_post()
+    assert read_post(to_bytes(post)).attempts == post.attempts, "the operator takes all of it"
+    assert 0 < len(post.attempts) <= MOST_ENTRIES
+    for key in post.attempts:
+        assert _is_proven(key) or (key.kind, key.namespace, key.user) == (SENDER_KIND, None, ""), key
+    assert sum(tally.count for tally in post.attempts.values()) <= 2 * acknowledged
+    assert parts.metrics.faults._value.get() == 0
+    parts.close()
+
+
+def _is_proven(key: EvidenceKey) -> bool:
+    """The pod of the container that Falco named, or what is in the namespace that the alerts' sender speaks for."""
+    return key.namespace == "shop"
