@@ -24,6 +24,11 @@ _SENDERS = "YAML file that binds each sender's certificate or token to sources a
     type=click.Path(path_type=Path),
     help="Authority of the senders' certificates; without it --port is not opened.",
 )
+@click.option(
+    "--audit-log",
+    type=click.Path(path_type=Path),
+    help="Follow this audit log file of the API server, across rotation.",
+)
 @click.option("--host", default="", help="Address to listen on (all by default).")
 @click.option("--port", default=8445, show_default=True, help="For senders with a client certificate.")
 @click.option("--token-port", type=int, help="For senders with a bearer token; without it there are none.")
@@ -39,6 +44,7 @@ def command(
     data: Path,
     operator_url: str,
     client_ca: Path | None,
+    audit_log: Path | None,
     host: str,
     port: int,
     token_port: int | None,
@@ -54,8 +60,8 @@ def command(
     Senders post to /falco, /alertmanager and /audit. What is acknowledged with 200 stands on the disk, and reaches the
     operator, which writes it as findings of type runtime.
     """
-    if client_ca is None and token_port is None:
-        raise click.UsageError("nobody could send anything: give --client-ca FILE, --token-port PORT, or both")
+    if client_ca is None and token_port is None and audit_log is None:
+        raise click.UsageError("nobody could send anything: give --client-ca, --token-port or --audit-log")
     from iocaudit.receivers.main import main
     from iocaudit.receivers.options import ReceiverOptions
 
@@ -66,6 +72,7 @@ def command(
             data=data,
             operator_url=operator_url,
             client_ca=client_ca,
+            audit_log=audit_log,
             host=host,
             port=port,
             token_port=token_port,

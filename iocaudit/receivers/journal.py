@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -122,8 +122,11 @@ class Journal:
 
     # -- what arrives --------------------------------------------------------------------------------------
 
-    def append(self, batches: Sequence[NewBatch]) -> list[int]:
-        """Store bodies in one commit; how many entries of each are new. Raises JournalFullError: none was stored."""
+    def append(self, batches: Sequence[NewBatch], facts: Mapping[str, bytes] | None = None) -> list[int]:
+        """Store bodies in one commit; how many entries of each are new. ``facts`` are put with them, as by `note`.
+
+        Raises JournalFullError: nothing was stored.
+        """
         with self._lock:
             coming = sum(len(batch.body) for batch in batches)
             if self._bytes + coming > self._most_bytes:
@@ -131,6 +134,7 @@ class Journal:
             added, identities, last = 0, 0, self._last
             news = []
             with self._transaction() as connection:
+                _put(connection, facts or {})
                 for batch in batches:
                     left_out = _noted(connection, batch)
                     new = len(batch.identities) - len(left_out)
@@ -192,11 +196,7 @@ class Journal:
     def note(self, facts: dict[str, bytes | None]) -> None:
         """Put facts, or remove those that are None: all of it or nothing. Raises JournalFullError."""
         with self._lock, self._transaction() as connection:
-            for name, value in facts.items():
-                if value is None:
-                    connection.execute("DELETE FROM fact WHERE name = ?", (name,))
-                else:
-                    connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+            _put(connection, facts)
 
     def drop(self, until: int) -> None:
         """Drop the batches up to an id, a few at a time: what arrives does not wait for it. Raises JournalFullError."""
@@ -246,6 +246,14 @@ class Journal:
     def _one(self, query: str) -> int:
         found: Any = self._connection.execute(query).fetchone()[0]
         return int(found)
+
+
+def _put(connection: sqlite3.Connection, facts: Mapping[str, bytes | None]) -> None:
+    for name, value in facts.items():
+        if value is None:
+            connection.execute("DELETE FROM fact WHERE name = ?", (name,))
+        else:
+            connection.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
 
 
 def _noted(connection: sqlite3.Connection, batch: NewBatch) -> list[int]:

@@ -27,6 +27,7 @@ from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMet
 from iocaudit.receivers.app import receiver_app
 from iocaudit.receivers.intake import Intake
 from iocaudit.receivers.journal import Journal
+from iocaudit.receivers.log_follower import LogFollower
 from iocaudit.receivers.metrics import SignalMetrics
 from iocaudit.receivers.options import ReceiverOptions
 from iocaudit.receivers.outbox import Outbox
@@ -105,6 +106,9 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     supervisor.start()
     storing = supervisor.thread("intake", intake.run, restartable=False)
     supervisor.thread("reader", reader.run, restartable=False)
+    if options.audit_log is not None:
+        follower = LogFollower(options.audit_log, journal, reader.wake, metrics.faults.inc)
+        supervisor.thread("audit log", follower.run, restartable=False)
     supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
     app = receiver_app(lambda: senders.senders, intake, metrics, LimitMetrics(registry), health.heard)
     listens = [

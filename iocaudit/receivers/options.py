@@ -18,6 +18,8 @@ class ReceiverOptions:
     """``https://host:port`` of the operator's receiver."""
     client_ca: Path | None = None
     """Client certificates of senders are of this authority; without it nothing listens at ``port``."""
+    audit_log: Path | None = None
+    """The API server's audit log file, to be followed."""
     host: str = ""
     port: int = 8445
     token_port: int | None = None

@@ -61,6 +61,10 @@ class Sender:
         return name_globs(self.namespaces).match(namespace)
 
 
+LOG_SENDER = Sender("audit-log-file", frozenset({SignalSource.AUDIT}), "", None, ("*",))
+"""Who speaks in the audit log file that is followed: the API server, by the right to write there."""
+
+
 class Senders:
     """Finds the sender behind a request. Tokens are read from their files when they are asked for: they may rotate."""
 
@@ -85,7 +89,7 @@ class Senders:
 
     def named(self, name: str) -> Sender | None:
         """The sender of that name, as a stored batch has it; None where it was taken out of the file since."""
-        return next((one for one in self._senders if one.name == name), None)
+        return next((one for one in (*self._senders, LOG_SENDER) if one.name == name), None)
 
     def by_certificate(self, common_name: str) -> Sender | None:
         return self._certificates.get(common_name)
@@ -184,6 +188,8 @@ def _sender(entry: Fields, folder: Path) -> Sender:
     name = entry.text("name", required=True)
     if name and not _NAME.fullmatch(name):
         entry.wrong("must be 1 to 63 small letters, digits, dots and dashes", "name")
+    if name == LOG_SENDER.name:
+        entry.wrong("is what the audit log file is called: take another", "name")
     sources = entry.words("sources", [source.value for source in SignalSource])
     if not sources:
         entry.wrong(f"must name at least one of {', '.join(SignalSource)}", "sources")

@@ -45,4 +45,7 @@ def test_each_that_is_needed_is_asked_for() -> None:
 
 def test_somebody_has_to_be_able_to_send() -> None:
     found = CliRunner().invoke(command, REQUIRED[:-2])
-    assert (found.exit_code, "give --client-ca FILE, --token-port PORT, or both" in found.output) == (2, True)
+    assert (found.exit_code, "give --client-ca, --token-port or --audit-log" in found.output) == (
+        2,
+        True,
+    )
