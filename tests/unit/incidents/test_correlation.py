@@ -12,6 +12,7 @@ from iocaudit.incidents.strand import StrandLog
 from iocaudit.signals.detector import Detector
 from iocaudit.signals.sighting import Sighting
 from tests.support.noisy_day import BEGIN, NoisyDay
+from tests.support.quiet_day import quiet_day
 from tests.support.sightings import sighting
 
 OTHER = IoC.FILESYSTEM_CHANGE
@@ -115,3 +116,13 @@ def test_each_attack_of_a_noisy_day_stands_by_itself(seed: int, tail: float) -> 
         assert its.severity >= Severity.HIGH
         assert its.accounts == (attack.account,)
         assert any(target.endswith(attack.pod) for target in its.targets)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_day_of_controllers_pipelines_and_a_drain_is_no_incident(seed: int) -> None:
+    detector, log = Detector(), StrandLog()
+    for signal in quiet_day(seed):
+        for one in detector.take(signal):
+            log.add(one)
+    assert incidents_of(log) == []
+    assert {strand.severity for strand in log} <= {Severity.LOW}
