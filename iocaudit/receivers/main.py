@@ -7,6 +7,7 @@ of Falco are attributed by the pods that were known last; before the first list 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -30,8 +31,8 @@ from iocaudit.receivers.journal import Journal
 from iocaudit.receivers.log_follower import LogFollower
 from iocaudit.receivers.metrics import SignalMetrics
 from iocaudit.receivers.options import ReceiverOptions
-from iocaudit.receivers.outbox import Outbox
-from iocaudit.receivers.pod_index import PodIndex
+from iocaudit.receivers.outbox import PODS, Outbox
+from iocaudit.receivers.pod_index import PodIndex, PodsFormatError
 from iocaudit.receivers.reader import SignalReader
 from iocaudit.receivers.sender_file import SenderFile
 from iocaudit.receivers.sender_health import SenderHealth
@@ -52,6 +53,8 @@ from iocaudit.serving.metrics import (
     new_registry,
 )
 from iocaudit.supervision.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_END = 30.0
 _SWITCH_SECONDS = 0.0005
@@ -79,7 +82,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     metrics, posts = SignalMetrics(registry), ReporterMetrics(registry, "iocaudit_receiver_sightings", "Sightings")
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
     outbox = Outbox(journal, host, overflowed=posts.overflowed.inc)
-    pods = PodIndex()
+    pods = _known_pods(journal)
     client = Client.connect(options.kubeconfig, options.context)
     intake = Intake(journal)
     health = SenderHealth(lambda: senders.senders, outbox.count)
@@ -139,6 +142,16 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
         if storing.life is not None and storing.life.thread is not None:
             # What is still in its hands is stored, or its sender hears nothing and sends it again.
             storing.life.thread.join(_LONGEST_END / 2)
+
+
+def _known_pods(journal: Journal) -> PodIndex:
+    pods, kept = PodIndex(), journal.facts().get(PODS)
+    try:
+        if kept is not None:
+            pods.load(kept)
+    except PodsFormatError as error:
+        _log.error("%s", error)
+    return pods
 
 
 def recorded_objects() -> RecordedObjects:

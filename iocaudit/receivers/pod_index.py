@@ -1,6 +1,7 @@
 """The pods behind signals: by container, name and node, also when they are gone.
 
-Fed by a watch of pods. Of a pod that is gone the entry stays for a while, as signals of its last moments come late.
+Fed by a watch of pods. Of a pod that is gone the entry stays for a while, as signals of its last moments come late; all
+of it is kept through restarts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from iocaudit.cluster.watch import Sink
+from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds import POD, Kind
 from iocaudit.core.resource import CLUSTER, Resource
 from iocaudit.core.shape import Json, lookup, mapping, mappings, text
@@ -21,6 +25,10 @@ SHORTEST_ID: Final = 12
 """Characters of a container id that name one: Falco writes so many by default."""
 _HASH_LABEL = "pod-template-hash"
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+
+
+class PodsFormatError(IocauditError):
+    """Pods that were kept cannot be read; says why."""
 
 
 class Workload(NamedTuple):
@@ -44,18 +52,50 @@ class PodEntry(NamedTuple):
 class PodIndex:
     """Asked by one thread, fed by others."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._pods: dict[tuple[str, str], PodEntry] = {}
         self._gone: dict[tuple[str, str], tuple[float, PodEntry]] = {}
         self._containers: dict[str, PodEntry] = {}
+        self._changed = False
         self.lacking = "pods were not read yet"
         """Why not all pods are known; empty where they are."""
 
     def sink(self) -> Sink:
         """What a watch of pods hands its changes to."""
         return Sink(self._replace, self._put, self._remove, self._incomplete, lambda _groups: None, keep=_kept)
+
+    def dump(self) -> bytes | None:
+        """All of it, for ``load``; None where nothing changed since it was asked for last."""
+        with self._lock:
+            if not self._changed:
+                return None
+            self._changed = False
+            now = self._clock()
+            known = [(now, entry) for entry in self._pods.values()]
+            return orjson.dumps(
+                [[when, *entry[:4], list(entry.workload)] for when, entry in (*self._gone.values(), *known)]
+            )
+
+    def load(self, data: bytes) -> None:
+        """Take what ``dump`` wrote as pods that are gone: those that are still there are read anew.
+
+        Raises PodsFormatError where that is not what it wrote.
+        """
+        try:
+            rows = [
+                (float(when), PodEntry(namespace, name, node, tuple(containers), Workload(*workload)))
+                for when, namespace, name, node, containers, workload in orjson.loads(data)
+            ]
+        except (ValueError, TypeError) as error:
+            raise PodsFormatError(f"the pods that were kept cannot be read: {error}") from error
+        with self._lock:
+            for when, entry in sorted(rows, key=lambda row: row[0]):
+                self._gone[entry.namespace, entry.name] = (when, entry)
+                for container in entry.containers:
+                    self._containers[container[:SHORTEST_ID]] = entry
+            self._forget()
 
     def by_container(self, container_id: str) -> PodEntry | None:
         """The pod of a container, by its id as a runtime writes it or the first characters of it."""
@@ -104,6 +144,7 @@ class PodIndex:
             entry = entry._replace(containers=(*entry.containers, *old)[:64])
         self._pods[key] = entry
         self._gone.pop(key, None)
+        self._changed = True
         for container in entry.containers:
             self._containers[container[:SHORTEST_ID]] = entry
 
@@ -111,6 +152,7 @@ class PodIndex:
         if (entry := self._pods.pop(key, None)) is not None:
             self._gone.pop(key, None)
             self._gone[key] = (self._clock(), entry)
+            self._changed = True
             self._forget()
 
     def _forget(self) -> None:

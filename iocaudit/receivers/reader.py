@@ -154,7 +154,7 @@ class SignalReader:
                 self._outbox.make_post(self.read)
             if self.read > self._outbox.remembered and (is_heavy or now - self._kept >= KEEP_EVERY):
                 self._kept = now
-                self._outbox.keep(self.read, self._detector.memory.dump())
+                self._outbox.keep(self.read, self._detector.memory.dump(), self._pods.dump())
         except JournalFullError as error:
             _log.error("what was counted cannot be kept yet: %s", error)
 

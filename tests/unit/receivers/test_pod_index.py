@@ -7,7 +7,7 @@ import pytest
 from iocaudit.core.kinds import POD
 from iocaudit.core.resource import Resource
 from iocaudit.receivers import pod_index as module
-from iocaudit.receivers.pod_index import PodIndex, Workload
+from iocaudit.receivers.pod_index import PodIndex, PodsFormatError, Workload
 from tests.support.audit_events import Json
 from tests.support.signal_posts import CONTAINER, pod_object
 
@@ -105,3 +105,26 @@ def test_of_a_pod_nothing_but_what_is_asked_is_kept() -> None:
     raw["spec"]["containers"][0]["env"] = [{"name": "PASSWORD", "value": "hunter2"}]
     raw["metadata"]["annotations"] = {"a": "hunter2"}
     assert "hunter2" not in str(kept(raw).raw)
+
+
+def test_pods_are_known_after_a_restart_for_as_long_as_they_would_have_been() -> None:
+    clock = Clock()
+    pods = pods_of([pod_object("here", container="a" * 64), pod_object("gone", container="b" * 64)], clock)
+    pods.sink().remove(kept(pod_object("gone")))
+    kept_ones = pods.dump()
+    assert kept_ones is not None
+    assert pods.dump() is None, "nothing changed since"
+    clock.now += module.GONE_SECONDS - 1
+    again = PodIndex(clock)
+    again.load(kept_ones)
+    assert again.by_container("a" * 64) == pods.by_container("a" * 64)
+    assert again.by_container("b" * 64) == pods.by_container("b" * 64)
+    assert again.lacking, "what is there now was not read yet"
+    clock.now += 2
+    assert again.by_container("b" * 64) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"7", b"[1]", b"[[1, 2]]", b'[["x", "", "", "", [], []]]'])
+def test_what_was_not_kept_by_it_is_refused(data: bytes) -> None:
+    with pytest.raises(PodsFormatError, match="cannot be read"):
+        PodIndex().load(data)
