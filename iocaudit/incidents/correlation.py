@@ -3,7 +3,8 @@
 The rules, in this order:
 
 - A **habit** is what a rule says often of many accounts or targets, or of one all day. It opens no incident and joins
-  none to another; it is shown with an incident that it happened in. A sequence, and what is critical, is never a habit.
+  none to another; it is shown with an incident that it happened in. A sequence, and what is critical, is a habit only
+  where it is said of many.
 - Strands that share an account, or a target, with no more than the window between them, belong together, and so does
   what belongs to those.
 - What belongs together is an incident where `grade` says how severe; else it stays the findings that it is.
@@ -112,9 +113,11 @@ def _weight(strands: list[Strand]) -> int:
 
 
 def _is_habit(strand: Strand, weights: Mapping[str, int]) -> bool:
+    if not weights[strand.key.voice]:
+        return True
     if strand.is_sequence or strand.severity >= Severity.CRITICAL:
         return False
-    return not weights[strand.key.voice] or (strand.count >= OFTEN and strand.last - strand.first >= ALL_DAY)
+    return strand.count >= OFTEN and strand.last - strand.first >= ALL_DAY
 
 
 def _entities(strand: Strand) -> list[Hashable]:

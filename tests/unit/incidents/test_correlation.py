@@ -93,11 +93,15 @@ def test_what_a_rule_says_of_one_all_day_is_a_habit_of_that_one() -> None:
     assert one.severity is Severity.HIGH
 
 
-def test_a_sequence_and_proof_of_use_are_never_habits() -> None:
-    sequences = [sighting(number, "s", f"user-{number}", f"p{number}", is_sequence=True) for number in range(30)]
-    assert len(incidents(*sequences)) == 30
-    proofs = [sighting(number, "s", f"user-{number}", f"p{number}", Severity.CRITICAL) for number in range(30)]
-    assert [one.severity for one in incidents(*proofs)] == [Severity.HIGH] * 30
+def test_a_sequence_and_proof_of_use_stand_by_themselves_unless_they_are_said_of_many() -> None:
+    def seen(count: int) -> list[Incident]:
+        return incidents(
+            *(sighting(number, "s", f"user-{number}", f"p{number}", is_sequence=True) for number in range(count)),
+            *(sighting(number, "c", f"other-{number}", f"q{number}", Severity.CRITICAL) for number in range(count)),
+        )
+
+    assert sorted(one.severity for one in seen(5)) == [Severity.MEDIUM] * 5 + [Severity.HIGH] * 5
+    assert seen(COMMON) == []
 
 
 @pytest.mark.parametrize(("seed", "tail"), [(1, 1.1), (2, 1.5), (3, 2.0)])
