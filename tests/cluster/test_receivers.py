@@ -115,7 +115,7 @@ def test_what_the_audit_log_shows_becomes_findings_and_nothing_is_lost_or_double
         eventually(
             lambda: any(one["target"] == "ClusterRoleBinding/first" for one in setting.seen()),
             "a finding of what mallory granted",
-            seconds=60,
+            seconds=180,
         )
         for number in range(5):
             bind(f"before-{number}")

@@ -75,7 +75,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory, eventually: Eventually) ->
         ):
             found.operator_pid, found.webhook_pid = first.pid, second.pid
             eventually(lambda: len(configurations(cluster)) == 1, "the webhook configuration", seconds=90)
-            eventually(lambda: found.denied(bad(), "does not come from hooli.com"), "a denial by the rule", seconds=60)
+            eventually(lambda: found.denied(bad(), "does not come from hooli.com"), "a denial by the rule", seconds=180)
             yield found
 
 
@@ -96,7 +96,7 @@ def test_the_webhook_denies_by_a_rule_and_the_operator_finds_by_it(setting: Sett
     assert "image evil.example/x:1 does not come from hooli.com" in said
     assert setting.tried(bad("good", "hooli.com/x:1")) == ""
     setting.eventually(
-        lambda: states(setting.cluster, "shop", "rego-registry").get("Pod/legacy") == "Open", "the finding", seconds=30
+        lambda: states(setting.cluster, "shop", "rego-registry").get("Pod/legacy") == "Open", "the finding", seconds=180
     )
     assert setting.status("registries")["RulesReady"] == ("True", "Loaded", "1 rule is evaluated")
     assert setting.status("registries")["Accepted"][0] == "True"
@@ -107,7 +107,7 @@ def test_a_rule_of_a_configmap_is_in_force_by_its_preset_and_named_by_a_policy(s
     apply(cluster, config_map("ours", from_map=V0))
     setting.eventually(lambda: "rego-from-map" in setting.tried(bad()), "the webhook to take the rule")
     setting.eventually(
-        lambda: states(cluster, "shop", "rego-from-map").get("Pod/legacy") == "Open", "the finding", seconds=30
+        lambda: states(cluster, "shop", "rego-from-map").get("Pod/legacy") == "Open", "the finding", seconds=180
     )
     named = {"checks": [{"ids": ["rego-from-map"], "mode": "deny"}]}
     apply(cluster, {**policy("test-named"), "spec": named})
@@ -191,11 +191,11 @@ def test_who_takes_a_denied_rule_out_of_a_configmap_is_told_and_recorded(setting
         found = items(cluster, "iocfindings", "-niocaudit")
         return " ".join(str(one["finding"]["message"]) for one in found if "-changed-" in one["metadata"]["name"])
 
-    setting.eventually(lambda: lost in messages(), "the change to be recorded", seconds=30)
+    setting.eventually(lambda: lost in messages(), "the change to be recorded", seconds=180)
     setting.eventually(
         lambda: states(cluster, None, "policy-weakens-guard").get("AuditPolicy/test-named") == "Open",
         "the finding on the policy that denies by what is not there",
-        seconds=30,
+        seconds=180,
     )
     cluster.kubectl("label", "configmap", "-n", "iocaudit", "guarded", "iocaudit.io/rego=true")
     setting.eventually(lambda: setting.denied(bad(), "rego-guarded"), "the denial again")
@@ -232,9 +232,11 @@ def test_a_rule_in_cel_denies_and_is_found(setting: Setting) -> None:
     ]
     rule = {"name": "no-tag-one", "cel": {"validations": validations}, "kinds": ["Pod"], "mode": "deny"}
     apply(setting.cluster, policy("test-cel", rule))
-    setting.eventually(lambda: setting.denied(bad(), "image evil.example/x:1 has tag 1"), "the denial", seconds=60)
+    setting.eventually(lambda: setting.denied(bad(), "image evil.example/x:1 has tag 1"), "the denial", seconds=180)
     setting.eventually(
-        lambda: states(setting.cluster, "shop", "cel-no-tag-one").get("Pod/legacy") == "Open", "the finding", seconds=60
+        lambda: states(setting.cluster, "shop", "cel-no-tag-one").get("Pod/legacy") == "Open",
+        "the finding",
+        seconds=180,
     )
 
 
@@ -257,7 +259,7 @@ def test_while_opa_is_away_rules_fail_in_time_all_else_is_judged_and_it_recovers
     setting.eventually(
         lambda: setting.tried(bad("probe", "hooli.com/x:1")) == "" and setting.denied(bad(), "hooli.com"),
         "the webhook to recover by itself",
-        seconds=30,
+        seconds=180,
     )
     assert setting.opa_of(setting.webhook_pid) not in (0, opa)
 
@@ -273,7 +275,7 @@ def test_a_rule_that_takes_too_much_fails_alone_and_the_status_names_it(setting:
     setting.eventually(
         lambda: setting.tried(bad("probe", "hooli.com/x:1")) == "" and setting.denied(bad(), "hooli.com"),
         "all to be as before",
-        seconds=60,
+        seconds=180,
     )
 
 

@@ -168,7 +168,7 @@ def test_both_syntaxes_deny_and_the_operator_finds(setting: Elsewhere) -> None:
         setting.eventually(
             lambda check=check: states(setting.cluster, "shop", check).get("Pod/legacy") == "Open",
             f"the finding of {check}",
-            seconds=60,
+            seconds=180,
         )
     assert setting.status("registries")["RulesReady"] == ("True", "Loaded", "2 rules are evaluated")
     assert "deny contains msg if" in setting.status("registries")["Converted"][2]
@@ -185,7 +185,7 @@ def test_a_module_that_reaches_out_is_refused(setting: Elsewhere) -> None:
 def test_one_that_ends_and_comes_back_empty_counts_once_it_is_loaded_again(setting: Elsewhere) -> None:
     setting.opa.kill()
     assert setting.fails("cannot be reached")
-    setting.eventually(lambda: setting.says("cannot be reached"), "the status to say that it is away", seconds=60)
+    setting.eventually(lambda: setting.says("cannot be reached"), "the status to say that it is away", seconds=180)
     assert setting.opa.url in setting.status("registries")["RulesReady"][2]
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "meanwhile", "namespace": "shop"}}
     apply(setting.cluster, other)
@@ -193,7 +193,7 @@ def test_one_that_ends_and_comes_back_empty_counts_once_it_is_loaded_again(setti
     os.kill(loader, signal.SIGSTOP)  # nobody loads it
     try:
         setting.opa.start(setting.program)
-        setting.eventually(lambda: setting.fails("does not have"), "the webhook to say what it lacks", seconds=60)
+        setting.eventually(lambda: setting.fails("does not have"), "the webhook to say what it lacks", seconds=180)
     finally:
         os.kill(loader, signal.SIGCONT)
     until = time.monotonic() + 120
@@ -235,9 +235,9 @@ def test_a_wrong_token_is_told_and_a_right_one_is_taken_without_a_restart(settin
         token.write_text("not-a-token-of-anyone")
         try:
             if who == "asks":
-                setting.eventually(lambda: setting.fails("refuses our token"), "the webhook to say so", seconds=60)
+                setting.eventually(lambda: setting.fails("refuses our token"), "the webhook to say so", seconds=180)
             else:
-                setting.eventually(lambda: setting.says("refuses our token"), "the status to say so", seconds=60)
+                setting.eventually(lambda: setting.says("refuses our token"), "the status to say so", seconds=180)
                 assert setting.tried(bad(*GOOD)) == "", "what was loaded is there all the same"
         finally:
             token.write_text(right)
@@ -249,7 +249,7 @@ def test_one_by_which_rules_could_reach_out_gets_none(setting: Elsewhere, tmp_pa
     setting.opa.kill()
     setting.opa.start(stock)
     try:
-        setting.eventually(lambda: setting.says("has http.send"), "the status to say why it is refused", seconds=60)
+        setting.eventually(lambda: setting.says("has http.send"), "the status to say why it is refused", seconds=180)
         assert setting.fails("does not have")
     finally:
         setting.opa.kill()

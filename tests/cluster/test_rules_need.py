@@ -122,7 +122,7 @@ def test_a_kind_of_others_is_followed_as_soon_as_it_is_served_and_allowed(settin
 
     setting.eventually(lambda: says("rego-team is skipped", "serves no such kind"), "the status", seconds=90)
     setting.eventually(
-        lambda: setting.denied(of_team("new", "red"), "serves no such kind"), "the webhook to say so", seconds=60
+        lambda: setting.denied(of_team("new", "red"), "serves no such kind"), "the webhook to say so", seconds=180
     )
     apply(cluster, CRD)
     cluster.kubectl("wait", "--for=condition=Established", "crd/teams.platform.example.com", "--timeout=60s")
@@ -163,12 +163,12 @@ def test_a_kind_of_others_is_followed_as_soon_as_it_is_served_and_allowed(settin
 
     assert [name for name in metrics_of(setting.webhook_metrics) if "watch Team.platform.example.com" in name]
     cluster.kubectl("delete", "team", "red")
-    setting.eventually(lambda: setting.denied(of_team("new", "red"), 'team "red"'), "the change", seconds=60)
+    setting.eventually(lambda: setting.denied(of_team("new", "red"), 'team "red"'), "the change", seconds=180)
     setting.eventually(
         lambda: states(cluster, "shop", "rego-team").get("Pod/known") == "Open", "the finding", seconds=120
     )
     cluster.kubectl("delete", "auditpolicy", "teams")
-    setting.eventually(lambda: setting.tried(of_team("new", "blue")) == "", "the rule to go", seconds=60)
+    setting.eventually(lambda: setting.tried(of_team("new", "blue")) == "", "the rule to go", seconds=180)
     watch = "watch Team.platform.example.com"
     setting.eventually(
         lambda: not [name for name in metrics_of(setting.webhook_metrics) if watch in name], "its watch to end"
@@ -193,7 +193,7 @@ def test_a_kind_that_only_the_operator_reads_is_followed_by_the_webhook_once_it_
         lambda: setting.denied(of_team("new", "red"), "its namespace has no ResourceQuota"), "the rule", seconds=120
     )
     cluster.kubectl("create", "quota", "shop", "-n", "shop", "--hard=pods=50")
-    setting.eventually(lambda: setting.tried(of_team("new", "red")) == "", "the quota to be seen", seconds=60)
+    setting.eventually(lambda: setting.tried(of_team("new", "red")) == "", "the quota to be seen", seconds=180)
     cluster.kubectl("delete", "auditpolicy", "quotas")
 
 
