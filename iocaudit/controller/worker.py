@@ -163,6 +163,9 @@ class Worker:
             ours = AUDIT_POLICY in kinds or any(map(self.cluster.is_module, changes))
             if ours and self.cluster.load_policies():
                 self.request_sweep()
+                # What other rules failed at before says nothing of those that are in force now.
+                self._audit_again.reset()
+                self._audit_again_at = math.inf
             if IOC_WAIVER in kinds and self.cluster.load_waivers():
                 if self.cluster.waivers.unrecorded:
                     self.request_sweep()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from functools import partial
 from typing import Any
@@ -34,6 +35,7 @@ from iocaudit.core.kinds import (
 from iocaudit.core.report import finding_name
 from iocaudit.core.resource import Ref
 from iocaudit.engine.catalogue import builtin_catalogue
+from iocaudit.records.kinds import AUDIT_POLICY
 from tests.support.api import FakeApi, expired
 
 CATALOGUE = builtin_catalogue()
@@ -423,6 +425,28 @@ def test_changes_that_come_between_pages_are_not_worked_off_inside_each_other(ap
     worker.apply_pending()
     assert deepest == 1
     assert worker.pending == 1
+
+
+def test_changed_rules_are_asked_again_soon_however_long_those_before_failed(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = cluster_of(api)
+    worker = Worker(cluster, period=600)
+    cluster.sweep()
+    monkeypatch.setattr(type(cluster), "rules_fail", True)
+
+    def wait() -> float:
+        """Seconds until what failed is audited again, where it just was."""
+        worker._mend_at, worker._audit_again_at = 0.0, math.inf
+        worker._mend_rules(0.0)
+        return worker._audit_again_at
+
+    waits = [wait() for _ in range(5)]
+    assert waits[-1] > 30 > 10 > waits[0]
+    monkeypatch.setattr(cluster, "load_policies", lambda: True)
+    worker.receive(changed(AUDIT_POLICY, {"metadata": {"name": "p"}}))
+    worker.apply_pending()
+    assert wait() < 10
 
 
 def test_more_changes_than_fit_end_in_a_sweep(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
