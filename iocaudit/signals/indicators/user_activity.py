@@ -28,8 +28,8 @@ from iocaudit.signals.wording import account_of, origin, what, who
 INDICATOR = Indicator(
     IoC.USER_ACTIVITY,
     "user-activity",
-    "Sessions into pods, secrets that are read, tokens that are minted or used from elsewhere, impersonation, requests "
-    "of nobody, traces that are removed.",
+    "Sessions into pods, secrets that are read, tokens that are minted or used from elsewhere, impersonation, anonymous "
+    "requests, traces that are removed.",
     "What a person does inside a session, which Falco sees; and who is meant to do what, which only a profile of "
     "expected activity says.",
 )
@@ -65,7 +65,7 @@ def _is_public_information(event: AuditEvent) -> bool:
     related=("anonymous-binding", "exposed-dashboard"),
 )
 def anonymous_request_allowed(event: AuditEvent) -> Observation | None:
-    """The API server answers a request of nobody.
+    """The API server answers an anonymous request.
 
     A request without credentials was allowed, beyond what Kubernetes shows to anyone on purpose (health, version, the
     token issuer, the `cluster-info` of kubeadm). Some binding gives `system:anonymous` or `system:unauthenticated`
