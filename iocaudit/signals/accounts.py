@@ -139,8 +139,16 @@ def attack_tool(event: AuditEvent) -> str:
     return found[0] if found else ""
 
 
+_DOCUMENTATION = tuple(
+    ipaddress.ip_network(one) for one in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+)
+
+
 def is_public(address: str) -> bool:
-    """Whether an address is one of the Internet's: not private, local, shared or reserved."""
+    """Whether an address is one of the Internet's: not private, local, shared or reserved.
+
+    Those that are set aside for documentation (RFC 5737, RFC 3849) count as such: who writes an example means one.
+    """
     return _is_public(address)
 
 
@@ -152,7 +160,7 @@ def _is_public(address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
-    return found.is_global
+    return found.is_global or any(found in one for one in _DOCUMENTATION)
 
 
 def is_node_of_cloud(user: AuditUser) -> bool:

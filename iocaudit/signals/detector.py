@@ -36,9 +36,25 @@ _GROUPS = {
     "mutatingadmissionpolicies": "admissionregistration.k8s.io",
     "mutatingadmissionpolicybindings": "admissionregistration.k8s.io",
     "apiservices": "apiregistration.k8s.io",
+    "networkpolicies": "networking.k8s.io",
+    "ciliumnetworkpolicies": "cilium.io",
+    "ciliumclusterwidenetworkpolicies": "cilium.io",
+    "adminnetworkpolicies": "policy.networking.k8s.io",
+    "baselineadminnetworkpolicies": "policy.networking.k8s.io",
+    "clusternetworkpolicies": "policy.networking.k8s.io",
+    "customresourcedefinitions": "apiextensions.k8s.io",
+    "storageclasses": "storage.k8s.io",
+    "priorityclasses": "scheduling.k8s.io",
+    "flowschemas": "flowcontrol.apiserver.k8s.io",
+    "prioritylevelconfigurations": "flowcontrol.apiserver.k8s.io",
 }
 """The group of a resource that is not of the core group. Resources of other groups share some of these names."""
-_ALSO = {"events": "events.k8s.io", "ingresses": "networking.k8s.io"}
+_CALICO = ("crd.projectcalico.org", "projectcalico.org")
+_ALSO = {
+    "events": ("events.k8s.io",),
+    "networkpolicies": _CALICO,
+    "globalnetworkpolicies": _CALICO,
+}
 
 _Judge = Callable[..., Observation | None]
 
@@ -112,4 +128,4 @@ def _sighting(detection: Detection, observation: Observation, signal: Signal) ->
 def _is_of_its_group(event: AuditEvent) -> bool:
     """Whether the resource is the one of that name in Kubernetes; logs that were shortened may leave its group out."""
     target = event.target
-    return not target.group or target.group in (_GROUPS.get(target.resource, ""), _ALSO.get(target.resource))
+    return not target.group or target.group in (_GROUPS.get(target.resource, ""), *_ALSO.get(target.resource, ()))

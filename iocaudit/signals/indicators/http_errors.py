@@ -151,7 +151,8 @@ def refusals_in_burst(event: AuditEvent, steps: Steps) -> Observation | None:
     """One account is refused again and again, each time for something else.
 
     Fifteen different requests that were refused within five minutes: someone tries what a credential is good for. A
-    program that lacks a right asks for the same thing, however often.
+    program that lacks a right asks for the same thing, however often. Requests without a valid credential count one by
+    one and are low: someone guesses, or a program goes on with one that has expired.
 
     Fires:
 
@@ -184,10 +185,14 @@ def refusals_in_burst(event: AuditEvent, steps: Steps) -> Observation | None:
     item = (
         f"{event.verb} {target.group}/{target.whole} {target.namespace}/{target.name}" if target.resource else event.uri
     )
+    if event.code == 401:
+        item = event.audit_id or f"{event.when}"
     if not steps.reaches(account_of(event), item, event.when, _MOST_REFUSED):
         return None
+    severity = Severity.LOW if event.code == 401 else None
     return Observation(
-        f"{who(event)}{origin(event)} was refused {_MOST_REFUSED} different requests within 5 minutes, {what(event)} the last"
+        f"{who(event)}{origin(event)} was refused {_MOST_REFUSED} different requests within 5 minutes, {what(event)} the last",
+        severity,
     )
 
 

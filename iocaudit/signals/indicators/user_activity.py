@@ -23,7 +23,7 @@ from iocaudit.signals.accounts import (
 from iocaudit.signals.audit_event import AuditEvent
 from iocaudit.signals.indicators.declaration import Indicator, Observation
 from iocaudit.signals.memory import Steps
-from iocaudit.signals.wording import account_of, origin, what, who
+from iocaudit.signals.wording import origin, what, who
 
 INDICATOR = Indicator(
     IoC.USER_ACTIVITY,
@@ -488,8 +488,8 @@ def rights_listed(event: AuditEvent) -> Observation | None:
     """Someone asks what an account may do.
 
     `kubectl auth can-i --list` is the first thing to type with a credential that was found. Asking for all rights is
-    reported for every account but the cluster's; asking for one right only where a ServiceAccount does so by a tool
-    that people type.
+    reported for every account but the cluster's; asking for one right only where it is done by a tool that people type
+    or a script. Programs ask for their users, too, and are left out.
 
     Fires:
 
@@ -501,8 +501,8 @@ def rights_listed(event: AuditEvent) -> Observation | None:
     Quiet:
 
         verb: create
-        user: {username: alice}
-        userAgent: kubectl/v1.36.0
+        user: {username: "system:serviceaccount:portal:portal"}
+        userAgent: portal/v2.1 (linux/amd64)
         objectRef: {resource: selfsubjectaccessreviews, apiGroup: authorization.k8s.io}
         responseStatus: {code: 201}
 
@@ -511,91 +511,6 @@ def rights_listed(event: AuditEvent) -> Observation | None:
     if event.verb not in ("create", "") or is_own(event.user) or is_anonymous(event.user):
         return None
     is_account = service_account_of(event.requester.username) is not None or is_node(event.requester)
-    if event.target.resource == "selfsubjectaccessreviews" and not (is_account and uses_tool_of_person(event)):
+    if event.target.resource == "selfsubjectaccessreviews" and not uses_tool_of_person(event):
         return None
     return Observation(f"{who(event)} asks what it may do", Severity.MEDIUM if is_account else None)
-
-
-@INDICATOR.detects(
-    "traces-removed",
-    severity=Severity.MEDIUM,
-    technique="T1070",
-    on=("events",),
-    related=("event-deletion",),
-)
-def traces_removed(event: AuditEvent) -> Observation | None:
-    """Someone deletes Events.
-
-    Events expire by themselves; nothing but the cluster's own clean-up deletes them. A person who does hides what
-    happened to a pod.
-
-    Fires:
-
-        verb: deletecollection
-        user: {username: alice}
-        objectRef: {resource: events, namespace: shop}
-        responseStatus: {code: 200}
-
-    Quiet:
-
-        verb: deletecollection
-        user: {username: "system:serviceaccount:kube-system:namespace-controller"}
-        objectRef: {resource: events, namespace: gone}
-        responseStatus: {code: 200}
-
-    Sources: Microsoft threat matrix for Kubernetes, Delete Kubernetes events; MITRE ATT&CK T1070.
-    """
-    if event.verb not in ("delete", "deletecollection") or is_own(event.user) or not event.went_on:
-        return None
-    return Observation(f"{who(event)} deletes {what(event)}")
-
-
-@INDICATOR.detects(
-    "workloads-destroyed",
-    severity=Severity.MEDIUM,
-    technique="T1485",
-    on=(
-        "deployments",
-        "daemonsets",
-        "statefulsets",
-        "namespaces",
-        "persistentvolumeclaims",
-        "persistentvolumes",
-        "secrets",
-        "configmaps",
-        "services",
-    ),
-    related=("workload-creation",),
-    window=timedelta(minutes=5),
-)
-def workloads_destroyed(event: AuditEvent, steps: Steps) -> Observation | None:
-    """One account deletes many things in a short time.
-
-    Ten different workloads, volumes, secrets or namespaces within five minutes are an environment that is taken down:
-    by its owner, or by someone who wants to do harm. What the cluster collects by itself, and
-    Helm's own records, do not count.
-
-    Fires:
-
-        many: 10
-        verb: delete
-        user: {username: alice}
-        objectRef: {resource: namespaces, name: "team-%d"}
-        responseStatus: {code: 200}
-        stageTimestamp: "2026-11-30T10:00:00Z"
-
-    Quiet:
-
-        - {verb: delete, user: {username: alice}, objectRef: {resource: deployments, namespace: shop, name: web}, responseStatus: {code: 200}, stageTimestamp: "2026-11-30T10:00:00Z"}
-
-    Sources: MITRE ATT&CK T1485, Data Destruction.
-    """
-    if event.verb not in ("delete", "deletecollection") or not event.went_on or is_own(event.user):
-        return None
-    target = event.target
-    if target.name.startswith("sh.helm.release."):
-        return None
-    item = f"{target.resource}/{target.namespace}/{target.name}"
-    if not steps.reaches(account_of(event), item, event.when, 10):
-        return None
-    return Observation(f"{who(event)} deleted 10 different objects within 5 minutes, {what(event)} the last")

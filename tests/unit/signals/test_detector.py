@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from iocaudit.core.severity import IoC, Severity
+from iocaudit.receivers.main import recorded_objects
 from iocaudit.signals.audit_event import AuditEvent, LinePlace, read_event
 from iocaudit.signals.detector import Detector
 from iocaudit.signals.gke_entry import read_entry
 from iocaudit.signals.indicators.catalogue import all_detections
 from iocaudit.signals.indicators.declaration import Detection, Observation
 from iocaudit.signals.memory import Memory
-from iocaudit.signals.signal import SignalSource, signal_of
+from iocaudit.signals.sighting import Sighting
+from iocaudit.signals.signal import Signal, SignalSource, signal_of
 from iocaudit.signals.signal_log import SignalLog
+from tests.support.attack_events import AttackCase, attacks
 from tests.support.audit_events import event, gke, wrapped
 from tests.support.detection_samples import ANYTHING, PLACE, reports, seen
+from tests.support.quiet_day import quiet_day
 
 FIELDS = (
     "level", "auditID", "stage", "requestURI", "verb", "user", "impersonatedUser", "sourceIPs", "userAgent",
@@ -155,3 +160,35 @@ def test_google_logs_a_session_alike() -> None:
     one = Detector().take(signal_of(found))
     other = Detector().take(signal_of(read_event({**native, "responseStatus": {"code": 101}}, PLACE, "native")))
     assert [(each.rule, each.message) for each in one] == [(each.rule, each.message) for each in other]
+
+
+LEAST_SEEN, MOST_REPORTED = 0.99, 0.02
+"""Parts of all; of an ordinary day also what is low, as a pipeline's Secrets and a program's lists of them are."""
+
+
+def seen_of_each(signals: Iterable[Signal]) -> list[list[Sighting]]:
+    """What is seen of each signal."""
+    detector, judge = Detector(), recorded_objects()
+    found = [[*detector.take(signal), *judge.take(signal)] for signal in signals]
+    assert (detector.faults, judge.faults) == ([], [])
+    return found
+
+
+def is_seen(case: AttackCase) -> bool:
+    signals = [signal_of(read_event(one, LinePlace("log", 1), "native")) for one in case.events]
+    return any(int(ioc) in case.iocs for found in seen_of_each(signals) for one in found for ioc in one.iocs)
+
+
+def test_attacks_are_seen_under_their_indicator() -> None:
+    cases = list(attacks())
+    missed = [case.name for case in cases if not is_seen(case)]
+    assert len(cases) > 200
+    assert len(missed) <= (1 - LEAST_SEEN) * len(cases), missed
+
+
+def test_an_ordinary_day_is_hardly_reported_and_never_above_low() -> None:
+    found = seen_of_each(quiet_day(1))
+    reported = [one for sightings in found for one in sightings[:1]]
+    assert len(found) > 3_000
+    assert len(reported) <= MOST_REPORTED * len(found)
+    assert {one.rule for sightings in found for one in sightings if one.severity.label != "low"} == set()

@@ -33,7 +33,11 @@ def test_a_shell_is_medium_and_a_command_of_a_program_low() -> None:
 
 
 def test_what_was_refused_is_no_session() -> None:
-    assert set(session("exec", "?command=sh", code=403)) == {"sensitive-request-refused", "creation-refused"}
+    assert set(session("exec", "?command=sh", code=403)) == {
+        "sensitive-request-refused",
+        "creation-refused",
+        "session-refused",
+    }
     assert "session-opened" not in session("exec", "?command=sh", code=500)
 
 

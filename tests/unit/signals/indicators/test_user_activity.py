@@ -35,7 +35,7 @@ def severities(raw: dict[str, Any]) -> dict[str, Severity]:
         event("system:serviceaccount:shop:web", "create", "serviceaccounts/token", 403, userAgent="web/v1"),
         event("alice", "list", "pods", userAgent="kubectl/v1.36"),
         event("alice", "get", requestURI="/apis", userAgent="kubectl/v1.36"),
-        event("alice", "create", "selfsubjectaccessreviews", 201, userAgent="kubectl/v1.36"),
+        event("alice", "create", "selfsubjectaccessreviews", 201, userAgent="portal/v2.1"),
         event("system:serviceaccount:kube-system:generic-garbage-collector", "delete", "events"),
         event("system:kube-scheduler", "update", "leases", sourceIPs=["10.0.0.1"]),
         event("eks:addon-manager", "get", "deployments", sourceIPs=["35.163.244.48"]),
