@@ -29,7 +29,7 @@ keep policies and waivers in a file:
   iocaudit uninstall --save iocaudit-kept.yaml
 remove everything:
   iocaudit manifests --receivers | kubectl delete --ignore-not-found -f -
-remove the programs alone; policies, waivers and findings stay in the cluster:
+remove the programs alone; policies, waivers, findings and incidents stay in the cluster:
   iocaudit uninstall --programs | kubectl delete --ignore-not-found -f -
 after it is installed again:
   kubectl apply --server-side -f iocaudit-kept.yaml
@@ -62,7 +62,8 @@ def command(target: str | None, programs: bool, context: str | None, kubeconfig:
         said = _what_goes(_connected(kubeconfig, context))
     except (IocauditError, ModuleNotFoundError) as error:
         why = advice(error) if isinstance(error, ModuleNotFoundError) else error
-        said = f"uninstalling also deletes all AuditPolicies, IocWaivers, findings and reports (not counted: {why})"
+        goes = "all AuditPolicies, IocWaivers, findings, incidents and reports"
+        said = f"uninstalling also deletes {goes} (not counted: {why})"
     click.echo(visible(said))
     click.echo(_HOW)
     return 0
@@ -100,15 +101,17 @@ def _as_written(raw: Json) -> Json:
 
 
 def _what_goes(client: Api) -> str:
-    from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
+    from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING, IOC_INCIDENT
 
     now = datetime.now(UTC)
     policies = sum(1 for _ in client.each(AUDIT_POLICY))
     ends = [text(mapping(raw.get("spec")).get("expires")) for raw in client.each(IOC_WAIVER)]
     over = sum(1 for end in ends if is_past(end, timedelta(), now) is True)
     findings = sum(1 for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for _ in client.each(kind))
+    incidents = sum(1 for _ in client.each(IOC_INCIDENT))
     ended = f" ({over} of them ended)" if over else ""
     return (
         f"uninstalling also deletes {counted(policies, 'AuditPolicy', 'AuditPolicies')}, "
-        f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(findings, 'finding')} and all reports"
+        f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(findings, 'finding')}, "
+        f"{counted(incidents, 'incident')} and all reports"
     )

@@ -32,9 +32,11 @@ from iocaudit.core.kinds import DEPLOYMENT, NAMESPACE, Kind
 from iocaudit.core.own_names import ADMISSION, OPERATOR, RECEIVERS, WEBHOOK_CONFIGURATION
 from iocaudit.core.shape import integer, mapping, text
 from iocaudit.engine.catalogue import Catalogue, installed_catalogue
+from iocaudit.evidence.incident_ledger import IncidentLedger
 from iocaudit.evidence.ledger import Ledger
-from iocaudit.evidence.metrics import EvidenceMetrics
+from iocaudit.evidence.metrics import EvidenceMetrics, IncidentMetrics
 from iocaudit.evidence.receiver import ReceiverMetrics, receive
+from iocaudit.evidence.weaknesses import StoredWeaknesses
 from iocaudit.install.webhook_configuration import WebhookTarget
 from iocaudit.live.engine_factories import factories
 from iocaudit.live.engines import Engines
@@ -125,6 +127,7 @@ class Operator:
                 ready=self._webhook_replicas,
                 registered=lambda: self.registration is None or self.registration.registered,
             ),
+            incidents=IncidentLedger(self.client, StoredWeaknesses(self.client), IncidentMetrics(self.registry)),
             changed=partial(tell, self.client),
             retention=options.retention,
         )

@@ -52,6 +52,22 @@ class RolloutLedger(Protocol):
         """Write what is due. Raises ClusterError."""
 
 
+class IncidentWriter(Protocol):
+    """What posts say of incidents, written beside the sightings."""
+
+    def load(self) -> None:
+        """Read what is stored. Raises ClusterError."""
+
+    def accept(self, post: Post) -> bool:
+        """Take the incidents of a post; whether all of them are stored."""
+
+    def turn(self) -> None:
+        """Write what is due. Raises ClusterError."""
+
+    def tidy(self) -> None:
+        """Remove what is too old. Raises ClusterError."""
+
+
 class Ledger:
     """`accept` takes posts from any thread, `run` is the thread that writes.
 
@@ -66,6 +82,7 @@ class Ledger:
         metrics: EvidenceMetrics,
         *,
         rollouts: RolloutLedger | None = None,
+        incidents: IncidentWriter | None = None,
         changed: Callable[[EvidenceKey, Delta], None] = lambda *_: None,
         retention: timedelta = timedelta(days=7),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -73,7 +90,7 @@ class Ledger:
         budget: WriteBudget | None = None,
     ) -> None:
         self._client, self._title_of, self._metrics = client, title_of, metrics
-        self._rollouts, self._changed = rollouts, changed
+        self._rollouts, self._incidents, self._changed = rollouts, incidents, changed
         self._retention, self._clock = retention, clock
         self._pause = 1.0 / writes_per_second
         self._budget = budget or WriteBudget()
@@ -95,6 +112,14 @@ class Ledger:
             and post.has_attempts
             and self._rollouts is not None
             and not self._rollouts.accept(post)
+        ):
+            answer = Answer.WAITING
+        # Incidents are told whole each time: taken even of a post of which something else waits.
+        if (
+            answer is not Answer.BUSY
+            and post.incidents
+            and self._incidents is not None
+            and not self._incidents.accept(post)
         ):
             answer = Answer.WAITING
         of = self._metrics.attempts if post.has_attempts else self._metrics.sightings
@@ -128,10 +153,7 @@ class Ledger:
             try:
                 if not self._loaded:
                     self.load()
-                self._keep_evidence()
-                self._write_pending(stop)
-                if self._rollouts is not None:
-                    self._rollouts.turn()
+                self.turn(stop)
                 if time.monotonic() >= tidy_at:
                     tidy_at = time.monotonic() + _HOUSEKEEPING
                     self._tidy()
@@ -148,10 +170,14 @@ class Ledger:
         for kind in (IOC_FINDING, CLUSTER_IOC_FINDING):
             for body in self._client.each(kind):
                 self._evidence.remember(body)
+        if self._incidents is not None:
+            self._incidents.load()
         self._loaded = True
 
     def turn(self, stop: Stop | None = None) -> None:
-        """One round of writing, whatever is due."""
+        """One round of writing, whatever is due: incidents first, as they are few and say the most."""
+        if self._incidents is not None:
+            self._incidents.turn()
         self._keep_evidence()
         self._write_pending(stop or threading.Event())
         if self._rollouts is not None:
@@ -288,6 +314,8 @@ class Ledger:
         for name in self._posts.lost():
             self._metrics.lost.inc()
             _log.warning("a webhook replica fell silent; its last seconds of denied attempts may be lost: %s", name)
+        if self._incidents is not None:
+            self._incidents.tidy()
         self._metrics.findings.set(len(self._evidence))
         self._metrics.attempts.waiting.set(self._posts.waiting(runtime=False))
         self._metrics.sightings.waiting.set(self._posts.waiting(runtime=True))

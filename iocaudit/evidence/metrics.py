@@ -22,6 +22,21 @@ class SourceMetrics:
         )
 
 
+class IncidentMetrics:
+    """What is written of incidents, and how many there are."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.written = Counter(
+            "iocaudit_operator_incident_writes", "Writes of IocIncidents, by action.", ("action",), registry=registry
+        )
+        self.dropped = Counter(
+            "iocaudit_operator_incident_dropped",
+            "Incidents that the API server refused.",
+            registry=registry,
+        )
+        self.incidents = Gauge("iocaudit_operator_incidents", "IocIncidents, by state.", ("state",), registry=registry)
+
+
 class EvidenceMetrics:
     """What is counted of attempts, of sightings, and of all evidence."""
 

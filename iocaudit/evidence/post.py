@@ -23,11 +23,14 @@ from iocaudit.core.would_be_denied import RolloutPost
 from iocaudit.evidence.key import DENIED_ATTEMPT, MOST_KEYS, POLICY_CHANGE, RUNTIME, EvidenceKey, EvidenceTally
 from iocaudit.evidence.post_fields import PostError, post_integer, post_map, post_seconds, post_text
 from iocaudit.evidence.rollout_post import read_rollouts, rollouts_json
+from iocaudit.records.incident import IncidentFormatError, IncidentRecord, incident_content, read_incident
 
 MOST_ENTRIES = MOST_KEYS + 256
 """Entries of one post: the map's keys, and one ``other`` a check."""
 LONGEST: Mapping[str, int] = {**BOUNDS, "message": 1024, "fix": 1024}
 """Characters of each field; those of the finding's schema or fewer."""
+MOST_INCIDENTS = 32
+"""Incidents of one post."""
 ATTEMPTS = "attempts"
 """The source of a webhook replica's posts: denied attempts and changes of policies. Other sources post sightings."""
 _TYPES = {ATTEMPTS: (DENIED_ATTEMPT, POLICY_CHANGE)}
@@ -46,6 +49,7 @@ class Post:
     last: bool = False
     rollouts: RolloutPost | None = None
     source: str = ATTEMPTS
+    incidents: tuple[IncidentRecord, ...] = ()
 
     @property
     def sender(self) -> str:
@@ -61,9 +65,11 @@ class Post:
 def to_bytes(post: Post, sent: float | None = None) -> bytes:
     """The body, sent at a moment by the replica's clock; `read_post` gives the same post back."""
     rollouts = {} if post.rollouts is None else {"rollouts": rollouts_json(post.rollouts, sent)}
+    incidents = {"incidents": [incident_content(one) for one in post.incidents]} if post.incidents else {}
     return orjson.dumps(
         {
             **rollouts,
+            **incidents,
             "replica": post.replica,
             "source": post.source,
             "number": post.number,
@@ -115,7 +121,22 @@ def read_post(body: bytes, now: float | None = None) -> Post:
     if source != ATTEMPTS and "rollouts" in raw:
         raise PostError(f"rollouts: only posts of source {ATTEMPTS} may have them")
     rollouts = read_rollouts(raw.get("rollouts"), now)
-    return Post(replica, post_integer(raw, "number", "number"), attempts, last, rollouts, source)
+    incidents = _incidents(raw.get("incidents", []), source)
+    return Post(replica, post_integer(raw, "number", "number"), attempts, last, rollouts, source, incidents)
+
+
+def _incidents(raw: Any, source: str) -> tuple[IncidentRecord, ...]:
+    if not isinstance(raw, list) or len(raw) > MOST_INCIDENTS:
+        raise PostError(f"incidents: must be a list of at most {MOST_INCIDENTS}")
+    if raw and source == ATTEMPTS:
+        raise PostError(f"incidents: posts of source {ATTEMPTS} may not have them")
+    try:
+        found = tuple(read_incident(one, f"incidents[{place}]") for place, one in enumerate(raw))
+    except IncidentFormatError as error:
+        raise PostError(str(error)) from error
+    if len({one.name for one in found}) != len(found):
+        raise PostError("incidents: one is listed twice")
+    return found
 
 
 def _entry(entry: Any, where: str, types: tuple[str, ...]) -> tuple[EvidenceKey, EvidenceTally]:

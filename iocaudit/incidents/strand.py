@@ -5,7 +5,7 @@ A strand holds no signal, and is the same in whatever order its sightings arrive
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -91,45 +91,47 @@ class StrandLog:
         return self._count
 
     def add(self, sighting: Sighting) -> None:
-        when = sighting.signal.when
+        """Take a sighting as its signal tells whom and what it concerns, and when it was."""
+        when, locus = sighting.signal.when, sighting.signal.locus
         if when is None:
             self.timeless += 1
             return
-        new = _strand(sighting, when)
-        strands = self._by_key.get(new.key)
-        if strands is None:
-            if self._count >= self._most:
-                self.beyond += 1
-                return
-            strands = self._by_key[new.key] = []
-        index = bisect_left(strands, new.first, key=lambda one: one.first)
-        # Those before and after, where they are near: a sighting may join two strands.
-        near = [
-            one
-            for one in strands[max(index - 1, 0) : index + 1]
-            if one.first - self._window <= when <= one.last + self._window
-        ]
-        if not near:
-            if self._count >= self._most:
-                self.beyond += 1
-                return
-            strands.insert(index, new)
-            self._count += 1
+        self.put(strand_of(sighting, when, sighting.signal.account.username, locus.namespace, locus.target))
+
+    def put(self, new: Strand) -> None:
+        """Take a strand, as one with those of the same key that it touches."""
+        strands = self._by_key.get(new.key, [])
+        # They are apart, so by their ends they are in the same order as by their beginnings.
+        begin = bisect_left(strands, new.first - self._window, key=lambda one: one.last)
+        end = bisect_right(strands, new.last + self._window, key=lambda one: one.first)
+        near = strands[begin:end]
+        if not near and self._count >= self._most:
+            self.beyond += 1
             return
-        near[0].take(new)
-        if len(near) == 2:
-            near[0].take(near[1])
-            strands.remove(near[1])
-            self._count -= 1
+        # A sighting may join two strands, and a strand any number of them.
+        for other in near:
+            new.take(other)
+        strands[begin:end] = [new]
+        self._by_key[new.key] = strands
+        self._count += 1 - len(near)
+
+    def remove(self, strand: Strand) -> None:
+        """Forget a strand that is there."""
+        strands = self._by_key[strand.key]
+        strands.remove(strand)
+        self._count -= 1
+        if not strands:
+            del self._by_key[strand.key]
 
 
-def _strand(sighting: Sighting, when: datetime) -> Strand:
+def strand_of(sighting: Sighting, when: datetime, account: str, namespace: str, target: str) -> Strand:
+    """One sighting as a strand; ``target`` is ``Kind/name``, or a kind alone where there is no name."""
     signal = sighting.signal
     key = StrandKey(
         clip(_voice(sighting), _LONGEST_NAME),
-        clip(signal.account.username, _LONGEST_NAME),
-        clip(signal.locus.namespace, _LONGEST_NAME),
-        clip(signal.locus.target, _LONGEST_NAME),
+        clip(account, _LONGEST_NAME),
+        clip(namespace, _LONGEST_NAME),
+        clip(target, _LONGEST_NAME),
     )
     message = clip(sighting.message, _LONGEST_MESSAGE)
     return Strand(

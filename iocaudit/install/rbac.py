@@ -37,6 +37,7 @@ from iocaudit.records.kinds import (
     CLUSTER_IOC_FINDING,
     GROUP,
     IOC_FINDING,
+    IOC_INCIDENT,
     IOC_WAIVER,
     VALIDATING_WEBHOOK_CONFIGURATION,
 )
@@ -53,7 +54,7 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
     ``iocaudit-view`` is aggregated to view. ``iocaudit-waiver-editor`` is to nothing: who accepts risks is a decision
     of its own, which no other role may bring along.
     """
-    ours = (IOC_FINDING, CLUSTER_IOC_FINDING, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)
+    ours = (IOC_FINDING, CLUSTER_IOC_FINDING, IOC_INCIDENT, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)
     operator = [
         *_rules(_read_by_operator(catalogue), _READ),
         *_rules(ours, _WRITE),

@@ -26,6 +26,8 @@ from iocaudit.engine.catalogue import installed_catalogue
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
 from iocaudit.receivers.app import receiver_app
+from iocaudit.receivers.incident_desk import IncidentDesk
+from iocaudit.receivers.incident_outbox import IncidentOutbox
 from iocaudit.receivers.intake import Intake
 from iocaudit.receivers.journal import Journal
 from iocaudit.receivers.log_follower import LogFollower
@@ -58,6 +60,8 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_END = 30.0
 _SWITCH_SECONDS = 0.0005
+_TOLD_EVERY = 0.25
+"""Seconds between two looks for incidents that are to be posted."""
 _NO_WORLD = "the receivers know no other objects"
 
 
@@ -82,6 +86,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     metrics, posts = SignalMetrics(registry), ReporterMetrics(registry, "iocaudit_receiver_sightings", "Sightings")
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
     outbox = Outbox(journal, host, overflowed=posts.overflowed.inc)
+    incidents = IncidentOutbox(host)
     pods = _known_pods(journal)
     client = Client.connect(options.kubeconfig, options.context)
     intake = Intake(journal)
@@ -93,6 +98,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
         pods,
         metrics,
         recorded_objects(),
+        IncidentDesk(journal, incidents, metrics),
         health=health,
         is_storing=lambda: intake.is_busy,
     )
@@ -103,6 +109,9 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     certificates = CertificateMetrics(registry)
     source = CertificateSource.from_folder(options.certificates, client_ca=options.client_ca, metrics=certificates)
     reporter = Reporter(outbox, OperatorConnection(options.operator_url, source).send, posts, what="sightings")
+    told = ReporterMetrics(registry, "iocaudit_receiver_incidents", "Incidents")
+    connection = OperatorConnection(options.operator_url, source)
+    teller = Reporter(incidents, connection.send, told, what="incidents", interval=_TOLD_EVERY)
     registry.register(PartCollector(supervisor))
     _watch_pods(client, pods, supervisor, registry)
     supervisor.pulse("drain", drain.progress_at, silence=options.drain_seconds + _LONGEST_END, at_once=True)
@@ -133,6 +142,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
                 supervisor.failed,
                 supervisor.keep_loop,
                 partial(supervisor.keep, "reporter", reporter.run),
+                partial(supervisor.keep, "incidents", teller.run),
                 partial(supervisor.keep, "senders", senders.watch),
             ],
             supervisor=supervisor,

@@ -47,6 +47,15 @@ class SignalMetrics:
             registry=registry,
         )
 
+        self.incidents = Gauge(
+            "iocaudit_receiver_known_incidents", "Incidents of the last day, and those open.", registry=registry
+        )
+        self.strands = Gauge(
+            "iocaudit_receiver_strands",
+            "Strands of sightings (by rule, account and target) that incidents are made from.",
+            registry=registry,
+        )
+
     def stored(self, source: SignalSource, sender: str, new: int, repeated: int) -> None:
         """Count a post that was stored."""
         self.posts.labels(source, sender, "stored").inc()

@@ -22,6 +22,8 @@ SOURCE: Final = "receivers"
 _REPLICA, _NUMBER, _POST, _PENDING = "replica", "number", "post", "pending"
 PODS: Final = "pods"
 """The name of the fact that holds the pods that were known."""
+INCIDENTS: Final = "incidents"
+"""The name of the fact that holds the incidents with what they consist of."""
 _COUNTED, _MEMORY, _REMEMBERED = "counted", "memory", "remembered"
 
 
@@ -90,16 +92,17 @@ class Outbox:
             self.counted = read
             return True
 
-    def keep(self, read: int, memory: bytes, pods: bytes | None = None) -> None:
+    def keep(self, read: int, memory: bytes, pods: bytes | None = None, incidents: bytes | None = None) -> None:
         """Keep what was counted, and what detections remember, when the batches up to ``read`` had been read.
 
-        Those are dropped then. ``pods`` are kept where they are given. Raises JournalFullError.
+        Those are dropped then. ``pods`` and ``incidents`` are kept where they are given. Raises JournalFullError.
         """
         with self._lock:
             pending = to_bytes(Post(self.replica, max(self._number, 1), self._tallies, source=SOURCE))
             position = str(read).encode()
             facts: dict[str, bytes | None] = {_COUNTED: position, _REMEMBERED: position, _MEMORY: memory}
             facts |= {_PENDING: pending, **({PODS: pods} if pods is not None else {})}
+            facts |= {INCIDENTS: incidents} if incidents is not None else {}
             self._journal.note(facts)
             self.counted = self.remembered = read
         self._journal.drop(read)

@@ -12,6 +12,7 @@ from iocaudit.evidence.key import EvidenceTally
 from iocaudit.evidence.post import LONGEST
 from iocaudit.receivers.attribution import attribute
 from iocaudit.receivers.body import BodyError, read_signals
+from iocaudit.receivers.incident_desk import IncidentDesk
 from iocaudit.receivers.journal import Journal, JournalFullError, StoredBatch
 from iocaudit.receivers.metrics import SignalMetrics
 from iocaudit.receivers.outbox import Outbox
@@ -53,6 +54,7 @@ class SignalReader:
         pods: PodIndex,
         metrics: SignalMetrics,
         objects: ObjectJudge,
+        incidents: IncidentDesk,
         health: SenderHealth | None = None,
         is_storing: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
@@ -60,7 +62,7 @@ class SignalReader:
         """``is_storing``: whether someone waits for an answer, who goes first."""
         self._journal, self._outbox, self._senders = journal, outbox, senders
         self._pods, self._metrics, self._objects, self._clock = pods, metrics, objects, clock
-        self._is_storing = is_storing
+        self._is_storing, self._incidents = is_storing, incidents
         self._health = health or SenderHealth(senders, outbox.count, clock)
         self._wake = threading.Event()
         memory = _memory_of(outbox.memory)
@@ -85,6 +87,8 @@ class SignalReader:
                 if life.is_set():
                     return
             self._health.look()
+            if self.read >= self._outbox.counted:
+                self._incidents.look()
             self._post()
             if not batches:
                 self._metrics.behind.set(0)
@@ -97,12 +101,10 @@ class SignalReader:
         try:
             for signal in read_signals(SignalSource(batch.source), batch.body, batch.left_out, f"batch {batch.id}"):
                 self._give_way()
-                seen = self._detector.take(signal)
-                if is_counted:
-                    if sender is not None:
-                        self._health.see(signal, sender, batch.received)
-                    for sighting in (*seen, *self._objects.take(signal)):
-                        self._count(sighting, sender or _gone(batch), batch.received)
+                if is_counted and sender is not None:
+                    self._health.see(signal, sender, batch.received)
+                for sighting in (*self._detector.take(signal), *self._objects.take(signal)):
+                    self._count(sighting, sender or _gone(batch), batch.received, is_counted=is_counted)
         except (BodyError, ValueError) as error:
             self._metrics.faults.inc()
             _log.error("batch %d of %s cannot be read: %s", batch.id, batch.sender, error)
@@ -126,8 +128,13 @@ class SignalReader:
             now = time.monotonic()
         self._gave_way = now
 
-    def _count(self, sighting: Sighting, sender: Sender, received: float) -> None:
+    def _count(self, sighting: Sighting, sender: Sender, received: float, *, is_counted: bool) -> None:
+        """What was counted before is told to the incidents alone, which were kept as of then."""
         found = attribute(sighting, sender, self._pods)
+        if not found.reason:
+            self._incidents.see(sighting, found.key, received)
+        if not is_counted:
+            return
         state = "unattributed" if found.reason else "attributed"
         self._metrics.sightings.labels(sighting.signal.source, state).inc()
         message = f"not attributed ({found.reason}): {sighting.message}" if found.reason else sighting.message
@@ -154,7 +161,7 @@ class SignalReader:
                 self._outbox.make_post(self.read)
             if self.read > self._outbox.remembered and (is_heavy or now - self._kept >= KEEP_EVERY):
                 self._kept = now
-                self._outbox.keep(self.read, self._detector.memory.dump(), self._pods.dump())
+                self._outbox.keep(self.read, self._detector.memory.dump(), self._pods.dump(), self._incidents.dump())
         except JournalFullError as error:
             _log.error("what was counted cannot be kept yet: %s", error)
 

@@ -9,6 +9,7 @@ from iocaudit.core.kinds.ours import (
     CLUSTER_IOC_FINDING,
     GROUP,
     IOC_FINDING,
+    IOC_INCIDENT,
     IOC_WAIVER,
 )
 
@@ -19,6 +20,7 @@ __all__ = [
     "CLUSTER_IOC_FINDING",
     "GROUP",
     "IOC_FINDING",
+    "IOC_INCIDENT",
     "IOC_WAIVER",
     "VALIDATING_WEBHOOK_CONFIGURATION",
     "finding_kind",

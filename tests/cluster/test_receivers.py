@@ -136,3 +136,16 @@ def test_what_the_audit_log_shows_becomes_findings_and_nothing_is_lost_or_double
         for one in setting.seen():
             by_detection[one["target"], one["check"]] = one["count"]
         assert set(by_detection.values()) == {1}, by_detection
+
+        def told() -> list[dict[str, Any]]:
+            assert setting.cluster is not None
+            found = json.loads(setting.cluster.kubectl("get", "iocincidents", "-o", "json").stdout)["items"]
+            return [one["incident"] for one in found if "mallory" in one["incident"]["accounts"]]
+
+        # Each is seen by two detections, and by the check of its object.
+        eventually(lambda: [one["signals"] for one in told()] == [3 * len(wanted)], "one incident of it", seconds=90)
+        [one] = told()
+        assert (one["state"], one["severity"]) == ("Open", "medium"), "one indicator alone is never high"
+        assert {f"ClusterRoleBinding/{name}" for name in wanted} <= set(one["targets"])
+        listed = cluster.kubectl("get", "iocincidents").stdout.splitlines()
+        assert listed[0].split() == ["NAME", "SEVERITY", "INDICATORS", "TARGET", "ACCOUNT", "SIGNALS", "STATE", "AGE"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import queue
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -283,9 +284,10 @@ class _Call:
 
 
 def _selected(raw: Json, query: Mapping[str, str]) -> bool:
-    """Whether an object has the label (``name=value``) that a list asks for."""
-    name, _, value = query.get("labelSelector", "").partition("=")
-    return not name or raw["metadata"].get("labels", {}).get(name) == value
+    """Whether an object has the labels (``name=value``, ``name in (value,value)``) that a list asks for."""
+    labels = raw["metadata"].get("labels", {})
+    asked = re.findall(r"([^,=() ]+)(?:=([^,]*)| in \(([^)]*)\))", query.get("labelSelector", ""))
+    return all(labels.get(name) in ([value] if value else among.split(",")) for name, value, among in asked)
 
 
 _ERRORS: Mapping[int, type[ApiError]] = {403: ForbiddenError, 404: NotFoundError, 409: ConflictError}

@@ -9,6 +9,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from iocaudit.receivers.incident_desk import IncidentDesk
+from iocaudit.receivers.incident_outbox import IncidentOutbox
 from iocaudit.receivers.journal import Journal
 from iocaudit.receivers.metrics import SignalMetrics
 from iocaudit.receivers.outbox import Outbox
@@ -146,7 +148,17 @@ class Parts:
         self.pods = PodIndex()
         self.metrics = SignalMetrics(CollectorRegistry())
         self._senders = {one.name: one for one in senders}
-        self.reader = SignalReader(self.journal, self.outbox, lambda: self, self.pods, self.metrics, NoObjects())  # type: ignore[arg-type, return-value]
+        self.incidents = IncidentOutbox("host")
+        self.desk = IncidentDesk(self.journal, self.incidents, self.metrics)
+        self.reader = SignalReader(
+            self.journal,
+            self.outbox,
+            lambda: self,  # type: ignore[arg-type, return-value]
+            self.pods,
+            self.metrics,
+            NoObjects(),
+            self.desk,
+        )
 
     def __iter__(self) -> Iterator[Sender]:
         return iter(self._senders.values())

@@ -10,6 +10,15 @@ AUDIT_POLICY = Kind(GROUP, VERSION, "AuditPolicy", "auditpolicies", namespaced=F
 IOC_WAIVER = Kind(GROUP, VERSION, "IocWaiver", "iocwaivers", namespaced=False)
 IOC_FINDING = Kind(GROUP, VERSION, "IocFinding", "iocfindings")
 CLUSTER_IOC_FINDING = Kind(GROUP, VERSION, "ClusterIocFinding", "clusteriocfindings", namespaced=False)
+IOC_INCIDENT = Kind(GROUP, VERSION, "IocIncident", "iocincidents", namespaced=False)
 AUDIT_REPORT = Kind(GROUP, VERSION, "AuditReport", "auditreports")
 CLUSTER_AUDIT_REPORT = Kind(GROUP, VERSION, "ClusterAuditReport", "clusterauditreports", namespaced=False)
-OURS = (AUDIT_POLICY, IOC_WAIVER, IOC_FINDING, CLUSTER_IOC_FINDING, AUDIT_REPORT, CLUSTER_AUDIT_REPORT)
+OURS = (
+    AUDIT_POLICY,
+    IOC_WAIVER,
+    IOC_FINDING,
+    CLUSTER_IOC_FINDING,
+    IOC_INCIDENT,
+    AUDIT_REPORT,
+    CLUSTER_AUDIT_REPORT,
+)

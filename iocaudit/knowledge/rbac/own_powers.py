@@ -16,6 +16,7 @@ from iocaudit.core.kinds.ours import (
     CLUSTER_IOC_FINDING,
     GROUP,
     IOC_FINDING,
+    IOC_INCIDENT,
     IOC_WAIVER,
     OURS,
 )
@@ -119,6 +120,14 @@ FINDINGS = Power(
     "change what the guard has found",
     (
         PowerTarget(WRITES, ((GROUP, IOC_FINDING.plural), (GROUP, AUDIT_REPORT.plural))),
-        PowerTarget(WRITES, ((GROUP, CLUSTER_IOC_FINDING.plural), (GROUP, CLUSTER_AUDIT_REPORT.plural)), scoped=False),
+        PowerTarget(
+            WRITES,
+            (
+                (GROUP, CLUSTER_IOC_FINDING.plural),
+                (GROUP, IOC_INCIDENT.plural),
+                (GROUP, CLUSTER_AUDIT_REPORT.plural),
+            ),
+            scoped=False,
+        ),
     ),
 )

@@ -41,7 +41,8 @@ def test_what_goes_is_counted(api: FakeApi) -> None:
     code, said, _ = asked(api)
     assert code == 0
     assert said.splitlines()[0] == (
-        "uninstalling also deletes 1 AuditPolicy, 2 IocWaivers (1 of them ended), 2 findings and all reports"
+        "uninstalling also deletes 1 AuditPolicy, 2 IocWaivers (1 of them ended), "
+        "2 findings, 0 incidents and all reports"
     )
     assert "iocaudit uninstall --save" in said
     assert not [method for method, _ in api.requests if method != "GET"]
@@ -89,5 +90,5 @@ def test_the_programs_go_without_what_people_wrote() -> None:
     left = named(whole) - named(said)
     assert {kind for kind, _ in left} <= {"CustomResourceDefinition", "AuditPolicy"}
     assert {kind for kind, _ in named(said)} & {"CustomResourceDefinition", "AuditPolicy", "IocWaiver"} == set()
-    assert len([kind for kind, _ in left if kind == "CustomResourceDefinition"]) == 6
+    assert len([kind for kind, _ in left if kind == "CustomResourceDefinition"]) == 7
     assert {"Deployment", "ClusterRole", "Namespace"} <= {kind for kind, _ in named(said)}

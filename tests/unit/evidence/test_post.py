@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from iocaudit.core.severity import IoC, Severity
 from iocaudit.evidence.key import DENIED_ATTEMPT, POLICY_CHANGE, RUNTIME, EvidenceKey, EvidenceTally
-from iocaudit.evidence.post import LONGEST, MOST_ENTRIES, Post, read_post, to_bytes
+from iocaudit.evidence.post import LONGEST, MOST_ENTRIES, MOST_INCIDENTS, Post, read_post, to_bytes
 from iocaudit.evidence.post_fields import PostError
+from iocaudit.records.incident import IncidentRecord, incident_content
+from tests.support.incidents import record, records
 from tests.support.texts import odd_texts
 
 
@@ -52,6 +54,29 @@ POSTS = st.builds(Post, NAMES, COUNTS, st.dictionaries(ATTEMPTS, TALLIES, max_si
     st.booleans(),
     source=st.sampled_from(["falco", "audit", "alertmanager"]),
 )
+
+
+@given(st.lists(records(), max_size=2, unique_by=lambda one: one.name))
+def test_incidents_come_out_as_they_went_in(found: list[IncidentRecord]) -> None:
+    post = Post("r", 1, {}, source="incidents", incidents=tuple(found))
+    assert read_post(to_bytes(post)) == post
+
+
+@pytest.mark.parametrize(
+    ("source", "incidents", "said"),
+    [
+        ("incidents", {}, "incidents: must be a list of at most"),
+        ("incidents", [{}] * (MOST_INCIDENTS + 1), "incidents: must be a list of at most"),
+        ("incidents", [{}], "incidents[0].name: must be a string"),
+        ("incidents", [incident_content(record())] * 2, "incidents: one is listed twice"),
+        ("attempts", [incident_content(record())], "incidents: posts of source attempts may not have them"),
+    ],
+)
+def test_what_are_no_incidents_is_refused(source: str, incidents: Any, said: str) -> None:
+    raw = {**orjson.loads(to_bytes(Post("r", 1, {}, source=source))), "incidents": incidents}
+    with pytest.raises(PostError) as caught:
+        read_post(orjson.dumps(raw))
+    assert said in str(caught.value)
 
 
 @given(POSTS)
