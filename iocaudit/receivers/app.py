@@ -69,8 +69,10 @@ class CredentialGate:
 class SignalApp:
     """The posts, as a plain ASGI handler behind `CredentialGate` and `Limits`: it gets each body whole."""
 
-    def __init__(self, intake: Intake, metrics: SignalMetrics, heard: Callable[[str], None]) -> None:
-        self._intake, self._metrics, self._heard = intake, metrics, heard
+    def __init__(
+        self, intake: Intake, metrics: SignalMetrics, heard: Callable[[str], None], refused: Callable[[str], None]
+    ) -> None:
+        self._intake, self._metrics, self._heard, self._refused = intake, metrics, heard, refused
 
     async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: AsgiSend) -> None:
         source, sender = source_of(scope), scope[_SENDER]
@@ -83,6 +85,7 @@ class SignalApp:
             return
         except JournalFullError:
             self._metrics.posts.labels(source, sender.name, "full").inc()
+            self._refused(sender.name)
             await answer(send, 503, "nothing was stored: try again\n", [(b"retry-after", str(RETRY_AFTER).encode())])
             return
         self._heard(sender.name)
@@ -115,7 +118,8 @@ def receiver_app(
     metrics: SignalMetrics,
     rejected: Callable[[str], None],
     heard: Callable[[str], None] = lambda _sender: None,
+    refused: Callable[[str], None] = lambda _sender: None,
 ) -> AsgiApp:
-    """The whole app. ``heard`` is told of the sender of each post that was stored."""
-    posts = Limits(SignalApp(intake, metrics, heard), BOUNDS, rejected)
+    """The whole app. ``heard`` is told of the sender of each post that was stored, ``refused`` of one that was not."""
+    posts = Limits(SignalApp(intake, metrics, heard, refused), BOUNDS, rejected)
     return ReceiverApi(CredentialGate(posts, senders, metrics))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from iocaudit.decoding.objects import NotJsonError, decode
 from iocaudit.signals.alerts import is_alertmanager, read_alerts
 from iocaudit.signals.audit_event import AuditEvent, LinePlace, is_event
 from iocaudit.signals.audit_wrappers import events_in
+from iocaudit.signals.detector_health import HEALTH_LABEL
 from iocaudit.signals.falco import is_falco, read_alert
 from iocaudit.signals.signal import Signal, SignalSource, signal_of
 
@@ -110,7 +112,9 @@ def _alertmanager(raw: Any) -> Iterator[SignalEntry]:
         if isinstance(one, dict):
             message = {**shared, "alerts": [one]}
             for alert in read_alerts(message, LinePlace("", 0)):
-                yield SignalEntry(_digest(alert.fingerprint, alert.starts_at, alert.status), message)
+                # Alertmanager repeats what fires: of a detector's health each time tells that it is so now.
+                again = (time.time_ns(),) if HEALTH_LABEL in alert.labels else ()
+                yield SignalEntry(_digest(alert.fingerprint, alert.starts_at, alert.status, *again), message)
 
 
 def _digest(*parts: object) -> bytes:

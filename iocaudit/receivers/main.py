@@ -26,6 +26,7 @@ from iocaudit.engine.catalogue import installed_catalogue
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
 from iocaudit.receivers.app import receiver_app
+from iocaudit.receivers.health import DetectorHealth
 from iocaudit.receivers.incident_desk import IncidentDesk
 from iocaudit.receivers.incident_outbox import IncidentOutbox
 from iocaudit.receivers.intake import Intake
@@ -37,7 +38,6 @@ from iocaudit.receivers.outbox import PODS, Outbox
 from iocaudit.receivers.pod_index import PodIndex, PodsFormatError
 from iocaudit.receivers.reader import SignalReader
 from iocaudit.receivers.sender_file import SenderFile
-from iocaudit.receivers.sender_health import SenderHealth
 from iocaudit.serving.certificate_source import CertificateSource
 from iocaudit.serving.drain import Drain
 from iocaudit.serving.garbage import settle
@@ -90,7 +90,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
     pods = _known_pods(journal)
     client = Client.connect(options.kubeconfig, options.context)
     intake = Intake(journal)
-    health = SenderHealth(lambda: senders.senders, outbox.count)
+    health = DetectorHealth(journal, outbox, lambda: senders.senders, follows_log=options.audit_log is not None)
     reader = SignalReader(
         journal,
         outbox,
@@ -122,7 +122,13 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
         follower = LogFollower(options.audit_log, journal, reader.wake, metrics.faults.inc)
         supervisor.thread("audit log", follower.run, restartable=False)
     supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
-    app = receiver_app(lambda: senders.senders, intake, metrics, LimitMetrics(registry), health.heard)
+    limits = LimitMetrics(registry)
+
+    def rejected(reason: str) -> None:
+        limits(reason)
+        health.drops.rejected(reason)
+
+    app = receiver_app(lambda: senders.senders, intake, metrics, rejected, health.senders.heard, health.drops.refused)
     listens = [
         ListenerSpec.plain("health", health_app(readiness, supervisor.reason), options.host, options.health_port),
         ListenerSpec.plain("metrics", metrics_app(registry), options.host, options.metrics_port),
@@ -152,6 +158,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
         if storing.life is not None and storing.life.thread is not None:
             # What is still in its hands is stored, or its sender hears nothing and sends it again.
             storing.life.thread.join(_LONGEST_END / 2)
+        health.sign_off()
 
 
 def _known_pods(journal: Journal) -> PodIndex:

@@ -119,6 +119,12 @@ class Outbox:
         return self._posting is not None
 
     @property
+    def under_way(self) -> int | None:
+        """The number of the post that the operator has not taken yet; None where there is none."""
+        posting = self._posting
+        return posting.number if posting is not None else None
+
+    @property
     def is_new(self) -> bool:
         return self._number == 0
 

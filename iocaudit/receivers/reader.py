@@ -12,12 +12,12 @@ from iocaudit.evidence.key import EvidenceTally
 from iocaudit.evidence.post import LONGEST
 from iocaudit.receivers.attribution import attribute
 from iocaudit.receivers.body import BodyError, read_signals
+from iocaudit.receivers.health import DetectorHealth
 from iocaudit.receivers.incident_desk import IncidentDesk
 from iocaudit.receivers.journal import Journal, JournalFullError, StoredBatch
 from iocaudit.receivers.metrics import SignalMetrics
 from iocaudit.receivers.outbox import Outbox
 from iocaudit.receivers.pod_index import PodIndex
-from iocaudit.receivers.sender_health import SenderHealth
 from iocaudit.receivers.senders import Sender, Senders
 from iocaudit.signals.detector import Detector
 from iocaudit.signals.memory import Memory, MemoryFormatError
@@ -55,7 +55,7 @@ class SignalReader:
         metrics: SignalMetrics,
         objects: ObjectJudge,
         incidents: IncidentDesk,
-        health: SenderHealth | None = None,
+        health: DetectorHealth | None = None,
         is_storing: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -63,7 +63,7 @@ class SignalReader:
         self._journal, self._outbox, self._senders = journal, outbox, senders
         self._pods, self._metrics, self._objects, self._clock = pods, metrics, objects, clock
         self._is_storing, self._incidents = is_storing, incidents
-        self._health = health or SenderHealth(senders, outbox.count, clock)
+        self._health = health or DetectorHealth(journal, outbox, senders, clock=clock)
         self._wake = threading.Event()
         memory = _memory_of(outbox.memory)
         self._detector = Detector(memory)
@@ -71,6 +71,7 @@ class SignalReader:
         self.read = outbox.remembered
         """The last batch that was read."""
         self._posted = self._kept = self._gave_way = 0.0
+        self._told = 0
         metrics.waiting.set_function(lambda: journal.waiting_bytes)
 
     def wake(self) -> None:
@@ -86,7 +87,7 @@ class SignalReader:
                 self.read = batch.id
                 if life.is_set():
                     return
-            self._health.look()
+            self._health.look(batches[-1].received if batches else self._clock())
             if self.read >= self._outbox.counted:
                 self._incidents.look()
             self._post()
@@ -159,8 +160,9 @@ class SignalReader:
             if now - self._posted >= POST_EVERY:
                 self._posted = now
                 self._outbox.make_post(self.read)
-            if self.read > self._outbox.remembered and (is_heavy or now - self._kept >= KEEP_EVERY):
-                self._kept = now
+            is_new = self.read > self._outbox.remembered or self._health.told > self._told
+            if is_new and (is_heavy or now - self._kept >= KEEP_EVERY):
+                self._kept, self._told = now, self._health.told
                 self._outbox.keep(self.read, self._detector.memory.dump(), self._pods.dump(), self._incidents.dump())
         except JournalFullError as error:
             _log.error("what was counted cannot be kept yet: %s", error)

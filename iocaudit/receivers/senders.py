@@ -29,7 +29,9 @@ _LOOK_EVERY = 1.0
 """Seconds after which a token's file is looked at again."""
 _KNOWN = {
     "": frozenset({"senders"}),
-    "senders[]": frozenset({"name", "sources", "certificate", "tokenFile", "namespaces", "silentAfterSeconds"}),
+    "senders[]": frozenset(
+        {"name", "sources", "certificate", "tokenFile", "namespaces", "silentAfterSeconds", "heartbeatSeconds"}
+    ),
 }
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 _PATTERN = re.compile(r"[a-z0-9*?-]{1,63}")
@@ -53,6 +55,8 @@ class Sender:
     namespaces: tuple[str, ...]
     silent_after: int | None = None
     """Seconds without a post after which it is missed; None for never."""
+    heartbeat_within: int | None = None
+    """Seconds within which it is to show that our rules are loaded; None where it need not."""
 
     def may_name(self, namespace: str) -> bool:
         """Whether it may say of a namespace what happened there; the empty name is the cluster as a whole."""
@@ -200,6 +204,9 @@ def _sender(entry: Fields, folder: Path) -> Sender:
     if namespaces is None:
         # The API server alone vouches for all that it logs; nobody else speaks for a namespace unasked.
         namespaces = ("*",) if sources == {SignalSource.AUDIT.value} else ()
+    heartbeat = entry.integer("heartbeatSeconds", SHORTEST_SILENCE, 7 * 24 * 3600)
+    if heartbeat is not None and not sources & {SignalSource.FALCO.value, SignalSource.ALERTMANAGER.value}:
+        entry.wrong("goes with the sources falco and alertmanager, whose rules it is about", "heartbeatSeconds")
     return Sender(
         name,
         frozenset(map(SignalSource, sources & {source.value for source in SignalSource})),
@@ -207,6 +214,7 @@ def _sender(entry: Fields, folder: Path) -> Sender:
         folder / token_file if token_file else None,
         namespaces,
         entry.integer("silentAfterSeconds", SHORTEST_SILENCE, 7 * 24 * 3600),
+        heartbeat,
     )
 
 

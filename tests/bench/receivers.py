@@ -13,6 +13,7 @@ from statistics import quantiles
 
 import uvloop
 
+from iocaudit.signals.detector_health import HEALTH_RULES
 from tests.support.audit_events import Json, event
 from tests.support.receiver_process import ReceiverProcess
 from tests.support.signal_posts import TOKEN, Parts, event_list, exec_event, falco_alert, sender
@@ -56,7 +57,12 @@ def _falco_rows() -> Iterator[Row]:
         process.kill()
         parts = Parts(Path(scratch) / "data", sender("falco"))
         parts.read_all()
-        counted = parts.outbox.waiting
+        counted = 0
+        for _ in range(2):  # the one that was under way, and what came after it
+            parts.outbox.make_post(parts.reader.read)
+            post = parts.outbox.next_post()
+            counted += sum(tally.count for key, tally in post.attempts.items() if key.check not in HEALTH_RULES)
+            parts.outbox.stored(post.number)
         parts.close()
     of = f"one a POST, {FALCO_CONNECTIONS} connections, the next after the answer"
     yield (f"alerts of Falco a second: {of}", f"{count / FALCO_SECONDS:,.0f}", "", "", ">= 3,000")

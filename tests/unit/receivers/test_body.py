@@ -62,6 +62,12 @@ def test_an_alert_that_fires_again_later_is_another_and_one_that_is_repeated_is_
     assert len({identity(), identity(startsAt="2026-11-30T11:00:00Z"), identity(status="resolved")}) == 3
 
 
+def test_a_heartbeat_that_is_repeated_is_another_each_time() -> None:
+    body = json.dumps(alert_message(alertname="IocauditHeartbeat", iocaudit_health="heartbeat")).encode()
+    [first], [second] = (read_entries(SignalSource.ALERTMANAGER, body) for _ in range(2))
+    assert first.identity != second.identity
+
+
 def test_events_in_the_wrappers_of_clouds_are_read() -> None:
     for name, body in wrapped(event(7)).items():
         if name == "exported":

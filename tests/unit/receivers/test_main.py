@@ -96,6 +96,19 @@ def test_it_drains_when_it_is_told_to_end_and_goes_on_where_it_was(process: Rece
     assert max(counted(process.folder).values()) == 3
 
 
+def test_the_time_that_it_was_down_is_told_of_by_the_next_process(process: ReceiverProcess) -> None:
+    process.start()
+    assert process.post(event_list(exec_event(1))) == 200
+    process.kill()
+    time.sleep(2.1)
+    process.start()
+    until = time.monotonic() + 60
+    while process.metric("iocaudit_receiver_sightings_waiting") < 1 and time.monotonic() < until:
+        time.sleep(0.05)
+    process.terminate()
+    assert counted(process.folder)["detector-gap"] == 1
+
+
 def test_what_cannot_be_used_at_start_ends_it_with_one_line(process: ReceiverProcess) -> None:
     (process.folder / "senders.yaml").write_text("senders: []\n")
     with pytest.raises(AssertionError, match="must have at least one entry"):

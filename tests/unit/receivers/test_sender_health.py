@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from iocaudit.evidence.key import EvidenceKey, EvidenceTally
-from iocaudit.receivers.sender_health import AGAIN, SenderHealth
+from iocaudit.receivers.sender_health import SenderHealth
 from iocaudit.receivers.senders import Sender, Senders
+from iocaudit.receivers.troubles import AGAIN, OVER_AFTER, Troubles
 from iocaudit.signals.audit_event import LinePlace, read_event
 from iocaudit.signals.falco import read_alert
 from iocaudit.signals.signal import Signal, signal_of
@@ -28,7 +29,7 @@ class Setting:
         self.missed = replace(sender("falco"), silent_after=60)
         self.told: list[tuple[str, str, str]] = []
         senders = Senders([self.missed, sender("api", "*")])
-        self.health = SenderHealth(lambda: senders, self._count, lambda: self.now)
+        self.health = SenderHealth(lambda: senders, Troubles(self._count), lambda: self.now)
 
     def _count(self, key: EvidenceKey, tally: EvidenceTally) -> None:
         assert (key.kind, key.namespace, key.user, tally.count) == ("Sender", None, "", 1)
@@ -63,6 +64,8 @@ def test_one_that_fell_silent_is_told_of_once_in_a_while_until_it_speaks(setting
     assert setting.after(AGAIN - 1) == []
     assert len(setting.after(2)) == 1
     setting.health.heard("falco")
+    [(_, _, said)] = setting.after(1)
+    assert said.startswith("over (it lasted from 2026-11-30T10:01:31Z): falco speaks")
     assert setting.after(1) == []
 
 
@@ -82,6 +85,10 @@ def test_a_clock_that_runs_ahead_is_told_of(setting: Setting) -> None:
     signal = signal_of(read_alert(ahead, PLACE))
     assert seen(setting, signal, setting.missed) == ["detector-clock-off"]
     assert seen(setting, signal, setting.missed, BEGIN + 1) == []
+    setting.health.heard("falco")
+    setting.now += OVER_AFTER + 2
+    setting.health.heard("falco")
+    assert [said[:5] for _, _, said in setting.after(0)] == ["over "]
     late = signal_of(read_alert(falco_alert(time="2026-11-25T10:00:00Z"), PLACE))
     assert seen(setting, late, setting.missed, BEGIN + 2 * AGAIN) == []
 

@@ -73,6 +73,10 @@ def test_a_token_that_rotates_counts_soon_and_one_that_is_gone_counts_no_more(
             "senders:\n- {name: a, sources: [audit], certificate: x, silentAfterSeconds: 5}",
             "senders[0].silentAfterSeconds: must be between 30 and 604800",
         ),
+        (
+            "senders:\n- {name: a, sources: [audit], certificate: x, heartbeatSeconds: 60}",
+            "senders[0].heartbeatSeconds: goes with the sources falco and alertmanager",
+        ),
         ("senders:\n- {name: a, sources: [falco], tokenFile: absent}", "give the file with the sender's token"),
     ],
 )

@@ -12,13 +12,15 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.signals.alerts import read_alerts
 from iocaudit.signals.audit_event import LinePlace
 from iocaudit.signals.detector import Detector
+from iocaudit.signals.detector_health import HEALTH_LABEL, HEARTBEAT_ALERT, RULE_GROUPS
 from iocaudit.signals.indicators.catalogue import all_detections
 from iocaudit.signals.metric_rules import ALERTS
 from iocaudit.signals.signal import SignalSource, signal_of
 
 ROOT = Path(__file__).parents[4]
 RULES: list[dict[str, Any]] = [rule for group in groups(ROOT) for rule in group["rules"]]
-SHIPPED = [rule for rule in RULES if "alert" in rule]
+ALL_ALERTS = [rule for rule in RULES if "alert" in rule]
+SHIPPED = [rule for rule in ALL_ALERTS if HEALTH_LABEL not in rule["labels"]]
 SEEN_BY_METRICS = frozenset(one.indicator for one in all_detections() if one.feeds is SignalSource.ALERTMANAGER)
 _OWN = re.compile(r"iocaudit:\w+(?::\w+)*")
 _LABEL = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
@@ -58,10 +60,20 @@ def test_iocaudit_knows_what_an_alert_shows(rule: dict[str, Any]) -> None:
 
 
 def test_names_are_ours_and_stand_once() -> None:
-    names = [rule.get("alert") or rule["record"] for rule in RULES]
+    names = [name for rule in RULES if (name := rule.get("alert") or rule["record"]) != HEARTBEAT_ALERT]
     assert len(names) == len(set(names))
     assert all(name.startswith(("Iocaudit", "iocaudit:")) for name in names)
     assert not {name.casefold() for name in names} & set(ALERTS)
+
+
+def test_each_file_has_a_heartbeat_that_receivers_wait_for() -> None:
+    beats = {}
+    for path in sorted((ROOT / FOLDER / "rules").glob("*.yaml")):
+        [group] = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        [beat] = [rule for rule in group["rules"] if rule.get("alert") == HEARTBEAT_ALERT]
+        assert (beat["expr"].strip(), beat["labels"][HEALTH_LABEL]) == ("vector(1)", "heartbeat")
+        beats[path.stem] = beat["labels"]["rules"]
+    assert beats == {name: name for name in RULE_GROUPS}
 
 
 def test_what_a_rule_reads_of_ours_is_recorded_and_what_is_recorded_is_read() -> None:
@@ -71,7 +83,7 @@ def test_what_a_rule_reads_of_ours_is_recorded_and_what_is_recorded_is_read() ->
 
 
 def test_a_summary_names_labels_that_its_alert_has() -> None:
-    for rule in SHIPPED:
+    for rule in ALL_ALERTS:
         for label in _LABEL.findall(rule["annotations"]["summary"]):
             # A workload's labels come from the recorded series, by which it is not grouped again.
             known = {"namespace", "workload_type", "workload", "gateway", "service", "pod"}
