@@ -17,6 +17,7 @@ _COMMANDS = {
     "scan": ("scan_command", "Audit manifests in files and folders, or a live cluster."),
     "detect": ("detect_command", "Find indicators of compromise in recorded audit logs, Falco output and alerts."),
     "activity": ("activity_command", "Show what one account did, by audit logs."),
+    "incident": ("incident_command", "Show an incident, export its evidence, and verify it."),
     "checks": ("checks_command", "List the checks."),
     "explain": ("explain_command", "Explain checks, or an indicator of compromise."),
     "policy": ("policy_command", "Ask which policy decides, and what one would deny."),

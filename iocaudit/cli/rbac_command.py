@@ -109,7 +109,7 @@ def path_command(
     Kubernetes' own groups or the name of a user. Exit code: 2 wrong usage or an unreadable document; 1 there is a way;
     3 with --require-complete if a role is not known; 0 otherwise.
     """
-    start = _subject(subject)
+    start = subject_named(subject)
     world, unreadable = _world(paths, cluster, context, kubeconfig)
     outcome = way_to_cluster_admin(start, world)
     if output == "json":
@@ -129,6 +129,11 @@ def path_command(
     return 1 if outcome.steps else 3 if require_complete and outcome.problems else 0
 
 
+def kinds_of_rights() -> list[Kind]:
+    """What has to be read of a cluster to answer these questions: all but Secrets."""
+    return [kind for kind in indexed_catalogue().select(_CHECKS).file_world_kinds if kind is not SECRET]
+
+
 def _world(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfig: Path | None) -> tuple[World, bool]:
     """What the question is about, and whether a document of it could not be read (which is said)."""
     files_or_cluster(paths, cluster, context, kubeconfig)
@@ -136,8 +141,7 @@ def _world(paths: tuple[str, ...], cluster: bool, context: str | None, kubeconfi
     if cluster:
         from iocaudit.cli.live import read_world  # late: it imports the Kubernetes client
 
-        kinds = [kind for kind in catalogue.file_world_kinds if kind is not SECRET]
-        return read_world(kinds, context=context, kubeconfig=kubeconfig), False
+        return read_world(kinds_of_rights(), context=context, kubeconfig=kubeconfig), False
     from iocaudit.scanning.reading import Reader, Scan, note_inputs, skipped_templates
     from iocaudit.sources.files import Inputs  # late: after usage is known good
 
@@ -210,7 +214,7 @@ _SPELLED = re.compile(r"([A-Za-z]+)[: ](.+)")
 _GROUPS = re.compile(r"system:(?:authenticated|unauthenticated|masters|nodes|serviceaccounts(?::[^:]+)?)")
 
 
-def _subject(words: str) -> Subject:
+def subject_named(words: str) -> Subject:
     """Whom some words mean, as this program and kubectl write them; a name without a kind is a user's."""
     match = _SPELLED.fullmatch(words)
     kind = _KINDS.get(match[1].lower(), "") if match is not None else ""

@@ -243,6 +243,11 @@ class IncidentBook:
                 held.setdefault(span.key, []).append(span)
         return held
 
+    def spans_of(self, name: str) -> tuple[StrandSpan, ...]:
+        """The strands that an incident consists of; none where it is not known."""
+        known = self._known.get(name)
+        return known.spans if known is not None else ()
+
     def again(self) -> list[IncidentRecord]:
         """All that is known, to be told once more: after a restart nobody knows what was taken of it."""
         return [self._known[name].told for name in sorted(self._known)]

@@ -25,6 +25,7 @@ from iocaudit.engine.audit import Auditor
 from iocaudit.engine.catalogue import installed_catalogue
 from iocaudit.engine.policy_reader import read_policies
 from iocaudit.evidence.reporter import OperatorConnection, Reporter, ReporterMetrics
+from iocaudit.incidents.evidence_store import EvidenceStore
 from iocaudit.receivers.app import receiver_app
 from iocaudit.receivers.health import DetectorHealth
 from iocaudit.receivers.incident_desk import IncidentDesk
@@ -74,14 +75,18 @@ def main(options: ReceiverOptions) -> None:
     supervisor = Supervisor(exit_within=options.drain_seconds + _LONGEST_END)
     senders = SenderFile(options.senders)
     journal = Journal(options.data, most_bytes=options.most_bytes)
+    evidence = EvidenceStore(options.data)
     try:
-        run(_serve(options, supervisor, senders, journal))
+        run(_serve(options, supervisor, senders, journal, evidence))
     finally:
         supervisor.close()
         journal.close()
+        evidence.close()
 
 
-async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: SenderFile, journal: Journal) -> None:
+async def _serve(
+    options: ReceiverOptions, supervisor: Supervisor, senders: SenderFile, journal: Journal, evidence: EvidenceStore
+) -> None:
     registry = new_registry("receivers")
     metrics, posts = SignalMetrics(registry), ReporterMetrics(registry, "iocaudit_receiver_sightings", "Sightings")
     host = re.sub(r"[^A-Za-z0-9.-]", "-", os.environ.get("POD_NAME") or socket.gethostname())
@@ -98,7 +103,7 @@ async def _serve(options: ReceiverOptions, supervisor: Supervisor, senders: Send
         pods,
         metrics,
         recorded_objects(),
-        IncidentDesk(journal, incidents, metrics),
+        IncidentDesk(journal, incidents, metrics, evidence),
         health=health,
         is_storing=lambda: intake.is_busy,
     )

@@ -32,6 +32,7 @@ LONGEST_TITLE: Final = 256
 LONGEST_TECHNIQUE: Final = 64
 NAME = re.compile(r"incident-[0-9a-f]{10,32}")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_HEAD = re.compile(r"[0-9a-f]{64}")
 _LARGEST = 2**53 - 1
 
 T = TypeVar("T")
@@ -67,7 +68,7 @@ class IncidentStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IncidentRecord:
-    """One incident, as far as it is told.
+    """One incident, as far as it is told. ``evidence_head`` binds the ``evidence_count`` records that are kept of it.
 
     ``name`` is given once, and kept whatever comes later. ``opened`` is when it was first told, ``first`` and ``last``
     are the times of its signals. ``reason`` says why it is not open. ``targets`` are ``namespace/Kind/name``, or
@@ -91,6 +92,8 @@ class IncidentRecord:
     related: tuple[str, ...] = ()
     habits: tuple[str, ...] = ()
     merged_into: str = ""
+    evidence_count: int = 0
+    evidence_head: str = ""
 
 
 class IncidentWeakness(NamedTuple):
@@ -131,6 +134,8 @@ def incident_content(record: IncidentRecord) -> Json:
         content["reason"] = record.reason
     if record.merged_into:
         content["mergedInto"] = record.merged_into
+    if record.evidence_head:
+        content["evidence"] = {"count": record.evidence_count, "head": record.evidence_head}
     return content
 
 
@@ -190,7 +195,18 @@ def read_incident(raw: object, where: str = "incident") -> IncidentRecord:
         tuple(_check(one, f"{where}.relatedChecks") for one in fields.texts("relatedChecks", MOST_NAMES, 63)),
         fields.texts("habits", MOST_NAMES, LONGEST_NAME),
         merged,
+        *_read_evidence(fields.optional("evidence"), f"{where}.evidence"),
     )
+
+
+def _read_evidence(raw: object, where: str) -> tuple[int, str]:
+    if raw is None:
+        return 0, ""
+    fields = _Fields(raw, where)
+    head = fields.text("head", 64)
+    if not _HEAD.fullmatch(head):
+        raise IncidentFormatError(f"{where}.head: must be 64 hex digits")
+    return fields.count("count"), head
 
 
 def _read_step(raw: object, where: str) -> IncidentStep:
@@ -229,6 +245,9 @@ class _Fields:
         if not isinstance(value, str) or len(value) > most:
             raise IncidentFormatError(f"{self._where}.{field}: must be a string of at most {most} characters")
         return value
+
+    def optional(self, field: str) -> object:
+        return self._raw.get(field)
 
     def one_of(self, field: str, read: Callable[[str], T]) -> T:
         try:

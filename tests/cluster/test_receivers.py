@@ -147,5 +147,28 @@ def test_what_the_audit_log_shows_becomes_findings_and_nothing_is_lost_or_double
         [one] = told()
         assert (one["state"], one["severity"]) == ("Open", "medium"), "one indicator alone is never high"
         assert {f"ClusterRoleBinding/{name}" for name in wanted} <= set(one["targets"])
+        [name] = cluster.kubectl("get", "iocincidents", "-o", "name").stdout.split()
+        _verify(cluster, name.partition("/")[2], setting.folder)
         listed = cluster.kubectl("get", "iocincidents").stdout.splitlines()
         assert listed[0].split() == ["NAME", "SEVERITY", "INDICATORS", "TARGET", "ACCOUNT", "SIGNALS", "STATE", "AGE"]
+
+
+def _verify(cluster: ControlPlane, name: str, folder: Path) -> None:
+    """The evidence is exported, and what was exported is held against the IocIncident."""
+    target, there = folder / "evidence.jsonl", f"--kubeconfig={cluster.kubeconfig}"
+    code, printed, said = run("incident", "export", name, f"--data={folder / 'data'}", f"--output={target}")
+    assert (code, printed, said) == (0, "", "")
+    code, printed, said = run("incident", "verify", str(target), "--cluster", there)
+    assert (code, said) == (0, ""), said
+    assert f"records of {name} are as they were written" in printed
+    first, _, records = target.read_bytes().partition(b"\n")
+    forged = records.replace(b"binds cluster-admin", b"reads cluster-admin", 1)
+    (folder / "forged.jsonl").write_bytes(first + b"\n" + forged)
+    code, _, said = run("incident", "verify", str(folder / "forged.jsonl"), "--cluster", there)
+    assert code == 2
+    assert "one of them was changed" in said
+    for output in ("table", "markdown", "html", "json"):
+        code, printed, said = run("incident", "show", name, "-o", output, there)
+        assert (code, said) == (0, ""), said
+        assert "cluster-admin-attached" in printed
+        assert "mallory" in printed

@@ -91,4 +91,5 @@ def records(draw: st.DrawFn) -> IncidentRecord:
         tuple(draw(st.lists(_IDS, max_size=32))),
         draw(names),
         draw(_NAMES) if state is IncidentState.MERGED else "",
+        *draw(st.just((0, "")) | st.tuples(_COUNTS, st.from_regex(r"[0-9a-f]{64}", fullmatch=True))),
     )

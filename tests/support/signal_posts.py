@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from iocaudit.incidents.evidence_store import EvidenceStore
 from iocaudit.receivers.incident_desk import IncidentDesk
 from iocaudit.receivers.incident_outbox import IncidentOutbox
 from iocaudit.receivers.journal import Journal
@@ -149,7 +150,8 @@ class Parts:
         self.metrics = SignalMetrics(CollectorRegistry())
         self._senders = {one.name: one for one in senders}
         self.incidents = IncidentOutbox("host")
-        self.desk = IncidentDesk(self.journal, self.incidents, self.metrics)
+        self.evidence = EvidenceStore(folder)
+        self.desk = IncidentDesk(self.journal, self.incidents, self.metrics, self.evidence)
         self.reader = SignalReader(
             self.journal,
             self.outbox,
@@ -173,3 +175,4 @@ class Parts:
 
     def close(self) -> None:
         self.journal.close()
+        self.evidence.close()

@@ -104,7 +104,7 @@ def test_what_was_kept_and_cannot_be_read_costs_no_start(tmp_path: Path, caplog:
     desk = Desk(tmp_path)
     desk.journal.note({"incidents": b"[1]", "known-incidents": b"{"})
     with caplog.at_level(logging.ERROR):
-        IncidentDesk(desk.journal, desk.incidents, desk.metrics)
+        IncidentDesk(desk.journal, desk.incidents, desk.metrics, desk.evidence)
     assert "incidents begin anew" in caplog.text
     desk.close()
 
