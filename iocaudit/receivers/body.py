@@ -36,29 +36,34 @@ class SignalEntry(NamedTuple):
 
 def read_entries(source: SignalSource, body: bytes) -> list[SignalEntry]:
     """The entries of a body. Raises BodyError where it is not JSON, or not of that source."""
-    try:
-        raw = _decoded(body)
-    except NotJsonError as error:
-        raise BodyError(f"the body is not JSON: {error}") from error
-    found = list(_ENTRIES[source](raw))
-    if len(found) > MOST_ENTRIES:
-        raise BodyError(f"the body has {len(found)} entries, and may have {MOST_ENTRIES}")
-    return found
+    identity_of = _IDENTITIES[source]
+    return [SignalEntry(identity_of(raw), raw) for raw in _read_reports(source, body)]
 
 
 def read_signals(source: SignalSource, body: bytes, left_out: Collection[int], place: str) -> Iterator[Signal]:
     """The signals of a body that `read_entries` took, but for the entries at those positions."""
-    entries = read_entries(source, body)
-    for index, entry in enumerate(entries):
+    for index, raw in enumerate(_read_reports(source, body)):
         if index in left_out:
             continue
         where = LinePlace(place, index + 1)
         if source is SignalSource.AUDIT:
-            yield from (signal_of(one) for one in events_in(entry.raw, where) if isinstance(one, AuditEvent))
+            yield from (signal_of(one) for one in events_in(raw, where) if isinstance(one, AuditEvent))
         elif source is SignalSource.FALCO:
-            yield signal_of(read_alert(entry.raw, where))
+            yield signal_of(read_alert(raw, where))
         else:
-            yield from (signal_of(one) for one in read_alerts(entry.raw, where))
+            yield from (signal_of(one) for one in read_alerts(raw, where))
+
+
+def _read_reports(source: SignalSource, body: bytes) -> list[dict[str, Any]]:
+    """The JSON of each thing reported. Raises BodyError."""
+    try:
+        raw = _decoded(body)
+    except NotJsonError as error:
+        raise BodyError(f"the body is not JSON: {error}") from error
+    found = list(_REPORTS[source](raw))
+    if len(found) > MOST_ENTRIES:
+        raise BodyError(f"the body has {len(found)} entries, and may have {MOST_ENTRIES}")
+    return found
 
 
 def _decoded(body: bytes) -> Any:
@@ -68,7 +73,7 @@ def _decoded(body: bytes) -> Any:
         return decode(body)
 
 
-def _audit(raw: Any) -> Iterator[SignalEntry]:
+def _audit(raw: Any) -> Iterator[dict[str, Any]]:
     several = next((raw[name] for name in _LISTS if isinstance(raw.get(name), list)), None) if _is_list(raw) else None
     if several is None:
         several = raw if isinstance(raw, list) else [raw]
@@ -78,7 +83,7 @@ def _audit(raw: Any) -> Iterator[SignalEntry]:
     for one in several:
         if isinstance(one, dict):
             some = True
-            yield SignalEntry(_audit_identity(one), one)
+            yield one
     if not some:
         raise BodyError("the body is not an EventList of audit.k8s.io, nor an event of an audit log")
 
@@ -95,26 +100,33 @@ def _audit_identity(raw: dict[str, Any]) -> bytes:
     return _digest(orjson.dumps(raw, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS))
 
 
-def _falco(raw: Any) -> Iterator[SignalEntry]:
+def _falco(raw: Any) -> Iterator[dict[str, Any]]:
     several = raw if isinstance(raw, list) else [raw]
     alerts = [one for one in several if isinstance(one, dict) and is_falco(one)]
     if not alerts:
         raise BodyError("the body is not an alert of Falco: it has no rule with output_fields, or priority and output")
-    for one in alerts:
-        yield SignalEntry(_digest(read_alert(one, LinePlace("", 0)).identity), one)
+    yield from alerts
 
 
-def _alertmanager(raw: Any) -> Iterator[SignalEntry]:
+def _falco_identity(raw: dict[str, Any]) -> bytes:
+    return _digest(read_alert(raw, LinePlace("", 0)).identity)
+
+
+def _alertmanager(raw: Any) -> Iterator[dict[str, Any]]:
+    """A message for each alert."""
     if not isinstance(raw, dict) or not is_alertmanager(raw):
         raise BodyError("the body is not a message of Alertmanager's webhook: it has no alerts with a receiver")
     shared = {key: value for key, value in raw.items() if key != "alerts"}
     for one in raw["alerts"]:
         if isinstance(one, dict):
-            message = {**shared, "alerts": [one]}
-            for alert in read_alerts(message, LinePlace("", 0)):
-                # Alertmanager repeats what fires: of a detector's health each time tells that it is so now.
-                again = (time.time_ns(),) if HEALTH_LABEL in alert.labels else ()
-                yield SignalEntry(_digest(alert.fingerprint, alert.starts_at, alert.status, *again), message)
+            yield {**shared, "alerts": [one]}
+
+
+def _alertmanager_identity(raw: dict[str, Any]) -> bytes:
+    (alert,) = read_alerts(raw, LinePlace("", 0))
+    # Alertmanager repeats what fires: of a detector's health each time tells that it is so now.
+    again = (time.time_ns(),) if HEALTH_LABEL in alert.labels else ()
+    return _digest(alert.fingerprint, alert.starts_at, alert.status, *again)
 
 
 def _digest(*parts: object) -> bytes:
@@ -126,8 +138,13 @@ def _digest(*parts: object) -> bytes:
     return digest.digest()
 
 
-_ENTRIES = {
+_REPORTS = {
     SignalSource.AUDIT: _audit,
     SignalSource.FALCO: _falco,
     SignalSource.ALERTMANAGER: _alertmanager,
+}
+_IDENTITIES = {
+    SignalSource.AUDIT: _audit_identity,
+    SignalSource.FALCO: _falco_identity,
+    SignalSource.ALERTMANAGER: _alertmanager_identity,
 }

@@ -34,6 +34,8 @@ KEEP_EVERY = 30.0
 KEEP_BYTES = 64 << 20
 """Bytes of batches after which it is kept earlier, so they can be dropped."""
 _NAP = 0.5
+_FEW, _GATHER = 64, 0.02
+"""Seconds in which more may come, after fewer batches than these: each look into the file keeps what stores waiting."""
 _TURN, _GLANCE = 0.03, 0.001
 
 
@@ -94,6 +96,8 @@ class SignalReader:
             if not batches:
                 self._metrics.behind.set(0)
                 self._wake.wait(_NAP)
+            elif len(batches) < _FEW:
+                time.sleep(_GATHER)
 
     def _take(self, batch: StoredBatch) -> None:
         sender = self._senders().named(batch.sender)

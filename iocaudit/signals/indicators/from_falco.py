@@ -29,6 +29,21 @@ class _Declaration(NamedTuple):
     fields: str
 
 
+class _LastIndicator:
+    """The indicator of the alert that was asked of last: each detection below asks of the same one in turn."""
+
+    def __init__(self) -> None:
+        self._last: tuple[FalcoAlert, IoC | None] | None = None
+
+    def __call__(self, alert: FalcoAlert) -> IoC | None:
+        last = self._last
+        if last is None or last[0] is not alert:
+            last = self._last = (alert, indicator_of(alert))
+        return last[1]
+
+
+_indicator_of = _LastIndicator()
+
 _DECLARATIONS = (
     _Declaration(
         mining.INDICATOR,
@@ -106,7 +121,7 @@ _DECLARATIONS = (
 
 def _judge(ioc: IoC) -> Callable[[FalcoAlert], Observation | None]:
     def judge(alert: FalcoAlert) -> Observation | None:
-        if indicator_of(alert) is not ioc:
+        if _indicator_of(alert) is not ioc:
             return None
         return Observation(clip(message_of(alert), _LONGEST), severity_of(alert))
 
@@ -178,6 +193,6 @@ def falco_dns(alert: FalcoAlert) -> Observation | None:
 
     Sources: MITRE ATT&CK T1071.004, DNS.
     """
-    if indicator_of(alert) is not IoC.DNS_ANOMALY:
+    if _indicator_of(alert) is not IoC.DNS_ANOMALY:
         return None
     return Observation(clip(message_of(alert), _LONGEST), severity_of(alert))
