@@ -12,7 +12,7 @@ from iocaudit.core.errors import IocauditError
 from iocaudit.core.severity import Severity
 
 if TYPE_CHECKING:
-    from iocaudit.detecting.run import DetectOutcome
+    from iocaudit.signals.timed_log import LogTally
 
 
 class NoSignalError(IocauditError):
@@ -37,6 +37,7 @@ class NoSignalError(IocauditError):
     show_default=True,
     help="Exit code 1 from this severity on.",
 )
+@click.option("--profile", "files", multiple=True, metavar="FILE", help="ActivityProfiles; may be repeated.")
 @click.option("--incidents", is_flag=True, help="Show the incidents behind what was seen; --fail-on is of these then.")
 @click.option("--allow-empty", is_flag=True, help="Accept an input without a single signal.")
 @click.option("-o", "--output", type=words(["table", "json"]), default="table", show_default=True)
@@ -45,6 +46,7 @@ def command(
     namespace: str | None,
     lowest: str,
     fail_on: str,
+    files: tuple[str, ...],
     incidents: bool,
     allow_empty: bool,
     output: str,
@@ -56,12 +58,14 @@ def command(
     several sorts. Each signal is shown to the detections of the ten indicators; objects in audit events are judged by
     the checks. What is the same is counted: one line a rule, an account and a target. The log is read as a stream, and
     memory does not grow with it. With --incidents, what shares an account or a target within an hour is told as one.
+    With --profile, what lies outside the expected activity of a namespace is seen as well.
 
     Exit code, the first that applies: 2 wrong usage, a file that cannot be opened, or not a single signal; 1 something
     of the severity of --fail-on or worse; 3 a line that could not be read, or a fault of ours; 0 otherwise.
     """
     from iocaudit.cli.detect_report import as_json, as_table  # late, as what follows: --help needs none of it
     from iocaudit.cli.incident_report import incident_json, incident_table
+    from iocaudit.detecting.profile_files import read_profile_files
     from iocaudit.detecting.run import detect
     from iocaudit.engine.catalogue import installed_catalogue
     from iocaudit.engine.policy_reader import read_policies
@@ -72,10 +76,11 @@ def command(
         raise click.UsageError("standard input can be read only once")
     catalogue = installed_catalogue()
     policies = read_policies([], catalogue)
+    profiles = read_profile_files(files) if files else None
     with scan_progress() as progress:
-        outcome = detect(paths, catalogue, policies, namespace=namespace, progress=progress)
+        outcome = detect(paths, catalogue, policies, namespace=namespace, profiles=profiles, progress=progress)
     if not outcome.tally.events and not allow_empty:
-        raise NoSignalError(_why_empty(outcome))
+        raise NoSignalError(why_empty(outcome.tally))
     shown = Severity.parse(lowest)
     found = incidents_of(outcome.strands) if incidents else None
     if found is not None:
@@ -85,7 +90,7 @@ def command(
         )
     else:
         click.echo(as_json(outcome, shown) if output == "json" else as_table(outcome, shown), nl=False)
-    for line in _unread(outcome):
+    for line in unread_lines(outcome.tally, outcome.faults):
         click.echo(visible(line), err=True)
     worst = outcome.summary.worst if found is None else max((one.severity for one in found), default=None)
     if worst is not None and worst >= Severity.parse(fail_on):
@@ -93,8 +98,8 @@ def command(
     return 3 if outcome.tally.unread_count or outcome.faults else 0
 
 
-def _why_empty(outcome: DetectOutcome) -> str:
-    tally = outcome.tally
+def why_empty(tally: LogTally) -> str:
+    """Why there is no signal in what was read."""
     first = tally.unread[0] if tally.unread else tally.first_foreign
     if first is not None:
         return f"there is no signal in the input: {first}"
@@ -102,12 +107,12 @@ def _why_empty(outcome: DetectOutcome) -> str:
     return f"there is no signal in the input, which holds {held} (--allow-empty accepts that)"
 
 
-def _unread(outcome: DetectOutcome) -> list[str]:
-    tally = outcome.tally
+def unread_lines(tally: LogTally, faults: list[str]) -> list[str]:
+    """What is said of lines that could not be read, and of faults."""
     lines = [f"not read: {one}" for one in tally.unread]
     if tally.unread_count > len(tally.unread):
         lines.append(f"not read: {tally.unread_count - len(tally.unread)} more lines")
     if tally.foreign:
         others = "1 line is" if tally.foreign == 1 else f"{tally.foreign} lines are"
         lines.append(f"{others} JSON, but not a signal (the first: {tally.first_foreign})")
-    return lines + [f"fault: {one}" for one in outcome.faults]
+    return lines + [f"fault: {one}" for one in faults]

@@ -18,6 +18,7 @@ _COMMANDS = {
     "detect": ("detect_command", "Find indicators of compromise in recorded audit logs, Falco output and alerts."),
     "activity": ("activity_command", "Show what one account did, by audit logs."),
     "incident": ("incident_command", "Show an incident, export its evidence, and verify it."),
+    "profile": ("profile_command", "Learn what activity is expected, and check what lies outside of it."),
     "checks": ("checks_command", "List the checks."),
     "explain": ("explain_command", "Explain checks, or an indicator of compromise."),
     "policy": ("policy_command", "Ask which policy decides, and what one would deny."),

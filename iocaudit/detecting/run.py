@@ -13,6 +13,7 @@ from iocaudit.engine.catalogue import Catalogue
 from iocaudit.engine.policy_set import PolicySet
 from iocaudit.incidents.strand import StrandLog
 from iocaudit.signals.detector import Detector
+from iocaudit.signals.profiles.profile import ProfileSet
 from iocaudit.signals.signal_log import SignalLog
 from iocaudit.signals.timed_log import LogProgress, LogTally
 
@@ -36,14 +37,17 @@ def detect(
     policies: PolicySet,
     *,
     namespace: str | None = None,
+    profiles: ProfileSet | None = None,
     progress: LogProgress | None = None,
 ) -> DetectOutcome:
     """What the signals in the logs show; with a namespace, what is in it. Raises LogError for an unreadable path.
 
+    With profiles, what lies outside of them is seen as well.
+
     Memory does not grow with the logs: sightings are grouped as they come.
     """
     log = SignalLog(paths, progress)
-    detector, summary, strands = Detector(), SightingSummary(), StrandLog()
+    detector, summary, strands = Detector(profiles=profiles), SightingSummary(), StrandLog()
     world = World()
     for kind in catalogue.admission_world_kinds:
         world.mark_incomplete(kind, _NO_WORLD)

@@ -11,6 +11,7 @@ from iocaudit.signals.audit_event import AuditEvent
 from iocaudit.signals.indicators.catalogue import all_detections
 from iocaudit.signals.indicators.declaration import Detection, Observation
 from iocaudit.signals.memory import Memory
+from iocaudit.signals.profiles.profile import ProfileSet
 from iocaudit.signals.sighting import Sighting
 from iocaudit.signals.signal import Signal, SignalSource
 
@@ -69,12 +70,20 @@ class DetectionFault(NamedTuple):
 class Detector:
     """Takes signals in the order of time. ``memory`` may be one that was kept."""
 
-    def __init__(self, memory: Memory | None = None, detections: Iterable[Detection] | None = None) -> None:
+    def __init__(
+        self,
+        memory: Memory | None = None,
+        detections: Iterable[Detection] | None = None,
+        profiles: ProfileSet | None = None,
+    ) -> None:
         self.memory = memory if memory is not None else Memory()
         self.faults: list[DetectionFault] = []
+        self._profiles = profiles
         self._always: dict[SignalSource, list[tuple[Detection, _Judge]]] = {source: [] for source in SignalSource}
         self._on: dict[str, list[tuple[Detection, _Judge]]] = {}
         for detection in all_detections() if detections is None else detections:
+            if detection.asks_profiles and profiles is None:
+                continue
             entry = (detection, self._judge_of(detection))
             if not detection.on:
                 self._always[detection.feeds].append(entry)
@@ -82,6 +91,8 @@ class Detector:
                 self._on.setdefault(resource, []).append(entry)
 
     def _judge_of(self, detection: Detection) -> _Judge:
+        if detection.asks_profiles:
+            return lambda report: detection.judge(report, self._profiles)
         if detection.window is None:
             return detection.judge
         steps, judge = self.memory.of(detection.id, detection.window), detection.judge

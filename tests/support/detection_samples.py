@@ -14,6 +14,8 @@ from iocaudit.signals.audit_event import LinePlace, read_event
 from iocaudit.signals.detector import Detector
 from iocaudit.signals.falco import read_alert
 from iocaudit.signals.indicators.declaration import Detection
+from iocaudit.signals.profiles.profile import ProfileSet
+from iocaudit.signals.profiles.reader import read_profile
 from iocaudit.signals.sighting import Sighting
 from iocaudit.signals.signal import Signal, SignalSource, signal_of
 
@@ -69,7 +71,16 @@ def seen(*events: Json) -> list[str]:
 
 def sightings(detection: Detection, sample: str) -> list[Sighting]:
     """What all detections see in a sample, one after the other."""
-    detector = Detector()
+    detector = Detector(profiles=sample_profiles(detection))
     found = [one for signal in signals(detection, sample) for one in detector.take(signal)]
     assert not detector.faults, detector.faults
     return found
+
+
+def sample_profiles(detection: Detection) -> ProfileSet | None:
+    """The ActivityProfile of a detection's documentation, enforced in the namespace ``shop``."""
+    if not detection.asks_profiles:
+        return None
+    spec = {**yaml.safe_load(detection.doc.profile), "mode": "enforce"}
+    metadata = {"name": "sample", "namespace": "shop"}
+    return ProfileSet([read_profile({"kind": "ActivityProfile", "metadata": metadata, "spec": spec})])

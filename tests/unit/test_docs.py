@@ -17,6 +17,7 @@ from iocaudit.cli.main import cli
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.waiver_reader import read_waiver
+from iocaudit.signals.profiles.reader import read_profile
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *(ROOT / "docs").glob("*.md")])
@@ -115,7 +116,7 @@ def test_a_wrong_command_is_seen() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_policy_and_waiver_of_a_page_is_one_that_we_take(page: Path) -> None:
+def test_every_object_of_ours_on_a_page_is_one_that_we_take(page: Path) -> None:
     catalogue = builtin_catalogue()
     for block in blocks(page):
         if block.language != "yaml":
@@ -129,6 +130,8 @@ def test_every_policy_and_waiver_of_a_page_is_one_that_we_take(page: Path) -> No
                 now = datetime.fromisoformat(document["spec"]["expires"]) - timedelta(days=30)
                 waiver = read_waiver(document, catalogue, stored=False, now=now)
                 assert waiver.name == document["metadata"]["name"]
+            elif document.get("kind") == "ActivityProfile":
+                assert read_profile(document).name == document["metadata"]["name"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -20,7 +20,7 @@ from iocaudit.core.severity import IoC, Severity
 from iocaudit.signals.signal import SignalSource
 
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_SECTION = re.compile(r"^(Fires|Quiet|Sources):[ \t]*", re.MULTILINE)
+_SECTION = re.compile(r"^(Profile|Fires|Quiet|Sources):[ \t]*", re.MULTILINE)
 DetectionFunction = Callable[..., "Observation | None"]
 
 
@@ -34,7 +34,8 @@ class Observation(NamedTuple):
 class DetectionDoc:
     """The documentation of a detection: a title, why it matters, a sample that fires and one that does not.
 
-    Samples are YAML: a report, or a list of reports in their order.
+    Samples are YAML: a report, or a list of reports in their order. ``profile`` is the spec of the ActivityProfile that is
+    in force meanwhile, for a detection that asks one.
     """
 
     def __init__(self, text: str) -> None:
@@ -43,6 +44,7 @@ class DetectionDoc:
         self.why = why.strip()
         sections = dict(zip(parts[::2], parts[1::2], strict=True))
         self.fires, self.quiet = _yaml(sections.get("Fires", "")), _yaml(sections.get("Quiet", ""))
+        self.profile = _yaml(sections.get("Profile", ""))
         self.sources = " ".join(sections.get("Sources", "").split())
 
 
@@ -72,6 +74,8 @@ class Detection:
     """How far it looks back; None where one report is enough."""
     is_sequence: bool = False
     """Whether several different steps of one account have to come together, not many alike."""
+    asks_profiles: bool = False
+    """Whether it also takes the ActivityProfiles in force (``profiles``); without any it is left out."""
 
     @property
     def remembers(self) -> bool:
@@ -107,6 +111,7 @@ class Indicator:
         related: tuple[str, ...] = (),
         window: timedelta | None = None,
         is_sequence: bool = False,
+        asks_profiles: bool = False,
     ) -> Callable[[DetectionFunction], Detection]:
         """Declare a function as a detection of this indicator. Raises CatalogueError on a broken declaration."""
 
@@ -122,6 +127,7 @@ class Indicator:
                 related=related,
                 window=window,
                 is_sequence=is_sequence,
+                asks_profiles=asks_profiles,
             )
             problems = []
             if not _ID.fullmatch(id):
@@ -130,8 +136,11 @@ class Indicator:
             if not (doc.title and doc.why and doc.fires and doc.quiet):
                 problems.append("its docstring must have a title, a reason, Fires: and Quiet:")
             wanted = ("event" if feeds is SignalSource.AUDIT else "alert", *(("steps",) if window else ()))
+            wanted += ("profiles",) if asks_profiles else ()
             if tuple(inspect.signature(function).parameters) != wanted:
                 problems.append(f"it must take {' and '.join(wanted)}")
+            if asks_profiles != bool(doc.profile):
+                problems.append("its docstring must have Profile: if it asks profiles, and only then")
             if is_sequence and window is None:
                 problems.append("a sequence needs a window")
             if problems:

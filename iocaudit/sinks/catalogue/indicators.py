@@ -75,6 +75,9 @@ def _detection(detection: Detection) -> Iterator[Block]:
     if detection.related:
         facts.append(("weaknesses behind it", joined([code(one, f"../checks/{one}.md") for one in detection.related])))
     yield Items(tuple((Span(f"{name}: ", "plain"), *line) for name, line in facts))
+    if doc.profile:
+        yield Paragraph(prose("With the `spec` of an [ActivityProfile](../profiles.md), enforced in namespace `shop`:"))
+        yield Source(doc.profile)
     yield Paragraph(prose("Fires:"))
     yield Source(doc.fires)
     yield Paragraph(prose("Stays quiet:"))

@@ -13,7 +13,7 @@ from iocaudit.signals.detector import Detector
 from iocaudit.signals.indicators.catalogue import all_detections
 from iocaudit.signals.indicators.declaration import Detection
 from iocaudit.signals.signal import SignalSource, signal_of
-from tests.support.detection_samples import PLACE, reports
+from tests.support.detection_samples import PLACE, reports, sample_profiles
 
 Json = dict[str, Any]
 POLICY = dict(shipped_policy())
@@ -25,7 +25,7 @@ WORKLOADS = {"replicationcontrollers", "daemonsets", "deployments", "replicasets
 
 def fires(detection: Detection, policy: Json) -> bool:
     """Whether the detection still sees its sample in what a policy records of it."""
-    detector = Detector(detections=[detection])
+    detector = Detector(detections=[detection], profiles=sample_profiles(detection))
     found = []
     for raw in reports(detection.doc.fires):
         kept = recorded(policy, raw)
