@@ -3,6 +3,7 @@
 - Falco: its alert of dropped system calls, and in its metrics snapshots the system calls and alerts dropped since.
 - The API server: our alert on ``apiserver_audit_error_total``. Audit events have no number: no gap shows.
 - Alertmanager: alerts that it left out of a message (``max_alerts``).
+- The audit log file: one that went away before it was read to its end.
 - The receivers: posts that were answered with 503, and what was turned away unread.
 """
 
@@ -14,7 +15,7 @@ from typing import Final
 
 from iocaudit.core.severity import IoC
 from iocaudit.receivers.rule_health import SNAPSHOT
-from iocaudit.receivers.senders import Sender
+from iocaudit.receivers.senders import LOG_SENDER, Sender
 from iocaudit.receivers.troubles import RECEIVERS, Troubles, of_sender
 from iocaudit.signals.alerts import MetricAlert
 from iocaudit.signals.detector_health import DROPS, HEALTH_LABEL, seen_by
@@ -36,6 +37,7 @@ class DropHealth:
         self._lock = threading.Lock()
         self._refused: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
+        self._lost = ""
         self._queues: dict[tuple[str, str], int] = {}
 
     def refused(self, sender: str) -> None:
@@ -48,11 +50,19 @@ class DropHealth:
         with self._lock:
             self._rejected[reason] += 1
 
+    def lost(self, what: str) -> None:
+        """Part of the audit log file will never be read, from the thread that follows it."""
+        with self._lock:
+            self._lost = what
+
     def look(self, now: float) -> None:
         """Tell what was refused since the last look, and what is over."""
         with self._lock:
             refused, rejected = self._refused, self._rejected
+            lost, self._lost = self._lost, ""
             self._refused, self._rejected = Counter(), Counter()
+        if lost:
+            self._troubles.tell(DROPS, of_sender(LOG_SENDER.name), lost, now, seen_by(LOG_SENDER.sources))
         for name, count in sorted(refused.items()):
             message = f"{count:,} posts of {name} were answered with 503: nothing of them was stored"
             self._troubles.tell(DROPS, of_sender(name), message, now)

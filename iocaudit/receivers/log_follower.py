@@ -55,9 +55,12 @@ class LogFollower:
         stored: Callable[[], None] = lambda: None,
         unreadable: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        lost: Callable[[str], None] = lambda _what: None,
     ) -> None:
+        """``lost`` is told in words of what will never be read."""
         self._path, self._journal = path, journal
         self._stored, self._unreadable, self._clock = stored, unreadable, clock
+        self._lost = lost
         self._fact = f"log:{path}"
         self._file: BinaryIO | None = None
         self._offset = 0
@@ -117,7 +120,9 @@ class LogFollower:
             self._file, self._offset, self._begins = found.open("rb"), known.offset, known.head
             return
         if known is not None:
-            _log.warning("%s: the file that was read last is gone; what it held since is lost", self._path)
+            said = f"{self._path}: the file that was read last is gone; what it held since is lost"
+            _log.warning("%s", said)
+            self._lost(said)
         self._file, self._offset = self._path.open("rb"), 0
 
     def _known(self) -> LogPosition | None:

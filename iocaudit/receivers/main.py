@@ -124,7 +124,7 @@ async def _serve(
     storing = supervisor.thread("intake", intake.run, restartable=False)
     supervisor.thread("reader", reader.run, restartable=False)
     if options.audit_log is not None:
-        follower = LogFollower(options.audit_log, journal, reader.wake, metrics.faults.inc)
+        follower = LogFollower(options.audit_log, journal, reader.wake, metrics.faults.inc, lost=health.drops.lost)
         supervisor.thread("audit log", follower.run, restartable=False)
     supervisor.on_look(lambda: readiness.set("room", journal.has_room, "the write-ahead file is full"))
     limits = LimitMetrics(registry)

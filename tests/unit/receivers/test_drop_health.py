@@ -84,3 +84,14 @@ def test_what_receivers_refused_is_told_of_and_over_when_they_take_again() -> No
     assert setting.said() == []
     health.look(BEGIN + OVER_AFTER + 1)
     assert [one.message[:5] for one in setting] == ["over ", "over "]
+
+
+def test_a_log_file_that_went_away_unread_is_told_of_once() -> None:
+    setting = HealthSetting()
+    health = DropHealth(setting.troubles)
+    health.lost("the file is gone")
+    health.look(BEGIN)
+    health.look(BEGIN + 1)
+    assert [(one.name, one.message, one.iocs) for one in setting] == [
+        ("audit-log-file", "the file is gone", (3, 4, 5, 10))
+    ]

@@ -28,11 +28,12 @@ class Log:
         self.folder = folder
         self.journal = Journal(folder / "data", most_bytes=1 << 26)
         self.unread = 0
+        self.lost: list[str] = []
         self.follower = self._follower()
         self._number = self._rotations = 0
 
     def _follower(self) -> LogFollower:
-        return LogFollower(self.path, self.journal, unreadable=self._count)
+        return LogFollower(self.path, self.journal, unreadable=self._count, lost=self.lost.append)
 
     def _count(self) -> None:
         self.unread += 1
@@ -195,6 +196,7 @@ def test_a_file_that_is_gone_is_said_and_the_next_is_read(log: Log, caplog: pyte
     log.read()
     assert log.stored == log.written
     assert "what it held since is lost" in caplog.text
+    assert len(log.lost) == 1
 
 
 def test_the_thread_waits_for_the_file_and_ends_when_it_is_told_to(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
