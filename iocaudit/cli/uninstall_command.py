@@ -12,7 +12,7 @@ import click
 from iocaudit.cli.extras import advice
 from iocaudit.cli.params import connection_options
 from iocaudit.core.errors import IocauditError
-from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.kinds.ours import ACTIVITY_PROFILE, AUDIT_POLICY, IOC_WAIVER
 from iocaudit.core.moments import is_past
 from iocaudit.core.shape import Json, mapping, text
 from iocaudit.core.wording import counted
@@ -22,14 +22,15 @@ from iocaudit.sinks.escape import visible
 if TYPE_CHECKING:
     from iocaudit.cluster.api import Api
     from iocaudit.cluster.client import Client
+    from iocaudit.core.kinds import Kind
 
-_WRITTEN = (AUDIT_POLICY, IOC_WAIVER)
+_WRITTEN = (AUDIT_POLICY, IOC_WAIVER, ACTIVITY_PROFILE)
 _HOW = """\
-keep policies and waivers in a file:
+keep policies, waivers and profiles in a file:
   iocaudit uninstall --save iocaudit-kept.yaml
 remove everything:
   iocaudit manifests --receivers | kubectl delete --ignore-not-found -f -
-remove the programs alone; policies, waivers, findings and incidents stay in the cluster:
+remove the programs alone; policies, waivers, profiles, findings and incidents stay in the cluster:
   iocaudit uninstall --programs | kubectl delete --ignore-not-found -f -
 after it is installed again:
   kubectl apply --server-side -f iocaudit-kept.yaml
@@ -41,11 +42,11 @@ class UninstallError(IocauditError):
 
 
 @click.command("uninstall")
-@click.option("--save", "target", metavar="FILE", help="Write the AuditPolicies and IocWaivers of the cluster there.")
+@click.option("--save", "target", metavar="FILE", help="Write the policies, waivers and profiles of the cluster there.")
 @click.option("--programs", is_flag=True, help="Print what is installed, without the kinds and what people wrote.")
 @connection_options
 def command(target: str | None, programs: bool, context: str | None, kubeconfig: Path | None) -> int:
-    """Say how much goes with the auditor, and how to keep policies and waivers. Nothing is deleted.
+    """Say how much goes with the auditor, and how to keep policies, waivers and profiles. Nothing is deleted.
 
     Exit code: 2 wrong usage, or what is to be saved cannot be read or written; 0 otherwise.
     """
@@ -62,7 +63,7 @@ def command(target: str | None, programs: bool, context: str | None, kubeconfig:
         said = _what_goes(_connected(kubeconfig, context))
     except (IocauditError, ModuleNotFoundError) as error:
         why = advice(error) if isinstance(error, ModuleNotFoundError) else error
-        goes = "all AuditPolicies, IocWaivers, findings, incidents and reports"
+        goes = "all AuditPolicies, IocWaivers, ActivityProfiles, findings, incidents and reports"
         said = f"uninstalling also deletes {goes} (not counted: {why})"
     click.echo(visible(said))
     click.echo(_HOW)
@@ -86,17 +87,28 @@ def _programs() -> Iterator[str]:
 
 
 def _save(client: Api, target: str) -> int:
-    """Policies and waivers as they can be applied again, without what the cluster added."""
+    """Policies, waivers and profiles as they can be applied again, without what the cluster added."""
     from iocaudit.cli.writing import save_file
 
-    bodies = [_as_written(raw) for kind in _WRITTEN for raw in client.each(kind)]
+    bodies = [_as_written(raw) for kind in _WRITTEN for raw in _each(client, kind)]
     save_file(target, "".join(f"---\n{block(body)}\n" for body in bodies).encode(), UninstallError)
     return len(bodies)
+
+
+def _each(client: Api, kind: Kind) -> Iterator[Json]:
+    """The objects of a kind; none where an older install lacks it."""
+    from iocaudit.cluster.errors import NotFoundError
+
+    try:
+        yield from client.each(kind)
+    except NotFoundError:
+        return
 
 
 def _as_written(raw: Json) -> Json:
     given = mapping(raw.get("metadata"))
     metadata = {"name": given["name"], **({"labels": given["labels"]} if given.get("labels") else {})}
+    metadata |= {"namespace": given["namespace"]} if given.get("namespace") else {}
     return {"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": metadata, "spec": raw.get("spec", {})}
 
 
@@ -108,10 +120,12 @@ def _what_goes(client: Api) -> str:
     ends = [text(mapping(raw.get("spec")).get("expires")) for raw in client.each(IOC_WAIVER)]
     over = sum(1 for end in ends if is_past(end, timedelta(), now) is True)
     findings = sum(1 for kind in (IOC_FINDING, CLUSTER_IOC_FINDING) for _ in client.each(kind))
-    incidents = sum(1 for _ in client.each(IOC_INCIDENT))
+    incidents = sum(1 for _ in _each(client, IOC_INCIDENT))
+    profiles = sum(1 for _ in _each(client, ACTIVITY_PROFILE))
     ended = f" ({over} of them ended)" if over else ""
     return (
         f"uninstalling also deletes {counted(policies, 'AuditPolicy', 'AuditPolicies')}, "
-        f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(findings, 'finding')}, "
+        f"{counted(len(ends), 'IocWaiver')}{ended}, {counted(profiles, 'ActivityProfile')}, "
+        f"{counted(findings, 'finding')}, "
         f"{counted(incidents, 'incident')} and all reports"
     )

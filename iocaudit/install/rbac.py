@@ -31,6 +31,7 @@ from iocaudit.core.own_names import (
 from iocaudit.core.shape import Json
 from iocaudit.engine.catalogue import Catalogue
 from iocaudit.records.kinds import (
+    ACTIVITY_PROFILE,
     AUDIT_POLICY,
     AUDIT_REPORT,
     CLUSTER_AUDIT_REPORT,
@@ -85,7 +86,7 @@ def cluster_roles(catalogue: Catalogue) -> list[Json]:
         *_rules(_read_by_webhook(catalogue), _READ),
         *_rules(_OWNERS, ["get"]),
     ]
-    view = _rules((*ours, AUDIT_POLICY, IOC_WAIVER), _READ)
+    view = _rules((*ours, AUDIT_POLICY, IOC_WAIVER, ACTIVITY_PROFILE), _READ)
     return [
         _cluster_role(OPERATOR, operator),
         _cluster_role(ADMISSION, admission),

@@ -3,6 +3,7 @@
 from iocaudit.core.kinds import Kind
 from iocaudit.core.kinds.builtin import VALIDATING_WEBHOOK_CONFIGURATION
 from iocaudit.core.kinds.ours import (
+    ACTIVITY_PROFILE,
     AUDIT_POLICY,
     AUDIT_REPORT,
     CLUSTER_AUDIT_REPORT,
@@ -14,6 +15,7 @@ from iocaudit.core.kinds.ours import (
 )
 
 __all__ = [
+    "ACTIVITY_PROFILE",
     "AUDIT_POLICY",
     "AUDIT_REPORT",
     "CLUSTER_AUDIT_REPORT",

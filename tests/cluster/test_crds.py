@@ -38,6 +38,7 @@ def test_install_structural_and_small(crds: ControlPlane) -> None:
         "ClusterIocFinding",
         "AuditPolicy",
         "IocWaiver",
+        "ActivityProfile",
         "AuditReport",
         "ClusterAuditReport",
     }

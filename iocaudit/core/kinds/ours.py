@@ -11,11 +11,13 @@ IOC_WAIVER = Kind(GROUP, VERSION, "IocWaiver", "iocwaivers", namespaced=False)
 IOC_FINDING = Kind(GROUP, VERSION, "IocFinding", "iocfindings")
 CLUSTER_IOC_FINDING = Kind(GROUP, VERSION, "ClusterIocFinding", "clusteriocfindings", namespaced=False)
 IOC_INCIDENT = Kind(GROUP, VERSION, "IocIncident", "iocincidents", namespaced=False)
+ACTIVITY_PROFILE = Kind(GROUP, VERSION, "ActivityProfile", "activityprofiles")
 AUDIT_REPORT = Kind(GROUP, VERSION, "AuditReport", "auditreports")
 CLUSTER_AUDIT_REPORT = Kind(GROUP, VERSION, "ClusterAuditReport", "clusterauditreports", namespaced=False)
 OURS = (
     AUDIT_POLICY,
     IOC_WAIVER,
+    ACTIVITY_PROFILE,
     IOC_FINDING,
     CLUSTER_IOC_FINDING,
     IOC_INCIDENT,

@@ -29,7 +29,7 @@ from iocaudit.signals.profiles.profile import (
 
 KIND = "ActivityProfile"
 FIELDS: KnownFields = {
-    "": frozenset({"apiVersion", "kind", "metadata", "spec", "status"}),
+    "": frozenset({"apiVersion", "kind", "metadata", "spec"}),
     "spec": frozenset({"accounts", "destinations", "mode", "processes"}),
     "spec.processes[]": frozenset({"executables", "image"}),
     "spec.destinations[]": frozenset({"ports", "to"}),

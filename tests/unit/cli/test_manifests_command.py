@@ -75,7 +75,7 @@ def scan(*args: str, text: str | None = None) -> Result:
 
 def test_prints_every_manifest_once_definitions_first() -> None:
     kinds = [document["kind"] for document in printed()]
-    assert kinds[:8] == ["CustomResourceDefinition"] * 7 + ["Namespace"]
+    assert kinds[:9] == ["CustomResourceDefinition"] * 8 + ["Namespace"]
     kustomization = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text(encoding="utf-8"))
     # The command prints the files as they are: a patch here would make it differ from `kubectl apply -k`.
     assert set(kustomization) == {"apiVersion", "kind", "resources"}
@@ -426,7 +426,7 @@ def test_the_default_policy_chooses_the_preset_with_the_lowest_priority(preset: 
 
 def test_only_the_definitions_for_a_first_install() -> None:
     assert {document["kind"] for document in printed("--crds")} == {"CustomResourceDefinition"}
-    assert printed("--crds") == printed()[:7]
+    assert printed("--crds") == printed()[:8]
     assert CliRunner().invoke(manifests_command, ["--crds", "--static-webhook", "--ca-bundle=x"]).exit_code == 2
 
 

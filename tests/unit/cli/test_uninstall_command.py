@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from iocaudit.cluster.errors import UnreachableError
-from iocaudit.core.kinds.ours import AUDIT_POLICY, IOC_WAIVER
+from iocaudit.core.kinds.ours import ACTIVITY_PROFILE, AUDIT_POLICY, IOC_WAIVER
 from iocaudit.records.kinds import CLUSTER_IOC_FINDING, IOC_FINDING
 from tests.support.api import FakeApi
 from tests.support.running import run
@@ -26,6 +26,7 @@ def api() -> FakeApi:
     api.put(AUDIT_POLICY, "shop", spec=POLICY, status={"conditions": []}, metadata={"labels": {"team": "shop"}})
     for name, ends in (("old", "2020-01-01T00:00:00Z"), ("new", "2099-01-01T00:00:00Z")):
         api.put(IOC_WAIVER, name, spec={**WAIVER, "expires": ends}, status={"state": "Active"})
+    api.put(ACTIVITY_PROFILE, "usual", "shop", spec={"mode": "warn"})
     api.put(IOC_FINDING, "f", "shop", finding={})
     api.put(CLUSTER_IOC_FINDING, "g", finding={})
     return api
@@ -42,7 +43,7 @@ def test_what_goes_is_counted(api: FakeApi) -> None:
     assert code == 0
     assert said.splitlines()[0] == (
         "uninstalling also deletes 1 AuditPolicy, 2 IocWaivers (1 of them ended), "
-        "2 findings, 0 incidents and all reports"
+        "1 ActivityProfile, 2 findings, 0 incidents and all reports"
     )
     assert "iocaudit uninstall --save" in said
     assert not [method for method, _ in api.requests if method != "GET"]
@@ -59,7 +60,7 @@ def test_what_is_saved_can_be_applied_again(api: FakeApi, tmp_path: Path) -> Non
     target = tmp_path / "kept.yaml"
     code, said, errors = asked(api, "--save", str(target))
     assert (code, said) == (0, "")
-    assert "3 objects written" in errors
+    assert "4 objects written" in errors
     kept = {one["metadata"]["name"]: one for one in yaml.safe_load_all(target.read_text()) if one}
     assert kept["shop"] == {
         "apiVersion": "iocaudit.io/v1alpha1",
@@ -68,6 +69,7 @@ def test_what_is_saved_can_be_applied_again(api: FakeApi, tmp_path: Path) -> Non
         "spec": POLICY,
     }
     assert kept["new"]["spec"] == {**WAIVER, "expires": "2099-01-01T00:00:00Z"}
+    assert kept["usual"]["metadata"] == {"name": "usual", "namespace": "shop"}
     assert all("status" not in one for one in kept.values())
 
 
@@ -90,5 +92,5 @@ def test_the_programs_go_without_what_people_wrote() -> None:
     left = named(whole) - named(said)
     assert {kind for kind, _ in left} <= {"CustomResourceDefinition", "AuditPolicy"}
     assert {kind for kind, _ in named(said)} & {"CustomResourceDefinition", "AuditPolicy", "IocWaiver"} == set()
-    assert len([kind for kind, _ in left if kind == "CustomResourceDefinition"]) == 7
+    assert len([kind for kind, _ in left if kind == "CustomResourceDefinition"]) == 8
     assert {"Deployment", "ClusterRole", "Namespace"} <= {kind for kind, _ in named(said)}

@@ -1,16 +1,26 @@
 """A profile is read whole, or refused with every mistake in it by field."""
 
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from iocaudit.core.kinds.ours import ACTIVITY_PROFILE, GROUP
 from iocaudit.signals.profiles.profile import ProfileMode
-from iocaudit.signals.profiles.reader import ProfileError, read_profile
+from iocaudit.signals.profiles.reader import BOUNDS, FIELDS, VERBS, ProfileError, read_profile
 from tests.support.detection_samples import ANYTHING
 from tests.support.profiles import profile_object
+
+CRD: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[4] / "manifests/crds/activityprofiles.yaml").read_text(encoding="utf-8")
+)
+SCHEMA: dict[str, Any] = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
 def refused(raw: dict[str, Any]) -> str:
@@ -84,3 +94,30 @@ def test_whatever_a_profile_holds_it_is_read_or_refused(data: st.DataObject) -> 
         spec[name] = data.draw(ANYTHING)
     with contextlib.suppress(ProfileError):
         assert read_profile(raw).title == "shop/web"
+
+
+def parts(schema: dict[str, Any], at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every part of the schema that a person writes, by its path."""
+    yield at, schema
+    for name, field in schema.get("properties", {}).items():
+        if name != "metadata":
+            yield from parts(field, f"{at}.{name}".lstrip("."))
+    if "items" in schema:
+        yield from parts(schema["items"], f"{at}[]")
+
+
+def test_fields_words_and_bounds_are_those_of_the_reader() -> None:
+    found = dict(parts(SCHEMA))
+    assert {at: frozenset(one["properties"]) for at, one in found.items() if "properties" in one} == FIELDS
+    assert {at: frozenset(one["enum"]) for at, one in found.items() if "enum" in one} == {
+        "spec.mode": frozenset(ProfileMode),
+        "spec.accounts[].rules[].verbs[]": {*VERBS, "*"},
+    }
+    bounds = {at: one[word] for at, one in found.items() for word in ("maxItems", "maxLength") if word in one}
+    assert bounds == BOUNDS
+
+
+def test_what_the_reader_takes_is_valid() -> None:
+    Draft202012Validator(SCHEMA).validate(profile_object())
+    assert CRD["metadata"]["name"] == f"{ACTIVITY_PROFILE.plural}.{GROUP}"
+    assert CRD["spec"]["scope"] == "Namespaced"
