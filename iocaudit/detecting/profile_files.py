@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from iocaudit.core.errors import IocauditError
 from iocaudit.core.kinds.ours import API_VERSION
+from iocaudit.core.shape import Json
 from iocaudit.knowledge.clipping import clip
 from iocaudit.signals.profiles.profile import NamespaceProfile, ProfileSet
 from iocaudit.signals.profiles.reader import KIND, ProfileError, read_profile
@@ -28,19 +30,21 @@ def read_profile_files(files: Sequence[str]) -> ProfileSet:
             if not isinstance(outcome, Document):
                 wrong.append(_refused(file, outcome))
                 continue
-            version, kind = outcome.value["apiVersion"], outcome.value["kind"]
-            if (version, kind) != (API_VERSION, KIND):
-                line = f":{outcome.line}" if outcome.line else ""
-                wrong.append(f"{file}{line}: {clip(f'{kind} of {version}')} is not an {KIND} of {API_VERSION}")
-                continue
-            try:
-                one = _read(file, outcome)
-            except IocauditError as error:
-                wrong.append(str(error))
-                continue
-            if (one.namespace, one.name) in found:
-                wrong.append(f"{file}:{outcome.line}: {KIND} {one.title} is given twice")
-            found[one.namespace, one.name] = one
+            for raw, above in _objects(outcome.value):
+                place = partial(_place, file, outcome, above)
+                version, kind = raw.get("apiVersion"), raw.get("kind")
+                if (version, kind) != (API_VERSION, KIND):
+                    what = clip(f"{kind} of {version}")
+                    wrong.append(f"{place('kind')}: {what} is not an {KIND} of {API_VERSION}")
+                    continue
+                try:
+                    one = read_profile(raw, place)
+                except IocauditError as error:
+                    wrong.append(str(error))
+                    continue
+                if (one.namespace, one.name) in found:
+                    wrong.append(f"{place('metadata.name')}: {KIND} {one.title} is given twice")
+                found[one.namespace, one.name] = one
         if len(found) + len(wrong) == before:
             wrong.append(f"{file}: holds no {KIND} of {API_VERSION}")
     if wrong:
@@ -48,11 +52,18 @@ def read_profile_files(files: Sequence[str]) -> ProfileSet:
     return ProfileSet(found.values())
 
 
-def _read(file: str, document: Document) -> NamespaceProfile:
-    def place(path: str) -> str:
-        return f"{file}:{LineTable.of(document).line(path)}"
+def _objects(raw: Json) -> Iterator[tuple[Json, str]]:
+    """The object of a document, or those of a list as ``kubectl get -o yaml`` writes it, each with where it stands."""
+    if raw.get("kind") != "List" or not isinstance(raw.get("items"), list):
+        yield raw, ""
+        return
+    for index, item in enumerate(raw["items"]):
+        yield (item if isinstance(item, dict) else {}), f"items[{index}]"
 
-    return read_profile(document.value, place)
+
+def _place(file: str, document: Document, above: str, path: str) -> str:
+    """``file:line`` of a field."""
+    return f"{file}:{LineTable.of(document).line('.'.join(filter(None, (above, path))))}"
 
 
 def _refused(file: str, outcome: ParseResult) -> str:

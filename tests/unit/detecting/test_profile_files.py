@@ -18,6 +18,17 @@ def test_all_documents_of_all_files_are_read(tmp_path: Path) -> None:
     assert [profile.title for profile in found.profiles] == ["payments/web", "shop/b", "shop/web"]
 
 
+def test_a_list_as_a_cluster_gives_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "now.yaml"
+    text = {"apiVersion": "v1", "kind": "List", "items": [profile_object(), profile_object(name="b", mode="deny")]}
+    path.write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    with pytest.raises(ProfileError, match=r"now.yaml:\d\d: ActivityProfile b: spec.mode: 'deny'"):
+        read_profile_files([str(path)])
+    text["items"] = [profile_object(), profile_object(name="b")]
+    path.write_text(yaml.safe_dump(text), encoding="utf-8")
+    assert len(read_profile_files([str(path)]).profiles) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
