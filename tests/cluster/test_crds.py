@@ -12,10 +12,13 @@ import yaml
 from devcluster.controlplane import ControlPlane
 from devcluster.errors import KubectlError
 from iocaudit.core.errors import PolicyError
+from iocaudit.detecting.profile_files import read_profile_files
 from iocaudit.engine.catalogue import builtin_catalogue
 from iocaudit.engine.policy_reader import read_policy
 from iocaudit.engine.presets import Mode
 from iocaudit.engine.waiver_reader import WaiverError, read_waiver
+from iocaudit.signals.profiles.reader import read_profile
+from tests.support.profiles import profile_object
 
 CRDS = Path(__file__).parents[2] / "manifests" / "crds"
 CATALOGUE = builtin_catalogue()
@@ -413,3 +416,29 @@ def test_a_waiver_may_be_shortened_and_nothing_else_of_what_it_covers(crds: Cont
             assert "make a new waiver" in str(refused.value), change
     finally:
         crds.kubectl("delete", "iocwaiver", "edited")
+
+
+def test_a_profile_is_taken_and_read_back_as_it_was_written(crds: ControlPlane, tmp_path: Path) -> None:
+    crds.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(profile_object("default")))
+    try:
+        listed = tmp_path / "now.yaml"
+        listed.write_text(crds.kubectl("get", "activityprofiles", "-n", "default", "-o", "yaml").stdout, "utf-8")
+        (found,) = read_profile_files([str(listed)]).profiles
+        assert found == read_profile(profile_object("default"))
+    finally:
+        crds.kubectl("delete", "activityprofile", "web", "-n", "default")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"mode": "deny"}, 'Unsupported value: "deny"'),
+        ({"procesess": []}, "procesess"),
+        ({"processes": [{"image": "nginx", "executables": ["/*"]}]}, "should match"),
+        ({"destinations": [{"to": []}]}, "should have at least 1 item"),
+        ({"processes": None, "destinations": None, "accounts": None}, "give processes, destinations or accounts"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_refused(crds: ControlPlane, spec: dict[str, Any], said: str) -> None:
+    with pytest.raises(KubectlError, match=said):
+        crds.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(profile_object("default", **spec)))
